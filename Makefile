@@ -1,0 +1,74 @@
+# make: what there is to make. Nothing needs to be installed beforehand but Python 3.11 or later, git and make.
+.POSIX:
+
+VENV = .venv
+BIN = $(VENV)/bin
+DEMO_PORT ?= 9292
+ONCE ?=
+PEER_DIR ?= ../shared/peer
+TESTS ?= tests
+USED = $(VENV)/.installed-to-use
+DEVELOPED = $(VENV)/.installed-to-develop
+
+help:
+	@echo 'make demo    start everything, walk the sharing guide with the real openstack client, stay up until Ctrl-C'
+	@echo '             (ONCE=1: end after the walk; DEMO_PORT=9292: the port of the image service)'
+	@echo 'make test    run every test (TESTS=tests/unit: some of them)'
+	@echo 'make check   what CI runs: fmt-check, lint, types, layers, test'
+	@echo 'make fmt     format the code'
+	@echo 'make lint    look for what the linter knows to be wrong'
+	@echo 'make types   check types'
+	@echo 'make layers  check who imports whom'
+	@echo 'make crash   kill at every point, race through every order: minutes to an hour'
+	@echo 'make compat  the sharing guide with the installed openstack command, compared with Glance line by line'
+	@echo 'make bench   compare with the real Glance (PEER_DIR: its scripts)'
+	@echo 'make clean   remove what the others made, the virtual environment and the demo included'
+
+demo: $(USED)
+	@scripts/need 'make a real disk image' mke2fs:e2fsprogs qemu-img:qemu-utils
+	@once='$(ONCE)'; exec $(BIN)/python demo/demo.py --port $(DEMO_PORT) $${once:+--once}
+
+test: $(DEVELOPED)
+	@scripts/need 'run every test' '/usr/lib/postgresql/*/bin/initdb:postgresql' qemu-img:qemu-utils mke2fs:e2fsprogs strace:strace
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+check: fmt-check lint types layers test
+
+fmt-check: $(DEVELOPED)
+	$(BIN)/ruff format --check .
+
+fmt: $(DEVELOPED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+
+lint: $(DEVELOPED)
+	$(BIN)/ruff check .
+
+types: $(DEVELOPED)
+	$(BIN)/mypy
+	MYPYPATH=demo $(BIN)/mypy demo
+
+layers: $(DEVELOPED)
+	$(BIN)/lint-imports
+
+crash: $(DEVELOPED)
+	@scripts/need 'kill at every point' '/usr/lib/postgresql/*/bin/initdb:postgresql' strace:strace
+	$(BIN)/python -m pytest -m slow tests/crashes tests/races
+
+compat: $(DEVELOPED)
+	@scripts/need 'make disk images' qemu-img:qemu-utils mke2fs:e2fsprogs
+	$(BIN)/python -m pytest -m slow tests/compat
+
+bench: $(USED)
+	PEER_DIR=$(PEER_DIR) $(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) .demo .bench .test-cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(USED): pyproject.toml constraints.txt
+	@scripts/venv $(VENV) $@ -e '.[standalone]'
+
+$(DEVELOPED): pyproject.toml constraints.txt
+	@scripts/venv $(VENV) $@ -e '.[standalone,postgresql]' --group dev
+
+.PHONY: help demo test check fmt-check fmt lint types layers crash compat bench clean
