@@ -1,0 +1,279 @@
+"""The image document that a client sends: what each attribute may hold, and the document made into a `NewImage`.
+
+Pure: the configured formats are given. Statuses and words are Glance's; only its long dump of the schema is left out of them.
+Source: Image API v2, "Create image", and the `image` schema.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NoReturn
+
+from partage import problems
+from partage.model.ids import ImageID, ProjectID
+from partage.model.image import NewImage, Visibility
+
+DISALLOWED = ("direct_url", "self", "file", "schema", "stores")
+"""Made by the service from other attributes; a client never gives them."""
+
+SERVICE_OWNED = ("created_at", "updated_at", "status", "checksum", "size", "virtual_size")
+"""Set by the service alone."""
+
+DROPPED = ("os_hash_algo", "os_hash_value")
+"""Service's own too, but accepted on create and left out of account. Source: Glance 33."""
+
+STATUSES = ("queued", "saving", "active", "killed", "deleted", "uploading", "importing", "pending_delete", "deactivated")
+VISIBILITIES = ("community", "public", "private", "shared")
+"""In the order in which Glance names them in its schema and its messages."""
+
+RESERVED = ("location", "deleted", "deleted_at", "locations")
+RESERVED_PREFIX = "os_glance"
+LONGEST_NAME = 255
+LONGEST_VALUE = 65_535
+"""Characters of a property's value: what a TEXT column of MariaDB holds; Glance answers 500 above it."""
+
+_LARGEST_INTEGER = 2**31 - 1
+_UUID_PATTERN = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
+_UUID = re.compile(_UUID_PATTERN)
+_FOUR_BYTES = re.compile("[\U00010000-\U0010ffff]")
+_SHOWN_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFormats:
+    """The disk and container formats that the operator allows."""
+
+    disk: tuple[str, ...]
+    container: tuple[str, ...]
+
+
+def parse_new_image(document: object, known: KnownFormats) -> NewImage:
+    """Check the document of a create call and make a value of it.
+
+    Raises:
+        BodyInvalid: an attribute does not fit the schema.
+        AttributeReadOnly: an attribute is the service's, or reserved.
+    """
+    if not isinstance(document, dict):
+        raise problems.BodyInvalid("Provided object does not match schema 'image': the body must be a JSON object")
+    for name in DISALLOWED:
+        if name in document:
+            raise read_only(name)
+    for name, value in document.items():
+        check_value(name, value, known)
+    given = {name: value for name, value in document.items() if name not in DROPPED}
+    for name in given:
+        check_allowed(name)
+    properties = {name: value for name, value in given.items() if name not in ATTRIBUTES}
+    for name, value in given.items():
+        check_storable(name, value)
+    return NewImage(
+        id=ImageID(given["id"]) if "id" in given else None,
+        owner=None if given.get("owner") is None else ProjectID(given["owner"]),
+        owner_given="owner" in given,
+        name=given.get("name"),
+        visibility=Visibility(given.get("visibility", Visibility.SHARED)),
+        protected=given.get("protected", False),
+        os_hidden=given.get("os_hidden", False),
+        min_disk=int(given.get("min_disk", 0)),
+        min_ram=int(given.get("min_ram", 0)),
+        disk_format=given.get("disk_format"),
+        container_format=given.get("container_format"),
+        tags=unique_tags(given.get("tags", [])),
+        properties=MappingProxyType(properties),
+    )
+
+
+def check_allowed(name: str) -> None:
+    """Refuse a property name that is not the client's to give.
+
+    Raises:
+        AttributeReadOnly: it is the service's own, or reserved for it.
+        BodyInvalid: it is longer than a name may be.
+    """
+    if name in SERVICE_OWNED:
+        raise read_only(name)
+    if len(name) > LONGEST_NAME:
+        raise problems.BodyInvalid("Custom property should not be greater than 255 characters.")
+    if name in RESERVED or _looks_like(name).startswith(RESERVED_PREFIX):
+        raise reserved(name)
+
+
+def check_value(name: str, value: object, known: KnownFormats) -> None:
+    """Refuse a value that does not fit the schema of the attribute; any other name is a custom property, which is text.
+
+    Raises:
+        BodyInvalid: it does not fit.
+    """
+    if name == "disk_format":
+        _one_of(value, (None, *known.disk))
+    elif name == "container_format":
+        _one_of(value, (None, *known.container))
+    else:
+        _CHECKS.get(name, _check_text)(value)
+
+
+def check_storable(name: str, value: object) -> None:
+    """Refuse what fits the schema and still cannot be kept: integers out of range, text of four-byte characters or too long.
+
+    Raises:
+        BodyInvalid: it cannot be kept.
+    """
+    if name in {"min_disk", "min_ram"} and isinstance(value, int | float):
+        _check_range(name, int(value))
+    if _FOUR_BYTES.search(name):
+        raise problems.BodyInvalid("Property names can't contain 4 byte unicode.")
+    if isinstance(value, str):
+        if _FOUR_BYTES.search(value):
+            raise problems.BodyInvalid(f"{name.title()} can't contain 4 byte unicode characters.")
+        if len(value) > LONGEST_VALUE:
+            raise problems.BodyInvalid(f"The value of {name} has {len(value)} characters; at most {LONGEST_VALUE} are kept")
+    if isinstance(value, list) and any(isinstance(each, str) and _FOUR_BYTES.search(each) for each in value):
+        raise problems.BodyInvalid("Param values can't contain 4 byte unicode.")
+
+
+def check_tag(tag: str) -> None:
+    """Refuse a tag that does not fit the schema.
+
+    Raises:
+        BodyInvalid: it is longer than a tag may be.
+    """
+    _check_tags([tag])
+
+
+def unique_tags(tags: list[str]) -> tuple[str, ...]:
+    """Give tags in the one order in which they are kept: sorted, each once."""
+    return tuple(sorted(set(tags)))
+
+
+def read_only(name: str) -> problems.AttributeReadOnly:
+    """Make the problem of an attribute that belongs to the service."""
+    return problems.AttributeReadOnly(f"Attribute '{name}' is read-only.")
+
+
+def reserved(name: str) -> problems.AttributeReadOnly:
+    """Make the problem of a name that is kept for the service."""
+    return problems.AttributeReadOnly(f"Attribute '{name}' is reserved.")
+
+
+def _looks_like(name: str) -> str:
+    """Give a name as a careless reader sees it. Differs from Glance, which lets OS_GLANCE_x and the like through."""
+    return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
+def _mismatch(complaint: str) -> NoReturn:
+    raise problems.BodyInvalid(f"Provided object does not match schema 'image': {complaint}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+
+
+def _type_mismatch(value: object, *types: str) -> NoReturn:
+    _mismatch(f"{_shown(value)} is not of type {', '.join(repr(each) for each in types)}")
+
+
+def _check_text(value: object) -> None:
+    if not isinstance(value, str):
+        _type_mismatch(value, "string")
+
+
+def _text_or_null(longest: int) -> Callable[[object], None]:
+    def check(value: object) -> None:
+        if value is None:
+            return
+        if not isinstance(value, str):
+            _type_mismatch(value, "null", "string")
+        if len(value) > longest:
+            _mismatch(f"{_shown(value)} is too long")
+
+    return check
+
+
+def _one_of(value: object, options: tuple[str | None, ...]) -> None:
+    if not isinstance(value, str | None):
+        _type_mismatch(value, *(("null", "string") if None in options else ("string",)))
+    if value not in options:
+        _mismatch(f"{_shown(value)} is not one of {list(options)!r}")
+
+
+def _options(options: tuple[str | None, ...]) -> Callable[[object], None]:
+    return lambda value: _one_of(value, options)
+
+
+def _check_boolean(value: object) -> None:
+    if not isinstance(value, bool):
+        _type_mismatch(value, "boolean")
+
+
+def _check_integer(value: object) -> None:
+    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
+        _type_mismatch(value, "integer")
+
+
+def _check_integer_or_null(value: object) -> None:
+    if value is not None:
+        _check_integer(value)
+
+
+def _check_id(value: object) -> None:
+    _check_text(value)
+    if not _UUID.fullmatch(str(value)):
+        _mismatch(f"{_shown(value)} does not match {_UUID_PATTERN!r}")
+
+
+def _check_tags(value: object) -> None:
+    if not isinstance(value, list):
+        _type_mismatch(value, "array")
+    for tag in value:
+        _check_text(tag)
+        if len(tag) > LONGEST_NAME:
+            _mismatch(f"{_shown(tag)} is too long")
+
+
+def _check_locations(value: object) -> None:
+    if not isinstance(value, list):
+        _type_mismatch(value, "array")
+    for location in value:
+        if not isinstance(location, dict):
+            _type_mismatch(location, "object")
+        for name, kind, label in (("url", str, "string"), ("metadata", dict, "object")):
+            if name not in location:
+                _mismatch(f"{name!r} is a required property")
+            if not isinstance(location[name], kind):
+                _type_mismatch(location[name], label)
+
+
+def _check_range(name: str, value: int) -> None:
+    if value < 0:
+        raise problems.BodyInvalid(f"Invalid value '{value}' for parameter '{name}': Cannot be a negative value")
+    if value > _LARGEST_INTEGER:
+        raise problems.BodyInvalid(f"'{name}' value out of range, must not exceed {_LARGEST_INTEGER}.")
+
+
+_CHECKS: Mapping[str, Callable[[object], None]] = MappingProxyType(
+    {
+        "id": _check_id,
+        "name": _text_or_null(LONGEST_NAME),
+        "status": _options(STATUSES),
+        "visibility": _options(VISIBILITIES),
+        "protected": _check_boolean,
+        "os_hidden": _check_boolean,
+        "checksum": _text_or_null(32),
+        "os_hash_algo": _text_or_null(64),
+        "os_hash_value": _text_or_null(128),
+        "owner": _text_or_null(LONGEST_NAME),
+        "size": _check_integer_or_null,
+        "virtual_size": _check_integer_or_null,
+        "tags": _check_tags,
+        "min_ram": _check_integer,
+        "min_disk": _check_integer,
+        "locations": _check_locations,
+    },
+)
+
+ATTRIBUTES = frozenset(_CHECKS) | {"disk_format", "container_format", "created_at", "updated_at"}
+"""The names that are not custom properties."""

@@ -1,0 +1,168 @@
+"""An image as a value, its visibilities, and the table of legal status changes.
+
+A change makes a new value. Nothing here reads a clock or a database: times and ids are given.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from partage import problems
+from partage.model.ids import ContentID, ImageID, ProjectID, StoreID
+
+
+class Visibility(StrEnum):
+    """Who may know of an image besides its owner."""
+
+    PUBLIC = "public"
+    COMMUNITY = "community"
+    SHARED = "shared"
+    PRIVATE = "private"
+
+
+class ImageStatus(StrEnum):
+    """Where an image is in its life."""
+
+    QUEUED = "queued"
+    SAVING = "saving"
+    UPLOADING = "uploading"
+    IMPORTING = "importing"
+    ACTIVE = "active"
+    DEACTIVATED = "deactivated"
+    KILLED = "killed"
+    PENDING_DELETE = "pending_delete"
+    DELETED = "deleted"
+
+
+_S = ImageStatus
+
+STATUS_CHANGES: Mapping[ImageStatus, frozenset[ImageStatus]] = MappingProxyType(
+    {
+        _S.QUEUED: frozenset({_S.SAVING, _S.UPLOADING, _S.IMPORTING, _S.ACTIVE, _S.DELETED}),
+        _S.SAVING: frozenset({_S.ACTIVE, _S.QUEUED, _S.KILLED, _S.DELETED}),
+        _S.UPLOADING: frozenset({_S.IMPORTING, _S.QUEUED, _S.DELETED}),
+        _S.IMPORTING: frozenset({_S.ACTIVE, _S.QUEUED, _S.DELETED}),
+        _S.ACTIVE: frozenset({_S.DEACTIVATED, _S.PENDING_DELETE, _S.DELETED}),
+        _S.DEACTIVATED: frozenset({_S.ACTIVE, _S.DELETED}),
+        _S.PENDING_DELETE: frozenset({_S.DELETED, _S.ACTIVE}),
+        _S.KILLED: frozenset({_S.DELETED}),
+        _S.DELETED: frozenset(),
+    },
+)
+"""From each status to those that may follow it. Source: the Image API's status machine, `glance.domain`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One image: the Image API's document plus the name of its content.
+
+    `size`, `virtual_size` are bytes; `min_disk` GiB and `min_ram` MiB, as in the API. Times are UTC, aware.
+    `tags` are unique and keep no order of their own; `properties` are the custom ones, text to text.
+    """
+
+    id: ImageID
+    owner: ProjectID | None
+    created_at: datetime
+    updated_at: datetime
+    name: str | None = None
+    status: ImageStatus = ImageStatus.QUEUED
+    visibility: Visibility = Visibility.SHARED
+    protected: bool = False
+    os_hidden: bool = False
+    min_disk: int = 0
+    min_ram: int = 0
+    disk_format: str | None = None
+    container_format: str | None = None
+    size: int | None = None
+    virtual_size: int | None = None
+    checksum: str | None = None
+    os_hash_algo: str | None = None
+    os_hash_value: str | None = None
+    content_id: ContentID | None = None
+    stores: tuple[StoreID, ...] = ()
+    tags: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    def become(self, status: ImageStatus, *, now: datetime) -> "Image":
+        """Move to `status`.
+
+        Raises:
+            StatusConflict: the table does not allow it.
+        """
+        if status not in STATUS_CHANGES[self.status]:
+            raise problems.StatusConflict(f"Image status transition from {self.status} to {status} is not allowed")
+        return replace(self, status=status, updated_at=now)
+
+    def require_shared(self, action: str) -> None:
+        """Let only a shared image have members.
+
+        Raises:
+            ImageNotShared: the visibility is another one.
+        """
+        if self.visibility is not Visibility.SHARED:
+            raise problems.ImageNotShared(action)
+
+    def require_unprotected(self) -> None:
+        """Let an image be deleted only when it is not protected.
+
+        Raises:
+            ImageProtected: it is.
+        """
+        if self.protected:
+            raise problems.ImageProtected(f"Image {self.id} is protected and cannot be deleted.")
+
+    def begin_saving(self, *, now: datetime) -> "Image":
+        """Start to receive image data.
+
+        Raises:
+            StatusConflict: the image is not queued.
+            FormatMissing: disk_format or container_format is not set.
+        """
+        saving = self.become(ImageStatus.SAVING, now=now)
+        missing = [name for name in ("disk_format", "container_format") if getattr(self, name) is None]
+        if missing:
+            raise problems.FormatMissing(f"Properties {', '.join(missing)} must be set prior to saving data.")
+        return saving
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewImage:
+    """What a client asks for when it creates an image.
+
+    `owner` counts only when `owner_given`: a client may ask for an image that has no owner, which is not the same as not saying.
+    """
+
+    id: ImageID | None = None
+    owner: ProjectID | None = None
+    owner_given: bool = False
+    name: str | None = None
+    visibility: Visibility = Visibility.SHARED
+    protected: bool = False
+    os_hidden: bool = False
+    min_disk: int = 0
+    min_ram: int = 0
+    disk_format: str | None = None
+    container_format: str | None = None
+    tags: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    def image(self, *, id: ImageID, owner: ProjectID | None, now: datetime) -> Image:  # noqa: A002 - the API's word
+        """Make the queued image that it asks for."""
+        return Image(
+            id=id,
+            owner=owner,
+            created_at=now,
+            updated_at=now,
+            name=self.name,
+            visibility=self.visibility,
+            protected=self.protected,
+            os_hidden=self.os_hidden,
+            min_disk=self.min_disk,
+            min_ram=self.min_ram,
+            disk_format=self.disk_format,
+            container_format=self.container_format,
+            tags=self.tags,
+            properties=self.properties,
+        )

@@ -1,0 +1,37 @@
+"""One project's membership of one image, and what it can become."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from partage import problems
+from partage.model.ids import ImageID, ProjectID
+
+
+class MemberStatus(StrEnum):
+    """What the member answered. Any status may follow any other."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A row of the Image API's sharing. Times are UTC, aware."""
+
+    image_id: ImageID
+    member_id: ProjectID
+    created_at: datetime
+    updated_at: datetime
+    status: MemberStatus = MemberStatus.PENDING
+
+    def become(self, status: str, *, now: datetime) -> "Member":
+        """Answer an offer, or change an answer given before.
+
+        Raises:
+            BodyInvalid: there is no such status. Checked here, after who may answer: an outsider learns nothing from it.
+        """
+        if status not in tuple(MemberStatus):
+            raise problems.BodyInvalid('Incorrect request: Status must be "pending", "accepted" or "rejected".')
+        return replace(self, status=MemberStatus(status), updated_at=now)

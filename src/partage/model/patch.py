@@ -1,0 +1,211 @@
+"""The Image API's JSON patch: parse, check, apply to an Image.
+
+Two media types: v2.1 says `{"op", "path", "value"}`, v2.0 `{"add": path, "value"}`. Only add, replace and remove; one level deep.
+Who may change what is not decided here: see `apply`. Pure; the configured formats and the time are given.
+Source: Image API v2, "Image PATCH"; statuses and words are Glance's.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from partage import problems
+from partage.model import document as documents
+from partage.model.document import KnownFormats
+from partage.model.image import Image, ImageStatus, Visibility
+
+Version = Literal["2.0", "2.1"]
+
+_OPERATIONS = ("add", "remove", "replace")
+_READ_ONLY = frozenset({*documents.DISALLOWED, *documents.SERVICE_OWNED, *documents.DROPPED, "id"})
+_RESERVED = frozenset(documents.RESERVED) - {"locations"}
+_LOCATIONS_DEPTH = {"add": 2, "remove": 2, "replace": 1}
+_SETTABLE = frozenset(
+    {
+        "name",
+        "visibility",
+        "protected",
+        "os_hidden",
+        "owner",
+        "tags",
+        "min_ram",
+        "min_disk",
+        "disk_format",
+        "container_format",
+    },
+)
+_FORMATS = ("disk_format", "container_format")
+_FORMATS_CHANGE_WHILE = (ImageStatus.QUEUED, ImageStatus.IMPORTING)
+
+
+class Operation(StrEnum):
+    """What a change does."""
+
+    ADD = "add"
+    REPLACE = "replace"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One operation of a patch. `path` is decoded, without the leading slash; `value` is None for remove.
+
+    `strict`: adding what is there is a conflict, as the v2.0 media type has it; otherwise it replaces.
+    """
+
+    op: Operation
+    path: tuple[str, ...]
+    value: Any = None
+    strict: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name the attribute or property that is changed."""
+        return self.path[0]
+
+
+def parse(document: object, *, version: Version, known: KnownFormats) -> tuple[Change, ...]:
+    """Check a patch as far as that can be done without the image.
+
+    Raises:
+        BodyInvalid: an operation, pointer or value makes no sense.
+        AttributeReadOnly: an attribute is the service's, or reserved.
+    """
+    if not isinstance(document, list):
+        raise problems.BodyInvalid("Request body must be a JSON array of operation objects.")
+    return tuple(_change(raw, version, known) for raw in document)
+
+
+def apply(image: Image, changes: Iterable[Change], *, now: datetime) -> Image:
+    """Make the image that the changes ask for, applied in order; an empty list changes nothing, not even the time.
+
+    Left to the caller: whether the project may modify the image at all, whether it may set this `owner` or this `visibility`, and
+    whether counts of tags and properties stay within limits; `touched` says which names are concerned.
+
+    Raises:
+        PropertyConflict: a property is replaced or removed that is not there, or added that is, where that is a conflict.
+        AttributeReadOnly: an attribute cannot be removed, or locations cannot be changed.
+        StatusForbids: a format is changed after image data was uploaded.
+    """
+    changed = image
+    properties = dict(image.properties)
+    touched_at_all = False
+    for change in changes:
+        touched_at_all = True
+        if change.name == "locations":
+            _refuse_locations(change)
+        elif change.name in _SETTABLE:
+            changed = _apply_to_attribute(changed, change)
+        else:
+            _apply_to_property(properties, change)
+    return replace(changed, properties=properties, updated_at=now) if touched_at_all else image
+
+
+def touched(changes: Iterable[Change]) -> frozenset[str]:
+    """Name the attributes and properties that the changes are about."""
+    return frozenset(change.name for change in changes)
+
+
+def _apply_to_attribute(image: Image, change: Change) -> Image:
+    name = change.name
+    if change.op is Operation.REMOVE:
+        raise problems.AttributeReadOnly(f"Property {name} may not be removed.")
+    if change.op is Operation.ADD and change.strict:
+        raise problems.PropertyConflict(f"Property {name} already present.")
+    if name in _FORMATS and image.status not in _FORMATS_CHANGE_WHILE:
+        raise problems.StatusForbids(f"Attribute {name} can be only replaced for a queued image.")
+    changes: dict[str, Any] = {name: _attribute_value(name, change.value)}
+    return replace(image, **changes)
+
+
+def _attribute_value(name: str, value: Any) -> Any:
+    if name == "visibility":
+        return Visibility(value)
+    if name == "tags":
+        return documents.unique_tags(value)
+    if name in {"min_ram", "min_disk"}:
+        return int(value)
+    return value
+
+
+def _apply_to_property(properties: dict[str, str], change: Change) -> None:
+    name = change.name
+    if change.op is Operation.ADD:
+        if change.strict and name in properties:
+            raise problems.PropertyConflict(f"Property {name} already present.")
+    elif name not in properties:
+        raise problems.PropertyConflict(f"Property {name} does not exist.")
+    if change.op is Operation.REMOVE:
+        del properties[name]
+    else:
+        properties[name] = change.value
+
+
+def _refuse_locations(change: Change) -> None:
+    if change.op is Operation.REPLACE and not change.value:
+        raise problems.AttributeReadOnly("Cannot set locations to empty list.")
+    verb = "update" if change.op is Operation.REPLACE else change.op.value
+    raise problems.AttributeReadOnly(f"It's not allowed to {verb} locations if locations are invisible.")
+
+
+def _change(raw: object, version: Version, known: KnownFormats) -> Change:
+    if not isinstance(raw, dict):
+        raise problems.BodyInvalid("Operations must be JSON objects.")
+    op, pointer = _operation_2_1(raw) if version == "2.1" else _operation_2_0(raw)
+    path = _decode(pointer)
+    if len(path) != (_LOCATIONS_DEPTH[op] if path[0] == "locations" else 1):
+        raise problems.BodyInvalid(f"Invalid JSON pointer for this resource: '/{'/'.join(path)}'")
+    if op != "remove" and "value" not in raw:
+        raise problems.BodyInvalid(f'Operation "{op}" requires a member named "value".')
+    value = None if op == "remove" else raw["value"]
+    _check_name(path[0])
+    if op != "remove":
+        documents.check_value(path[0], [value] if len(path) > 1 else value, known)
+        documents.check_storable(path[0], value)
+    return Change(Operation(op), path, value, strict=version == "2.0")
+
+
+def _operation_2_1(raw: dict[str, Any]) -> tuple[str, object]:
+    available = ", ".join(_OPERATIONS)
+    op = raw.get("op")
+    if op is None:
+        raise problems.BodyInvalid(f"Unable to find `op` in JSON Schema change. It must be one of the following: {available}.")
+    if op not in _OPERATIONS:
+        raise problems.BodyInvalid(f"Invalid operation: `{str(op)[:100]}`. It must be one of the following: {available}.")
+    if "path" not in raw:
+        raise problems.BodyInvalid("Unable to find 'path' in JSON Schema change")
+    return op, raw["path"]
+
+
+def _operation_2_0(raw: dict[str, Any]) -> tuple[str, object]:
+    found = [op for op in _OPERATIONS if op in raw]
+    if len(found) != 1:
+        count = "only" if found else "exactly"
+        raise problems.BodyInvalid(f'Operation objects must contain {count} one member named "add", "remove", or "replace".')
+    return found[0], raw[found[0]]
+
+
+def _decode(pointer: object) -> tuple[str, ...]:
+    if not isinstance(pointer, str):
+        raise problems.BodyInvalid("The pointer of an operation must be text, such as /name")
+    if not pointer.startswith("/"):
+        raise problems.BodyInvalid(f'Pointer `{pointer}` does not start with "/".')
+    if re.search(r"/\s*?/", pointer[1:]):
+        raise problems.BodyInvalid(f'Pointer `{pointer}` contains adjacent "/".')
+    if len(pointer) > 1 and pointer.endswith("/"):
+        raise problems.BodyInvalid(f'Pointer `{pointer}` end with "/".')
+    if re.search("~[^01]", pointer) or pointer.endswith("~"):
+        raise problems.BodyInvalid(f'Pointer `{pointer}` contains "~" not part of a recognized escape sequence.')
+    return tuple(part.replace("~1", "/").replace("~0", "~").strip() for part in pointer.lstrip("/").split("/"))
+
+
+def _check_name(name: str) -> None:
+    if name in _READ_ONLY:
+        raise documents.read_only(name)
+    if name in _RESERVED:
+        raise documents.reserved(name)
+    if name != "locations":
+        documents.check_allowed(name)

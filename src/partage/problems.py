@@ -1,0 +1,286 @@
+"""Every way a request can fail, as classes with fields.
+
+    Problem
+    ├── Invalid                 what was asked makes no sense, whoever asks
+    │   ├── BodyInvalid         the document does not fit its schema
+    │   ├── QueryInvalid        a filter, sort key, marker or limit is malformed
+    │   ├── SizeMismatch        fewer or more bytes arrived than were announced
+    │   ├── FormatMissing       image data before disk_format and container_format are set
+    │   ├── StoreUnknown        a store of that name is not configured
+    │   └── DigestMismatch      the bytes do not have the digest that was promised
+    ├── Unauthenticated         no token, or not one that the identity service vouches for
+    ├── Forbidden               the caller may see the thing, but not do this to it
+    │   ├── PolicyForbids       a policy rule says no
+    │   ├── AttributeReadOnly   the attribute belongs to the service
+    │   ├── ImageProtected      deletion is refused while `protected` is set
+    │   ├── ImageNotShared      members exist on shared images only
+    │   ├── ImageDeactivated    image data of a deactivated image
+    │   └── StatusForbids       the image's status does not allow the action
+    ├── NotFound                no such thing, or none that the caller may know of
+    │   ├── ImageNotFound
+    │   ├── MemberNotFound
+    │   ├── TagNotFound
+    │   ├── RouteNotFound
+    │   └── FeatureOff          the operator has not switched this on
+    ├── MethodNotAllowed
+    ├── Conflict                the state of things stands in the way; a retry may succeed
+    │   ├── ImageExists
+    │   ├── MemberExists
+    │   ├── PropertyConflict    a patch adds what is there or changes what is not
+    │   └── StatusConflict      the image is in another status than the action needs
+    ├── Gone
+    │   ├── ImageGone           the image was deleted while its data was being written
+    │   └── StoreReadOnly       the store takes no new image data
+    ├── TooLarge
+    │   ├── ImageTooLarge       one image above the size cap
+    │   ├── QuotaExceeded       all images of a project together, or their number
+    │   ├── TooMany             tags, properties or members of one image
+    │   └── StoreFull           no space left where the bytes rest
+    ├── MediaTypeUnsupported
+    │   ├── PatchTypeUnsupported
+    │   └── FormatRefused       the bytes are not of the declared format, or are unsafe
+    ├── RangeUnsatisfiable
+    ├── ClientGone              the client went away before its request was complete
+    └── Unavailable             not the client's fault; worth retrying
+        ├── StoreUnavailable
+        ├── DatabaseUnavailable
+        ├── IdentityUnavailable
+        └── ContentCorrupt      stored bytes no longer have their digest
+
+A problem knows what happened, never how HTTP says it: `http/errors.py` holds the one table from kind to status.
+Fields are data; `sentence()` makes the words. Where clients show users Glance's wording, the words are Glance's.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(eq=False)
+class Problem(Exception):
+    """Something that stops a request, in words a client may read."""
+
+    def sentence(self) -> str:
+        """Say what was asked, what stood in the way, and what would help."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.sentence()
+
+
+@dataclass(eq=False)
+class Explained(Problem):
+    """A problem whose sentence is written where it is noticed, because only that place knows the details."""
+
+    reason: str
+
+    def sentence(self) -> str:  # noqa: D102 -- keeps the promise of Problem.sentence
+        return self.reason
+
+
+class Invalid(Explained):
+    """What was asked makes no sense, whoever asks."""
+
+
+class BodyInvalid(Invalid):
+    """The document does not fit its schema."""
+
+
+class QueryInvalid(Invalid):
+    """A filter, sort key, marker or limit is malformed."""
+
+
+@dataclass(eq=False)
+class SizeMismatch(Invalid):
+    """Fewer or more bytes arrived than were announced."""
+
+    reason: str = field(init=False, default="")
+    announced_bytes: int = 0
+    received_bytes: int = 0
+
+    def sentence(self) -> str:  # noqa: D102 -- keeps the promise of Problem.sentence
+        return (
+            f"Announced size {self.announced_bytes} bytes, but the image data is {self.received_bytes} bytes; "
+            "the image is back in queued and can be uploaded again"
+        )
+
+
+class FormatMissing(Invalid):
+    """Image data was sent before disk_format and container_format are set."""
+
+
+class StoreUnknown(Invalid):
+    """A store of that name is not configured."""
+
+
+class DigestMismatch(Invalid):
+    """The bytes do not have the digest that was promised."""
+
+
+class Unauthenticated(Explained):
+    """There is no token, or not one that the identity service vouches for."""
+
+
+class Forbidden(Explained):
+    """The caller may see the thing, but not do this to it."""
+
+
+@dataclass(eq=False)
+class PolicyForbids(Forbidden):
+    """A policy rule says no."""
+
+    reason: str = field(init=False, default="")
+    rule: str = ""
+
+    def sentence(self) -> str:  # noqa: D102 -- keeps the promise of Problem.sentence
+        return f"You are not authorized to complete {self.rule} action."
+
+
+class AttributeReadOnly(Forbidden):
+    """The attribute belongs to the service, or to nobody."""
+
+
+class ImageProtected(Forbidden):
+    """Deletion is refused while `protected` is set."""
+
+
+class ImageNotShared(Forbidden):
+    """Members exist on shared images only."""
+
+
+class ImageDeactivated(Forbidden):
+    """Image data of a deactivated image is withheld."""
+
+
+class StatusForbids(Forbidden):
+    """The image's status does not allow the action."""
+
+
+class NotFound(Explained):
+    """There is no such thing, or none that the caller may know of: the two must not be told apart."""
+
+
+class ImageNotFound(NotFound):
+    """No image of that id that the caller may know of."""
+
+
+class MemberNotFound(NotFound):
+    """No such member, or one the caller may not see."""
+
+
+class TagNotFound(NotFound):
+    """The image does not have that tag."""
+
+
+class RouteNotFound(NotFound):
+    """Nothing lives at that path."""
+
+
+class FeatureOff(NotFound):
+    """The operator has not switched this on."""
+
+
+@dataclass(eq=False)
+class MethodNotAllowed(Problem):
+    """The path is known, the method is not."""
+
+    allowed: tuple[str, ...]
+
+    def sentence(self) -> str:  # noqa: D102 -- keeps the promise of Problem.sentence
+        return f"The method specified is not allowed for this resource; allowed: {', '.join(self.allowed)}"
+
+
+class Conflict(Explained):
+    """The state of things stands in the way; a retry after a change may succeed."""
+
+
+class ImageExists(Conflict):
+    """The id is taken, now or by an image that was deleted."""
+
+
+class MemberExists(Conflict):
+    """The project is a member already."""
+
+
+class PropertyConflict(Conflict):
+    """A patch adds what is there, or changes what is not."""
+
+
+class StatusConflict(Conflict):
+    """The image is in another status than the action needs."""
+
+
+class Gone(Explained):
+    """It was there a moment ago."""
+
+
+class ImageGone(Gone):
+    """The image was deleted while its data was being written."""
+
+
+class StoreReadOnly(Gone):
+    """The store takes no new image data. Source: Glance answers 410 where adding to a store is disabled."""
+
+
+class TooLarge(Explained):
+    """More than the service or the project's quota takes."""
+
+
+class ImageTooLarge(TooLarge):
+    """One image is above the size cap."""
+
+
+class QuotaExceeded(TooLarge):
+    """All images of a project together, in number or bytes, would be above its quota."""
+
+
+class TooMany(TooLarge):
+    """Too many tags, properties or members of one image."""
+
+
+class StoreFull(TooLarge):
+    """No space is left where the bytes rest."""
+
+
+class MediaTypeUnsupported(Explained):
+    """The request's media type is not one that this call takes."""
+
+
+class PatchTypeUnsupported(MediaTypeUnsupported):
+    """A patch came in a media type other than the two of the Image API."""
+
+
+class FormatRefused(MediaTypeUnsupported):
+    """The bytes are not of the declared disk format, or are unsafe to hand to a hypervisor."""
+
+
+@dataclass(eq=False)
+class RangeUnsatisfiable(Problem):
+    """The range asked for lies outside the image data, or is malformed."""
+
+    size_bytes: int
+
+    def sentence(self) -> str:  # noqa: D102 -- keeps the promise of Problem.sentence
+        return f"The requested range cannot be served; the image data has {self.size_bytes} bytes"
+
+
+class ClientGone(Explained):
+    """The client went away before its request was complete; nobody is left to answer."""
+
+
+class Unavailable(Explained):
+    """Not the client's fault; worth retrying."""
+
+
+class StoreUnavailable(Unavailable):
+    """The store does not take or give bytes at the moment."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer, or was busy for too long."""
+
+
+class IdentityUnavailable(Unavailable):
+    """The identity service does not answer: nobody is let in on a guess."""
+
+
+class ContentCorrupt(Unavailable):
+    """Stored bytes no longer have their digest; wrong bytes are never served."""
