@@ -1,0 +1,1 @@
+"""Pure bytes: same input, same output, for ever. No input or output, no threads, no clock."""

@@ -1,0 +1,296 @@
+"""What format image data really has, and whether it is safe to hand to a hypervisor: decided in the stream, without a file.
+
+The parsers are oslo.utils' format inspectors, the field's own. They are fed here in fixed pieces, so that the verdict does not
+depend on how a client's bytes happened to be split, and every container format is inspected. What is refused beyond Glance is
+listed in docs/decisions/0013. Decides only: where the bytes go is for `stores/writer.py`. Memory: about 1.2 MiB.
+"""
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+from oslo_utils.imageutils import format_inspector
+
+from partage import problems
+from partage.content import vmdk
+from partage.content.digest import Buffer
+
+PIECE_BYTES = 64 * 1024
+"""Inspectors eat the stream in pieces of this size; formats whose tables lie further in (VHDX) keep eating."""
+
+VMDK_TYPES = ("streamOptimized", "monolithicSparse")
+"""Source: Glance's `vmdk_allowed_types`."""
+
+CHECKED_CONTAINER = "bare"
+"""The container format whose content is the disk format itself. Others hold archives, compressed data, kernels."""
+
+
+class Inspector:
+    """Inspect one stream: feed it in order, then finish. Not for use by two threads at once.
+
+    Differs from Glance: container formats other than bare are inspected too, a missing match does not switch the safety
+    checks off, and a refusal comes as soon as it is certain.
+    """
+
+    def __init__(
+        self,
+        disk_format: str,
+        container_format: str,
+        *,
+        match_required: bool = True,
+        vmdk_types: Collection[str] = VMDK_TYPES,
+    ) -> None:
+        self._disk_format = disk_format
+        self._bare = container_format == CHECKED_CONTAINER
+        self._match_required = match_required and self._bare
+        self._vmdk_types = vmdk_types
+        self._parsers: dict[str, _Parser] = {
+            name: _Parser(kind) for name, kind in format_inspector.ALL_FORMATS.items() if name not in ("raw", "vmdk")
+        }
+        self._vmdk: vmdk.Parser | None = None
+        self._head: bytearray | None = bytearray()
+        self._piece = bytearray()
+        self._first = b""
+        self._end = b""
+        self._received_bytes = 0
+
+    def feed(self, buffer: Buffer) -> None:
+        """Look at the next bytes. Cheap once the formats are decided: most streams are after 256 KiB.
+
+        Raises:
+            FormatRefused: it is certain by now that the stream will not be accepted.
+        """
+        self._received_bytes += len(buffer)
+        self._keep_end(buffer)
+        view = memoryview(buffer)
+        while view and self._hungry:
+            room = PIECE_BYTES - len(self._piece)
+            self._piece += view[:room]
+            view = view[room:]
+            if len(self._piece) == PIECE_BYTES:
+                self._eat()
+        self._feed_head(buffer)
+
+    def finish(self, size_bytes: int) -> int | None:
+        """Give the verdict on the whole stream and return the virtual size in bytes; None where there is none to tell.
+
+        Raises:
+            FormatRefused: the bytes are not what was declared, are several formats at once, or are unsafe.
+        """
+        if self._piece or not self._first:
+            self._eat()
+        self._inspect_vmdk(final=True)
+        if 0 < size_bytes < _SECTOR_BYTES:
+            self._check_as_padded()
+        found = self._found()
+        self._check_several(found)
+        self._check_match(found, final=True)
+        for name in found:
+            self._check_safety(name, final=True)
+        self._check_footer()
+        return self._virtual_size(found, size_bytes)
+
+    @property
+    def _hungry(self) -> bool:
+        return any(parser.hungry for parser in self._parsers.values())
+
+    def _eat(self) -> None:
+        """Give one piece to every parser that wants more, and judge."""
+        piece = bytes(self._piece)
+        self._piece.clear()
+        if not self._first:
+            self._first = piece
+            if not vmdk.possible(piece):
+                self._head = None
+        for parser in self._parsers.values():
+            parser.eat(piece)
+        found = self._found()
+        self._check_several(found)
+        self._check_match(found, final=False)
+        for name in found:
+            self._check_safety(name, final=False)
+
+    def _feed_head(self, buffer: Buffer) -> None:
+        """Collect what the VMDK parser wants to see at once, unless the stream cannot be one."""
+        if self._head is None:
+            return
+        self._head += memoryview(buffer)[: vmdk.HEAD_BYTES - len(self._head)]
+        if len(self._head) == vmdk.HEAD_BYTES:
+            self._inspect_vmdk(final=False)
+
+    def _inspect_vmdk(self, *, final: bool) -> None:
+        if self._head is not None:
+            self._vmdk = vmdk.Parser(bytes(self._head), self._vmdk_types)
+            self._head = None
+        if self._vmdk is None:
+            return
+        if final:
+            self._vmdk.finish(self._end, self._received_bytes)
+        if self._vmdk.unsafe:
+            raise self._refused("vmdk", self._vmdk.unsafe)
+
+    def _keep_end(self, buffer: Buffer) -> None:
+        if len(buffer) >= vmdk.END_BYTES:
+            self._end = bytes(memoryview(buffer)[-vmdk.END_BYTES :])
+        else:
+            self._end = (self._end + bytes(buffer))[-vmdk.END_BYTES :]
+
+    def _found(self) -> list[str]:
+        """Name the formats that the stream shows so far, in alphabetical order."""
+        found = [name for name, parser in self._parsers.items() if parser.matches]
+        if self._vmdk is not None and self._vmdk.matches:
+            found.append("vmdk")
+        if not self._bare and "gpt" in found:
+            # Two bytes at 510 make a GPT or MBR. Compressed data has them by chance, Linux kernels have them on purpose.
+            found.remove("gpt")
+        return sorted(found)
+
+    def _check_several(self, found: Collection[str]) -> None:
+        if len(found) > 1 and set(found) != {"iso", "gpt"}:
+            raise problems.FormatRefused(
+                f"Image data declared as {self._disk_format} is several formats at once ({', '.join(found)}), "
+                "so programs would not agree on what it is; convert it to one format and upload that",
+            )
+
+    def _check_match(self, found: Collection[str], *, final: bool) -> None:
+        """Compare with the declared format. Source: Glance's set_data; raw may turn out to be anything that is safe."""
+        declared = self._disk_format
+        if not self._match_required or declared == "raw":
+            return
+        actual = "iso" if set(found) == {"iso", "gpt"} else next(iter(found), "raw")
+        if declared == actual or (actual == "raw" and declared not in format_inspector.ALL_FORMATS):
+            return
+        if not final and not self._settled(declared, found):
+            return
+        raise problems.FormatRefused(
+            f"Image disk_format {declared} does not match stream data {actual}; "
+            f"declare the image as {actual}, or convert it to {declared}",
+        )
+
+    def _settled(self, declared: str, found: Collection[str]) -> bool:
+        """Say whether later bytes could still make the stream what was declared."""
+        if declared == "vmdk":
+            return self._head is None and self._vmdk is None
+        parser = self._parsers.get(declared)
+        return bool(found) if parser is None else not parser.hungry
+
+    def _check_safety(self, name: str, *, final: bool) -> None:
+        parser = self._parsers.get(name)
+        if parser is None or (not final and parser.hungry):
+            return
+        reason = parser.unsafe()
+        if name == "gpt" and self._disk_format in ("aki", "ari"):
+            return  # Linux kernels look like a damaged MBR on purpose. Source: Glance's set_data.
+        if reason and not (name == "gpt" and "iso" in self._found()):
+            raise self._refused(name, reason)
+
+    def _check_as_padded(self) -> None:
+        """Look at less than a sector as hypervisors do, which read it as if filled up with zeros; parsers want a whole sector."""
+        container_format = CHECKED_CONTAINER if self._bare else "other"
+        padded = Inspector(self._disk_format, container_format, match_required=False, vmdk_types=self._vmdk_types)
+        padded.feed(self._first.ljust(_SECTOR_BYTES, b"\0"))
+        padded.finish(_SECTOR_BYTES)
+
+    def _check_footer(self) -> None:
+        """Refuse a disk of another format that is a fixed VHD, too: those have their only header at the end."""
+        if self._bare and self._end[-_SECTOR_BYTES:].startswith(b"conectix") and not self._parsers["vhd"].matches:
+            raise self._refused("vhd", "a VHD footer stands at its end, so it is a disk of fixed size in that format as well")
+        if self._first[:8] == b"conectix" and self._first[_VHD_TYPE:][:4] == _VHD_DIFFERENCING:
+            raise self._refused("vhd", "it is a differencing disk and names a parent file")
+
+    def _refused(self, name: str, reason: str) -> problems.FormatRefused:
+        return problems.FormatRefused(
+            f"Image data declared as {self._disk_format} failed safety checks as {name}: {reason}; "
+            f"{_ADVICE.get(name, 'convert it to a plain raw or qcow2 image and upload that')}",
+        )
+
+    def _virtual_size(self, found: Collection[str], size_bytes: int) -> int | None:
+        declared = self._disk_format
+        if not self._bare or (declared not in found and declared != "raw"):
+            return None
+        if declared == "raw":
+            return size_bytes or None
+        virtual = self._vmdk.virtual_size if declared == "vmdk" and self._vmdk else self._parsers[declared].virtual_size(size_bytes)
+        if virtual is None:
+            raise self._refused(declared, "its virtual size cannot be read")
+        return virtual or None
+
+
+class _Parser:
+    """One of oslo.utils' inspectors, with errors contained: an inspector that fails has simply not recognised its format."""
+
+    def __init__(self, kind: type[format_inspector.FileInspector]) -> None:
+        self._inspector = kind()
+        self._failed = False
+        self._eaten = 0
+
+    @property
+    def hungry(self) -> bool:
+        """Say whether more of the stream can change what it finds."""
+        return not self._failed and not self._inspector.complete
+
+    @property
+    def matches(self) -> bool:
+        """Say whether the stream is of its format, as far as it has seen it."""
+        try:
+            return bool(self._inspector.format_match) and self._eaten > 0
+        except Exception:  # noqa: BLE001 - hostile bytes may make a parser fail in any way; not recognised, then
+            return False
+
+    def eat(self, piece: bytes) -> None:
+        """Show it the next piece."""
+        if not self.hungry:
+            return
+        self._eaten += len(piece)
+        try:
+            self._inspector.eat_chunk(piece)
+        except Exception:  # noqa: BLE001 - as above
+            self._failed = True
+
+    def unsafe(self) -> str:
+        """Say why a disk of this format must not reach a hypervisor; empty when it may."""
+        try:
+            self._inspector.safety_check()
+        except format_inspector.SafetyCheckFailed as failed:
+            return " and ".join(_REASONS.get(name, f"the check {name} failed") for name in sorted(failed.failures))
+        except Exception:  # noqa: BLE001 - what cannot be checked is not safe
+            return _INCOHERENT
+        return _INCOHERENT if self._failed else ""
+
+    def virtual_size(self, size_bytes: int) -> int | None:
+        """Say how large the disk is for its user; None when its headers make no sense."""
+        try:
+            virtual = int(self._inspector.virtual_size)
+        except Exception:  # noqa: BLE001 - as above
+            return None
+        if self._inspector.NAME in _SIZED_BY_FILE:
+            return size_bytes
+        return virtual if 0 <= virtual < _VIRTUAL_SIZE_LIMIT else None
+
+
+_INCOHERENT = "its headers are incomplete or contradict themselves"
+_SECTOR_BYTES = 512
+_VHD_TYPE = 60
+_VHD_DIFFERENCING = b"\0\0\0\x04"
+_SIZED_BY_FILE = ("gpt", "raw")
+_VIRTUAL_SIZE_LIMIT = 1 << 63
+"""What a signed 64-bit column can hold; no hypervisor makes larger disks (CVE-2013-2096 and its kin)."""
+
+_REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "backing_file": "it has a backing file, which would be read on the hypervisor's own disk",
+        "data_file": "it keeps its data in another file",
+        "unknown_features": "it needs features that no check knows",
+        "mbr": "its partition table is not valid",
+        "version": "its version is not supported",
+        "banned": "this format is not accepted",
+        "inner_safety": "what it wraps is not safe",
+    },
+)
+_ADVICE: Mapping[str, str] = MappingProxyType(
+    {
+        "qcow2": "flatten it with `qemu-img convert -O qcow2` and upload the result",
+        "vmdk": "convert it to a single streamOptimized or monolithicSparse file, or to raw or qcow2",
+        "gpt": "repair the partition table, for example with `sgdisk --verify`",
+        "vhd": "convert it with `qemu-img convert -O raw` or to a dynamic VHD",
+    },
+)
