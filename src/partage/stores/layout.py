@@ -1,0 +1,49 @@
+"""Which key a pack has. The only module that builds or parses keys.
+
+    <root of a store>/
+      packs/
+        3f/
+          3f9c1a…(32 hexadecimal digits)     one pack, immutable: stores/pack.py
+      incoming/                              POSIX driver only: being written, not yet named; safe to remove when old
+        3f9c1a….5c01                         name of the object to be, and a random suffix
+
+The first two digits spread packs over 256 folders, so that no folder grows large.
+"""
+
+import re
+
+from partage.model import ids
+
+PACKS = "packs/"
+INCOMING = "incoming/"
+
+_PACK_ID = re.compile(r"[0-9a-f]{32}")
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
+
+
+def pack_key(pack_id: ids.PackID) -> str:
+    """Name the object of a pack.
+
+    Raises:
+        ValueError: the id is not 32 lower-case hexadecimal digits.
+    """
+    if not _PACK_ID.fullmatch(pack_id):
+        raise ValueError(f"{pack_id!r} is not a pack id: 32 hexadecimal digits")
+    return f"{PACKS}{pack_id[:2]}/{pack_id}"
+
+
+def pack_id_or_none(key: str) -> ids.PackID | None:
+    """Say which pack's object this is; None for anything else that lies in a store."""
+    name = key.rpartition("/")[2]
+    return ids.PackID(name) if _PACK_ID.fullmatch(name) and key == f"{PACKS}{name[:2]}/{name}" else None
+
+
+def checked(key: str) -> str:
+    """Return a key that cannot leave the store's root.
+
+    Raises:
+        ValueError: it could, or it is not spelt as keys are.
+    """
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"{key!r} is not a key of a store")
+    return key

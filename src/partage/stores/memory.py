@@ -1,0 +1,48 @@
+"""A store in memory: for tests and for trying things out. Lost with the process, which is its only lie about durability."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from partage import problems
+from partage.content.digest import Buffer
+from partage.stores import layout, store
+
+
+class MemoryStore:
+    """Keep objects in a dictionary. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, tuple[bytes, datetime]] = {}
+        self._lock = threading.Lock()
+
+    def put(self, key: str, parts: Sequence[Buffer]) -> None:
+        """See `store.Store.put`."""
+        with self._lock:
+            self._objects[layout.checked(key)] = (b"".join(parts), datetime.now(UTC))
+
+    def get(self, key: str, start: int, length: int) -> bytes:
+        """See `store.Store.get`."""
+        with self._lock:
+            held = self._objects.get(layout.checked(key))
+        found = held[0][start : start + length] if held else b""
+        if len(found) != length or not held:
+            raise problems.ContentCorrupt(f"The store should hold {key} with at least {start + length} bytes and does not")
+        return found
+
+    def stat(self, key: str) -> store.Stat | None:
+        """See `store.Store.stat`."""
+        with self._lock:
+            held = self._objects.get(layout.checked(key))
+        return store.Stat(len(held[0]), held[1]) if held else None
+
+    def remove(self, key: str) -> None:
+        """See `store.Store.remove`."""
+        with self._lock:
+            self._objects.pop(layout.checked(key), None)
+
+    def enumerate(self, prefix: str) -> Iterator[str]:
+        """See `store.Store.enumerate`."""
+        with self._lock:
+            keys = list(self._objects)
+        return (key for key in keys if key.startswith(prefix))

@@ -1,0 +1,140 @@
+"""Packs: immutable objects that hold many chunks each, so that one fsync or one PUT serves many.
+
+Chunks stand back to back without headers, so that neighbours can be read, and plain ones sent, in one piece. An index at the end
+names them, so that the chunk index of the database can be rebuilt from packs alone. Layout: docs/format.md, "Pack".
+"""
+
+import struct
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import blake3
+
+from partage import problems
+from partage.content.digest import Buffer
+from partage.model import ids
+from partage.stores import layout, store
+
+VERSION = 1
+TARGET_BYTES = 8 << 20
+"""A pack is sealed when it holds this much. Two are in memory at a time: one is filled while the other is made durable."""
+TARGET_CHUNKS = 4096
+"""…or when it holds so many, which bounds the index and the database's transaction."""
+
+
+class Encoding(IntEnum):
+    """How a chunk's bytes stand in a pack. Values are stored: never renumber."""
+
+    PLAIN = 0
+    ZSTD = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkEntry:
+    """Where a chunk stands in its pack: `offset` from the object's first byte, its stored and its plain length."""
+
+    digest: ids.ChunkDigest
+    offset: int
+    stored_bytes: int
+    length_bytes: int
+    encoding: Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPack:
+    """A pack that will not change any more. `size_bytes` is the whole object's."""
+
+    pack_id: ids.PackID
+    size_bytes: int
+    entries: tuple[ChunkEntry, ...]
+
+
+class PackBuilder:
+    """Fill one pack in memory. Not for use by two threads at once."""
+
+    def __init__(self, pack_id: ids.PackID) -> None:
+        self._pack_id = pack_id
+        self._head = _HEAD.pack(_MAGIC, VERSION, bytes.fromhex(pack_id))
+        self._bytes = bytearray(self._head)
+        self._entries: list[ChunkEntry] = []
+
+    @property
+    def full(self) -> bool:
+        """Say whether it is time to seal."""
+        return len(self._bytes) >= TARGET_BYTES or len(self._entries) >= TARGET_CHUNKS
+
+    def append(self, digest: ids.ChunkDigest, stored: Buffer, *, length_bytes: int, encoding: Encoding) -> None:
+        """Add a chunk, copied. The caller adds no digest twice."""
+        self._entries.append(ChunkEntry(digest, len(self._bytes), len(stored), length_bytes, encoding))
+        self._bytes += stored
+
+    def seal(self) -> tuple[SealedPack, Sequence[Buffer]]:
+        """Close the pack; return what it is and the parts of its object, to be put under `layout.pack_key`."""
+        index = b"".join(_ENTRY.pack(e.digest, e.offset, e.stored_bytes, e.length_bytes, e.encoding) for e in self._entries)
+        foot = _FOOT.pack(len(self._bytes), len(self._entries), _MAGIC_END)
+        tail = index + foot + blake3.blake3(self._head + index + foot).digest()
+        sealed = SealedPack(self._pack_id, len(self._bytes) + len(tail), tuple(self._entries))
+        return sealed, (self._bytes, tail)
+
+
+def read_index(source: store.Store, pack_id: ids.PackID) -> SealedPack:
+    """Read what a pack holds from the pack itself, checked against its checksum.
+
+    Raises:
+        ContentCorrupt: it is absent, damaged, or another pack's bytes.
+        StoreUnavailable: the store does not answer.
+        ValueError: it was written by a newer version of the service.
+    """
+    key = layout.pack_key(pack_id)
+    stat = source.stat(key)
+    if stat is None or stat.size_bytes < _HEAD.size + _TAIL_BYTES:
+        raise problems.ContentCorrupt(f"The pack {pack_id} is missing or too short; restore it from a backup")
+    head = source.get(key, 0, _HEAD.size)
+    magic, version, own_id = _HEAD.unpack(head)
+    if magic == _MAGIC and version != VERSION:
+        raise ValueError(f"The pack {pack_id} has version {version}, this service reads version {VERSION}; run a newer one")
+    tail = source.get(key, stat.size_bytes - _TAIL_BYTES, _TAIL_BYTES)
+    foot, checksum = tail[: _FOOT.size], tail[_FOOT.size :]
+    index_start, count, magic_end = _FOOT.unpack(foot)
+    sound = magic == _MAGIC and magic_end == _MAGIC_END and own_id.hex() == pack_id
+    if not sound or index_start + count * _ENTRY.size + _TAIL_BYTES != stat.size_bytes:
+        raise problems.ContentCorrupt(f"The pack {pack_id} is damaged at its ends; restore it from a backup")
+    index = source.get(key, index_start, count * _ENTRY.size)
+    if checksum != blake3.blake3(head + index + foot).digest():
+        raise problems.ContentCorrupt(f"The index of pack {pack_id} is damaged; restore it from a backup")
+    return SealedPack(pack_id, stat.size_bytes, tuple(_entry(row) for row in _ENTRY.iter_unpack(index)))
+
+
+def rewrite(target: store.Store, pack: SealedPack, keep: Collection[ids.ChunkDigest], new_pack_id: ids.PackID) -> SealedPack | None:
+    """Copy the chunks named in `keep` from one pack into a new one, as stored, and return the new pack once it is durable.
+
+    None when the pack holds none of them. The old pack stays: its removal is the caller's, after the index names the new one.
+    Chunks are copied without being checked: damage stays as detectable as it was. Holds one pack in memory.
+
+    Raises:
+        ContentCorrupt, StoreUnavailable, StoreFull: as the store's verbs.
+    """
+    builder = PackBuilder(new_pack_id)
+    kept = [entry for entry in pack.entries if entry.digest in keep]
+    if not kept:
+        return None
+    for entry in kept:
+        stored = target.get(layout.pack_key(pack.pack_id), entry.offset, entry.stored_bytes)
+        builder.append(entry.digest, stored, length_bytes=entry.length_bytes, encoding=entry.encoding)
+    sealed, parts = builder.seal()
+    target.put(layout.pack_key(new_pack_id), parts)
+    return sealed
+
+
+_MAGIC = b"PTGP"
+_MAGIC_END = b"PTGE"
+_HEAD = struct.Struct("<4sH10x16s")
+_ENTRY = struct.Struct("<32sQIIB7x")
+_FOOT = struct.Struct("<QI4s")
+_TAIL_BYTES = _FOOT.size + 32
+
+
+def _entry(row: tuple[bytes, int, int, int, int]) -> ChunkEntry:
+    digest, offset, stored_bytes, length_bytes, encoding = row
+    return ChunkEntry(ids.ChunkDigest(digest), offset, stored_bytes, length_bytes, Encoding(encoding))

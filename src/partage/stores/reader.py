@@ -1,0 +1,258 @@
+"""Give stored bytes out: a manifest and a range in, verified plain bytes out. Knows no database.
+
+No byte leaves here before its whole chunk has been compared with its BLAKE3, so a reader gets right bytes or a problem, never wrong
+ones. Work runs ahead of the consumer on two threads; how far is bounded.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain, islice, pairwise
+
+from partage import problems
+from partage.content import digest, manifest
+from partage.stores import layout
+from partage.stores.compression import Decompressor
+from partage.stores.index import ChunkIndex, ChunkLocation
+from partage.stores.pack import Encoding
+from partage.stores.store import Store
+
+BUFFER_BYTES = 1 << 20
+"""Plain bytes come in buffers of about this size: a chunk more or less."""
+
+AHEAD_BUFFERS = 8
+"""So many buffers at most are fetched or being fetched before the consumer asks for them."""
+
+_THREADS = 2
+_LOCATE_CHUNKS_FIRST = 16
+_LOCATE_CHUNKS = 512
+_ZEROS = bytes(BUFFER_BYTES)
+
+
+def read(
+    store: Store,
+    index: ChunkIndex,
+    segments: Iterable[manifest.Segment],
+    start: int,
+    stop: int,
+) -> Iterator[bytes]:
+    """Yield the plain bytes [start, stop) of a content, in order, in buffers of about 1 MiB.
+
+    `segments` are in order and without gaps; those before the range may be left out and cost little, those after it are not asked
+    for. Lazy: nothing is fetched before the first buffer is asked for. Closing the iterator, or dropping it, cancels what runs
+    ahead and ends its threads. One iterator is for one thread at a time; several iterators may read at once.
+
+    Raises:
+        ContentCorrupt: a chunk is missing or is not what was stored; the manifest does not cover the range.
+        StoreUnavailable: the store does not answer.
+    """
+    slices = _slices(segments, start, stop)
+    fetcher = _Fetcher(store, index)
+    if stop - start <= BUFFER_BYTES:
+        # A small range is read on the caller's thread: starting threads would cost more than it does.
+        for part in _parts(_located(slices, index)):
+            yield from _zeros(part.zeros) if part.zeros else (fetcher.fetch(part.slices),)
+        return
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="partage-read")
+    try:
+        yield from _ahead(_parts(_located(slices, index)), fetcher, pool)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """The bytes [first, stop) of one chunk, wherever that is."""
+
+    entry: manifest.ManifestEntry
+    first: int
+    stop: int
+    location: ChunkLocation | None = None
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.first
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Neighbouring slices that make one buffer; or, without slices, `zeros` zeros in as many buffers as it takes."""
+
+    slices: tuple[_Slice, ...]
+    zeros: int = 0
+
+
+def _slices(segments: Iterable[manifest.Segment], start: int, stop: int) -> Iterator[_Slice]:
+    """Find what of which chunks makes up the range, and insist that all of it is there."""
+    position = start
+    for segment in _from(segments, start):
+        if position >= stop:
+            return
+        if segment.start != position and not (position == start and segment.start < start):
+            break
+        for entry, first, end in manifest.within(segment, position, stop):
+            yield _Slice(entry, first, end)
+            position += end - first
+    if position < stop:
+        raise problems.ContentCorrupt(
+            f"The manifest of the image data should reach byte {stop} and ends at {position}; restore the database from a backup",
+        )
+
+
+def _from(segments: Iterable[manifest.Segment], start: int) -> Iterator[manifest.Segment]:
+    """Leave out the segments that end before the range, as the next one's start tells, without decoding them."""
+    for segment, following in pairwise(chain(segments, (None,))):
+        if segment is not None and (following is None or following.start > start):
+            yield segment
+
+
+def _located(slices: Iterable[_Slice], index: ChunkIndex) -> Iterator[_Slice]:
+    """Ask the index for many chunks at once; for few in the beginning, so that the first bytes come soon."""
+    iterator = iter(slices)
+    count = _LOCATE_CHUNKS_FIRST
+    while asked := tuple(islice(iterator, count)):
+        yield from _asked(asked, index)
+        count = min(count * 2, _LOCATE_CHUNKS)
+
+
+def _asked(slices: tuple[_Slice, ...], index: ChunkIndex) -> tuple[_Slice, ...]:
+    names = {part.entry.digest for part in slices if part.entry.digest is not None}
+    locations = index.locate(names) if names else {}
+    missing = names.difference(locations)
+    if missing:
+        raise problems.ContentCorrupt(
+            f"{len(missing)} chunks of the image data are not in the index, the first is {min(missing).hex()}; "
+            "rebuild the index from the packs",
+        )
+    return tuple(part if part.entry.digest is None else replace(part, location=locations[part.entry.digest]) for part in slices)
+
+
+def _parts(slices: Iterable[_Slice]) -> Iterator[_Part]:
+    """Put neighbours together until they fill a buffer. Long zeros are parts of their own: nobody need wait for them."""
+    held: list[_Slice] = []
+    held_bytes = 0
+    for part in slices:
+        long_zeros = part.location is None and part.length >= BUFFER_BYTES
+        if held and (long_zeros or held_bytes >= BUFFER_BYTES):
+            yield _Part(tuple(held))
+            held, held_bytes = [], 0
+        if long_zeros:
+            yield _Part((), part.length)
+        else:
+            held.append(part)
+            held_bytes += part.length
+    if held:
+        yield _Part(tuple(held))
+
+
+def _ahead(parts: Iterable[_Part], fetcher: "_Fetcher", pool: ThreadPoolExecutor) -> Iterator[bytes]:
+    """Keep some parts being fetched while the consumer is busy; give them out in order."""
+    waiting: deque[int | Future[bytes]] = deque()
+    for part in parts:
+        waiting.append(part.zeros or pool.submit(fetcher.fetch, part.slices))
+        if len(waiting) >= AHEAD_BUFFERS:
+            yield from _given(waiting.popleft())
+    while waiting:
+        yield from _given(waiting.popleft())
+
+
+def _given(waited: int | Future[bytes]) -> Iterator[bytes]:
+    if isinstance(waited, int):
+        yield from _zeros(waited)
+    else:
+        yield waited.result()
+
+
+def _zeros(length: int) -> Iterator[bytes]:
+    """Give the same buffer again and again."""
+    for _ in range(length // BUFFER_BYTES):
+        yield _ZEROS
+    if length % BUFFER_BYTES:
+        yield _ZEROS[: length % BUFFER_BYTES]
+
+
+class _Fetcher:
+    """Turn located slices into verified plain bytes. Keeps nothing between two fetches, so any thread may fetch."""
+
+    def __init__(self, store: Store, index: ChunkIndex) -> None:
+        self._store = store
+        self._index = index
+
+    def fetch(self, slices: tuple[_Slice, ...]) -> bytes:
+        """Return the bytes of the slices, joined.
+
+        A chunk may have moved to another pack since it was located, and its old pack be gone: so before the bytes are called
+        corrupt, the index is asked once more.
+        """
+        try:
+            return self._fetch(slices)
+        except problems.ContentCorrupt:
+            again = _asked(slices, self._index)
+            if again == slices:
+                raise
+        return self._fetch(again)
+
+    def _fetch(self, slices: tuple[_Slice, ...]) -> bytes:
+        decompressor = Decompressor()
+        pieces: list[digest.Buffer] = []
+        for run in _runs(slices):
+            location = run[0].location
+            if location is None:
+                pieces.append(_ZEROS[: run[0].length])
+                continue
+            length = sum(part.location.stored_bytes for part in run if part.location)
+            stored = self._store.get(layout.pack_key(location.pack_id), location.offset, length)
+            plain = [_verified(part, view, decompressor) for part, view in _split(run, stored)]
+            untouched = all(part.location and part.location.encoding is Encoding.PLAIN for part in run)
+            if untouched and sum(part.length for part in run) == length:
+                pieces.append(stored)
+            else:
+                pieces += [memoryview(buffer)[part.first : part.stop] for part, buffer in zip(run, plain, strict=True)]
+        if len(pieces) == 1 and isinstance(pieces[0], bytes):
+            return pieces[0]
+        return b"".join(pieces)
+
+
+def _runs(slices: tuple[_Slice, ...]) -> Iterator[list[_Slice]]:
+    """Group slices whose chunks stand next to each other in one pack: one request gets them all."""
+    run: list[_Slice] = []
+    for part in slices:
+        if run and not _adjacent(run[-1].location, part.location):
+            yield run
+            run = []
+        run.append(part)
+    if run:
+        yield run
+
+
+def _adjacent(one: ChunkLocation | None, other: ChunkLocation | None) -> bool:
+    if one is None or other is None:
+        return False
+    return one.pack_id == other.pack_id and one.offset + one.stored_bytes == other.offset
+
+
+def _split(run: list[_Slice], stored: bytes) -> Iterator[tuple[_Slice, memoryview]]:
+    view = memoryview(stored)
+    for part in run:
+        length = part.location.stored_bytes if part.location else 0
+        yield part, view[:length]
+        view = view[length:]
+
+
+def _verified(part: _Slice, stored: memoryview, decompressor: Decompressor) -> digest.Buffer:
+    """Restore a chunk and compare it with its name.
+
+    Raises:
+        ContentCorrupt: they differ.
+    """
+    location = part.location
+    if location is None:
+        raise problems.ContentCorrupt("A chunk without a location cannot be verified")
+    plain = decompressor.restore(stored, location.encoding, location.length_bytes)
+    if len(plain) != part.entry.length or digest.of_chunk(plain) != part.entry.digest:
+        raise problems.ContentCorrupt(
+            f"Stored bytes of the image data no longer have their digest (pack {location.pack_id}, offset {location.offset}); "
+            "restore that pack from a backup",
+        )
+    return plain

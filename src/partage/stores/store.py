@@ -1,0 +1,70 @@
+"""The Store protocol: five verbs over immutable objects named by keys.
+
+Every driver passes tests/contract/test_stores.py. Callers never write two different byte strings under one key: keys are random.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from partage.content.digest import Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What a store knows of an object. `modified_at` is UTC, aware: when it was put, by the store's clock."""
+
+    size_bytes: int
+    modified_at: datetime
+
+
+class Store(Protocol):
+    """Duties of both sides. All verbs may be called from several threads at once.
+
+    Keys are relative paths of letters, digits, `-`, `_`, `.` between `/` (stores/layout.py makes them); a driver refuses others
+    with ValueError, as they are a programming mistake. Failures are problems: StoreFull when there is no room,
+    StoreUnavailable when the store does not answer or denies, ContentCorrupt when what it holds is not what was put.
+    """
+
+    def put(self, key: str, parts: Sequence[Buffer]) -> None:
+        """Keep the concatenation of `parts` under `key`, durably: when this returns, a power cut does not lose it.
+
+        All or nothing: what is seen under `key` is never a part. Idempotent. Does not keep or change the buffers. A failed write is
+        abandoned as a whole, never retried in place; whether the object is there after a failure is not known.
+
+        Raises:
+            StoreFull: no space or quota left.
+            StoreUnavailable: anything else that kept the store from making it durable.
+        """
+
+    def get(self, key: str, start: int, length: int) -> bytes:
+        """Return exactly the bytes [start, start + length) of the object.
+
+        Raises:
+            ContentCorrupt: there is no such object, or it is too short.
+            StoreUnavailable: the store does not give it at the moment.
+        """
+
+    def stat(self, key: str) -> Stat | None:
+        """Say how large the object is and since when it is there; None when it is absent.
+
+        Raises:
+            StoreUnavailable: the store does not tell.
+        """
+
+    def remove(self, key: str) -> None:
+        """Forget the object; absent is fine. Who calls this knows that nothing names the object any more.
+
+        Raises:
+            StoreUnavailable: the store refuses or does not answer.
+        """
+
+    def enumerate(self, prefix: str) -> Iterator[str]:
+        """Name every object whose key begins with `prefix`, each once, in no particular order. Lazy.
+
+        Objects put or removed meanwhile may or may not be named. Objects whose put has not returned are not.
+
+        Raises:
+            StoreUnavailable: the store does not tell.
+        """
