@@ -1,0 +1,284 @@
+"""Rows of contents and manifests, and the index from chunk digests to places in packs."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from partage.content.manifest import Content, Segment
+from partage.model.ids import ChunkDigest, ContentID, PackID, StoreID
+from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.tables import chunks, contents, images, manifests, packs
+
+_IN_ONE_STATEMENT = 900
+"""How many values one IN list takes: SQLite refuses more than 999 parameters where it was built with the old default."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """Where a chunk lies in its pack; lengths in bytes."""
+
+    digest: ChunkDigest
+    offset: int
+    stored_bytes: int
+    length_bytes: int
+    encoding: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPlace:
+    """A chunk with the pack that holds it."""
+
+    pack_id: PackID
+    row: ChunkRow
+
+
+@dataclass(frozen=True, slots=True)
+class PackRow:
+    """A pack as the index knows it. `retired_at` is set once no chunk row points to it."""
+
+    id: PackID
+    size_bytes: int
+    retired_at: datetime | None
+
+
+def add(tx: Transaction, content_id: ContentID, content: Content, segments: Sequence[Segment], *, now: datetime) -> None:
+    """Insert a content and its manifest."""
+    row = {
+        "id": content_id,
+        "size": content.size_bytes,
+        "md5": content.md5,
+        "sha256": content.sha256,
+        "sha512": content.sha512,
+        "created_at": to_microseconds(now),
+    }
+    tx.execute(insert(contents), row)
+    if segments:
+        rows = [{"content_id": content_id, "start": each.start, "encoded": each.encoded} for each in segments]
+        tx.execute(insert(manifests), rows)
+
+
+def find(tx: Transaction, content_id: ContentID) -> Content | None:
+    """Return a content's size and digests, or None when it is gone."""
+    columns = (contents.c.size, contents.c.md5, contents.c.sha256, contents.c.sha512)
+    row = tx.execute(select(*columns).where(contents.c.id == content_id)).first()
+    if row is None:
+        return None
+    return Content(size_bytes=row.size, md5=row.md5, sha256=row.sha256, sha512=row.sha512, virtual_size_bytes=None)
+
+
+_NAMED = exists(select(images.c.id).where(images.c.content_id == contents.c.id))
+_SEGMENTS = (
+    select(manifests.c.start, manifests.c.encoded)
+    .where(manifests.c.content_id == bindparam("content_id"), manifests.c.start < bindparam("stop"))
+    .where(
+        manifests.c.start
+        >= select(func.coalesce(func.max(manifests.c.start), 0))
+        .where(manifests.c.content_id == bindparam("content_id"), manifests.c.start <= bindparam("start"))
+        .scalar_subquery(),
+    )
+    .order_by(manifests.c.start)
+    .limit(bindparam("rows"))
+)
+
+
+def segments_of(tx: Transaction, content_id: ContentID, start: int, stop: int, *, limit_rows: int) -> list[Segment]:
+    """List the manifest segments that cover bytes [start, stop), in order, at most `limit_rows`."""
+    given = {"content_id": content_id, "start": start, "stop": stop, "rows": limit_rows}
+    return [Segment(start=row.start, encoded=row.encoded) for row in tx.execute(_SEGMENTS, given)]
+
+
+def every_content(tx: Transaction) -> list[ContentID]:
+    """List all contents, oldest first."""
+    return [ContentID(each) for each in tx.execute(select(contents.c.id).order_by(contents.c.created_at, contents.c.id)).scalars()]
+
+
+def live_segments(tx: Transaction) -> Iterator[Segment]:
+    """Walk the manifest segments of every content that an image names."""
+    named = exists(select(images.c.id).where(images.c.content_id == manifests.c.content_id))
+    for row in tx.execute(select(manifests.c.start, manifests.c.encoded).where(named)):
+        yield Segment(start=row.start, encoded=row.encoded)
+
+
+def mark_unnamed(tx: Transaction, *, now: datetime) -> None:
+    """Note since when no image names a content; forget the note where one does."""
+    tx.execute(update(contents).where(contents.c.unnamed_at.is_not(None), _NAMED).values(unnamed_at=None))
+    tx.execute(update(contents).where(contents.c.unnamed_at.is_(None), ~_NAMED).values(unnamed_at=to_microseconds(now)))
+
+
+def remove_unnamed(tx: Transaction, *, unnamed_before: datetime) -> int:
+    """Delete the contents that no image has named since that moment, with their manifests; return how many there were."""
+    return tx.execute(delete(contents).where(contents.c.unnamed_at <= to_microseconds(unnamed_before), ~_NAMED)).rowcount
+
+
+def known(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
+    """Say which of these chunks the store has and will keep: condemned ones are left out, so that a writer stores them anew."""
+    found: set[ChunkDigest] = set()
+    for part in _parts(digests):
+        statement = select(chunks.c.digest).where(
+            chunks.c.digest.in_(part),
+            chunks.c.store_id == store_id,
+            chunks.c.condemned_at.is_(None),
+        )
+        found.update(ChunkDigest(bytes(digest)) for digest in tx.execute(statement).scalars())
+    return found
+
+
+def locate(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> dict[ChunkDigest, ChunkPlace]:
+    """Say where these chunks lie; those the index does not have are absent from the answer."""
+    found: dict[ChunkDigest, ChunkPlace] = {}
+    columns = (chunks.c.digest, chunks.c.pack_id, chunks.c.offset, chunks.c.stored_bytes, chunks.c.length_bytes, chunks.c.encoding)
+    for part in _parts(digests):
+        for digest, pack_id, *place in tx.execute(select(*columns).where(chunks.c.digest.in_(part), chunks.c.store_id == store_id)):
+            key = ChunkDigest(bytes(digest))
+            found[key] = ChunkPlace(PackID(pack_id), ChunkRow(key, *place))
+    return found
+
+
+def add_pack(tx: Transaction, store_id: StoreID, pack: PackRow, rows: Sequence[ChunkRow], *, now: datetime) -> None:
+    """Insert a pack and its chunks. A chunk that is there already keeps its place, unless it was condemned."""
+    tx.execute(
+        insert(packs),
+        {"id": pack.id, "store_id": store_id, "size": pack.size_bytes, "created_at": to_microseconds(now), "retired_at": None},
+    )
+    _put_chunks(tx, store_id, pack.id, rows, only_condemned=True)
+
+
+def move_chunks(tx: Transaction, store_id: StoreID, pack: PackRow, rows: Sequence[ChunkRow], *, now: datetime) -> None:
+    """Insert a pack that holds copies of chunks, and let the index point to the copies."""
+    tx.execute(
+        insert(packs),
+        {"id": pack.id, "store_id": store_id, "size": pack.size_bytes, "created_at": to_microseconds(now), "retired_at": None},
+    )
+    _put_chunks(tx, store_id, pack.id, rows, only_condemned=False)
+
+
+def spare(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
+    """Lift the sentence of these chunks, which a manifest is about to name; return those that are in the index.
+
+    They are locked first: a sweep that is about to condemn them has done so before they are spared, or does so after this
+    transaction has ended, and then finds the manifest.
+    """
+    found: set[ChunkDigest] = set()
+    for part in _parts(digests):
+        found.update(_locked(tx, store_id, part))
+        mine = (chunks.c.digest.in_(part), chunks.c.store_id == store_id, chunks.c.condemned_at.is_not(None))
+        tx.execute(update(chunks).where(*mine).values(condemned_at=None))
+    return found
+
+
+def every_chunk(tx: Transaction, store_id: StoreID) -> Iterator[tuple[ChunkDigest, datetime | None]]:
+    """Walk the index of one store: each chunk and when it was condemned."""
+    statement = select(chunks.c.digest, chunks.c.condemned_at).where(chunks.c.store_id == store_id)
+    for digest, condemned_at in tx.execute(statement):
+        yield ChunkDigest(bytes(digest)), None if condemned_at is None else from_microseconds(condemned_at)
+
+
+def condemn(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest], *, now: datetime) -> None:
+    """Mark chunks that no manifest names."""
+    for part in _parts(digests):
+        _locked(tx, store_id, part)
+        mine = (chunks.c.digest.in_(part), chunks.c.store_id == store_id, chunks.c.condemned_at.is_(None))
+        tx.execute(update(chunks).where(*mine).values(condemned_at=to_microseconds(now)))
+
+
+def packs_holding(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> list[PackID]:
+    """List the packs in which these chunks lie."""
+    found: set[PackID] = set()
+    for part in _parts(digests):
+        statement = select(chunks.c.pack_id).where(chunks.c.digest.in_(part), chunks.c.store_id == store_id).distinct()
+        found.update(PackID(each) for each in tx.execute(statement).scalars())
+    return sorted(found)
+
+
+def chunks_of_pack(tx: Transaction, pack_id: PackID) -> list[tuple[ChunkRow, datetime | None]]:
+    """List a pack's chunks in the order of their bytes, each with when it was condemned."""
+    columns = (
+        chunks.c.digest,
+        chunks.c.offset,
+        chunks.c.stored_bytes,
+        chunks.c.length_bytes,
+        chunks.c.encoding,
+        chunks.c.condemned_at,
+    )
+    rows = tx.execute(select(*columns).where(chunks.c.pack_id == pack_id).order_by(chunks.c.offset))
+    return [
+        (ChunkRow(ChunkDigest(bytes(digest)), *place), None if condemned_at is None else from_microseconds(condemned_at))
+        for digest, *place, condemned_at in rows
+    ]
+
+
+def remove_condemned(tx: Transaction, store_id: StoreID, dead: Mapping[ChunkDigest, datetime]) -> int:
+    """Delete these chunks as far as they still are under the sentence of that moment, not spared or under a later one."""
+    removed = 0
+    for part in _parts(dead.keys()):
+        _locked(tx, store_id, part)
+        for condemned_at in {dead[digest] for digest in part}:
+            of_then = [digest for digest in part if dead[digest] == condemned_at]
+            mine = (chunks.c.digest.in_(of_then), chunks.c.store_id == store_id)
+            removed += tx.execute(delete(chunks).where(*mine, chunks.c.condemned_at == to_microseconds(condemned_at))).rowcount
+    return removed
+
+
+def retire_empty_packs(tx: Transaction, store_id: StoreID, *, now: datetime) -> int:
+    """Mark the packs that no chunk row points to; return how many."""
+    used = exists(select(chunks.c.digest).where(chunks.c.pack_id == packs.c.id))
+    mine = (packs.c.store_id == store_id, packs.c.retired_at.is_(None), ~used)
+    return tx.execute(update(packs).where(*mine).values(retired_at=to_microseconds(now))).rowcount
+
+
+def every_pack(tx: Transaction, store_id: StoreID) -> list[PackRow]:
+    """List a store's packs, oldest first."""
+    statement = select(packs.c.id, packs.c.size, packs.c.retired_at).where(packs.c.store_id == store_id)
+    return [
+        PackRow(PackID(pack_id), size, None if retired_at is None else from_microseconds(retired_at))
+        for pack_id, size, retired_at in tx.execute(statement.order_by(packs.c.created_at, packs.c.id))
+    ]
+
+
+def remove_pack(tx: Transaction, pack_id: PackID) -> None:
+    """Forget a retired pack, after its object is gone."""
+    tx.execute(delete(packs).where(packs.c.id == pack_id))
+
+
+def _put_chunks(tx: Transaction, store_id: StoreID, pack_id: PackID, rows: Sequence[ChunkRow], *, only_condemned: bool) -> None:
+    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    statement = make(chunks)
+    places = ("pack_id", "offset", "stored_bytes", "length_bytes", "encoding")
+    new: Mapping[str, object] = {name: statement.excluded[name] for name in places} | {"condemned_at": None}
+    replace = statement.on_conflict_do_update(
+        index_elements=["digest", "store_id"],
+        set_=new,
+        where=chunks.c.condemned_at.is_not(None) if only_condemned else None,
+    )
+    # In the order of digests, so that two writers with the same chunks take their row locks in the same order.
+    values = [
+        {
+            "digest": row.digest,
+            "store_id": store_id,
+            "pack_id": pack_id,
+            "offset": row.offset,
+            "stored_bytes": row.stored_bytes,
+            "length_bytes": row.length_bytes,
+            "encoding": row.encoding,
+            "condemned_at": None,
+        }
+        for row in sorted(rows, key=lambda row: row.digest)
+    ]
+    if values:
+        tx.execute(replace, values)
+
+
+def _locked(tx: Transaction, store_id: StoreID, part: list[ChunkDigest]) -> set[ChunkDigest]:
+    """Lock chunks in the order of their digests, as everybody does, so that nobody waits in a circle; return those there are."""
+    mine = (chunks.c.digest.in_(part), chunks.c.store_id == store_id)
+    statement = select(chunks.c.digest).where(*mine).order_by(chunks.c.digest).with_for_update()
+    return {ChunkDigest(bytes(digest)) for digest in tx.execute(statement).scalars()}
+
+
+def _parts(digests: Collection[ChunkDigest]) -> Iterator[list[ChunkDigest]]:
+    ordered = sorted(digests)
+    for first in range(0, len(ordered), _IN_ONE_STATEMENT):
+        yield ordered[first : first + _IN_ONE_STATEMENT]

@@ -1,0 +1,141 @@
+"""The engine and its two kinds of transaction; driver errors made problems.
+
+SQLite runs in WAL mode with `synchronous=FULL`: a commit that was answered survives a power cut. A write transaction begins as a
+writer (BEGIN IMMEDIATE): one that read first and wrote later would fail at once beside another writer, which is how Glance loses
+uploads on SQLite. PostgreSQL runs at READ COMMITTED; whoever changes an image locks its row first.
+
+Thread-safe: every transaction takes a connection of its own from the pool.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import event, exc
+from sqlalchemy.engine import ExceptionContext
+
+from partage import problems
+
+Transaction = sqlalchemy.Connection
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SQLITE_SETTINGS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=20000",
+    "PRAGMA cache_size=-32768",
+    "PRAGMA mmap_size=268435456",
+)
+
+
+class Database:
+    """Connections to one database, SQLite or PostgreSQL."""
+
+    def __init__(self, url: str, *, connections: int = 40) -> None:
+        """Prepare connections to `url`, at most `connections` at once; none is opened yet."""
+        self._engine = _engine(url, connections)
+        self._writer = self._engine.execution_options(partage_writes=True)
+
+    @property
+    def dialect(self) -> str:
+        """The name of the database's kind: sqlite or postgresql."""
+        return self._engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Open a transaction that sees one state of the database and changes nothing.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        with _translated(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Open a transaction that is durable when the block ends, and undone when the block raises.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer, is full, or was busy for too long.
+        """
+        with _translated(), self._writer.connect() as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Turn an aware time into the integer that tables hold."""
+    delta = moment - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def from_microseconds(stored: int) -> datetime:
+    """Turn a table's integer into an aware time in UTC."""
+    seconds, microseconds = divmod(stored, 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds)
+
+
+def _engine(url: str, connections: int) -> sqlalchemy.Engine:
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except exc.ArgumentError as error:
+        reason = (
+            "the database URL cannot be parsed; it looks like sqlite:////var/lib/partage/partage.db or postgresql+psycopg://..."
+        )
+        raise problems.DatabaseUnavailable(reason) from error
+    if parsed.get_backend_name() == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    common: dict[str, Any] = {"pool_size": connections, "max_overflow": 0, "pool_timeout": 30, "insertmanyvalues_page_size": 200}
+    if parsed.get_backend_name() != "sqlite":
+        return sqlalchemy.create_engine(parsed, pool_pre_ping=True, **common)
+    engine = sqlalchemy.create_engine(parsed, connect_args={"timeout": 20}, pool_reset_on_return=None, **common)
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "reset", _undo_sqlite)
+    event.listen(engine, "handle_error", _drop_broken_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver would otherwise begin transactions on its own, as readers
+    try:
+        for setting in _SQLITE_SETTINGS:
+            connection.execute(setting).close()
+    except BaseException:
+        connection.close()  # the pool does not know it yet and would leave its files open
+        raise
+
+
+def _begin_sqlite(connection: sqlalchemy.Connection) -> None:
+    writes = connection.get_execution_options().get("partage_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _undo_sqlite(connection: Any, _record: object, _state: object) -> None:
+    """Undo what a COMMIT left that failed: SQLite keeps the transaction, and with it the lock that every writer waits for."""
+    if connection.in_transaction:
+        connection.rollback()
+
+
+def _drop_broken_sqlite(context: ExceptionContext) -> None:
+    """Give up a connection that met an error of the disk, and its siblings with it; the next one opens the file anew.
+
+    Where SQLite cannot open a file for writing, be it for lack of descriptors, it opens it for reading, and never tries again.
+    """
+    name = getattr(context.original_exception, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        context.is_disconnect = True
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (exc.OperationalError, exc.InternalError, exc.InterfaceError, exc.TimeoutError) as error:
+        raise problems.DatabaseUnavailable("The database does not answer at the moment; try again in a few seconds") from error

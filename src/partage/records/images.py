@@ -1,0 +1,280 @@
+"""Rows of images with their tags and properties: find, page, add, save, change status, remove."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exc,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
+
+from partage import problems
+from partage.model.caller import Caller
+from partage.model.ids import ContentID, ImageID, ProjectID, StoreID
+from partage.model.image import Image, ImageStatus, Visibility
+from partage.model.query import ImageQuery
+from partage.records import paging, visibility
+from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.paging import Shape
+from partage.records.tables import deleted_images, image_properties, image_tags, images, members
+
+_COLUMNS = tuple(images.c)
+_FIND = {is_admin: select(*_COLUMNS).where(images.c.id == bindparam("image_id"), visibility.visible_by_id(is_admin=is_admin))
+         for is_admin in (False, True)}  # fmt: skip
+_FIND_FOR_CHANGE = {is_admin: statement.with_for_update(of=images) for is_admin, statement in _FIND.items()}
+_LOCK = select(images.c.id).where(images.c.id == bindparam("image_id")).with_for_update()
+_ID_WAS_USED = select(deleted_images.c.id).where(deleted_images.c.id == bindparam("image_id"))
+_COUNT = select(func.count()).select_from(images).where(images.c.owner == bindparam("owner"))
+_STORED = select(func.coalesce(func.sum(images.c.size), 0)).where(images.c.owner == bindparam("owner"))
+_CHANGE_STATUS = update(images).where(images.c.id == bindparam("image_id"), images.c.status == bindparam("was"))
+
+
+def find(tx: Transaction, caller: Caller, image_id: ImageID) -> Image:
+    """Return the image, if the caller may know of it.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+    """
+    return _found(tx, _FIND[caller.is_admin], caller, image_id)
+
+
+def find_for_change(tx: Transaction, caller: Caller, image_id: ImageID) -> Image:
+    """Return the image as `find` does, and keep others from changing it until the transaction ends.
+
+    Raises:
+        ImageNotFound: as `find`.
+    """
+    return _found(tx, _FIND_FOR_CHANGE[caller.is_admin], caller, image_id)
+
+
+def lock(tx: Transaction, image_id: ImageID) -> None:
+    """Keep others from changing the image, if it is there, until the transaction ends.
+
+    Whoever changes an image and its upload locks the image first: two that began at different ends would wait for each other.
+    """
+    tx.execute(_LOCK, {"image_id": image_id})
+
+
+def page(tx: Transaction, caller: Caller, query: ImageQuery, *, marker: Image | None) -> list[Image]:
+    """Return at most `query.limit + 1` images that match, in order, after `marker`: one more than asked says that there is more."""
+    shape = paging.shape_of(query, is_admin=caller.is_admin)
+    given = visibility.parameters(caller) | paging.parameters(query, marker) | {"rows": query.limit + 1}
+    if shape.is_large:  # 190 filters make a statement of 5 MiB; a few hundred kinds of them would fill the memory
+        found = tx.execute(_build_page_statement(shape), given, execution_options={"compiled_cache": None})
+    else:
+        found = tx.execute(_page_statement(shape), given)
+    return [_image(row) for row in found]
+
+
+def count_of(tx: Transaction, owner: ProjectID) -> int:
+    """Count a project's images."""
+    return int(tx.execute(_COUNT, {"owner": owner}).scalar_one())
+
+
+def stored_bytes_of(tx: Transaction, owner: ProjectID) -> int:
+    """Add up the sizes of a project's images, in bytes."""
+    return int(tx.execute(_STORED, {"owner": owner}).scalar_one())
+
+
+def add(tx: Transaction, image: Image) -> None:
+    """Insert an image with its tags and properties.
+
+    Raises:
+        ImageExists: the id is taken, or was by an image since deleted.
+    """
+    taken = problems.ImageExists(f"Image ID {image.id} already exists!")
+    if tx.execute(_ID_WAS_USED, {"image_id": image.id}).first() is not None:
+        raise taken
+    try:
+        tx.execute(insert(images), _row(image))
+    except exc.IntegrityError as error:
+        raise taken from error
+    _add_details(tx, image)
+
+
+def save(tx: Transaction, image: Image, *, was: Image) -> None:
+    """Write a changed image over the one that `find_for_change` returned in this transaction."""
+    tx.execute(update(images).where(images.c.id == image.id), _row(image))
+    if image.tags != was.tags or image.properties != was.properties:
+        tx.execute(delete(image_tags).where(image_tags.c.image_id == image.id))
+        tx.execute(delete(image_properties).where(image_properties.c.image_id == image.id))
+        _add_details(tx, image)
+
+
+def change_status(tx: Transaction, image: Image, *, was: ImageStatus) -> bool:
+    """Write the image's status, size, digests and content, if its status still is `was`; say whether it was.
+
+    Name, properties and the rest stay as they are in the database: the owner may have changed them while data was on its way.
+    """
+    names = ("status", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value", "updated_at", "content_id", "stores")
+    values = {name: value for name, value in _row(image).items() if name in names}
+    statement = _CHANGE_STATUS.values(values)
+    return tx.execute(statement, {"image_id": image.id, "was": was.value}).rowcount == 1
+
+
+def queue_again(tx: Transaction, image_id: ImageID, *, now: datetime) -> bool:
+    """Put an image whose data did not arrive back to `queued`; say whether it was `saving`."""
+    statement = _CHANGE_STATUS.values(status=ImageStatus.QUEUED.value, updated_at=to_microseconds(now))
+    return tx.execute(statement, {"image_id": image_id, "was": ImageStatus.SAVING.value}).rowcount == 1
+
+
+def remove(tx: Transaction, image: Image) -> None:
+    """Delete an image with its members, tags and properties, and remember that its id was used. Its content stays for the sweep."""
+    tx.execute(delete(images).where(images.c.id == image.id))
+    tx.execute(insert(deleted_images), {"id": image.id, "deleted_at": to_microseconds(image.updated_at)})
+
+
+def naming_content(tx: Transaction, content_id: ContentID) -> list[Image]:
+    """List the images whose bytes are this content; for verification, not for callers."""
+    return [_image(row) for row in tx.execute(select(*_COLUMNS).where(images.c.content_id == content_id))]
+
+
+def _found(tx: Transaction, statement: Select[tuple[object, ...]], caller: Caller, image_id: ImageID) -> Image:
+    row = tx.execute(statement, visibility.parameters(caller) | {"image_id": image_id}).first()
+    if row is None:
+        raise problems.ImageNotFound(f"No image found with ID {image_id}")
+    return _image(row)
+
+
+@lru_cache(maxsize=512)
+def _page_statement(shape: Shape) -> Select[tuple[object, ...]]:
+    return _build_page_statement(shape)
+
+
+def _build_page_statement(shape: Shape) -> Select[tuple[object, ...]]:
+    """Build the list query: keys of each branch in list order, limited; then rows for the keys of the final page only."""
+    keys = [paging.sort_column(key.attribute).label(f"key_{number}") for number, key in enumerate(shape.sort)]
+    branches = [_branch(shape, keys, clause, with_members=with_members) for clause, with_members in _branches(shape)]
+    found: CompoundSelect[tuple[object, ...]] = union_all(*(select(each.subquery()) for each in branches))
+    candidates = found.subquery("candidates")
+    sorted_keys = [candidates.c[f"key_{number}"] for number in range(len(shape.sort))]
+    chosen = select(candidates).order_by(*paging.order(shape, sorted_keys)).limit(paging.ROWS).subquery("chosen")
+    final_keys = [chosen.c[f"key_{number}"] for number in range(len(shape.sort))]
+    return select(*_COLUMNS).join(chosen, chosen.c.image_id == images.c.id).order_by(*paging.order(shape, final_keys))
+
+
+def _branch(
+    shape: Shape,
+    keys: Sequence[ColumnElement[object]],
+    clause: ColumnElement[bool],
+    *,
+    with_members: bool,
+) -> Select[tuple[object, ...]]:
+    statement = select(images.c.id.label("image_id"), *keys).where(clause, paging.matching(shape))
+    columns: list[ColumnElement[object]] = [paging.sort_column(key.attribute) for key in shape.sort]
+    if with_members:
+        statement = statement.join(members, members.c.image_id == images.c.id)
+        # The membership carries the image's created_at and id: in the usual order its index delivers the rows already sorted.
+        same = {"created_at": members.c.image_created_at, "id": members.c.image_id}
+        columns = [same.get(key.attribute, column) for key, column in zip(shape.sort, columns, strict=True)]
+    if shape.has_marker:
+        statement = statement.where(paging.after(shape, columns))
+    return statement.order_by(*paging.order(shape, columns)).limit(paging.ROWS)
+
+
+def _branches(shape: Shape) -> list[tuple[ColumnElement[bool], bool]]:
+    """Divide "images of this list" into parts that do not overlap, each walking one index; say which read memberships."""
+    of = images.c.visibility
+    if shape.is_admin:
+        if shape.visibility is not None:
+            return [(of == shape.visibility, False)]
+        if shape.all_visibilities:
+            return [(literal(value=True), False)]
+        return [(or_(of != Visibility.COMMUNITY.value, images.c.owner == visibility.PROJECT), False)]
+    mine = images.c.owner == visibility.PROJECT
+    branches = [(mine if shape.visibility is None else and_(mine, of == shape.visibility), False)]
+    wanted = [Visibility(shape.visibility)] if shape.visibility else [Visibility.SHARED, Visibility.PUBLIC]
+    if shape.all_visibilities:
+        wanted.append(Visibility.COMMUNITY)
+    for each in wanted:
+        theirs = and_(of == each.value, visibility.NOT_MINE)
+        if each is Visibility.SHARED:
+            offered = [members.c.member_id == visibility.PROJECT]
+            offered += [] if shape.any_member_status else [members.c.status == bindparam("member_status")]
+            branches.append((and_(*offered, theirs), True))
+        elif each is not Visibility.PRIVATE:
+            branches.append((theirs, False))
+    return branches
+
+
+def _add_details(tx: Transaction, image: Image) -> None:
+    if image.tags:
+        tx.execute(insert(image_tags), [{"image_id": image.id, "tag": tag} for tag in image.tags])
+    if image.properties:
+        rows = [{"image_id": image.id, "name": name, "value": value} for name, value in image.properties.items()]
+        tx.execute(insert(image_properties), rows)
+
+
+def _row(image: Image) -> dict[str, object]:
+    return {
+        "id": image.id,
+        "owner": image.owner,
+        "name": image.name,
+        "status": image.status.value,
+        "visibility": image.visibility.value,
+        "protected": image.protected,
+        "os_hidden": image.os_hidden,
+        "min_disk": image.min_disk,
+        "min_ram": image.min_ram,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "size": image.size,
+        "virtual_size": image.virtual_size,
+        "checksum": image.checksum,
+        "os_hash_algo": image.os_hash_algo,
+        "os_hash_value": image.os_hash_value,
+        "created_at": to_microseconds(image.created_at),
+        "updated_at": to_microseconds(image.updated_at),
+        "content_id": image.content_id,
+        "stores": orjson.dumps(image.stores).decode(),
+        "tags": orjson.dumps(image.tags).decode(),
+        "properties": orjson.dumps(dict(image.properties)).decode(),
+    }
+
+
+_STATUS = {each.value: each for each in ImageStatus}
+_VISIBILITY = {each.value: each for each in Visibility}
+
+
+def _image(row: Sequence[Any]) -> Image:
+    (image_id, owner, name, status, visible, protected, os_hidden, min_disk, min_ram, disk_format, container_format, size,
+     virtual_size, checksum, algorithm, value, created_at, updated_at, content_id, stores, tags, properties) = row  # fmt: skip
+    return Image(
+        id=ImageID(image_id),
+        owner=None if owner is None else ProjectID(owner),
+        name=name,
+        status=_STATUS[status],
+        visibility=_VISIBILITY[visible],
+        protected=protected,
+        os_hidden=os_hidden,
+        min_disk=min_disk,
+        min_ram=min_ram,
+        disk_format=disk_format,
+        container_format=container_format,
+        size=size,
+        virtual_size=virtual_size,
+        checksum=checksum,
+        os_hash_algo=algorithm,
+        os_hash_value=value,
+        created_at=from_microseconds(created_at),
+        updated_at=from_microseconds(updated_at),
+        content_id=None if content_id is None else ContentID(content_id),
+        stores=tuple(StoreID(each) for each in orjson.loads(stores)),
+        tags=tuple(orjson.loads(tags)),
+        properties=orjson.loads(properties),
+    )

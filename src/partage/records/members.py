@@ -1,0 +1,99 @@
+"""Rows of members: find, list, add, set status, remove."""
+
+from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, exc, func, insert, or_, select, update
+
+from partage import problems
+from partage.model.caller import Caller
+from partage.model.ids import ImageID, ProjectID
+from partage.model.image import Image
+from partage.model.member import Member, MemberStatus
+from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.tables import images, members
+
+_OF_IMAGE = members.c.image_id == bindparam("image_id")
+_COLUMNS = (members.c.image_id, members.c.member_id, members.c.status, members.c.created_at, members.c.updated_at)
+_COUNT = select(func.count()).select_from(members).where(_OF_IMAGE)
+_MINE = or_(
+    members.c.member_id == bindparam("project"),
+    select(images.c.id).where(images.c.id == members.c.image_id, images.c.owner == bindparam("project")).exists(),
+)
+
+
+def _visible(*, is_admin: bool) -> Select[str, str, str, int, int]:
+    """Mean "rows the caller may see": the owner and an administrator see every member, a member sees itself."""
+    statement = select(*_COLUMNS).where(_OF_IMAGE)
+    return statement if is_admin else statement.where(_MINE)
+
+
+_LIST = {is_admin: _visible(is_admin=is_admin).order_by(members.c.created_at, members.c.member_id) for is_admin in (False, True)}
+_FIND = {is_admin: _visible(is_admin=is_admin).where(members.c.member_id == bindparam("member_id")) for is_admin in (False, True)}
+
+
+def find(tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member:
+    """Return one membership of an image that the caller may know of.
+
+    Raises:
+        MemberNotFound: no such member, or one the caller may not see.
+    """
+    given = {"image_id": image_id, "member_id": member_id, "project": caller.project_id}
+    row = tx.execute(_FIND[caller.is_admin], given).first()
+    if row is None:
+        raise problems.MemberNotFound(f"{member_id} not found in the member list of the image {image_id}.")
+    return _member(row)
+
+
+def list_members(tx: Transaction, caller: Caller, image_id: ImageID) -> list[Member]:
+    """List the memberships that the caller may see, oldest first."""
+    given = {"image_id": image_id, "project": caller.project_id}
+    return [_member(row) for row in tx.execute(_LIST[caller.is_admin], given)]
+
+
+def count(tx: Transaction, image_id: ImageID) -> int:
+    """Count an image's members, whatever they answered."""
+    return int(tx.execute(_COUNT, {"image_id": image_id}).scalar_one())
+
+
+def add(tx: Transaction, member: Member, image: Image) -> None:
+    """Insert a membership.
+
+    Raises:
+        MemberExists: the project is a member already.
+    """
+    row = {
+        "image_id": member.image_id,
+        "member_id": member.member_id,
+        "status": member.status.value,
+        "created_at": to_microseconds(member.created_at),
+        "updated_at": to_microseconds(member.updated_at),
+        "image_created_at": to_microseconds(image.created_at),
+    }
+    try:
+        tx.execute(insert(members), row)
+    except exc.IntegrityError as error:
+        raise problems.MemberExists(f"Member {member.member_id} is duplicated for image {member.image_id}") from error
+
+
+def set_status(tx: Transaction, member: Member) -> bool:
+    """Write a member's answer; say whether the membership still was there."""
+    values = {"status": member.status.value, "updated_at": to_microseconds(member.updated_at)}
+    return tx.execute(update(members).where(*_is(member)).values(values)).rowcount == 1
+
+
+def remove(tx: Transaction, member: Member) -> bool:
+    """Delete a membership; say whether it still was there."""
+    return tx.execute(delete(members).where(*_is(member))).rowcount == 1
+
+
+def _is(member: Member) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return members.c.image_id == member.image_id, members.c.member_id == member.member_id
+
+
+def _member(row: Row[str, str, str, int, int]) -> Member:
+    image_id, member_id, status, created_at, updated_at = row
+    return Member(
+        image_id=ImageID(image_id),
+        member_id=ProjectID(member_id),
+        status=MemberStatus(status),
+        created_at=from_microseconds(created_at),
+        updated_at=from_microseconds(updated_at),
+    )

@@ -1,0 +1,8 @@
+"""Alembic's entry: run the migrations on the connection that `records/schema.py` hands over."""
+
+from alembic import context
+
+from partage.records.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, transaction_per_migration=False)
+context.run_migrations()

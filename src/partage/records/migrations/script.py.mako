@@ -1,0 +1,17 @@
+"""${message}
+
+Runs while old code serves: say whether, and why.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Say what this changes."""
+    ${upgrades if upgrades else "pass"}

@@ -1,0 +1,169 @@
+"""Tables and indexes, in reading order. Definitions only: what is asked of them stands in the modules of each noun.
+
+Times are microseconds since 1970-01-01 UTC as integers: exact, sortable, the same in every database. The API shows seconds.
+`images.tags` and `images.properties` hold an image's tags and properties ready to read with the row; `image_tags` and
+`image_properties` hold the same again, one a row, for filters. Both are written by `records.images` in one transaction.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    },
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("owner", String(255)),
+    Column("name", String(255)),
+    Column("status", String(30), nullable=False),
+    Column("visibility", String(20), nullable=False),
+    Column("protected", Boolean, nullable=False),
+    Column("os_hidden", Boolean, nullable=False),
+    Column("min_disk", Integer, nullable=False),
+    Column("min_ram", Integer, nullable=False),
+    Column("disk_format", String(40)),
+    Column("container_format", String(40)),
+    Column("size", BigInteger),
+    Column("virtual_size", BigInteger),
+    Column("checksum", String(32)),
+    Column("os_hash_algo", String(64)),
+    Column("os_hash_value", String(128)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("content_id", String(36), ForeignKey("contents.id")),
+    Column("stores", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("properties", Text, nullable=False),
+    Index("ix_images_owner_created_at", "owner", "created_at", "id"),
+    Index("ix_images_visibility_created_at", "visibility", "created_at", "id"),
+    Index("ix_images_created_at", "created_at", "id"),
+    # Without it SQLite answers "my shared images" by walking everybody's.
+    Index("ix_images_owner_visibility", "owner", "visibility", "created_at", "id"),
+    # For lists sorted by name as well as for a name asked for: both use this expression, in which an unset name sorts first.
+    Index("ix_images_owner_name", "owner", text("coalesce(name, '')"), "created_at", "id"),
+    Index("ix_images_visibility_name", "visibility", text("coalesce(name, '')"), "created_at", "id"),
+    Index("ix_images_content_id", "content_id"),
+)
+
+image_tags = Table(
+    "image_tags",
+    metadata,
+    Column("image_id", String(36), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", String(255), primary_key=True),
+)
+
+image_properties = Table(
+    "image_properties",
+    metadata,
+    Column("image_id", String(36), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("image_id", String(36), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("member_id", String(255), primary_key=True),
+    Column("status", String(20), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    # The image's own created_at, which never changes: a project's list of shared images walks this index in list order.
+    Column("image_created_at", BigInteger, nullable=False),
+    Index("ix_members_member_status", "member_id", "status", "image_created_at", "image_id"),
+    Index("ix_members_member", "member_id", "image_created_at", "image_id"),
+)
+
+# Uploads under way. `token` tells one upload of an image from the next; `worker` and `renewed_at` whether anybody still runs it.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("image_id", String(36), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("token", String(36), nullable=False),
+    Column("worker", String(255), nullable=False),
+    Column("renewed_at", BigInteger, nullable=False),
+    Index("ix_uploads_worker", "worker"),
+)
+
+# An id is never given out twice: a member who trusted it must not meet another image under it (CVE-2016-4383).
+deleted_images = Table(
+    "deleted_images",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("deleted_at", BigInteger, nullable=False),
+)
+
+# One row for each project that owns images: locking it makes a project's quota checks one after the other.
+project_locks = Table(
+    "project_locks",
+    metadata,
+    Column("project_id", String(255), primary_key=True),
+    Column("taken", BigInteger, nullable=False),
+)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("md5", String(32), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("sha512", String(128), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    # Set by the sweep when no image names the content any more; it is forgotten a grace period later, for downloads under way.
+    Column("unnamed_at", BigInteger),
+)
+
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("content_id", String(36), ForeignKey("contents.id", ondelete="CASCADE"), primary_key=True),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("encoded", LargeBinary, nullable=False),
+)
+
+packs = Table(
+    "packs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("store_id", String(255), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    # Set when no chunk row points here any more; the object is removed a grace period later, for readers under way.
+    Column("retired_at", BigInteger),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("store_id", String(255), primary_key=True),
+    Column("pack_id", String(32), ForeignKey("packs.id"), nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("stored_bytes", Integer, nullable=False),
+    Column("length_bytes", Integer, nullable=False),
+    Column("encoding", Integer, nullable=False),
+    # Set by the sweep when no manifest names the chunk; a writer then no longer finds it.
+    Column("condemned_at", BigInteger),
+    Index("ix_chunks_pack_id", "pack_id"),
+    sqlite_with_rowid=False,
+)

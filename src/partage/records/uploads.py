@@ -1,0 +1,52 @@
+"""Rows of uploads under way: begin, end, renew, list. They tell a crashed upload from a running one, and an old one from a new."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select, update
+
+from partage.model.ids import ImageID
+from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.tables import uploads
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRow:
+    """One upload: which worker runs it, and when that worker last said so."""
+
+    image_id: ImageID
+    token: str
+    worker: str
+    renewed_at: datetime
+
+
+def begin(tx: Transaction, upload: UploadRow) -> None:
+    """Insert an upload, in the transaction that makes its image `saving`."""
+    row = {
+        "image_id": upload.image_id,
+        "token": upload.token,
+        "worker": upload.worker,
+        "renewed_at": to_microseconds(upload.renewed_at),
+    }
+    tx.execute(insert(uploads), row)
+
+
+def end(tx: Transaction, image_id: ImageID, token: str) -> bool:
+    """Delete an upload; say whether it still was this one: False when the image was deleted or the upload given up on."""
+    return tx.execute(delete(uploads).where(uploads.c.image_id == image_id, uploads.c.token == token)).rowcount == 1
+
+
+def renew(tx: Transaction, worker: str, *, now: datetime) -> int:
+    """Say that a worker still runs its uploads; return how many there are."""
+    return tx.execute(update(uploads).where(uploads.c.worker == worker).values(renewed_at=to_microseconds(now))).rowcount
+
+
+def list_uploads(tx: Transaction, image_id: ImageID | None = None) -> list[UploadRow]:
+    """List the uploads under way, of one image or of all."""
+    statement = select(uploads.c.image_id, uploads.c.token, uploads.c.worker, uploads.c.renewed_at)
+    if image_id is not None:
+        statement = statement.where(uploads.c.image_id == image_id)
+    return [
+        UploadRow(ImageID(found), token, worker, from_microseconds(renewed_at))
+        for found, token, worker, renewed_at in tx.execute(statement)
+    ]

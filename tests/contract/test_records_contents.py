@@ -1,0 +1,101 @@
+"""Contents, manifests and the chunk index: what a writer finds, and what the sweep may take."""
+
+from datetime import timedelta
+
+from partage.content.manifest import Content, Segment
+from partage.model.ids import ChunkDigest, ContentID, PackID, StoreID
+from partage.records import contents, images
+from partage.records.contents import ChunkRow, PackRow
+from partage.records.database import Database
+from tests.contract.records_worlds import START, build, image, undone
+
+STORE = StoreID("local")
+ONE, TWO, THREE = (ChunkDigest(bytes([number]) * 32) for number in (1, 2, 3))
+CONTENT = Content(size_bytes=30, md5="m", sha256="s", sha512="h", virtual_size_bytes=None)
+
+
+def pack(number: int) -> PackRow:
+    return PackRow(PackID(f"{number:032x}"), 100, None)
+
+
+def rows(*digests: ChunkDigest) -> list[ChunkRow]:
+    return [ChunkRow(digest, 10 * number, 10, 20, 0) for number, digest in enumerate(digests)]
+
+
+def test_a_range_finds_only_the_segments_that_cover_it(database: Database) -> None:
+    segments = [Segment(start, f"from {start}".encode()) for start in (0, 10, 20)]
+    with undone(database) as tx:
+        contents.add(tx, ContentID("c"), CONTENT, segments, now=START)
+        found = {
+            span: [each.start for each in contents.segments_of(tx, ContentID("c"), *span, limit_rows=9)]
+            for span in [(0, 30), (0, 10), (9, 11), (10, 20), (25, 30), (19, 20)]
+        }
+    assert found == {(0, 30): [0, 10, 20], (0, 10): [0], (9, 11): [0, 10], (10, 20): [10], (25, 30): [20], (19, 20): [10]}
+
+
+def test_a_chunk_keeps_its_first_place_when_a_second_pack_brings_it_again(database: Database) -> None:
+    with undone(database) as tx:
+        contents.add_pack(tx, STORE, pack(1), rows(ONE, TWO), now=START)
+        contents.add_pack(tx, STORE, pack(2), rows(TWO, THREE), now=START)
+        places = contents.locate(tx, STORE, {ONE, TWO, THREE})
+    assert {digest: place.pack_id for digest, place in places.items()} == {ONE: pack(1).id, TWO: pack(1).id, THREE: pack(2).id}
+
+
+def test_the_index_of_one_store_knows_nothing_of_another(database: Database) -> None:
+    with undone(database) as tx:
+        contents.add_pack(tx, STORE, pack(1), rows(ONE), now=START)
+        assert contents.known(tx, StoreID("other"), {ONE}) == set()
+        assert contents.locate(tx, StoreID("other"), {ONE}) == {}
+
+
+def test_a_condemned_chunk_is_not_found_by_writers_and_is_replaced_by_a_new_copy(database: Database) -> None:
+    with undone(database) as tx:
+        contents.add_pack(tx, STORE, pack(1), rows(ONE, TWO), now=START)
+        contents.condemn(tx, STORE, {ONE}, now=START)
+        assert contents.known(tx, STORE, {ONE, TWO}) == {TWO}
+        contents.add_pack(tx, STORE, pack(2), rows(ONE), now=START)
+        assert contents.locate(tx, STORE, {ONE})[ONE].pack_id == pack(2).id
+        assert contents.known(tx, STORE, {ONE}) == {ONE}
+
+
+def test_sparing_lifts_the_sentence_and_tells_what_is_gone(database: Database) -> None:
+    with undone(database) as tx:
+        contents.add_pack(tx, STORE, pack(1), rows(ONE, TWO), now=START)
+        contents.condemn(tx, STORE, {ONE, TWO}, now=START)
+        assert contents.spare(tx, STORE, {ONE, THREE}) == {ONE}
+        assert contents.remove_condemned(tx, STORE, {ONE: START, TWO: START}) == 1
+        assert contents.known(tx, STORE, {ONE, TWO}) == {ONE}
+
+
+def test_a_chunk_that_was_spared_and_condemned_again_is_under_a_new_sentence(database: Database) -> None:
+    with undone(database) as tx:
+        contents.add_pack(tx, STORE, pack(1), rows(ONE), now=START)
+        contents.condemn(tx, STORE, {ONE}, now=START)
+        contents.spare(tx, STORE, {ONE})
+        contents.condemn(tx, STORE, {ONE}, now=START + timedelta(seconds=1))
+        assert contents.remove_condemned(tx, STORE, {ONE: START}) == 0
+        assert contents.remove_condemned(tx, STORE, {ONE: START + timedelta(seconds=1)}) == 1
+
+
+def test_only_packs_without_chunks_are_retired(database: Database) -> None:
+    with undone(database) as tx:
+        contents.add_pack(tx, STORE, pack(1), rows(ONE), now=START)
+        contents.add_pack(tx, STORE, pack(2), rows(TWO), now=START)
+        contents.condemn(tx, STORE, {ONE}, now=START)
+        contents.remove_condemned(tx, STORE, {ONE: START})
+        assert contents.retire_empty_packs(tx, STORE, now=START) == 1
+        assert [each.retired_at for each in contents.every_pack(tx, STORE)] == [START, None]
+
+
+def test_only_contents_that_no_image_names_are_forgotten(database: Database) -> None:
+    with undone(database) as tx:
+        for name in ("kept", "dropped"):
+            contents.add(tx, ContentID(name), CONTENT, [Segment(0, name.encode())], now=START)
+        build(tx, [image(1, content_id=ContentID("kept"))])
+        assert [each.encoded for each in contents.live_segments(tx)] == [b"kept"]
+        contents.mark_unnamed(tx, now=START)
+        assert contents.remove_unnamed(tx, unnamed_before=START - timedelta(seconds=1)) == 0
+        assert contents.remove_unnamed(tx, unnamed_before=START) == 1
+        assert contents.every_content(tx) == [ContentID("kept")]
+        assert contents.segments_of(tx, ContentID("dropped"), 0, 30, limit_rows=9) == []
+        assert [each.id for each in images.naming_content(tx, ContentID("kept"))] == [image(1).id]

@@ -1,0 +1,176 @@
+"""Which images a list shows and a look-up finds, against three-line definitions, on random worlds."""
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from partage import problems
+from partage.model.ids import ImageID
+from partage.model.image import Image, Visibility
+from partage.model.member import MemberStatus
+from partage.model.query import Condition, ImageQuery, Operator, SortKey
+from partage.records import images
+from partage.records.database import Database
+from tests.contract.records_worlds import Share, build, caller, image, undone
+
+PROJECTS = ["A", "B", "C"]
+on_one_database = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=60
+)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[list[Image], list[Share]]:
+    made = [
+        image(
+            number,
+            owner=draw(st.sampled_from(PROJECTS)),
+            visibility=draw(st.sampled_from(list(Visibility))),
+            os_hidden=draw(st.sampled_from([False, False, True])),
+            size=draw(st.sampled_from([None, 0, 5, 7])),
+            name=draw(st.sampled_from([None, "", "a", "b"])),
+            tags=tuple(sorted(draw(st.sets(st.sampled_from(["x", "y"]))))),
+            properties=draw(st.dictionaries(st.sampled_from(["os", "arch"]), st.sampled_from(["1", "2"]))),
+        )
+        for number in range(draw(st.integers(0, 9)))
+    ]
+    pairs = [(each, project) for each in made for project in PROJECTS]
+    chosen = draw(st.lists(st.sampled_from(pairs), unique_by=lambda pair: (pair[0].id, pair[1]))) if pairs else []
+    return made, [Share(each, project, draw(st.sampled_from(list(MemberStatus)))) for each, project in chosen]
+
+
+queries = st.builds(
+    ImageQuery,
+    limit=st.integers(1, 4),
+    visibility=st.sampled_from([None, *Visibility]),
+    all_visibilities=st.booleans(),
+    member_status=st.sampled_from([None, *MemberStatus]),
+    os_hidden=st.booleans(),
+    sort=st.permutations([SortKey("created_at", True), SortKey("size", False), SortKey("name", True)]).map(
+        lambda keys: (*keys[:2], SortKey("id", False)),
+    )
+    | st.just((SortKey("created_at", True), SortKey("id", True)))
+    | st.just((SortKey("name", False), SortKey("created_at", False), SortKey("id", False))),
+    tags=st.sampled_from([(), ("x",), ("x", "y")]),
+    properties=st.sampled_from([(), (("os", "1"),)]),
+    conditions=st.sampled_from(
+        [
+            (),
+            (Condition("size", Operator.GTE, (5,)),),
+            (Condition("name", Operator.IN, ("a", "b")),),
+            (Condition("owner", Operator.EQ, ("A",)),),
+            (Condition("created_at", Operator.GT, (image(3).created_at,)),),
+            (Condition("created_at", Operator.EQ, (image(3).created_at,)),),
+            (Condition("created_at", Operator.NEQ, (image(3).created_at,)),),
+        ],
+    ),
+).map(lambda query: query if query.visibility is None else ImageQuery(**{**fields(query), "all_visibilities": False}))
+
+
+def fields(query: ImageQuery) -> dict[str, object]:
+    return {name: getattr(query, name) for name in ImageQuery.__slots__}
+
+
+def knows(project: str, each: Image, shares: list[Share]) -> bool:
+    mine = any(share.image.id == each.id and share.member == project for share in shares)
+    return each.owner == project or each.visibility in ("public", "community") or (each.visibility == "shared" and mine)
+
+
+def lists(project: str, each: Image, shares: list[Share], query: ImageQuery) -> bool:
+    answers = [share.status for share in shares if share.image.id == each.id and share.member == project]
+    offered = each.visibility == "shared" and any(query.member_status in (None, answer) for answer in answers)
+    open_to_all = each.visibility == "public" or (
+        each.visibility == "community" and (query.all_visibilities or bool(query.visibility))
+    )
+    return each.owner == project or offered or open_to_all
+
+
+def administrator_lists(project: str, each: Image, query: ImageQuery) -> bool:
+    return each.visibility != "community" or each.owner == project or query.all_visibilities or bool(query.visibility)
+
+
+def passes(each: Image, query: ImageQuery) -> bool:
+    if query.visibility not in (None, each.visibility) or each.os_hidden != query.os_hidden:
+        return False
+    named = all(each.properties.get(name) == value for name, value in query.properties)
+    return named and set(query.tags) <= set(each.tags) and all(holds(each, condition) for condition in query.conditions)
+
+
+def holds(each: Image, condition: Condition) -> bool:
+    value, first = getattr(each, condition.attribute), condition.values[0]
+    if value is None:
+        return False
+    return {
+        Operator.EQ: lambda: value == first,
+        Operator.NEQ: lambda: value != first,
+        Operator.GT: lambda: value > first,
+        Operator.GTE: lambda: value >= first,
+        Operator.IN: lambda: value in condition.values,
+    }[condition.operator]()
+
+
+def in_order(found: list[Image], query: ImageQuery) -> list[Image]:
+    for key in reversed(query.sort):
+        unset = -1 if key.attribute == "size" else ""
+        found = sorted(found, key=lambda each: _value(each, key.attribute, unset), reverse=key.descending)
+    return found
+
+
+def _value(each: Image, attribute: str, unset: object) -> object:
+    value = getattr(each, attribute)
+    return unset if value is None else value
+
+
+@on_one_database
+@given(world=worlds(), project=st.sampled_from(PROJECTS), query=queries, is_admin=st.booleans())
+def test_walking_the_pages_shows_exactly_the_images_of_the_definition_in_order(
+    database: Database,
+    world: tuple[list[Image], list[Share]],
+    project: str,
+    query: ImageQuery,
+    is_admin: bool,
+) -> None:
+    made, shares = world
+    shown = [
+        each for each in made if (administrator_lists(project, each, query) if is_admin else lists(project, each, shares, query))
+    ]
+    expected = in_order([each for each in shown if passes(each, query)], query)
+    with undone(database) as tx:
+        build(tx, made, shares)
+        walked: list[Image] = []
+        marker = None
+        while True:
+            found = images.page(
+                tx,
+                caller(project, is_admin=is_admin),
+                ImageQuery(**{**fields(query), "marker": marker and marker.id}),
+                marker=marker,
+            )
+            walked += found[: query.limit]
+            if len(found) <= query.limit:
+                break
+            marker = found[query.limit - 1]
+    assert [each.id for each in walked] == [each.id for each in expected]
+    assert walked == expected
+
+
+@on_one_database
+@given(world=worlds(), project=st.sampled_from(PROJECTS), is_admin=st.booleans())
+def test_a_look_up_finds_exactly_the_images_a_project_may_know_of(
+    database: Database,
+    world: tuple[list[Image], list[Share]],
+    project: str,
+    is_admin: bool,
+) -> None:
+    made, shares = world
+    with undone(database) as tx:
+        build(tx, made, shares)
+        found = [each for each in made if finds(tx, caller(project, is_admin=is_admin), each.id)]
+    assert found == [each for each in made if is_admin or knows(project, each, shares)]
+
+
+def finds(tx: images.Transaction, who: object, image_id: ImageID) -> bool:
+    try:
+        images.find(tx, who, image_id)  # type: ignore[arg-type]
+    except problems.ImageNotFound:
+        return False
+    return True

@@ -1,0 +1,143 @@
+"""What the POSIX driver promises beyond the protocol: durability's order, errors of the system, and leftovers."""
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from partage import problems
+from partage.stores import posix
+
+KEY = "packs/ab/" + "ab" * 16
+
+PUT = f"""
+import sys
+from pathlib import Path
+from partage import problems
+from partage.stores import posix
+try:
+    posix.PosixStore(Path(sys.argv[1])).put("{KEY}", [b"x" * 10000])
+    print("put")
+except problems.Problem as problem:
+    print(type(problem).__name__)
+"""
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+
+def put_under_strace(root: Path, *arguments: Any) -> Any:
+    command = ["strace", "-f", "-qq", "-o", str(root / "trace"), *arguments, sys.executable, "-c", PUT, str(root / "store")]
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False
+    )
+
+
+@needs_strace
+def test_data_then_name_then_directory_become_durable(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    ran = put_under_strace(tmp_path, "-y", "-e", "trace=fsync,rename,renameat,renameat2")
+    assert ran.stdout == "put\n", ran.stderr
+    steps = [line.split(" ", 1)[1].strip() for line in (tmp_path / "trace").read_text().splitlines() if str(tmp_path) in line]
+    named = [step.split("(")[0] for step in steps]
+    rename = next(number for number, name in enumerate(named) if name.startswith("rename"))
+    assert "incoming/" in steps[rename - 1], "the file is fsynced last before it gets its name"
+    assert named[rename - 1 :] == ["fsync", named[rename], "fsync"]
+    assert re.fullmatch(r"fsync\(.*packs/ab>.*", steps[-1])
+    assert [step for step in steps[:rename] if "/store>" in step], "new folders are durable in their parents, too"
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    ("call", "error", "problem"),
+    [
+        ("fsync", "EIO", "StoreUnavailable"),
+        ("fsync", "ENOSPC", "StoreFull"),
+        ("fsync", "EDQUOT", "StoreFull"),
+        ("rename", "EACCES", "StoreUnavailable"),
+        ("mkdir", "EROFS", "StoreUnavailable"),
+        ("mkdir", "ENOSPC", "StoreFull"),
+    ],
+)
+def test_errors_of_the_system_are_problems_and_leave_nothing(tmp_path: Path, call: Any, error: Any, problem: Any) -> None:
+    """Each call of the kind fails in its turn until a run meets none; a put that failed can be repeated."""
+    root = tmp_path / "store"
+    for number in range(1, 12):
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir()
+        ran = put_under_strace(tmp_path, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={number}")
+        left = list((root / "incoming").glob("*"))
+        if ran.stdout == "put\n":
+            assert number > 1
+            return
+        assert ran.stdout == f"{problem}\n", ran.stderr
+        assert left == []
+        posix.PosixStore(root).put(KEY, [b"again"])
+    pytest.fail("the put never succeeded")
+
+
+def test_limit_on_file_size_is_store_full_and_leaves_nothing(tmp_path: Path) -> None:
+    script = (
+        "import resource, signal\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n{PUT}"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert ran.stdout == "StoreFull\n", ran.stderr
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_root_that_vanished_is_store_unavailable(tmp_path: Path) -> None:
+    store = posix.PosixStore(tmp_path / "gone")
+    with pytest.raises(problems.StoreUnavailable):
+        store.put(KEY, [b"x"])
+    with pytest.raises(problems.ContentCorrupt):
+        store.get(KEY, 0, 1)
+
+
+def test_sentences_tell_no_paths_of_the_machine(tmp_path: Path) -> None:
+    store = posix.PosixStore(tmp_path / "gone")
+    with pytest.raises(problems.StoreUnavailable) as caught:
+        store.put(KEY, [b"x"])
+    assert str(tmp_path) not in caught.value.sentence()
+    assert os.strerror(errno.ENOENT) in caught.value.sentence()
+
+
+def test_what_is_being_written_is_neither_named_nor_kept_for_ever(tmp_path: Path) -> None:
+    store = posix.PosixStore(tmp_path)
+    store.put(KEY, [b"x"])
+    (tmp_path / "incoming" / "left.0badcafe").write_bytes(b"half")
+    assert list(store.enumerate("")) == [KEY]
+    assert store.remove_abandoned(datetime.now(UTC) - timedelta(hours=1)) == 0
+    os.utime(tmp_path / "incoming" / "left.0badcafe", (time.time() - 7200,) * 2)
+    assert store.remove_abandoned(datetime.now(UTC) - timedelta(hours=1)) == 1
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_files_are_for_the_service_alone(tmp_path: Path) -> None:
+    posix.PosixStore(tmp_path).put(KEY, [b"x"])
+    assert (tmp_path / KEY).stat().st_mode & 0o077 == 0
+
+
+def test_no_descriptor_stays_open(tmp_path: Path) -> None:
+    store = posix.PosixStore(tmp_path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _turn in range(20):
+        store.put(KEY, [b"x"])
+        store.get(KEY, 0, 1)
+        with pytest.raises(problems.ContentCorrupt):
+            store.get(KEY, 0, 2)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

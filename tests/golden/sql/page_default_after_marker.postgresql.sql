@@ -1,0 +1,16 @@
+SELECT images.id, images.owner, images.name, images.status, images.visibility, images.protected, images.os_hidden, images.min_disk, images.min_ram, images.disk_format, images.container_format, images.size, images.virtual_size, images.checksum, images.os_hash_algo, images.os_hash_value, images.created_at, images.updated_at, images.content_id, images.stores, images.tags, images.properties 
+FROM images JOIN (SELECT candidates.image_id AS image_id, candidates.key_0 AS key_0, candidates.key_1 AS key_1 
+FROM (SELECT anon_1.image_id AS image_id, anon_1.key_0 AS key_0, anon_1.key_1 AS key_1 
+FROM (SELECT images.id AS image_id, images.created_at AS key_0, images.id AS key_1 
+FROM images 
+WHERE images.owner = %(project)s::VARCHAR AND images.os_hidden = %(os_hidden)s AND (images.created_at, images.id) < (%(after_0)s, %(after_1)s) ORDER BY images.created_at DESC, images.id DESC 
+ LIMIT %(rows)s) AS anon_1 UNION ALL SELECT anon_2.image_id AS image_id, anon_2.key_0 AS key_0, anon_2.key_1 AS key_1 
+FROM (SELECT images.id AS image_id, images.created_at AS key_0, images.id AS key_1 
+FROM images JOIN members ON members.image_id = images.id 
+WHERE members.member_id = %(project)s::VARCHAR AND members.status = %(member_status)s::VARCHAR AND images.visibility = %(visibility_1)s::VARCHAR AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND images.os_hidden = %(os_hidden)s AND (members.image_created_at, members.image_id) < (%(after_0)s, %(after_1)s) ORDER BY members.image_created_at DESC, members.image_id DESC 
+ LIMIT %(rows)s) AS anon_2 UNION ALL SELECT anon_3.image_id AS image_id, anon_3.key_0 AS key_0, anon_3.key_1 AS key_1 
+FROM (SELECT images.id AS image_id, images.created_at AS key_0, images.id AS key_1 
+FROM images 
+WHERE images.visibility = %(visibility_2)s::VARCHAR AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND images.os_hidden = %(os_hidden)s AND (images.created_at, images.id) < (%(after_0)s, %(after_1)s) ORDER BY images.created_at DESC, images.id DESC 
+ LIMIT %(rows)s) AS anon_3) AS candidates ORDER BY candidates.key_0 DESC, candidates.key_1 DESC 
+ LIMIT %(rows)s) AS chosen ON chosen.image_id = images.id ORDER BY chosen.key_0 DESC, chosen.key_1 DESC

@@ -1,0 +1,16 @@
+SELECT images.id, images.owner, images.name, images.status, images.visibility, images.protected, images.os_hidden, images.min_disk, images.min_ram, images.disk_format, images.container_format, images.size, images.virtual_size, images.checksum, images.os_hash_algo, images.os_hash_value, images.created_at, images.updated_at, images.content_id, images.stores, images.tags, images.properties 
+FROM images JOIN (SELECT candidates.image_id AS image_id, candidates.key_0 AS key_0, candidates.key_1 AS key_1 
+FROM (SELECT anon_1.image_id AS image_id, anon_1.key_0 AS key_0, anon_1.key_1 AS key_1 
+FROM (SELECT images.id AS image_id, images.created_at AS key_0, images.id AS key_1 
+FROM images 
+WHERE images.owner = ? AND images.os_hidden = ? AND (images.created_at, images.id) < (?, ?) ORDER BY images.created_at DESC, images.id DESC
+ LIMIT ? OFFSET ?) AS anon_1 UNION ALL SELECT anon_2.image_id AS image_id, anon_2.key_0 AS key_0, anon_2.key_1 AS key_1 
+FROM (SELECT images.id AS image_id, images.created_at AS key_0, images.id AS key_1 
+FROM images JOIN members ON members.image_id = images.id 
+WHERE members.member_id = ? AND members.status = ? AND images.visibility = ? AND images.owner IS NOT ? AND images.os_hidden = ? AND (members.image_created_at, members.image_id) < (?, ?) ORDER BY members.image_created_at DESC, members.image_id DESC
+ LIMIT ? OFFSET ?) AS anon_2 UNION ALL SELECT anon_3.image_id AS image_id, anon_3.key_0 AS key_0, anon_3.key_1 AS key_1 
+FROM (SELECT images.id AS image_id, images.created_at AS key_0, images.id AS key_1 
+FROM images 
+WHERE images.visibility = ? AND images.owner IS NOT ? AND images.os_hidden = ? AND (images.created_at, images.id) < (?, ?) ORDER BY images.created_at DESC, images.id DESC
+ LIMIT ? OFFSET ?) AS anon_3) AS candidates ORDER BY candidates.key_0 DESC, candidates.key_1 DESC
+ LIMIT ? OFFSET ?) AS chosen ON chosen.image_id = images.id ORDER BY chosen.key_0 DESC, chosen.key_1 DESC

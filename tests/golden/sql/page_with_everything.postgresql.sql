@@ -1,0 +1,24 @@
+SELECT images.id, images.owner, images.name, images.status, images.visibility, images.protected, images.os_hidden, images.min_disk, images.min_ram, images.disk_format, images.container_format, images.size, images.virtual_size, images.checksum, images.os_hash_algo, images.os_hash_value, images.created_at, images.updated_at, images.content_id, images.stores, images.tags, images.properties 
+FROM images JOIN (SELECT candidates.image_id AS image_id, candidates.key_0 AS key_0, candidates.key_1 AS key_1, candidates.key_2 AS key_2 
+FROM (SELECT anon_1.image_id AS image_id, anon_1.key_0 AS key_0, anon_1.key_1 AS key_1, anon_1.key_2 AS key_2 
+FROM (SELECT images.id AS image_id, coalesce(images.name, '') AS key_0, images.created_at AS key_1, images.id AS key_2 
+FROM images 
+WHERE images.owner = %(project)s::VARCHAR AND images.visibility = %(visibility_1)s::VARCHAR AND images.os_hidden = %(os_hidden)s AND images.size >= %(condition_0_0)s::BIGINT AND images.status IN (%(condition_1_0)s, %(condition_1_1)s) AND (EXISTS (SELECT image_tags.tag 
+FROM image_tags 
+WHERE image_tags.image_id = images.id AND image_tags.tag = %(tag_0)s::VARCHAR)) AND (EXISTS (SELECT image_tags.tag 
+FROM image_tags 
+WHERE image_tags.image_id = images.id AND image_tags.tag = %(tag_1)s::VARCHAR)) AND (EXISTS (SELECT image_properties.name 
+FROM image_properties 
+WHERE image_properties.image_id = images.id AND image_properties.name = %(property_0)s::VARCHAR AND image_properties.value = %(property_value_0)s::VARCHAR)) AND (coalesce(images.name, '') > %(after_0)s::VARCHAR OR coalesce(images.name, '') = %(after_0)s::VARCHAR AND images.created_at < %(after_1)s::BIGINT OR coalesce(images.name, '') = %(after_0)s::VARCHAR AND images.created_at = %(after_1)s::BIGINT AND images.id < %(after_2)s::VARCHAR) ORDER BY coalesce(images.name, '') ASC, images.created_at DESC, images.id DESC 
+ LIMIT %(rows)s) AS anon_1 UNION ALL SELECT anon_2.image_id AS image_id, anon_2.key_0 AS key_0, anon_2.key_1 AS key_1, anon_2.key_2 AS key_2 
+FROM (SELECT images.id AS image_id, coalesce(images.name, '') AS key_0, images.created_at AS key_1, images.id AS key_2 
+FROM images JOIN members ON members.image_id = images.id 
+WHERE members.member_id = %(project)s::VARCHAR AND images.visibility = %(visibility_2)s::VARCHAR AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND images.os_hidden = %(os_hidden)s AND images.size >= %(condition_0_0)s::BIGINT AND images.status IN (%(condition_1_0)s, %(condition_1_1)s) AND (EXISTS (SELECT image_tags.tag 
+FROM image_tags 
+WHERE image_tags.image_id = images.id AND image_tags.tag = %(tag_0)s::VARCHAR)) AND (EXISTS (SELECT image_tags.tag 
+FROM image_tags 
+WHERE image_tags.image_id = images.id AND image_tags.tag = %(tag_1)s::VARCHAR)) AND (EXISTS (SELECT image_properties.name 
+FROM image_properties 
+WHERE image_properties.image_id = images.id AND image_properties.name = %(property_0)s::VARCHAR AND image_properties.value = %(property_value_0)s::VARCHAR)) AND (coalesce(images.name, '') > %(after_0)s::VARCHAR OR coalesce(images.name, '') = %(after_0)s::VARCHAR AND members.image_created_at < %(after_1)s::BIGINT OR coalesce(images.name, '') = %(after_0)s::VARCHAR AND members.image_created_at = %(after_1)s::BIGINT AND members.image_id < %(after_2)s::VARCHAR) ORDER BY coalesce(images.name, '') ASC, members.image_created_at DESC, members.image_id DESC 
+ LIMIT %(rows)s) AS anon_2) AS candidates ORDER BY candidates.key_0 ASC, candidates.key_1 DESC, candidates.key_2 DESC 
+ LIMIT %(rows)s) AS chosen ON chosen.image_id = images.id ORDER BY chosen.key_0 ASC, chosen.key_1 DESC, chosen.key_2 DESC
