@@ -1,0 +1,1 @@
+"""Who may do what: oslo.policy rules with Glance's names, so that operators' policy files keep working."""

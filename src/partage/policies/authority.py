@@ -1,0 +1,182 @@
+"""Ask oslo.policy. The only module that does: everything else says `authority.require(caller, RULE, target)`."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from oslo_config import cfg
+from oslo_policy import opts, policy
+
+from partage import problems
+from partage.model.caller import Caller
+from partage.model.ids import ProjectID
+from partage.model.image import Image
+from partage.policies import checks, images, members, stores
+
+RULES = [*checks.ROLES, *images.RULES, *members.RULES, *stores.RULES]
+
+Target = Mapping[str, object]
+
+
+_REMEMBERED = 10_000
+
+
+class Authority:
+    """Rules in force: the defaults above, overridden by the operator's policy file, which is read again when it changes.
+
+    Decisions are remembered, because asking oslo.policy costs 0.1 ms: for the same caller, rule, and values of those attributes of
+    the target that any rule in force mentions. Rules that ask another server are never remembered.
+
+    Thread-safe: the enforcer replaces its rules whole, and what is remembered belongs to one set of rules.
+    """
+
+    def __init__(self, policy_file: Path | None = None, *, asked: Callable[[str], None] | None = None) -> None:
+        """Load the rules; `asked`, if given, is told the name of every rule that is required (for tests).
+
+        Raises:
+            Unavailable: the policy file cannot be read or parsed. Nobody is let in on rules that were not understood.
+        """
+        self._asked = asked
+        self._enforcer = _enforcer(policy_file)
+        self._follows_file = policy_file is not None
+        self._decisions = _Decisions(self._enforcer.rules)
+
+    @property
+    def hides_images(self) -> bool:
+        """Say whether an operator's rule may hide images that the query finds."""
+        return self._current().hides_images
+
+    def is_admin(self, caller: Caller) -> bool:
+        """Say whether the caller is an administrator of the cloud."""
+        return self.allows(caller, checks.CONTEXT_IS_ADMIN, {})
+
+    def allows(self, caller: Caller, rule: str, target: Target) -> bool:
+        """Say whether the rule lets the caller do this to the target; a token of another scope is not let.
+
+        Raises:
+            Unavailable: the policy file has changed and can no longer be understood.
+        """
+        decisions = self._current()
+        key = (caller, rule, *[target.get(name) for name in decisions.mentioned])
+        known = decisions.made.get(key)
+        if known is not None:
+            return known
+        decided = bool(self._enforcer.enforce(rule, target, _credentials(caller)))
+        if decisions.may_remember:
+            if len(decisions.made) >= _REMEMBERED:
+                decisions.made.clear()
+            decisions.made[key] = decided
+        return decided
+
+    def require(self, caller: Caller, rule: str, target: Target) -> None:
+        """Let the operation go on only if the rule allows it.
+
+        Raises:
+            PolicyForbids: it does not.
+            Unavailable: as `allows`.
+        """
+        if self._asked is not None:
+            self._asked(rule)
+        if not self.allows(caller, rule, target):
+            raise problems.PolicyForbids(rule=rule)
+
+    def _current(self) -> "_Decisions":
+        if self._follows_file:
+            with _understood():
+                self._enforcer.load_rules()
+            if self._enforcer.rules is not self._decisions.rules:
+                self._decisions = _Decisions(self._enforcer.rules)
+        return self._decisions
+
+
+class _Decisions:
+    """What one set of rules has decided."""
+
+    def __init__(self, rules: Mapping[str, object]) -> None:
+        texts = [str(check) for check in rules.values()]
+        self.rules = rules
+        self.made: dict[tuple[object, ...], bool] = {}
+        self.mentioned = sorted({name for text in texts for name in re.findall(r"%\((\w+)\)s", text)})
+        self.may_remember = not any(re.search(r"\bhttps?:", text) for text in texts)
+        self.hides_images = rules[images.GET_IMAGE] != _default_check(images.GET_IMAGE)
+
+
+def of_image(caller: Caller, image: Image) -> Target:
+    """Describe an image to the rules.
+
+    A caller that sees a shared image without owning it is one of its members: the query saw to that.
+    """
+    is_member = image.visibility == "shared" and image.owner != caller.project_id
+    return _target(image, caller.project_id if is_member else None)
+
+
+def of_member(image: Image, member_id: ProjectID) -> Target:
+    """Describe a membership to the rules. An owner is not its own member, even when a row says so."""
+    return _target(image, None if member_id == image.owner else member_id)
+
+
+def of_project(project_id: ProjectID | None) -> Target:
+    """Describe a project to the rules."""
+    return {"project_id": project_id, "owner": project_id}
+
+
+def _target(image: Image, member_id: ProjectID | None) -> Target:
+    return {
+        "project_id": image.owner,
+        "owner": image.owner,
+        "member_id": member_id,
+        "visibility": image.visibility.value,
+        "protected": image.protected,
+        "image_id": image.id,
+        "status": image.status.value,
+        "name": image.name,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "os_hidden": image.os_hidden,
+    }
+
+
+def _credentials(caller: Caller) -> dict[str, object]:
+    given: dict[str, object] = {
+        "user_id": caller.user_id,
+        "project_id": caller.project_id,
+        "roles": sorted(caller.roles),
+        "service_roles": sorted(caller.service_roles),
+        "is_admin": caller.is_admin,
+    }
+    if caller.system_scope:
+        given["system_scope"] = caller.system_scope
+    if caller.domain_id:
+        given["domain_id"] = caller.domain_id
+    return given
+
+
+def _enforcer(policy_file: Path | None) -> policy.Enforcer:
+    if policy_file is not None and not policy_file.is_file():
+        raise problems.Unavailable(f"The policy file {policy_file} does not exist; correct the setting policy_file")
+    conf = cfg.ConfigOpts()
+    conf([], project="partage", default_config_files=[])
+    opts.set_defaults(conf, policy_file=str(policy_file or os.devnull), enforce_scope=True, enforce_new_defaults=True)
+    conf.set_override("policy_dirs", [], group="oslo_policy")
+    made = policy.Enforcer(conf)
+    made.suppress_default_change_warnings = True
+    made.register_defaults(RULES)
+    with _understood():
+        made.load_rules(force_reload=True)
+        made.check_rules(raise_on_violation=True)
+    made.use_conf = policy_file is not None  # without a file there is nothing to look at again before each answer
+    return made
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError, cfg.Error, policy.InvalidDefinitionError) as error:
+        raise problems.Unavailable(f"The policy file cannot be used: {error}") from error
+
+
+def _default_check(name: str) -> object:
+    return next(rule.check for rule in RULES if rule.name == name)

@@ -1,0 +1,46 @@
+"""Rules on images and their data."""
+
+from partage.policies import checks
+from partage.policies.checks import documented
+
+ADD_IMAGE = "add_image"
+GET_IMAGE = "get_image"
+GET_IMAGES = "get_images"
+MODIFY_IMAGE = "modify_image"
+DELETE_IMAGE = "delete_image"
+PUBLICIZE_IMAGE = "publicize_image"
+COMMUNITIZE_IMAGE = "communitize_image"
+UPLOAD_IMAGE = "upload_image"
+DOWNLOAD_IMAGE = "download_image"
+DEACTIVATE = "deactivate"
+REACTIVATE = "reactivate"
+
+RULES = [
+    documented(ADD_IMAGE, checks.ADMIN_OR_CREATOR, "Create an image.", "POST", "/v2/images"),
+    documented(
+        GET_IMAGE,
+        checks.ADMIN_OR_READER_IN_REACH,
+        "See an image. Relies on the query: an image that the caller may not know of is never found, whatever this rule says.",
+        "GET",
+        "/v2/images/{image_id}",
+    ),
+    documented(GET_IMAGES, checks.ADMIN_OR_OWNER_READER, "List images; the target is the caller's project.", "GET", "/v2/images"),
+    documented(MODIFY_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Change an image or its tags.", "PATCH", "/v2/images/{image_id}"),
+    documented(DELETE_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Delete an image.", "DELETE", "/v2/images/{image_id}"),
+    documented(PUBLICIZE_IMAGE, checks.ADMIN, "Make an image public.", "PATCH", "/v2/images/{image_id}"),
+    documented(COMMUNITIZE_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Make an image a community one.", "PATCH", "/v2/images/{image_id}"),
+    documented(UPLOAD_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Upload image data.", "PUT", "/v2/images/{image_id}/file"),
+    documented(
+        DOWNLOAD_IMAGE,
+        checks.ADMIN_OR_MEMBER_IN_REACH,
+        "Download image data. Relies on the query as get_image does.",
+        "GET",
+        "/v2/images/{image_id}/file",
+    ),
+    documented(
+        DEACTIVATE, checks.ADMIN_OR_OWNER_MEMBER, "Withhold image data.", "POST", "/v2/images/{image_id}/actions/deactivate"
+    ),
+    documented(
+        REACTIVATE, checks.ADMIN_OR_OWNER_MEMBER, "Give data out again.", "POST", "/v2/images/{image_id}/actions/reactivate"
+    ),
+]

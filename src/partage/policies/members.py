@@ -1,0 +1,21 @@
+"""Rules on image members. Their target's `member_id` is the membership in question."""
+
+from partage.policies import checks
+from partage.policies.checks import documented
+
+ADD_MEMBER = "add_member"
+GET_MEMBER = "get_member"
+GET_MEMBERS = "get_members"
+MODIFY_MEMBER = "modify_member"
+DELETE_MEMBER = "delete_member"
+
+_ALL = "/v2/images/{image_id}/members"
+_ONE = f"{_ALL}/{{member_id}}"
+
+RULES = [
+    documented(ADD_MEMBER, checks.ADMIN_OR_OWNER_MEMBER, "Share an image with a project.", "POST", _ALL),
+    documented(GET_MEMBER, checks.ADMIN_OR_READER_OF_MEMBERS, "See one member of an image.", "GET", _ONE),
+    documented(GET_MEMBERS, checks.ADMIN_OR_READER_OF_MEMBERS, "List the members of an image.", "GET", _ALL),
+    documented(MODIFY_MEMBER, checks.ADMIN_OR_IMAGE_MEMBER, "Answer an offer: the member's project only.", "PUT", _ONE),
+    documented(DELETE_MEMBER, checks.ADMIN_OR_OWNER_MEMBER, "End the share with a project.", "DELETE", _ONE),
+]
