@@ -1,0 +1,1 @@
+"""The Keystone edge: who is behind a token. Cached for seconds, closed when in doubt."""

@@ -1,0 +1,238 @@
+"""Ask Keystone whose token this is.
+
+The only module that talks to the identity service. A token is believed when Keystone vouches for it and for nothing else: what
+a client says of itself in headers is not looked at. When Keystone does not answer, nobody gets in on a guess. No token is ever
+logged, nor part of a message.
+
+Tokens of application credentials that are restricted by access rules are refused: the question below does not declare that this
+service understands those rules, so Keystone does not vouch for such tokens here.
+"""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from keystoneauth1 import adapter, exceptions, session
+from keystoneauth1.identity import v3
+
+from partage import problems
+from partage.identity.tokens import TokenCache, Verdict
+from partage.model.caller import Caller
+from partage.model.ids import ProjectID, UserID
+
+SERVICE_ROLE = "service"
+"""The role that makes a token a service token. Source: keystonemiddleware's default of `service_token_roles`."""
+
+_LONGEST_TOKEN = 8192
+_PAUSE_SECONDS = 1.0
+"""For this long after a failure Keystone is not asked again: otherwise every request would hold a thread for the whole timeout."""
+_SILENT = "The identity service does not answer at the moment; try again in a few seconds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """The service's own account in Keystone, and how to reach it. `ca_file` None means the system's authorities."""
+
+    url: str
+    username: str
+    password: str = dataclasses.field(repr=False)
+    project_name: str
+    user_domain_name: str = "Default"
+    project_domain_name: str = "Default"
+    region: str | None = None
+    interface: str | None = None
+    timeout_seconds: float = 5.0
+    ca_file: str | None = None
+
+
+def connect(credentials: Credentials) -> adapter.Adapter:
+    """Prepare a connection to Keystone under the service's own account; nothing is sent yet.
+
+    With an `interface`, tokens are validated at the catalog's identity endpoint of that interface and region, otherwise at `url`.
+    """
+    url = versioned(credentials.url)
+    account = v3.Password(
+        auth_url=url,
+        username=credentials.username,
+        password=credentials.password,
+        project_name=credentials.project_name,
+        user_domain_name=credentials.user_domain_name,
+        project_domain_name=credentials.project_domain_name,
+        reauthenticate=True,
+    )
+    talk = session.Session(auth=account, timeout=credentials.timeout_seconds, verify=credentials.ca_file or True, redirect=False)
+    if credentials.interface is None:
+        return adapter.Adapter(talk, endpoint_override=url)
+    region, interface = credentials.region, credentials.interface
+    return adapter.Adapter(talk, service_type="identity", interface=interface, region_name=region, version="3")
+
+
+def versioned(url: str) -> str:
+    """Return the URL of the Identity API's version 3 below `url`, which may be that already."""
+    bare = url.rstrip("/")
+    return bare if bare.endswith("/v3") else f"{bare}/v3"
+
+
+class Keystone:
+    """Tokens become callers.
+
+    Thread-safe: the cache is (see there), keystoneauth's connections come from a pool, one thread at a time signs the service in,
+    and the one thing of its own, until when Keystone counts as away, is a single number that is replaced whole.
+    """
+
+    def __init__(
+        self,
+        connection: adapter.Adapter,
+        cache: TokenCache,
+        *,
+        is_admin: Callable[[Caller], bool] = lambda _caller: False,
+        allow_expired: bool = True,
+    ) -> None:
+        """Validate over `connection`; `is_admin` is asked once for each token and its answer kept with the caller.
+
+        `allow_expired`: a user's expired token counts when it comes beside a valid service token, as long operations between
+        services need. Source: keystonemiddleware, "service tokens".
+        """
+        self._connection = connection
+        self._url = connection.endpoint_override or "the catalog's address"
+        self._timeout_seconds = connection.session.timeout or _PAUSE_SECONDS
+        self._cache = cache
+        self._is_admin = is_admin
+        self._allow_expired = allow_expired
+        self._signing_in = threading.Lock()
+        self._away_until = 0.0
+
+    def cached(self, token: str, service_token: str | None = None) -> Caller | None:
+        """Return who is behind `token` as far as memory knows, or None: then `validate` has to be asked. Never waits."""
+        if service_token is not None:
+            return None
+        verdict = self._cache.known(token.strip())
+        return None if verdict is None else verdict.caller
+
+    def validate(self, token: str, service_token: str | None = None) -> Caller:
+        """Return who is behind `token`; a service token beside it adds its roles as `service_roles`.
+
+        Raises:
+            Unauthenticated: Keystone does not vouch for one of the two, or the second is not a service's.
+            IdentityUnavailable: Keystone did not answer, or not in time, or refuses this service's own account.
+        """
+        if service_token is None:
+            return self._caller(token, expired=False)
+        service = self._caller(service_token, expired=False)
+        if SERVICE_ROLE not in service.roles:
+            raise problems.Unauthenticated("The X-Service-Token is not that of a service; send one whose user has the role service")
+        caller = self._caller(token, expired=self._allow_expired)
+        return dataclasses.replace(caller, service_roles=service.roles)
+
+    def check(self) -> None:
+        """Make sure that Keystone is there and knows this service's account.
+
+        Raises:
+            IdentityUnavailable: it is not, or does not; the sentence says which.
+        """
+        try:
+            self._connection.get_token()
+            self._connection.get("/auth/tokens", headers=_question("-"), raise_exc=False, log=False, connect_retries=0)
+        except exceptions.Unauthorized as error:
+            raise problems.IdentityUnavailable(
+                f"The identity service at {self._url} does not accept this service's own user and password; "
+                "correct the identity settings",
+            ) from error
+        except exceptions.ClientException as error:
+            raise problems.IdentityUnavailable(
+                f"The identity service at {self._url} does not answer; start it or correct the setting identity.url",
+            ) from error
+
+    def _caller(self, token: str, *, expired: bool) -> Caller:
+        token = token.strip()
+        if not token or len(token) > _LONGEST_TOKEN or not token.isascii() or not token.isprintable():
+            raise problems.Unauthenticated("The request has no token, or one that cannot be any; ask the identity service for one")
+        kind = b"expired" if expired else b""
+        verdict = self._cache.find(token, lambda: self._ask(token, expired=expired), kind=kind)
+        if verdict.caller is None:
+            raise problems.Unauthenticated("The token is not valid, or no longer; ask the identity service for a new one")
+        return verdict.caller
+
+    def _ask(self, token: str, *, expired: bool) -> Verdict:
+        options = "?nocatalog=1&allow_expired=1" if expired else "?nocatalog=1"
+        try:
+            self._sign_in()
+            answer = self._connection.get(
+                f"/auth/tokens{options}",
+                headers=_question(token),
+                raise_exc=False,
+                log=False,
+                connect_retries=0,
+            )
+        except exceptions.Unauthorized as error:
+            self._away_until = time.monotonic() + _PAUSE_SECONDS
+            raise problems.IdentityUnavailable(_refusal(HTTPStatus.UNAUTHORIZED)) from error
+        except exceptions.ClientException as error:
+            self._away_until = time.monotonic() + _PAUSE_SECONDS
+            raise problems.IdentityUnavailable(_SILENT) from error
+        return self._verdict(answer.status_code, answer, expired=expired)
+
+    def _sign_in(self) -> None:
+        # keystoneauth signs in under a lock without a timeout: behind a Keystone that hangs, threads would wait one after the
+        # other, each for the whole timeout, and requests with a cached token would find no thread left. So: wait once, look again.
+        if not self._signing_in.acquire(timeout=self._timeout_seconds):
+            raise problems.IdentityUnavailable(_SILENT)
+        try:
+            if time.monotonic() < self._away_until:
+                raise problems.IdentityUnavailable(_SILENT)
+            self._connection.get_token()
+        finally:
+            self._signing_in.release()
+
+    def _verdict(self, status: int, answer: Any, *, expired: bool) -> Verdict:
+        if status == HTTPStatus.NOT_FOUND:
+            return Verdict(caller=None)
+        if status != HTTPStatus.OK:
+            raise problems.IdentityUnavailable(_refusal(status))
+        try:
+            document = answer.json()["token"]
+            caller = caller_of(document)
+            expires_at = datetime.fromisoformat(document["expires_at"]).timestamp()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise problems.IdentityUnavailable("The identity service answered with something that is not a token") from error
+        if not expired and time.time() >= expires_at:
+            return Verdict(caller=None)
+        admin = dataclasses.replace(caller, is_admin=self._is_admin(caller))
+        return Verdict(caller=admin, expires_at=None if expired else expires_at)
+
+
+def caller_of(token: Mapping[str, Any]) -> Caller:
+    """Build a caller from Keystone's token document: scoped to a project, a domain, the system, or nothing.
+
+    Raises:
+        KeyError, TypeError, AttributeError: the document is not a token.
+    Source: Identity API v3, "Validate and show information for token".
+    """
+    user = token["user"]
+    project = token.get("project") or {}
+    return Caller(
+        user_id=UserID(user["id"]),
+        user_name=user.get("name", ""),
+        user_domain_id=(user.get("domain") or {}).get("id", ""),
+        project_id=ProjectID(project["id"]) if project else None,
+        project_name=project.get("name", ""),
+        project_domain_id=(project.get("domain") or {}).get("id", ""),
+        roles=frozenset(role["name"] for role in token.get("roles", ())),
+        system_scope="all" if (token.get("system") or {}).get("all") else None,
+        domain_id=(token.get("domain") or {}).get("id"),
+    )
+
+
+def _question(token: str) -> dict[str, str]:
+    return {"X-Subject-Token": token, "Accept": "application/json"}
+
+
+def _refusal(status: int) -> str:
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return "The identity service does not let this service validate tokens; an operator must correct the identity settings"
+    return f"The identity service answered {status} when asked about the token; try again in a few seconds"

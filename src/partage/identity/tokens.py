@@ -1,0 +1,128 @@
+"""Remember what the identity service said of a token, for seconds, and ask it once however many requests wait.
+
+Knows nothing of Keystone: what is remembered is a `Verdict`. A token itself is never kept, only a digest of it under a key that
+this process drew at random, so that neither a core dump nor a log holds anything that opens a door.
+"""
+
+import hashlib
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from partage import problems
+from partage.model.caller import Caller
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the identity service says: whose token it is, or None for nobody's; and the epoch second at which that ends for sure."""
+
+    caller: Caller | None
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    verdict: Verdict
+    fresh_until: float
+
+
+class TokenCache:
+    """Verdicts of the last seconds, at most `entries` of them, least recently used out first.
+
+    Thread-safe: one lock guards both tables and is never held while the identity service is asked. Threads that ask for one token
+    at the same time share one question: the first asks, the others wait for its answer or its failure.
+    """
+
+    def __init__(
+        self,
+        *,
+        seconds: float,
+        refused_seconds: float = 2.0,
+        entries: int = 10_000,
+        monotonic: Clock = time.monotonic,
+        wall: Clock = time.time,
+    ) -> None:
+        """Keep verdicts for `seconds`, refusals for `refused_seconds` or as long if that is shorter; 0 keeps none."""
+        self._seconds = seconds
+        self._refused_seconds = min(refused_seconds, seconds)
+        self._entries = entries
+        self._monotonic = monotonic
+        self._wall = wall
+        self._secret = secrets.token_bytes(32)
+        self._lock = threading.Lock()
+        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._asking: dict[bytes, Future[Verdict]] = {}
+
+    def __len__(self) -> int:
+        return len(self._remembered)
+
+    def known(self, token: str, *, kind: bytes = b"") -> Verdict | None:
+        """Return the fresh verdict on `token` that is in memory, or None. Never waits for an answer."""
+        with self._lock:
+            return self._fresh(self._key(token, kind))
+
+    def find(self, token: str, ask: Callable[[], Verdict], *, kind: bytes = b"") -> Verdict:
+        """Return the verdict on `token`: a fresh one from memory, or what `ask` says now. Each `kind` is kept apart.
+
+        Raises:
+            IdentityUnavailable: `ask` did, here or in the thread whose answer this one waited for. Nothing is remembered then.
+        """
+        key = self._key(token, kind)
+        with self._lock:
+            known = self._fresh(key)
+            if known is not None:
+                return known
+            answer = self._asking.get(key)
+            leads = answer is None
+            if answer is None:
+                answer = self._asking[key] = Future()
+        if leads:
+            self._answer(key, answer, ask)
+        try:
+            return answer.result()
+        except problems.IdentityUnavailable as problem:
+            raise problems.IdentityUnavailable(problem.reason) from None  # one exception object must not be raised in many threads
+
+    def _key(self, token: str, kind: bytes) -> bytes:
+        return hashlib.blake2b(token.encode("utf-8", "replace"), digest_size=32, key=self._secret, person=kind).digest()
+
+    def _fresh(self, key: bytes) -> Verdict | None:
+        found = self._remembered.get(key)
+        if found is None:
+            return None
+        expires_at = found.verdict.expires_at
+        if self._monotonic() >= found.fresh_until or (expires_at is not None and self._wall() >= expires_at):
+            del self._remembered[key]
+            return None
+        self._remembered.move_to_end(key)
+        return found.verdict
+
+    def _answer(self, key: bytes, answer: Future[Verdict], ask: Callable[[], Verdict]) -> None:
+        asked_at = self._monotonic()  # the answer may be as old as the question
+        try:
+            verdict = ask()
+        except BaseException as failure:  # noqa: BLE001 - it is raised again, in every thread that waits for it
+            with self._lock:
+                del self._asking[key]
+            answer.set_exception(failure)
+            return
+        with self._lock:
+            del self._asking[key]
+            self._remember(key, verdict, asked_at)
+        answer.set_result(verdict)
+
+    def _remember(self, key: bytes, verdict: Verdict, asked_at: float) -> None:
+        seconds = self._seconds if verdict.caller is not None else self._refused_seconds
+        if seconds <= 0:
+            return
+        self._remembered[key] = _Remembered(verdict, asked_at + seconds)
+        self._remembered.move_to_end(key)
+        while len(self._remembered) > self._entries:
+            self._remembered.popitem(last=False)

@@ -1,0 +1,145 @@
+"""The memory of verdicts, without any identity service."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from partage import problems
+from partage.identity.tokens import TokenCache, Verdict
+from partage.model.caller import Caller
+from partage.model.ids import UserID
+
+SOMEBODY = Verdict(caller=Caller(user_id=UserID("u"), project_id=None, roles=frozenset()))
+NOBODY = Verdict(caller=None)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Question:
+    """Answers in turn and counts how often it was asked."""
+
+    def __init__(self, *verdicts: Verdict) -> None:
+        self.asked = 0
+        self._verdicts: Iterator[Verdict] = iter(verdicts)
+
+    def __call__(self) -> Verdict:
+        self.asked += 1
+        return next(self._verdicts)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_answer_is_remembered_until_its_time_is_over(clock: Clock) -> None:
+    cache, ask = TokenCache(seconds=10, monotonic=clock, wall=clock), Question(SOMEBODY, NOBODY)
+    assert cache.find("t", ask) == SOMEBODY
+    clock.now += 9.9
+    assert cache.find("t", ask) == SOMEBODY
+    clock.now += 0.1
+    assert cache.find("t", ask) == NOBODY
+    assert ask.asked == 2
+
+
+def test_time_of_an_answer_runs_from_the_question(clock: Clock) -> None:
+    cache = TokenCache(seconds=10, monotonic=clock, wall=clock)
+
+    def slow() -> Verdict:
+        clock.now += 4
+        return SOMEBODY
+
+    cache.find("t", slow)
+    clock.now += 6
+    assert cache.find("t", Question(NOBODY)) == NOBODY
+
+
+def test_refusal_is_remembered_briefly(clock: Clock) -> None:
+    cache, ask = TokenCache(seconds=10, refused_seconds=2, monotonic=clock, wall=clock), Question(NOBODY, SOMEBODY)
+    cache.find("t", ask)
+    clock.now += 1.9
+    assert cache.find("t", ask) == NOBODY
+    clock.now += 0.1
+    assert cache.find("t", ask) == SOMEBODY
+
+
+def test_answer_does_not_outlive_its_token(clock: Clock) -> None:
+    cache = TokenCache(seconds=10, monotonic=Clock(), wall=clock)  # only the wall clock moves
+    expiring = Verdict(caller=SOMEBODY.caller, expires_at=clock.now + 3)
+    ask = Question(expiring, NOBODY)
+    cache.find("t", ask)
+    clock.now += 3
+    assert cache.find("t", ask) == NOBODY
+
+
+def test_zero_seconds_remember_nothing() -> None:
+    cache, ask = TokenCache(seconds=0), Question(SOMEBODY, SOMEBODY, NOBODY)
+    assert [cache.find("t", ask) for _ in range(3)] == [SOMEBODY, SOMEBODY, NOBODY]
+
+
+def test_size_is_bounded_and_least_recently_used_goes_first() -> None:
+    cache = TokenCache(seconds=10, entries=3)
+    for token in ("a", "b", "c", "a", "d"):
+        cache.find(token, lambda: SOMEBODY)
+    assert len(cache) == 3
+    kept = Question(NOBODY)
+    assert cache.find("a", kept) == SOMEBODY
+    assert cache.find("b", kept) == NOBODY
+
+
+def test_kinds_are_kept_apart() -> None:
+    cache = TokenCache(seconds=10)
+    assert cache.find("t", lambda: SOMEBODY, kind=b"expired") == SOMEBODY
+    assert cache.find("t", lambda: NOBODY) == NOBODY
+
+
+def test_failure_is_not_remembered() -> None:
+    cache = TokenCache(seconds=10)
+
+    def fails() -> Verdict:
+        raise problems.IdentityUnavailable("away")
+
+    with pytest.raises(problems.IdentityUnavailable, match="away"):
+        cache.find("t", fails)
+    assert cache.find("t", lambda: SOMEBODY) == SOMEBODY
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_requests_at_the_same_time_share_one_question(fails: bool) -> None:
+    cache, everybody, waiting = TokenCache(seconds=10), threading.Barrier(33), threading.Semaphore(0)
+    asked = []
+
+    def ask() -> Verdict:
+        asked.append(1)
+        everybody.wait()  # every other thread has at least been started and is about to look
+        waiting.acquire(timeout=0.2)  # and gets the time to find the question open
+        if fails:
+            raise problems.IdentityUnavailable("away")
+        return SOMEBODY
+
+    def request(number: int) -> Verdict | str:
+        if number:
+            everybody.wait()
+        try:
+            return cache.find("t", ask)
+        except problems.IdentityUnavailable as problem:
+            return problem.reason
+
+    with ThreadPoolExecutor(33) as pool:
+        answers = list(pool.map(request, range(33)))
+    assert answers == (["away"] if fails else [SOMEBODY]) * 33
+    assert len(asked) == 1
+
+
+def test_token_itself_is_not_kept() -> None:
+    cache = TokenCache(seconds=10)
+    cache.find("gAAAA-a-secret", lambda: SOMEBODY)
+    assert "gAAAA-a-secret" not in repr(vars(cache))
