@@ -1,0 +1,56 @@
+"""The content engine's chunk index over the database: each question and each new pack is one short transaction."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from partage.model.ids import ChunkDigest, StoreID
+from partage.records import contents
+from partage.records.contents import ChunkRow, PackRow
+from partage.records.database import Database
+from partage.stores.index import ChunkLocation
+from partage.stores.pack import Encoding, SealedPack
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseIndex:
+    """The chunks of one store. Thread-safe: it holds nothing but the database and a clock."""
+
+    database: Database
+    store_id: StoreID
+    clock: Callable[[], datetime]
+
+    def known(self, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
+        """Say which of these chunks need not be stored again."""
+        with self.database.read() as tx:
+            return contents.known(tx, self.store_id, digests)
+
+    def add_pack(self, pack: SealedPack) -> None:
+        """Record a pack that is durable in the store; its chunks can be found by other uploads from now on."""
+        with self.database.write() as tx:
+            contents.add_pack(tx, self.store_id, row_of(pack), chunk_rows(pack), now=self.clock())
+
+    def locate(self, digests: Collection[ChunkDigest]) -> dict[ChunkDigest, ChunkLocation]:
+        """Say where these chunks lie."""
+        with self.database.read() as tx:
+            places = contents.locate(tx, self.store_id, digests)
+        return {
+            digest: ChunkLocation(
+                pack_id=place.pack_id,
+                offset=place.row.offset,
+                stored_bytes=place.row.stored_bytes,
+                length_bytes=place.row.length_bytes,
+                encoding=Encoding(place.row.encoding),
+            )
+            for digest, place in places.items()
+        }
+
+
+def row_of(pack: SealedPack) -> PackRow:
+    """Give a pack the form that records keep."""
+    return PackRow(id=pack.pack_id, size_bytes=pack.size_bytes, retired_at=None)
+
+
+def chunk_rows(pack: SealedPack) -> list[ChunkRow]:
+    """Give a pack's chunks the form that records keep."""
+    return [ChunkRow(each.digest, each.offset, each.stored_bytes, each.length_bytes, each.encoding) for each in pack.entries]

@@ -1,0 +1,198 @@
+"""Images: create, list, show, change, delete, deactivate, reactivate."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from partage import problems
+from partage.model import patch
+from partage.model.caller import Caller
+from partage.model.ids import ImageID, ProjectID
+from partage.model.image import Image, ImageStatus, NewImage, Visibility
+from partage.model.query import ImageQuery, Page
+from partage.operations import visible
+from partage.operations.service import Service
+from partage.policies import authority
+from partage.policies import images as rules
+from partage.records import images, projects
+from partage.records.database import Transaction
+
+_RULE_OF_VISIBILITY = {Visibility.PUBLIC: rules.PUBLICIZE_IMAGE, Visibility.COMMUNITY: rules.COMMUNITIZE_IMAGE}
+
+
+def create_image(service: Service, caller: Caller, new: NewImage) -> Image:
+    """Make a queued image of the caller's project, or of the one an administrator names.
+
+    Raises:
+        PolicyForbids, Forbidden: the caller may not create it, not with this owner, or not with this visibility.
+        ImageExists: the id is or was in use.
+        TooMany, QuotaExceeded: more tags, properties or images than allowed.
+    """
+    now = service.clock()
+    image = new.image(id=new.id or ImageID(service.new_id()), owner=new.owner if new.owner_given else caller.project_id, now=now)
+    _authorise_creation(service, caller, image)
+    service.limits.check_image(image)
+    with service.database.write() as tx:
+        if image.owner is not None:
+            _check_image_count(service, tx, image.owner)
+        images.add(tx, image)
+    return image
+
+
+def list_images(service: Service, caller: Caller, query: ImageQuery) -> Page[Image]:
+    """Return a page of the images that match and that the caller may list, and where the next page begins.
+
+    Raises:
+        PolicyForbids: the caller may list none.
+        QueryInvalid: the marker is no image that the caller may know of.
+    """
+    service.authority.require(caller, rules.GET_IMAGES, authority.of_project(caller.project_id))
+    if query.limit == 0:
+        return Page(items=(), next_marker=None)
+    with service.database.read() as tx:
+        marker = None if query.marker is None else _marker(service, tx, caller, query.marker)
+        found = _full_page(service, tx, caller, query, marker)
+    items = tuple(found[: query.limit])
+    # Differs from Glance: the link appears only when there is a next image. Glance gives it whenever the page is full.
+    return Page(items=items, next_marker=items[-1].id if len(found) > query.limit else None)
+
+
+def show_image(service: Service, caller: Caller, image_id: ImageID) -> Image:
+    """Return one image.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+    """
+    with service.database.read() as tx:
+        return visible.find(service, tx, caller, image_id)
+
+
+def update_image(service: Service, caller: Caller, image_id: ImageID, changes: tuple[patch.Change, ...]) -> Image:
+    """Apply a whole list of changes, or none of it.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+        PolicyForbids, AttributeReadOnly, PropertyConflict, BodyInvalid: a change is not allowed or makes no sense.
+        TooMany: the image would have too many tags or properties.
+    """
+    with service.database.write() as tx:
+        image = visible.find_for_change(service, tx, caller, image_id)
+        service.authority.require(caller, rules.MODIFY_IMAGE, authority.of_image(caller, image))
+        changed = patch.apply(image, changes, now=service.clock())
+        _authorise_changes(service, caller, changed, patch.touched(changes))
+        _check_counts(service, image, changed)
+        if changed.owner is not None and changed.owner != image.owner:
+            _check_image_count(service, tx, changed.owner)
+        images.save(tx, changed, was=image)
+    return changed
+
+
+def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
+    """Delete an image; its bytes go with the next sweep.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+        PolicyForbids, ImageProtected: it may not be deleted, by this caller or by anyone.
+    """
+    with service.database.write() as tx:
+        image = visible.find_for_change(service, tx, caller, image_id, absent=visible.NO_IMAGE_TO_DELETE)
+        service.authority.require(caller, rules.DELETE_IMAGE, authority.of_image(caller, image))
+        image.require_unprotected()
+        images.remove(tx, image.become(ImageStatus.DELETED, now=service.clock()))
+
+
+def deactivate_image(service: Service, caller: Caller, image_id: ImageID) -> None:
+    """Withhold an image's data from everybody but administrators. Deactivating twice is the same as once.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+        PolicyForbids, StatusForbids: the caller may not, or the image never had data to withhold.
+    """
+    _switch(service, caller, image_id, rule=rules.DEACTIVATE, to=ImageStatus.DEACTIVATED)
+
+
+def reactivate_image(service: Service, caller: Caller, image_id: ImageID) -> None:
+    """Give a deactivated image's data out again. Reactivating an active image changes nothing.
+
+    Raises:
+        ImageNotFound, PolicyForbids, StatusForbids: as `deactivate_image`.
+    """
+    _switch(service, caller, image_id, rule=rules.REACTIVATE, to=ImageStatus.ACTIVE)
+
+
+def list_tasks(service: Service, caller: Caller, image_id: ImageID) -> tuple[()]:
+    """List the tasks of an image: none, because no import method is served.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+    """
+    with service.database.read() as tx:
+        visible.find(service, tx, caller, image_id, absent=visible.NOT_FOUND)
+    return ()
+
+
+def _switch(service: Service, caller: Caller, image_id: ImageID, *, rule: str, to: ImageStatus) -> None:
+    with service.database.write() as tx:
+        image = visible.find_for_change(service, tx, caller, image_id)
+        service.authority.require(caller, rule, authority.of_image(caller, image))
+        if image.status not in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED):
+            verb = "deactivate" if to is ImageStatus.DEACTIVATED else "reactivate"
+            raise problems.StatusForbids(f"Not allowed to {verb} image in status '{image.status}'")
+        if image.status is not to:
+            images.change_status(tx, image.become(to, now=service.clock()), was=image.status)
+
+
+def _authorise_creation(service: Service, caller: Caller, image: Image) -> None:
+    target = authority.of_image(caller, image)
+    try:
+        service.authority.require(caller, rules.ADD_IMAGE, target)
+    except problems.PolicyForbids as problem:
+        if image.owner == caller.project_id:
+            raise
+        raise problems.Forbidden(f"You are not permitted to create images owned by '{image.owner}'.") from problem
+    if image.visibility in _RULE_OF_VISIBILITY:
+        service.authority.require(caller, _RULE_OF_VISIBILITY[image.visibility], target)
+
+
+def _authorise_changes(service: Service, caller: Caller, changed: Image, touched: frozenset[str]) -> None:
+    if "visibility" in touched and changed.visibility in _RULE_OF_VISIBILITY:
+        service.authority.require(caller, _RULE_OF_VISIBILITY[changed.visibility], authority.of_image(caller, changed))
+    if "owner" in touched and not caller.is_admin:
+        raise problems.AttributeReadOnly("Owner can't be updated by non admin.")
+
+
+def _check_counts(service: Service, image: Image, changed: Image) -> None:
+    """Refuse growth above a limit, but let an image that was above it before shrink."""
+    if len(changed.tags) > len(image.tags):
+        service.limits.check_tags(len(changed.tags))
+    if len(changed.properties) > len(image.properties):
+        service.limits.check_properties(changed.properties)
+
+
+def _check_image_count(service: Service, tx: Transaction, owner: ProjectID) -> None:
+    if service.limits.images_per_project:
+        projects.lock(tx, owner)
+        service.limits.check_image_count(images.count_of(tx, owner) + 1)
+
+
+def _marker(service: Service, tx: Transaction, caller: Caller, marker: ImageID) -> Image:
+    try:
+        return visible.find(service, tx, caller, marker)
+    except problems.ImageNotFound as problem:
+        raise problems.QueryInvalid(visible.NO_IMAGE.format(marker)) from problem
+
+
+def _full_page(service: Service, tx: Transaction, caller: Caller, query: ImageQuery, marker: Image | None) -> list[Image]:
+    """Return up to limit + 1 images. Where an operator's rule hides some, read on until the page is full or there are no more."""
+    found = images.page(tx, caller, query, marker=marker)
+    if not service.authority.hides_images:
+        return found
+    shown = _shown_to(service, caller)
+    kept = list(filter(shown, found))
+    while len(kept) <= query.limit and len(found) > query.limit:
+        found = images.page(tx, caller, replace(query, marker=found[-1].id), marker=found[-1])
+        kept += filter(shown, found)
+    return kept[: query.limit + 1]
+
+
+def _shown_to(service: Service, caller: Caller) -> Callable[[Image], bool]:
+    return lambda image: service.authority.allows(caller, rules.GET_IMAGE, authority.of_image(caller, image))

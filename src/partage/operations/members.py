@@ -1,0 +1,111 @@
+"""Members, the Image API's sharing: add, list, show, answer, remove.
+
+Unlike Glance this module relies on no order of checks for secrecy: `records.members` returns only rows that the caller may see.
+"""
+
+from partage import problems
+from partage.model.caller import Caller
+from partage.model.ids import ImageID, ProjectID
+from partage.model.image import Image
+from partage.model.member import Member
+from partage.operations import visible
+from partage.operations.service import Service
+from partage.policies import authority
+from partage.policies import members as rules
+from partage.records import members
+from partage.records.database import Transaction
+
+
+def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member:
+    """Offer a shared image to a project; the offer is pending until that project answers.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+        ImageNotShared, PolicyForbids: the image has no members, or the caller may not add one.
+        MemberExists: the project is a member already.
+        TooMany: the image has as many members as it may have.
+    """
+    now = service.clock()
+    with service.database.write() as tx:
+        image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
+        image.require_shared(f"Not allowed to create members for image {image_id}.")
+        service.authority.require(caller, rules.ADD_MEMBER, authority.of_image(caller, image))
+        member = Member(image_id=image.id, member_id=member_id, created_at=now, updated_at=now)
+        _check_count(service, tx, image)
+        members.add(tx, member, image)
+    return member
+
+
+def list_members(service: Service, caller: Caller, image_id: ImageID) -> list[Member]:
+    """List the members: all of them for the owner and administrators, its own membership for a member.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+        ImageNotShared, PolicyForbids: the image has no members, or the caller may not list them.
+    """
+    with service.database.read() as tx:
+        image = visible.find(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
+        image.require_shared(f"Not allowed to list members for image {image_id}: Only shared images have members.")
+        service.authority.require(caller, rules.GET_MEMBERS, authority.of_image(caller, image))
+        return members.list_members(tx, caller, image.id)
+
+
+def show_member(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member:
+    """Return one membership.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+        MemberNotFound: no such member, none the caller may see, or the image is not shared.
+    """
+    with service.database.read() as tx:
+        image = visible.find(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
+        try:
+            image.require_shared("Only shared images have members.")
+            service.authority.require(caller, rules.GET_MEMBER, authority.of_image(caller, image))
+        except problems.Forbidden as problem:
+            # Source: Glance answers 404 here where every other members call answers 403.
+            raise problems.MemberNotFound(problem.sentence()) from problem
+        return members.find(tx, caller, image.id, member_id)
+
+
+def update_member(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID, status: str) -> Member:
+    """Answer an offer, or change the answer: the member's project, or an administrator for it; never the owner.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+        MemberNotFound: no such member, or none the caller may see.
+        ImageNotShared, PolicyForbids: the image has no members, or the caller is not this one.
+        BodyInvalid: there is no such status.
+    """
+    with service.database.write() as tx:
+        image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
+        image.require_shared(f"Not allowed to update members for image {image_id}.")
+        member = members.find(tx, caller, image.id, member_id)
+        service.authority.require(caller, rules.MODIFY_MEMBER, authority.of_member(image, member_id))
+        answered = member.become(status, now=service.clock())
+        members.set_status(tx, answered)
+    return answered
+
+
+def remove_member(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID) -> None:
+    """End the share with a project: its next request finds nothing.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+        MemberNotFound: no such member, or none the caller may see.
+        ImageNotShared, PolicyForbids: the image has no members, or the caller may not remove one.
+    """
+    with service.database.write() as tx:
+        image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
+        image.require_shared(f"Not allowed to delete members for image {image_id}.")
+        member = members.find(tx, caller, image.id, member_id)
+        service.authority.require(caller, rules.DELETE_MEMBER, authority.of_image(caller, image))
+        members.remove(tx, member)
+
+
+def _check_count(service: Service, tx: Transaction, image: Image) -> None:
+    """Count under the lock of the image's row, so that parallel calls cannot pass the limit together."""
+    try:
+        service.limits.check_members(members.count(tx, image.id) + 1)
+    except problems.TooMany as problem:
+        raise problems.TooMany(f"Image member limit exceeded for image {image.id}: {problem.sentence()}:") from problem

@@ -1,0 +1,67 @@
+"""What every operation is handed: the database, the stores, the rules, the limits, and where time and ids come from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from partage import problems
+from partage.model.ids import StoreID
+from partage.model.limits import Limits
+from partage.policies.authority import Authority
+from partage.records.database import Database
+from partage.stores.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedStore:
+    """A store as the operator configured it. `type` and `properties` are for administrators' eyes only."""
+
+    id: StoreID
+    store: Store
+    type: str
+    description: str = ""
+    weight: int = 0
+    read_only: bool = False
+    properties: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formats:
+    """Which disk images are taken: whether bytes must match their declared format, and which VMDK kinds are safe."""
+
+    match_required: bool = True
+    vmdk_types: tuple[str, ...] = ("streamOptimized", "monolithicSparse")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One process's view of the service. Thread-safe, because everything in it is.
+
+    `worker` names this process among all that share the database, and `worker_lives` says whether another one of this machine still
+    runs: None when only its own word can tell, because it runs elsewhere. `running_uploads` are the tokens of the uploads that this
+    process is at.
+    """
+
+    database: Database
+    stores: Mapping[StoreID, NamedStore]
+    default_store: StoreID
+    authority: Authority
+    limits: Limits
+    formats: Formats
+    hash_algorithm: str
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    worker: str
+    worker_lives: Callable[[str], bool | None]
+    running_uploads: set[str] = field(default_factory=set)
+
+    def store_named(self, store_id: StoreID | None) -> NamedStore:
+        """Return the store of that name, or the default one.
+
+        Raises:
+            StoreUnknown: no store of that name is configured.
+        """
+        found = self.stores.get(store_id or self.default_store)
+        if found is None:
+            raise problems.StoreUnknown(f"Store for identifier {store_id} not found; configured: {', '.join(sorted(self.stores))}")
+        return found

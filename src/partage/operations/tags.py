@@ -1,0 +1,45 @@
+"""Tags: add one, remove one."""
+
+from dataclasses import replace
+
+from partage import problems
+from partage.model.caller import Caller
+from partage.model.ids import ImageID
+from partage.operations import visible
+from partage.operations.service import Service
+from partage.policies import authority
+from partage.policies.images import MODIFY_IMAGE
+from partage.records import images
+
+
+def add_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) -> None:
+    """Give the image a tag; one that it has already changes nothing.
+
+    Raises:
+        ImageNotFound, PolicyForbids: the caller may not know of the image, or not change it.
+        TooMany: it has as many tags as an image may have.
+    """
+    with service.database.write() as tx:
+        image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
+        service.authority.require(caller, MODIFY_IMAGE, authority.of_image(caller, image))
+        if tag in image.tags:
+            return
+        service.limits.check_tags(len(image.tags) + 1)
+        changed = replace(image, tags=tuple(sorted((*image.tags, tag))), updated_at=service.clock())
+        images.save(tx, changed, was=image)
+
+
+def remove_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) -> None:
+    """Take a tag from the image.
+
+    Raises:
+        ImageNotFound, PolicyForbids: the caller may not know of the image, or not change it.
+        TagNotFound: the image does not have it.
+    """
+    with service.database.write() as tx:
+        image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
+        service.authority.require(caller, MODIFY_IMAGE, authority.of_image(caller, image))
+        if tag not in image.tags:
+            raise problems.TagNotFound("The resource could not be found.")
+        remaining = tuple(each for each in image.tags if each != tag)
+        images.save(tx, replace(image, tags=remaining, updated_at=service.clock()), was=image)

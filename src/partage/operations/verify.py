@@ -1,0 +1,52 @@
+"""Read every stored byte again and compare: each chunk with its BLAKE3, each whole content with the digests the API shows."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from partage import problems
+from partage.model.ids import ContentID, ImageID
+from partage.model.image import Image
+from partage.operations.image_data import ImageData
+from partage.operations.service import Service
+from partage.records import contents, images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What reading one content again has shown. `fault` is None when every byte is as it was stored."""
+
+    content_id: ContentID
+    images: tuple[ImageID, ...]
+    size_bytes: int
+    fault: str | None
+
+
+def verify(service: Service) -> Iterator[Verdict]:
+    """Re-read every content that an image names, oldest first, and yield a verdict on each as it is done."""
+    with service.database.read() as tx:
+        found = contents.every_content(tx)
+    for content_id in found:
+        with service.database.read() as tx:
+            content = contents.find(tx, content_id)
+            named_by = images.naming_content(tx, content_id)
+        if content is not None and named_by:
+            fault = _fault(service, named_by[0], content.md5, content.sha512)
+            ids = tuple(image.id for image in named_by)
+            yield Verdict(content_id=content_id, images=ids, size_bytes=content.size_bytes, fault=fault)
+
+
+def _fault(service: Service, image: Image, md5: str, sha512: str) -> str | None:
+    size, first, second = 0, hashlib.md5(usedforsecurity=False), hashlib.sha512()
+    try:
+        for block in ImageData(service, image).read(0, image.size or 0):
+            size += len(block)
+            first.update(block)
+            second.update(block)
+    except problems.Unavailable as problem:
+        return problem.sentence()
+    if size != image.size:
+        return f"{size} bytes were stored of {image.size}"
+    if (first.hexdigest(), second.hexdigest()) != (md5, sha512):
+        return "the bytes do not have the digests that were recorded"
+    return None

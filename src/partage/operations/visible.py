@@ -1,0 +1,46 @@
+"""The first step of every operation on one image: find it, if this caller may know of it at all."""
+
+from partage import problems
+from partage.model.caller import Caller
+from partage.model.ids import ImageID
+from partage.model.image import Image
+from partage.operations.service import Service
+from partage.policies import authority
+from partage.policies.images import GET_IMAGE
+from partage.records import images
+from partage.records.database import Transaction
+
+NO_IMAGE = "No image found with ID {}"
+IMAGE_NOT_FOUND = "Image {} not found."
+NO_IMAGE_TO_DELETE = "Failed to find image {} to delete"
+NOT_FOUND = "The resource could not be found."
+
+
+def find(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, *, absent: str = NO_IMAGE) -> Image:
+    """Return the image that the caller may know of and that `get_image` lets it see.
+
+    Raises:
+        ImageNotFound: there is none; `absent` are the words for it, which differ between Glance's calls.
+    """
+    try:
+        return _allowed(service, caller, images.find(tx, caller, image_id))
+    except problems.ImageNotFound as problem:
+        raise problems.ImageNotFound(absent.format(image_id)) from problem
+
+
+def find_for_change(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, *, absent: str = NO_IMAGE) -> Image:
+    """Return the image as `find` does, locked until the transaction ends.
+
+    Raises:
+        ImageNotFound: as `find`.
+    """
+    try:
+        return _allowed(service, caller, images.find_for_change(tx, caller, image_id))
+    except problems.ImageNotFound as problem:
+        raise problems.ImageNotFound(absent.format(image_id)) from problem
+
+
+def _allowed(service: Service, caller: Caller, image: Image) -> Image:
+    if not service.authority.allows(caller, GET_IMAGE, authority.of_image(caller, image)):
+        raise problems.ImageNotFound(image.id)
+    return image
