@@ -1,0 +1,264 @@
+"""The ASGI application: one request in, one reply out. What middleware would do is here, in order, in one place.
+
+Request id; version; caller; route; body; handler; problem to reply; reply to the wire.
+"""
+
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from partage import problems
+from partage.http import body as bodies
+from partage.http import caller as callers
+from partage.http import conditions, discovery, errors, routes
+from partage.http.body import Receive, RequestBody, Send, Wire
+from partage.http.caller import Identity
+from partage.http.messages import Edge, Header, Reply, Request, Stream
+from partage.http.options import EdgeOptions
+from partage.http.threads import Threads
+from partage.operations.service import Service
+
+Scope = Mapping[str, Any]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_LOG = logging.getLogger(__name__)
+_LONGEST_HEADERS = 65_536
+_SMALL_BODY_BYTES = 65_536
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_AUTHORITY = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
+_MEDIA_TYPE_VERSION = "application/vnd.openstack.images-"
+_UNREADABLE = "Error decoding your request. The URL contained characters that could not be decoded by this service"
+_NO_ROUTE = "The resource could not be found."
+_NO_BODY = "A body is not expected with this request."
+
+
+def application(*, service: Service, identity: Identity, options: EdgeOptions) -> Application:
+    """Build the application. It opens nothing before the first request and closes its threads when the server stops."""
+    threads = Threads(
+        metadata=options.metadata_threads,
+        upload=options.upload_threads,
+        download=options.download_threads,
+    )
+    edge = Edge(service=service, threads=threads, options=options)
+    return _Application(edge, identity, routes.tree(routes.ROWS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """A request of which nothing is known but its first line and headers."""
+
+    scope: Scope
+    method: str
+    headers: Mapping[bytes, bytes]
+    body: RequestBody
+    origin: str
+    request_id: str
+
+    def text(self, name: bytes) -> str | None:
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+
+class _Application:
+    """One process's edge. Lives in the event loop's thread; holds nothing that changes."""
+
+    def __init__(self, edge: Edge, identity: Identity, root: routes.Node) -> None:
+        self._edge = edge
+        self._identity = identity
+        self._root = root
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the server's start and stop."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                self._edge.threads.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+            await send({"type": "lifespan.startup.complete"})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        options = self._edge.options
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        arrived = _Arrived(
+            scope=scope,
+            method=scope["method"],
+            headers=headers,
+            body=RequestBody(receive, headers, stall_seconds=options.stall_seconds),
+            origin=_origin(scope, headers, options),
+            request_id=_request_id(headers),
+        )
+        try:
+            reply = await self._reply(arrived)
+        except problems.Problem as problem:
+            reply = errors.reply_to(problem, self._asked(arrived))
+        except Exception as error:  # noqa: BLE001 - the one renderer of what nobody foresaw
+            reply = errors.reply_to_unexpected(error, arrived.request_id, self._asked(arrived))
+        await self._send(reply, arrived, Wire(receive, send, options.stall_seconds))
+
+    async def _reply(self, arrived: _Arrived) -> Reply:
+        if sum(len(name) + len(value) for name, value in arrived.scope["headers"]) > _LONGEST_HEADERS:
+            raise problems.Invalid(f"The request's headers are longer than {_LONGEST_HEADERS} bytes; send fewer or shorter ones")
+        path = _path(arrived.scope)
+        if path == "/healthcheck":
+            return Reply(status=HTTPStatus.OK, body=b"OK", content_type=b"text/plain; charset=UTF-8")
+        first, _, rest = path.lstrip("/").partition("/")
+        if first == "versions":
+            return discovery.versions(arrived.origin, HTTPStatus.OK)
+        accept = arrived.text(b"accept") or ""
+        if accept.startswith(_MEDIA_TYPE_VERSION):
+            first, rest = accept.removeprefix(_MEDIA_TYPE_VERSION), path.removeprefix("/")
+        if not discovery.is_version(first):
+            return discovery.versions(arrived.origin, HTTPStatus.MULTIPLE_CHOICES)
+        caller = await callers.find(arrived.headers, self._identity, self._edge.threads)
+        if path == f"/{first}":
+            return Reply(status=HTTPStatus.FOUND, headers=((b"location", f"{arrived.origin}/v2/".encode()),))
+        row, values = self._route(arrived, rest)
+        request = Request(
+            edge=self._edge,
+            caller=caller,
+            method=arrived.method,
+            path=values,
+            query=arrived.scope["query_string"],
+            headers=arrived.headers,
+            body=arrived.body,
+            origin=arrived.origin,
+        )
+        return _settled(await row.handler(request), row, request)
+
+    def _route(self, arrived: _Arrived, rest: str) -> tuple[routes.Row, Mapping[str, str]]:
+        found = routes.find(self._root, rest.split("/"))
+        if found is None:
+            raise problems.RouteNotFound(_NO_ROUTE)
+        node, values = found
+        row = node.rows.get(arrived.method)
+        if row is None:
+            raise problems.MethodNotAllowed(node.allowed)
+        if row.body is routes.Body.REFUSED and _has_body(arrived):
+            raise problems.Invalid(_NO_BODY)
+        return row, values
+
+    def _asked(self, arrived: _Arrived) -> errors.Asked:
+        return errors.Asked(
+            method=arrived.method,
+            accept=arrived.text(b"accept"),
+            content_type=arrived.text(b"content-type"),
+            www_authenticate_uri=self._edge.options.www_authenticate_uri,
+        )
+
+    async def _send(self, reply: Reply, arrived: _Arrived, wire: Wire) -> None:
+        if isinstance(reply.body, Stream):
+            await self._send_stream(reply, reply.body, arrived, wire)
+            return
+        closes = _must_close(arrived)
+        await wire.send(_start(reply, arrived, len(reply.body), closes=closes))
+        await wire.send({"type": "http.response.body", "body": reply.body, "more_body": closes})
+        if closes:
+            # The client is still sending. Closing at once would reset the connection and the reply with it.
+            if arrived.headers.get(b"expect") is None:
+                await arrived.body.drain()
+            await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_stream(self, reply: Reply, stream: Stream, arrived: _Arrived, wire: Wire) -> None:
+        threads = self._edge.threads
+        if arrived.method == "HEAD":
+            await wire.send(_start(reply, arrived, stream.length_bytes, closes=False))
+            await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
+            await threads.call_download(bodies.close_pieces, stream.pieces)
+            return
+        try:
+            first = await threads.call_download(bodies.next_pieces, stream.pieces)
+        except problems.Problem as problem:
+            await self._send(errors.reply_to(problem, self._asked(arrived)), arrived, wire)
+            return
+        try:
+            await wire.send(_start(reply, arrived, stream.length_bytes, closes=False))
+            whole = await bodies.send_pieces(stream.pieces, first, threads=threads, wire=wire)
+        except problems.Problem as problem:
+            # Headers are out: all that is left is to break the connection, so that the client does not take this for the whole.
+            _LOG.error("%s: image data broken off: %s", arrived.request_id, problem)
+            return
+        if whole:
+            await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _settled(reply: Reply, row: routes.Row, request: Request) -> Reply:
+    """Give a handler's reply its status, and say "not modified" instead where the client has these very bytes."""
+    if reply.status is not None:
+        return reply
+    etag = reply.etag if row.method == "GET" else None
+    if etag is not None and conditions.is_known(request.header(b"if-none-match"), etag):
+        return Reply(status=HTTPStatus.NOT_MODIFIED, etag=etag)
+    return Reply(status=row.status, body=reply.body, content_type=reply.content_type, headers=reply.headers, etag=etag)
+
+
+def _start(reply: Reply, arrived: _Arrived, length_bytes: int, *, closes: bool) -> dict[str, Any]:
+    status = reply.status or HTTPStatus.OK
+    headers: list[Header] = [(b"x-openstack-request-id", arrived.request_id.encode())]
+    if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        headers.append((b"content-length", b"%d" % length_bytes))
+        if reply.content_type is not None:
+            headers.append((b"content-type", reply.content_type))
+    if reply.etag is not None:
+        headers += ((b"etag", reply.etag), (b"vary", b"x-auth-token"))
+    if closes:
+        headers.append((b"connection", b"close"))
+    headers += reply.headers
+    return {"type": "http.response.start", "status": status.value, "headers": headers}
+
+
+def _has_body(arrived: _Arrived) -> bool:
+    """Say whether the request carries a body, by the rule of Glance: chunks count only where a method may have a body."""
+    return bool(arrived.body.length_bytes) or (arrived.body.is_chunked and arrived.method in {"POST", "PUT", "PATCH"})
+
+
+def _must_close(arrived: _Arrived) -> bool:
+    """Say whether the connection cannot be used again, because part of this request's body is still to come.
+
+    A little of it the server receives and forgets by itself. But a client that asked whether to send a body, and got its answer
+    instead, may or may not send it: what comes next on the connection could be taken for either.
+    """
+    body = arrived.body
+    if body.is_finished:
+        return False
+    return body.length_bytes is None or body.length_bytes > _SMALL_BODY_BYTES or b"expect" in arrived.headers
+
+
+def _path(scope: Scope) -> str:
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    try:
+        path = unquote_to_bytes(raw).decode() if b"%" in raw else raw.decode()
+    except UnicodeDecodeError as error:
+        raise problems.Invalid(_UNREADABLE) from error
+    if "\x00" in path:
+        raise problems.Invalid(_UNREADABLE)
+    return path
+
+
+def _origin(scope: Scope, headers: Mapping[bytes, bytes], options: EdgeOptions) -> str:
+    if options.public_endpoint:
+        return options.public_endpoint.rstrip("/")
+    authority = headers.get(b"host", b"").decode("latin-1")
+    if not _AUTHORITY.fullmatch(authority):
+        host, port = scope.get("server") or ("localhost", None)
+        authority = f"{host}:{port}" if port else host
+    return f"{scope.get('scheme', 'http')}://{authority}"
+
+
+def _request_id(headers: Mapping[bytes, bytes]) -> str:
+    """Take the client's id, so that one action has one id in every service's log, or make one."""
+    given = headers.get(b"x-openstack-request-id", b"").decode("latin-1")
+    if not _REQUEST_ID.fullmatch(given):
+        return f"req-{uuid.uuid4()}"
+    return given if given.startswith("req-") else f"req-{given}"

@@ -1,0 +1,228 @@
+"""Bodies: a request's, pulled from inside a worker thread, and a reply's, streamed from a blocking iterator.
+
+A hop between threads for each message of the server (64 KiB) would cost more than the bytes do. So messages are gathered to blocks
+of about a mebibyte, and one block is gathered ahead while the worker works on the one before: never more than that is in memory.
+"""
+
+import asyncio
+import concurrent.futures
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from partage import problems
+from partage.http.threads import Threads
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+BLOCK_BYTES = 1 << 20
+_DRAINED_BYTES = 64 << 20
+_DRAIN_SECONDS = 5.0
+_RENEW_SECONDS = 1.0
+_GONE = "The connection ended before the request was complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """The two ends of one request's connection, and how long a peer may keep them waiting."""
+
+    receive: Receive
+    send: Send
+    stall_seconds: float
+
+
+class RequestBody:
+    """The body of one request. Nothing is received, and no client told to go on sending, before somebody reads.
+
+    Belongs to the event loop's thread, but for `blocks`, which a worker thread iterates.
+    """
+
+    def __init__(self, receive: Receive, headers: Mapping[bytes, bytes], *, stall_seconds: float) -> None:
+        """Take over what is left to receive of a request."""
+        self._receive = receive
+        self._stall_seconds = stall_seconds
+        length = headers.get(b"content-length", b"")
+        self.length_bytes = int(length) if length.isdigit() else None
+        self.is_chunked = b"transfer-encoding" in headers
+        self.is_finished = not self.is_expected
+        self._lock = asyncio.Lock()
+        self._given_up = False
+        self._task: asyncio.Task[bytes] | None = None
+
+    @property
+    def is_expected(self) -> bool:
+        """Say whether the request announced a body of at least one byte, or of unknown length."""
+        return self.is_chunked or bool(self.length_bytes)
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """Receive the whole body.
+
+        Raises:
+            TooLarge: it has more than `limit_bytes`.
+            ClientGone: it did not arrive whole.
+        """
+        if (self.length_bytes or 0) > limit_bytes:
+            raise _too_large(limit_bytes)
+        pieces: list[bytes] = []
+        size = 0
+        while not self.is_finished:
+            block = await self._gather(limit_bytes + 1 - size)
+            size += len(block)
+            if size > limit_bytes:
+                raise _too_large(limit_bytes)
+            pieces.append(block)
+        return b"".join(pieces)
+
+    def blocks(self, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
+        """Yield the body in blocks of about a mebibyte; to be iterated in a worker thread, while `loop` runs in its own.
+
+        Raises:
+            ClientGone: the client went away, or sent nothing for too long. A body that ends early never ends quietly.
+        """
+        following = self._ask(loop)
+        while True:
+            block = _wait_for(following)
+            finished = self.is_finished
+            if not finished:
+                following = self._ask(loop)
+            if block:
+                yield block
+            if finished:
+                return
+
+    async def give_up(self) -> None:
+        """Wake a thread that waits for the next block, with ClientGone, and let nobody receive any more."""
+        self._given_up = True
+        if self._task is not None:
+            self._task.cancel()
+        async with self._lock:
+            pass
+
+    async def drain(self) -> None:
+        """Receive and forget what the client still sends, within bounds, so that it gets to read the reply."""
+        await self.give_up()
+        size = 0
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while not self.is_finished and size < _DRAINED_BYTES:
+            try:
+                message = await asyncio.wait_for(self._receive(), max(0.0, deadline - time.monotonic()))
+            except TimeoutError:
+                return
+            if message["type"] != "http.request":
+                return
+            size += len(message.get("body", b""))
+            self.is_finished = not message.get("more_body", False)
+
+    def _ask(self, loop: asyncio.AbstractEventLoop) -> "concurrent.futures.Future[bytes]":
+        return asyncio.run_coroutine_threadsafe(self._gather_alone(), loop)
+
+    async def _gather_alone(self) -> bytes:
+        async with self._lock:
+            if self._given_up:
+                raise problems.ClientGone(_GONE)
+            self._task = asyncio.current_task()
+            return await self._gather(BLOCK_BYTES)
+
+    async def _gather(self, enough_bytes: int) -> bytes:
+        """Receive at least `enough_bytes`, or what there is until the end of the body."""
+        loop = asyncio.get_running_loop()
+        pieces: list[bytes] = []
+        size = 0
+        renewed = loop.time()
+        try:
+            async with asyncio.timeout(self._stall_seconds) as patience:
+                while size < enough_bytes and not self.is_finished:
+                    message = await self._receive()
+                    if message["type"] != "http.request":
+                        raise problems.ClientGone(_GONE)
+                    piece = message.get("body", b"")
+                    size += len(piece)
+                    pieces.append(piece)
+                    self.is_finished = not message.get("more_body", False)
+                    if loop.time() - renewed > _RENEW_SECONDS:
+                        renewed = loop.time()
+                        patience.reschedule(renewed + self._stall_seconds)
+        except TimeoutError as error:
+            raise problems.ClientGone(f"Nothing more of the request arrived within {self._stall_seconds:g} seconds") from error
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def send_pieces(pieces: Iterator[bytes], first: list[bytes], *, threads: Threads, wire: Wire) -> bool:
+    """Send `first` and then the rest of `pieces`, reading one buffer ahead; say whether all of it went out.
+
+    A reader that goes away, or takes nothing for too long, ends the reading at once. Problems of the iterator pass through. The
+    caller has sent the headers, and ends the body if this returns True. The iterator is closed in every case.
+    """
+    gone = asyncio.ensure_future(_until_disconnect(wire.receive))
+    following = threads.call_download(next_pieces, pieces)
+    block = first
+    try:
+        while block:
+            if not await _send_block(block, wire):
+                return False
+            waited_for: tuple[asyncio.Future[Any], ...] = (following, gone)
+            await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                return False
+            block = following.result()
+            if block:
+                following = threads.call_download(next_pieces, pieces)
+    finally:
+        gone.cancel()
+        following.add_done_callback(lambda done: _close(done, pieces, threads))
+    return True
+
+
+async def _send_block(block: list[bytes], wire: Wire) -> bool:
+    """Send some pieces; say whether the reader took them in time."""
+    try:
+        async with asyncio.timeout(wire.stall_seconds):
+            for piece in block:
+                await wire.send({"type": "http.response.body", "body": piece, "more_body": True})
+    except TimeoutError:
+        return False
+    return True
+
+
+def next_pieces(pieces: Iterator[bytes]) -> list[bytes]:
+    """Read about a mebibyte in the pieces that the iterator gives; nothing when it is at its end. Blocking."""
+    found: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        found.append(piece)
+        size += len(piece)
+        if size >= BLOCK_BYTES:
+            break
+    return found
+
+
+def close_pieces(pieces: Iterator[bytes]) -> None:
+    """Release what the iterator holds. Blocking."""
+    if isinstance(pieces, Generator):
+        pieces.close()
+
+
+def _close(done: "asyncio.Future[list[bytes]]", pieces: Iterator[bytes], threads: Threads) -> None:
+    """Close the iterator once the read ahead is through: a generator that runs cannot be closed."""
+    if not done.cancelled():
+        done.exception()  # whatever it was, nobody waits for it any more
+    threads.call_download(close_pieces, pieces)
+
+
+async def _until_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _wait_for(block: "concurrent.futures.Future[bytes]") -> bytes:
+    try:
+        return block.result()
+    except concurrent.futures.CancelledError as error:
+        raise problems.ClientGone(_GONE) from error
+
+
+def _too_large(limit_bytes: int) -> problems.TooLarge:
+    return problems.TooLarge(f"The body of your request was too large for this server: at most {limit_bytes} bytes are taken here")

@@ -1,0 +1,49 @@
+"""Headers that ask for less than the whole: byte ranges and entity tags. Pure.
+
+Source: RFC 9110, sections 13 and 14.
+"""
+
+import re
+
+from partage import problems
+
+_RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,4000})\s*-\s*([0-9]{0,4000})\s*", re.IGNORECASE)
+
+
+def byte_range(header: str | None, size_bytes: int) -> tuple[int, int] | None:
+    """Understand a Range header as [start, stop); None when the whole is asked for.
+
+    Raises:
+        Invalid: several ranges at once.
+        RangeUnsatisfiable: the range is malformed, empty, or begins after the end.
+    """
+    if header is None:
+        return None
+    if "," in header:
+        raise problems.Invalid(
+            "Requests with multiple ranges are not supported. You may make multiple single-range requests instead.",
+        )
+    found = _RANGE.fullmatch(header.strip())
+    if found is None or not (found[1] or found[2]):
+        raise problems.RangeUnsatisfiable(size_bytes)
+    if found[1]:
+        start = int(found[1])
+        stop = min(int(found[2]) + 1, size_bytes) if found[2] else size_bytes
+    else:
+        start, stop = max(0, size_bytes - int(found[2])), size_bytes
+    if start >= stop:
+        raise problems.RangeUnsatisfiable(size_bytes)
+    return start, stop
+
+
+def is_known(if_none_match: str | None, etag: bytes) -> bool:
+    """Say whether the client has this representation already. Weak and strong tags compare alike here."""
+    if if_none_match is None:
+        return False
+    known = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return "*" in known or etag.decode() in known
+
+
+def range_applies(if_range: str | None, etag: bytes) -> bool:
+    """Say whether a Range header counts: without If-Range it does, with one only while the representation is the same."""
+    return if_range is None or if_range.strip() == etag.decode()

@@ -1,0 +1,85 @@
+"""Handlers that say what the service is: versions, stores, import methods, usage."""
+
+from http import HTTPStatus
+
+from partage import problems
+from partage.http import wire
+from partage.http.messages import Reply, Request
+from partage.operations import stores
+
+FEATURES = {
+    "2.15": "store details",
+    "2.13": "usage against quotas",
+    "2.12": "the tasks of an image",
+    "2.9": "validation data beside locations, settled",
+    "2.8": "several stores",
+    "2.7": "os_hash_algo, os_hash_value, os_hidden",
+    "2.6": "import, of which this service has no method yet",
+    "2.5": "the visibilities shared and community",
+    "2.4": "lists of values in filters",
+    "2.3": "deactivate and reactivate, several sort keys",
+    "2.2": "property protections",
+    "2.1": "members, the JSON patch of version 2.1",
+    "2.0": "images, image data, tags, schemas",
+}
+"""Each minor version and what it brought, the newest first. A minor is listed only when the service really has that."""
+
+
+def versions(origin: str, status: HTTPStatus) -> Reply:
+    """List the versions of the API; every one lives at the same path."""
+    newest = next(iter(FEATURES))
+    listed = [
+        {
+            "id": f"v{minor}",
+            "status": "CURRENT" if minor == newest else "SUPPORTED",
+            "links": [{"rel": "self", "href": f"{origin}/v2/"}],
+        }
+        for minor in FEATURES
+    ]
+    written = wire.reply({"versions": listed})
+    return Reply(status=status, body=written.body, content_type=written.content_type)
+
+
+def is_version(name: str) -> bool:
+    """Say whether a first part of a path is a version of the API."""
+    return name == "v2" or (name.startswith("v") and name[1:] in FEATURES)
+
+
+async def import_methods(request: Request) -> Reply:
+    """List the import methods: none yet."""
+    del request
+    return wire.reply({"import-methods": {"description": "Import methods available.", "type": "array", "value": []}})
+
+
+async def import_image(request: Request) -> Reply:
+    """Refuse an import, as a service that has no import method switched on does."""
+    given = wire.document_of(await request.body.read(request.edge.options.document_bytes))
+    method = given.get("method") if isinstance(given, dict) else None
+    if method is None:
+        raise problems.BodyInvalid("Import request requires a 'method' field.")
+    name = method.get("name") if isinstance(method, dict) else None
+    if name is None:
+        raise problems.BodyInvalid("Import request requires a 'name' field.")
+    raise problems.BodyInvalid(f"Unknown import method name '{str(name)[:100]}'.")
+
+
+async def list_stores(request: Request) -> Reply:
+    """List the stores as users see them."""
+    edge = request.edge
+    found = await edge.threads.call(stores.list_stores, edge.service, request.caller)
+    default = edge.service.default_store
+    return wire.reply({"stores": [wire.store_to_wire(store, is_default=store.id == default) for store in found]})
+
+
+async def detail_stores(request: Request) -> Reply:
+    """List the stores as administrators see them."""
+    edge = request.edge
+    found = await edge.threads.call(stores.detail_stores, edge.service, request.caller)
+    default = edge.service.default_store
+    return wire.reply({"stores": [wire.store_detail_to_wire(store, is_default=store.id == default) for store in found]})
+
+
+async def usage(request: Request) -> Reply:
+    """Report usage against unified limits: none are in force. Source: Glance answers the same without them."""
+    del request
+    return wire.reply({"usage": {}})

@@ -1,0 +1,92 @@
+"""Handlers of image data: upload, download, and the staging that is switched off."""
+
+import asyncio
+from http import HTTPStatus
+
+from partage import problems
+from partage.http import conditions
+from partage.http.images import media_type
+from partage.http.messages import Header, Reply, Request, Stream
+from partage.model.ids import ImageID, StoreID
+from partage.model.image import Image
+from partage.operations import image_data
+
+_OCTETS = "application/octet-stream"
+
+
+async def upload(request: Request) -> Reply:
+    """Store the body as an image's data. Nothing of it is received before the caller is known to be allowed."""
+    _require_octets(request)
+    edge = request.edge
+    store = request.header(b"x-image-meta-store")
+    try:
+        await edge.threads.call_upload(
+            image_data.upload,
+            edge.service,
+            request.caller,
+            ImageID(request.path["image_id"]),
+            request.body.blocks(asyncio.get_running_loop()),
+            announced_bytes=_announced_bytes(request),
+            store_id=None if store is None else StoreID(store),
+        )
+    except asyncio.CancelledError:
+        await request.body.give_up()  # the server stops: the thread must not wait for a body that nobody receives
+        raise
+    return Reply()
+
+
+async def download(request: Request) -> Reply:
+    """Send an image's data, or the range of it that is asked for."""
+    edge = request.edge
+    image_id = ImageID(request.path["image_id"])
+    data = await edge.threads.call(image_data.open_image_data, edge.service, request.caller, image_id)
+    if not data.has_data:
+        return Reply(status=HTTPStatus.NO_CONTENT)
+    etag = etag_of(data.image)
+    if conditions.is_known(request.header(b"if-none-match"), etag):
+        return Reply(status=HTTPStatus.NOT_MODIFIED, etag=etag)
+    asked = request.header(b"range") if conditions.range_applies(request.header(b"if-range"), etag) else None
+    part = conditions.byte_range(asked, data.size_bytes)
+    start, stop = part or (0, data.size_bytes)
+    return Reply(
+        status=HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT,
+        body=Stream(pieces=data.read(start, stop), length_bytes=stop - start),
+        content_type=_OCTETS.encode(),
+        headers=_headers(data.image, part, data.size_bytes),
+        etag=etag,
+    )
+
+
+async def stage(request: Request) -> Reply:
+    """Refuse to stage image data: no import method that would use it is switched on."""
+    del request
+    raise problems.FeatureOff("'glance-direct' method is not available at this site.")
+
+
+def etag_of(image: Image) -> bytes:
+    """Name an image's data by its digest: the strongest there is."""
+    return f'"{image.os_hash_value or image.checksum}"'.encode()
+
+
+def _headers(image: Image, part: tuple[int, int] | None, size_bytes: int) -> tuple[Header, ...]:
+    if part is not None:
+        # Differs from Glance: no Content-MD5 here, because the one of the whole image is not that of these bytes.
+        return ((b"accept-ranges", b"bytes"), (b"content-range", b"bytes %d-%d/%d" % (part[0], part[1] - 1, size_bytes)))
+    # Source: Glance. The digest in hexadecimal, where RFC 1864 has base64; clients compare it as it is.
+    return ((b"accept-ranges", b"bytes"), (b"content-md5", (image.checksum or "").encode()))
+
+
+def _require_octets(request: Request) -> None:
+    found = media_type(request)
+    if found != _OCTETS:
+        raise problems.MediaTypeUnsupported(f"Invalid content type {found[:100] or None}; image data is sent as {_OCTETS}")
+
+
+def _announced_bytes(request: Request) -> int | None:
+    """Return how many bytes are to come: what the client says of the image, or else of the body."""
+    said = request.header(b"x-openstack-image-size")
+    if said is None:
+        return request.body.length_bytes or None
+    if not (said.isascii() and said.isdigit() and len(said) <= len(str(2**63))):
+        raise problems.Invalid("Invalid or missing image size in request headers.")
+    return int(said)

@@ -1,0 +1,91 @@
+"""Handlers of images: documents in, documents out."""
+
+from typing import Literal
+
+from partage import problems
+from partage.http import errors, query, wire
+from partage.http.messages import Header, Reply, Request
+from partage.model import document, patch
+from partage.model.ids import ImageID
+from partage.operations import images
+
+_VERSIONS: dict[str, Literal["2.0", "2.1"]] = {errors.PATCH_TYPES[0]: "2.0", errors.PATCH_TYPES[1]: "2.1"}
+
+
+async def create(request: Request) -> Reply:
+    """Create an image."""
+    edge = request.edge
+    body = await request.body.read(edge.options.document_bytes)
+    new = document.parse_new_image(wire.document_of(body), edge.options.formats)
+    image = await edge.threads.call(images.create_image, edge.service, request.caller, new)
+    written = wire.reply(wire.image_to_wire(image, request.caller))
+    location = f"{request.origin}/v2/images/{image.id}".encode()
+    headers: tuple[Header, ...] = (
+        (b"location", location),
+        (b"openstack-image-store-ids", ",".join(sorted(edge.service.stores)).encode()),
+    )
+    return Reply(body=written.body, content_type=written.content_type, headers=headers)
+
+
+async def index(request: Request) -> Reply:
+    """List images."""
+    edge = request.edge
+    parameters = query.parameters_of(request.query)
+    limits = edge.service.limits
+    asked = query.parse(parameters, page_default=limits.page_default, page_max=limits.page_max)
+    page = await edge.threads.call(images.list_images, edge.service, request.caller, asked)
+    following = None if page.next_marker is None else query.link(parameters, page.next_marker)
+    return wire.reply(wire.images_to_wire(page.items, request.caller, first=query.link(parameters), following=following))
+
+
+async def show(request: Request) -> Reply:
+    """Show one image."""
+    edge = request.edge
+    image = await edge.threads.call(images.show_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    return wire.reply(wire.image_to_wire(image, request.caller))
+
+
+async def update(request: Request) -> Reply:
+    """Change an image by a JSON patch of either media type."""
+    edge = request.edge
+    version = _VERSIONS.get(media_type(request))
+    if version is None:
+        raise problems.PatchTypeUnsupported(f"Image PATCH expects Content-Type one of: {', '.join(errors.PATCH_TYPES)}")
+    body = await request.body.read(edge.options.document_bytes)
+    changes = patch.parse(wire.document_of(body), version=version, known=edge.options.formats)
+    image_id = ImageID(request.path["image_id"])
+    image = await edge.threads.call(images.update_image, edge.service, request.caller, image_id, changes)
+    return wire.reply(wire.image_to_wire(image, request.caller))
+
+
+async def delete(request: Request) -> Reply:
+    """Delete an image."""
+    edge = request.edge
+    await edge.threads.call(images.delete_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    return Reply()
+
+
+async def deactivate(request: Request) -> Reply:
+    """Withhold an image's data."""
+    edge = request.edge
+    await edge.threads.call(images.deactivate_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    return Reply()
+
+
+async def reactivate(request: Request) -> Reply:
+    """Give an image's data out again."""
+    edge = request.edge
+    await edge.threads.call(images.reactivate_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    return Reply()
+
+
+async def tasks(request: Request) -> Reply:
+    """List the tasks of an image."""
+    edge = request.edge
+    found = await edge.threads.call(images.list_tasks, edge.service, request.caller, ImageID(request.path["image_id"]))
+    return wire.reply({"tasks": list(found)})
+
+
+def media_type(request: Request) -> str:
+    """Return the media type of the request's body, without parameters; empty when it has none."""
+    return (request.header(b"content-type") or "").partition(";")[0].strip().lower()

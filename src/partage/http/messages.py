@@ -1,0 +1,64 @@
+"""A request as handlers see it, and the reply they make of it. No framework's: two small values over ASGI."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from partage.http.body import RequestBody
+from partage.http.options import EdgeOptions
+from partage.http.threads import Threads
+from partage.model.caller import Caller
+from partage.operations.service import Service
+
+Header = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """What every handler is handed besides the request. Thread-safe, because everything in it is."""
+
+    service: Service
+    threads: Threads
+    options: EdgeOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request whose bearer is known. `headers` have lower-case names; of repeated ones the last counts.
+
+    `origin` is scheme and authority by which the client reached the service, without a slash at the end;
+    `path` holds the decoded values of the route's parameters.
+    """
+
+    edge: Edge
+    caller: Caller
+    method: str
+    path: Mapping[str, str]
+    query: bytes
+    headers: Mapping[bytes, bytes]
+    body: RequestBody
+    origin: str
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header's text, or None."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1").strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Bytes that are sent as they are read. `length_bytes` is promised to the client: anything less breaks the connection."""
+
+    pieces: Iterator[bytes]
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What is sent back. `status` None is the one that the route promises for success."""
+
+    body: bytes | Stream = b""
+    content_type: bytes | None = None
+    headers: tuple[Header, ...] = ()
+    status: HTTPStatus | None = None
+    etag: bytes | None = None

@@ -1,0 +1,30 @@
+"""What an operator may set about the edge."""
+
+from dataclasses import dataclass
+
+from partage.model.document import KnownFormats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeOptions:
+    """The edge's settings.
+
+    `public_endpoint` is how clients reach the service when the Host header does not say it (behind a proxy).
+    `stall_seconds`: a peer that neither sends nor takes a byte for so long is given up.
+    `upload_threads` bounds the uploads that run at a time in one process; further ones wait without being read.
+    """
+
+    www_authenticate_uri: str
+    public_endpoint: str | None = None
+    disk_formats: tuple[str, ...] = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
+    container_formats: tuple[str, ...] = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
+    document_bytes: int = 1 << 20
+    stall_seconds: float = 300.0
+    metadata_threads: int = 8
+    upload_threads: int = 32
+    download_threads: int = 8
+
+    @property
+    def formats(self) -> KnownFormats:
+        """The formats as the model wants them."""
+        return KnownFormats(disk=self.disk_formats, container=self.container_formats)

@@ -1,0 +1,114 @@
+"""uvicorn's HTTP/1.1 protocol with bounds on what it takes, and for how long it waits, before the application sees a request.
+
+httptools takes first lines and headers of any length, and waits for them for ever: without bounds one client could fill the memory
+or hold every connection. It also puts headers that follow a chunked body among those that came before it.
+"""
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+LONGEST_HEAD_BYTES = 131_072
+"""Above the application's own bound, so that a client just above that one still gets an answer in its form."""
+
+HEAD_SECONDS = 60.0
+"""How long a new connection may be silent, and a head may take from its first byte to its last."""
+
+_WORDS = "The request's first line and headers are too long."
+_VERSIONS = ("1.0", "1.1")
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. What `uvicorn.Config(http=...)` takes."""
+
+    head_seconds = HEAD_SECONDS
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        """Make what uvicorn makes for each connection."""
+        super().__init__(*given, **named)
+        self._in_head = True
+        self._has_begun = False
+        self._patience: asyncio.TimerHandle | None = None
+        self._moved_on = False
+        self._head_bytes = 0
+        self._field_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, and give the connection up when a head still is not complete after too many bytes.
+
+        Only data that lies in one head from its first byte to its last is counted: the data that ends a body, or begins a head,
+        may be mostly body.
+        """
+        self._moved_on = False
+        super().data_received(data)
+        self._head_bytes = self._head_bytes + len(data) if self._in_head and not self._moved_on else 0
+        if self._head_bytes > LONGEST_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response(_WORDS)
+        if self._has_begun and self._patience is None:
+            self._wait()
+        elif not self._has_begun:
+            self._stop_waiting()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what came; but not in the middle of an answer, where the words would be taken for a part of it."""
+        newest = cast("RequestResponseCycle | None", self.cycle)
+        if self.pipeline or (newest is not None and newest.response_started and not newest.response_complete):
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
+
+    def on_message_begin(self) -> None:
+        """Begin to count."""
+        self._move_on(in_head=True)
+        self._has_begun = True
+        self._field_bytes = 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count headers; the parser turns errors into a 400.
+
+        Nobody who stands before the service looks at trailers, so what they say (another token, say) must not count as a header.
+        """
+        if not self._in_head:
+            raise ValueError("headers after the body are not taken")
+        self._field_bytes += len(name) + len(value)
+        if self._field_bytes > LONGEST_HEAD_BYTES:
+            raise ValueError(_WORDS)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Stop counting."""
+        if self.parser.get_http_version() not in _VERSIONS:
+            raise ValueError("only HTTP/1.0 and HTTP/1.1 are spoken here")
+        self._move_on(in_head=False)
+        self._has_begun = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Expect the next head."""
+        self._move_on(in_head=True)
+        super().on_message_complete()
+
+    def _wait(self) -> None:
+        self._stop_waiting()
+        self._patience = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _move_on(self, *, in_head: bool) -> None:
+        self._in_head = in_head
+        self._moved_on = True

@@ -1,0 +1,289 @@
+"""The query string of a list call becomes an ImageQuery; what makes no sense is a 400 here and nowhere else.
+
+Source: Image API v2, "List images"; statuses and words are Glance's.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from urllib.parse import parse_qsl, urlencode
+
+from oslo_utils import timeutils
+
+from partage import problems
+from partage.model.ids import ImageID
+from partage.model.image import Visibility
+from partage.model.member import MemberStatus
+from partage.model.query import SORT_ATTRIBUTES, Condition, ImageQuery, Operator, SortKey
+
+Parameters = tuple[tuple[str, str], ...]
+
+_MOST_PARAMETERS = 40
+"""Each filter is a part of the statement, and databases keep prepared statements: one of 200 filters takes a mebibyte."""
+
+_MOST_LISTED = 500
+_LONGEST_QUERY = 32_768
+_LARGEST_INTEGER = 2**63 - 1
+_UNREADABLE = (
+    "Error decoding your request. Either the URL or the request body contained characters that could not be decoded by this service"
+)
+_NOTHING = Condition("id", Operator.IN, ())
+"""Matches no image: what a value means that no image can have."""
+
+_LISTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)",?|([^,]+),?|,')
+
+
+def parameters_of(query: bytes) -> Parameters:
+    """Decode a query string; repeated names stay, in their order.
+
+    Raises:
+        QueryInvalid: it is not UTF-8, has a NUL character, or far too many parameters.
+    """
+    if not query:
+        return ()
+    if len(query) > _LONGEST_QUERY:
+        raise problems.QueryInvalid(f"The query has {len(query)} bytes; at most {_LONGEST_QUERY} are read, ask for less at a time")
+    try:
+        found = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
+    except UnicodeDecodeError as error:
+        raise problems.QueryInvalid(_UNREADABLE) from error
+    except ValueError as error:
+        raise problems.QueryInvalid(f"The query has more than {_MOST_PARAMETERS} parameters; ask for less at a time") from error
+    if any("\x00" in name or "\x00" in value for name, value in found):
+        raise problems.QueryInvalid(_UNREADABLE)
+    return tuple(found)
+
+
+def link(parameters: Parameters, marker: ImageID | None = None) -> str:
+    """Write the path of a page of the same list: the first one, or the one after `marker`.
+
+    Differs from Glance: parameters given more than once stay, so that the next page answers the same question.
+    """
+    kept = [pair for pair in parameters if pair[0] != "marker"]
+    if marker is not None:
+        kept.append(("marker", marker))
+    return f"/v2/images?{urlencode(kept)}" if kept else "/v2/images"
+
+
+def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQuery:
+    """Understand the parameters of a list call. A name that is no attribute is a filter on a custom property.
+
+    Raises:
+        QueryInvalid: a value makes no sense.
+    """
+    given: dict[str, list[str]] = {}
+    for name, value in parameters:
+        given.setdefault(name, []).append(value)
+    limit = _limit(given.pop("limit", [None])[0], page_default, page_max)
+    marker = given.pop("marker", [None])[0]
+    member_status = _member_status(given.pop("member_status", ["accepted"])[0])
+    tags = tuple(tag.strip() for tag in given.pop("tag", []))
+    sort = _sort(given)
+    filters = {name: values[-1] for name, values in given.items()}
+    if filters.get("changes-since"):
+        raise problems.QueryInvalid('The "changes-since" filter is no longer available on v2.')
+    visibility, all_visibilities, impossible = _visibility(filters.pop("visibility", None))
+    os_hidden = _os_hidden(filters.pop("os_hidden", "false"))
+    conditions = [each for name, value in filters.items() if (each := _condition(name, value)) is not None]
+    return ImageQuery(
+        limit=limit,
+        marker=None if marker is None else ImageID(marker),
+        sort=sort,
+        visibility=visibility,
+        all_visibilities=all_visibilities,
+        member_status=member_status,
+        os_hidden=os_hidden,
+        tags=tags,
+        conditions=(*conditions, *impossible),
+        properties=tuple((name, value) for name, value in filters.items() if not _is_attribute_filter(name)),
+    )
+
+
+def _limit(text: str | None, default: int, largest: int) -> int:
+    if text is None:
+        return min(default, largest)
+    limit = _integer(text, "limit param must be an integer")
+    if limit < 0:
+        raise problems.QueryInvalid("limit param must be positive")
+    return min(limit, largest)
+
+
+def _member_status(text: str) -> MemberStatus | None:
+    if text == "all":
+        return None
+    if text not in tuple(MemberStatus):
+        raise problems.QueryInvalid(f"Invalid status: {text}")
+    return MemberStatus(text)
+
+
+def _visibility(text: str | None) -> tuple[Visibility | None, bool, tuple[Condition, ...]]:
+    if text is None:
+        return None, False, ()
+    if not text:
+        return None, True, (_NOTHING,)
+    if text == "all":
+        return None, True, ()
+    if text not in tuple(Visibility):
+        raise problems.QueryInvalid(f"Invalid visibility value: {text}")
+    return Visibility(text), False, ()
+
+
+def _os_hidden(text: str) -> bool:
+    lowered = text.lower()
+    if lowered not in {"true", "false"}:
+        raise problems.QueryInvalid(f"Invalid value '{lowered}' for 'os_hidden' filter. Valid values are 'true' or 'false'.")
+    return lowered == "true"
+
+
+def _sort(given: dict[str, list[str]]) -> tuple[SortKey, ...]:
+    combined = given.pop("sort", None)
+    names = [name.strip() for name in given.pop("sort_key", [])]
+    directions = [direction.strip() for direction in given.pop("sort_dir", [])]
+    if combined is not None:
+        if names or directions:
+            raise problems.QueryInvalid("Old and new sorting syntax cannot be combined")
+        pairs = [part.partition(":") for part in combined[0].strip().split(",")]
+        names = [name.strip() for name, _, _ in pairs]
+        directions = [direction.strip() or "desc" for _, _, direction in pairs]
+    for name in names:
+        if name not in SORT_ATTRIBUTES:
+            available = ", ".join(SORT_ATTRIBUTES)
+            raise problems.QueryInvalid(f"Invalid sort key: {name}. It must be one of the following: {available}.")
+    for direction in directions:
+        if direction not in {"asc", "desc"}:
+            raise problems.QueryInvalid(f"Invalid sort direction: {direction}")
+    if len(directions) > 1 and len(directions) != len(names):
+        raise problems.QueryInvalid("Number of sort dirs does not match the number of sort keys")
+    return _total_order(names or ["created_at"], directions or ["desc"])
+
+
+def _total_order(names: list[str], directions: list[str]) -> tuple[SortKey, ...]:
+    """Give every key its direction and append the two that make the order total; a single direction serves them all."""
+    single = len(directions) == 1
+    keys: dict[str, str] = {}
+    for name, direction in zip(names, directions * len(names) if single else directions, strict=True):
+        keys.setdefault(name, direction)
+    for name in ("created_at", "id"):
+        keys.setdefault(name, directions[0] if single else "desc")
+    found = [SortKey(name, direction == "desc") for name, direction in keys.items()]
+    after_id = next(number for number, key in enumerate(found) if key.attribute == "id") + 1
+    return tuple(found[:after_id])
+
+
+def _is_attribute_filter(name: str) -> bool:
+    return name in _CONDITIONS or _range_of(name) is not None
+
+
+def _condition(name: str, value: str) -> Condition | None:
+    bound = _range_of(name)
+    if bound is not None:
+        attribute, operator = bound
+        number = _integer(value, "Unable to filter on a range with a non-numeric value.")
+        return Condition(attribute, operator, (max(-_LARGEST_INTEGER, min(number, _LARGEST_INTEGER)),))
+    parse_condition = _CONDITIONS.get(name)
+    return None if parse_condition is None else parse_condition(name, value)
+
+
+def _range_of(name: str) -> tuple[str, Operator] | None:
+    for ending, operator in (("_min", Operator.GTE), ("_max", Operator.LTE)):
+        if name.endswith(ending) and name.removesuffix(ending) in _INTEGERS:
+            return name.removesuffix(ending), operator
+    return None
+
+
+def _integer(text: str, complaint: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise problems.QueryInvalid(complaint) from error
+
+
+def _exact(name: str, value: str) -> Condition:
+    return Condition(name, Operator.EQ, (value,))
+
+
+def _exact_integer(name: str, value: str) -> Condition:
+    try:
+        number = int(value)
+    except ValueError:
+        return _NOTHING
+    return Condition(name, Operator.EQ, (number,)) if abs(number) <= _LARGEST_INTEGER else _NOTHING
+
+
+def _exact_boolean(name: str, value: str) -> Condition:
+    if value not in {"true", "false"}:
+        raise problems.QueryInvalid(f"Invalid value '{value}' for '{name}' filter. Valid values are 'true' or 'false'.")
+    return Condition(name, Operator.EQ, (value == "true",))
+
+
+def _one_or_listed(name: str, value: str) -> Condition:
+    operator, operand = _split_operator(value)
+    if operator == "in":
+        listed = tuple(_listed(operand))
+        if len(listed) > _MOST_LISTED:
+            raise problems.QueryInvalid(f"The filter {name} lists {len(listed)} values; at most {_MOST_LISTED} are compared")
+        return Condition(name, Operator.IN, listed)
+    if operator == "eq":
+        return Condition(name, Operator.EQ, (operand,))
+    raise problems.QueryInvalid(f"Unable to filter by unknown operator '{operator}'.")
+
+
+def _moment(name: str, value: str) -> Condition:
+    operator, operand = _split_operator(value)
+    moment = _parse_moment(operand)
+    if moment is None:
+        raise problems.QueryInvalid(f'Bad "{name}" query filter format. Use ISO 8601 DateTime notation.')
+    if operator not in {"eq", "neq", "lt", "lte", "gt", "gte"}:
+        raise problems.QueryInvalid("Unable to filter on a unknown operator.")
+    return Condition(name, Operator(operator), (moment,))
+
+
+def _split_operator(expression: str) -> tuple[str, str]:
+    """Split `operator:operand`. A time has colons of its own: what reads as one whole has no operator."""
+    left, separator, right = expression.partition(":")
+    if not separator or _parse_moment(expression) is not None:
+        return "eq", expression
+    return left, right
+
+
+def _parse_moment(text: str) -> datetime | None:
+    try:
+        return timeutils.normalize_time(timeutils.parse_isotime(text)).replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _listed(text: str) -> list[str]:
+    """Split a list at its commas; a comma inside double quotes does not count.
+
+    Source: the API working group's "Filtering" guideline.
+    """
+    _check_quotes(text)
+    return [quoted or plain for quoted, plain in _LISTED.findall(text)]
+
+
+def _check_quotes(text: str) -> None:
+    opening = True
+    for number, character in enumerate(text):
+        if character != '"' or (number and text[number - 1] == "\\"):
+            continue
+        if opening and number and text[number - 1] != ",":
+            raise problems.QueryInvalid(f"Invalid filter value {text}. There is no comma before opening quotation mark.")
+        if not opening and number + 1 != len(text) and text[number + 1] != ",":
+            raise problems.QueryInvalid(f"Invalid filter value {text}. There is no comma after closing quotation mark.")
+        opening = not opening
+    if not opening:
+        raise problems.QueryInvalid(f"Invalid filter value {text}. The quote is not closed.")
+
+
+_INTEGERS = ("size", "virtual_size", "min_ram", "min_disk")
+_CONDITIONS: Mapping[str, Callable[[str, str], Condition]] = MappingProxyType(
+    {
+        **dict.fromkeys(("name", "id", "status", "container_format", "disk_format"), _one_or_listed),
+        **dict.fromkeys(("owner", "checksum", "os_hash_algo", "os_hash_value"), _exact),
+        **dict.fromkeys(("created_at", "updated_at"), _moment),
+        **dict.fromkeys(_INTEGERS, _exact_integer),
+        "protected": _exact_boolean,
+    },
+)

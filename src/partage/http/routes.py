@@ -1,0 +1,125 @@
+"""Every route as one row: method, path, handler, policy rule, success status. One file answers "who may call what".
+
+The rule is printed here and enforced by the operation behind the handler; a test compares the two. Calls without a rule are open to
+every valid token. HEAD is answered wherever GET is.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from http import HTTPStatus
+
+from partage.http import discovery, image_data, images, members, schemas, tags
+from partage.http.messages import Reply, Request
+from partage.policies import images as image_rules
+from partage.policies import members as member_rules
+from partage.policies import stores as store_rules
+
+Handler = Callable[[Request], Awaitable[Reply]]
+
+
+class Body(Enum):
+    """What a route does with a request's body."""
+
+    REFUSED = auto()
+    TAKEN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One route. Parameters of the path are in braces and match one non-empty part of it."""
+
+    method: str
+    path: str
+    handler: Handler
+    rule: str | None
+    status: HTTPStatus
+    body: Body = Body.REFUSED
+
+
+_OK = HTTPStatus(200)
+_CREATED = HTTPStatus(201)
+_ACCEPTED = HTTPStatus(202)
+_DONE = HTTPStatus(204)
+
+_IMAGE = "/v2/images/{image_id}"
+_MEMBERS = _IMAGE + "/members"
+_MEMBER = _MEMBERS + "/{member_id}"
+_TAG = _IMAGE + "/tags/{tag}"
+
+ROWS: tuple[Row, ...] = (
+    Row("GET", "/v2/images", images.index, image_rules.GET_IMAGES, _OK, Body.TAKEN),
+    Row("POST", "/v2/images", images.create, image_rules.ADD_IMAGE, _CREATED, Body.TAKEN),
+    Row("GET", _IMAGE, images.show, image_rules.GET_IMAGE, _OK),
+    Row("PATCH", _IMAGE, images.update, image_rules.MODIFY_IMAGE, _OK, Body.TAKEN),
+    Row("DELETE", _IMAGE, images.delete, image_rules.DELETE_IMAGE, _DONE),
+    Row("GET", _IMAGE + "/tasks", images.tasks, image_rules.GET_IMAGE, _OK),
+    Row("POST", _IMAGE + "/actions/deactivate", images.deactivate, image_rules.DEACTIVATE, _DONE),
+    Row("POST", _IMAGE + "/actions/reactivate", images.reactivate, image_rules.REACTIVATE, _DONE),
+    Row("GET", _IMAGE + "/file", image_data.download, image_rules.DOWNLOAD_IMAGE, _OK),
+    Row("PUT", _IMAGE + "/file", image_data.upload, image_rules.UPLOAD_IMAGE, _DONE, Body.TAKEN),
+    Row("PUT", _IMAGE + "/stage", image_data.stage, None, _DONE, Body.TAKEN),
+    Row("POST", _IMAGE + "/import", discovery.import_image, None, _ACCEPTED, Body.TAKEN),
+    Row("PUT", _TAG, tags.add, image_rules.MODIFY_IMAGE, _DONE),
+    Row("DELETE", _TAG, tags.remove, image_rules.MODIFY_IMAGE, _DONE),
+    Row("GET", _MEMBERS, members.index, member_rules.GET_MEMBERS, _OK),
+    Row("POST", _MEMBERS, members.create, member_rules.ADD_MEMBER, _OK, Body.TAKEN),
+    Row("GET", _MEMBER, members.show, member_rules.GET_MEMBER, _OK),
+    Row("PUT", _MEMBER, members.update, member_rules.MODIFY_MEMBER, _OK, Body.TAKEN),
+    Row("DELETE", _MEMBER, members.delete, member_rules.DELETE_MEMBER, _DONE),
+    Row("GET", "/v2/info/import", discovery.import_methods, None, _OK),
+    Row("GET", "/v2/info/stores", discovery.list_stores, None, _OK),
+    Row("GET", "/v2/info/stores/detail", discovery.detail_stores, store_rules.STORES_INFO_DETAIL, _OK),
+    Row("GET", "/v2/info/usage", discovery.usage, None, _OK, Body.TAKEN),
+    Row("GET", "/v2/schemas/image", schemas.image, None, _OK),
+    Row("GET", "/v2/schemas/images", schemas.images, None, _OK),
+    Row("GET", "/v2/schemas/member", schemas.member, None, _OK),
+    Row("GET", "/v2/schemas/members", schemas.members, None, _OK),
+)
+
+
+@dataclass(slots=True)
+class Node:
+    """One place in the tree of paths. Built once, read ever after."""
+
+    named: dict[str, "Node"] = field(default_factory=dict)
+    parameter: str | None = None
+    rows: dict[str, Row] = field(default_factory=dict)
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """Name the methods that this path takes."""
+        return tuple(self.rows)
+
+
+def tree(rows: Iterable[Row]) -> Node:
+    """Arrange rows by the parts of their paths."""
+    root = Node()
+    for row in rows:
+        node = root
+        for part in row.path.removeprefix("/v2/").split("/"):
+            if part.startswith("{"):
+                node.parameter = part.strip("{}")
+                part = ""  # noqa: PLW2901 - no part of a path is empty, so this names the parameter's own branch
+            node = node.named.setdefault(part, Node())
+        node.rows[row.method] = row
+        if row.method == "GET":
+            node.rows["HEAD"] = row
+    return root
+
+
+def find(root: Node, parts: Iterable[str]) -> tuple[Node, Mapping[str, str]] | None:
+    """Find the place that a path below `/v2/` leads to, and the values of its parameters; None when it leads nowhere."""
+    node = root
+    values: dict[str, str] = {}
+    for part in parts:
+        if not part:
+            return None
+        following = node.named.get(part)
+        if following is None:
+            if node.parameter is None:
+                return None
+            values[node.parameter] = part
+            following = node.named[""]
+        node = following
+    return (node, values) if node.rows else None

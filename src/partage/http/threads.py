@@ -1,0 +1,50 @@
+"""The one bridge between the async edge and the blocking core.
+
+Three pools, so that work of one kind never waits for another: uploads hold a thread from their first byte to their last, downloads
+only while a buffer is read, everything else for milliseconds.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+class Threads:
+    """The pools of one process. Used from the event loop's thread only."""
+
+    def __init__(self, *, metadata: int, upload: int, download: int) -> None:
+        """Make pools of these sizes; threads start when they are first needed."""
+        self._metadata = ThreadPoolExecutor(metadata, thread_name_prefix="metadata")
+        self._upload = ThreadPoolExecutor(upload, thread_name_prefix="upload")
+        self._download = ThreadPoolExecutor(download, thread_name_prefix="download")
+
+    def call(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
+        """Run an operation on documents in a thread."""
+        return _run(self._metadata, function, *given, **named)
+
+    def call_upload(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
+        """Run an operation that consumes a request's body in a thread."""
+        return _run(self._upload, function, *given, **named)
+
+    def call_download(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> asyncio.Future[Result]:
+        """Read one buffer of image data in a thread."""
+        return _run(self._download, function, *given, **named)
+
+    def close(self) -> None:
+        """Take no more work; what runs is not waited for."""
+        for pool in (self._metadata, self._upload, self._download):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _run(
+    pool: ThreadPoolExecutor,
+    function: Callable[Given, Result],
+    *given: Given.args,
+    **named: Given.kwargs,
+) -> asyncio.Future[Result]:
+    return asyncio.get_running_loop().run_in_executor(pool, partial(function, *given, **named))

@@ -1,0 +1,178 @@
+"""The running application for stories: real Keystone, SQLite and a POSIX store in a temporary folder, uvicorn on a socket."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import uvicorn
+
+from partage.http.app import application
+from partage.http.options import EdgeOptions
+from partage.http.protocol import BoundedProtocol
+from partage.identity.keystone import Keystone, connect
+from partage.identity.tokens import TokenCache
+from partage.model.ids import StoreID
+from partage.model.limits import Limits
+from partage.operations.service import Formats, NamedStore, Service
+from partage.policies.authority import Authority
+from partage.records import schema
+from partage.records.database import Database
+from partage.stores.posix import PosixStore
+from tests import postgresql
+from tests.api.personas import Cast, Persona, register
+from tests.standalone import RunningKeystone
+
+LOCAL = StoreID("local")
+
+
+class World:
+    """One running service with all that stands behind it."""
+
+    def __init__(self, service: Service, endpoint: str, folder: Path, rules: list[str]) -> None:
+        self.service = service
+        self.endpoint = endpoint
+        self.folder = folder
+        self.rules_asked = rules
+
+
+def make_service(folder: Path, *, database_url: str | None = None, **changed: Any) -> tuple[Service, list[str]]:
+    """Compose a service below `folder`; `changed` replaces parts of it. Also returns the list that notes the rules it requires."""
+    rules: list[str] = []
+    (folder / "store").mkdir(parents=True, exist_ok=True)
+    database = Database(database_url or f"sqlite:///{folder}/partage.db")
+    schema.upgrade(database)
+    parts: dict[str, Any] = {
+        "database": database,
+        "stores": {LOCAL: NamedStore(id=LOCAL, store=PosixStore(folder / "store"), type="posix", properties={})},
+        "default_store": LOCAL,
+        "authority": Authority(asked=rules.append),
+        "limits": Limits(),
+        "formats": Formats(),
+        "hash_algorithm": "sha512",
+        "clock": lambda: datetime.now(UTC),
+        "new_id": lambda: str(uuid4()),
+        "worker": "this",
+        "worker_lives": lambda worker: worker == "this",
+    }
+    return Service(**{**parts, **changed}), rules
+
+
+@contextmanager
+def serving(
+    service: Service,
+    identity: Keystone,
+    rules: list[str],
+    folder: Path,
+    protocol: type[BoundedProtocol] = BoundedProtocol,
+    **options: Any,
+) -> Iterator[World]:
+    """Serve on a free port in a thread until the block ends."""
+    app = application(
+        service=service, identity=identity, options=EdgeOptions(www_authenticate_uri="http://identity.example", **options)
+    )
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol, log_level="warning", lifespan="on", ws="none", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield World(service, f"http://127.0.0.1:{listener.getsockname()[1]}", folder, rules)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def everybody(keystone: RunningKeystone) -> dict[str, tuple[str, str]]:
+    """Register the personas once for a test run: persona to project id and token."""
+    return register(keystone)
+
+
+@pytest.fixture(scope="session")
+def identity(keystone: RunningKeystone) -> Keystone:
+    """Validate tokens against the real Keystone, remembered for a minute so that the suites are quick."""
+    authority = Authority()
+    return Keystone(connect(keystone.credentials), TokenCache(seconds=60), is_admin=authority.is_admin)
+
+
+@pytest.fixture(scope="session")
+def world(identity: Keystone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One service for all stories that change none of its settings."""
+    folder = tmp_path_factory.mktemp("world")
+    service, rules = make_service(folder)
+    with serving(service, identity, rules, folder) as running:
+        yield running
+    service.database.close()
+
+
+@pytest.fixture(scope="session")
+def world_on_postgresql(identity: Keystone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One service for all stories that are told on PostgreSQL as well."""
+    folder = tmp_path_factory.mktemp("postgresql")
+    with postgresql.server() as url:
+        service, rules = make_service(folder, database_url=url)
+        with serving(service, identity, rules, folder) as running:
+            yield running
+        service.database.close()
+
+
+@pytest.fixture
+def cast_on_postgresql(world_on_postgresql: World, everybody: dict[str, tuple[str, str]]) -> Iterator[Cast]:
+    """Everybody, on the service that keeps its records in PostgreSQL."""
+    people = cast_of(world_on_postgresql, everybody)
+    yield people
+    people.leave()
+
+
+class Impatient(BoundedProtocol):
+    head_seconds = 0.5
+
+
+@pytest.fixture
+def stalling_world(identity: Keystone, tmp_path: Path) -> Iterator[World]:
+    """Give a service that waits for no client longer than half a second."""
+    service, rules = make_service(tmp_path / "stalling")
+    with serving(service, identity, rules, tmp_path / "stalling", Impatient, stall_seconds=0.5) as running:
+        yield running
+    service.database.close()
+
+
+@pytest.fixture
+def another_world(identity: Keystone, tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Make a service with other limits, rules or parts, for one test: call it with what `Service` shall have instead."""
+    running = []
+
+    def make(**changed: Any) -> World:
+        folder = tmp_path / f"world-{len(running)}"
+        service, rules = make_service(folder, **changed)
+        context = serving(service, identity, rules, folder)
+        running.append(context)
+        return context.__enter__()
+
+    yield make
+    for context in running:
+        context.__exit__(None, None, None)
+
+
+def cast_of(world: World, everybody: dict[str, tuple[str, str]]) -> Cast:
+    """Let every persona act on this service."""
+    people = {name: Persona(name, world.endpoint, project_id=project, token=token) for name, (project, token) in everybody.items()}
+    people["anonymous"] = Persona("anonymous", world.endpoint)
+    people["badtoken"] = Persona("badtoken", world.endpoint, token="not-a-token")
+    return Cast(people)
+
+
+@pytest.fixture
+def cast(world: World, everybody: dict[str, tuple[str, str]]) -> Iterator[Cast]:
+    """Everybody, on the service that all stories share."""
+    people = cast_of(world, everybody)
+    yield people
+    people.leave()

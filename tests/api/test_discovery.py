@@ -1,0 +1,176 @@
+"""What a client asks before it knows anything: versions, schemas, stores, and how errors are written."""
+
+import json
+
+import pytest
+
+from tests.api.personas import Cast
+
+MINORS = ["2.15", "2.13", "2.12", "2.9", "2.8", "2.7", "2.6", "2.5", "2.4", "2.3", "2.2", "2.1", "2.0"]
+JSON = {"Accept": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/", 300), ("/versions", 200), ("/v3/images", 300), ("/v1", 300), ("/v2.99/images", 300), ("/favicon.ico", 300)],
+)
+def test_versions_are_for_everybody(path: str, status: int, cast: Cast) -> None:
+    answer = cast.anonymous.call("GET", path)
+    assert answer.status_code == status
+    versions = answer.json()["versions"]
+    assert [each["id"] for each in versions] == [f"v{minor}" for minor in MINORS]
+    assert [each["status"] for each in versions] == ["CURRENT"] + ["SUPPORTED"] * (len(MINORS) - 1)
+    assert {each["links"][0]["href"] for each in versions} == {f"{cast.anonymous.endpoint}/v2/"}
+
+
+def test_the_service_says_that_it_lives(cast: Cast) -> None:
+    answer = cast.anonymous.call("GET", "/healthcheck")
+    assert (answer.status_code, answer.text) == (200, "OK")
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_every_minor_version_is_a_prefix(minor: str, cast: Cast) -> None:
+    image = cast.owner.has_an_image(None)
+    assert cast.owner.call("GET", f"/v{minor}/images/{image}").json() == cast.owner.shows(image).json()
+    media_type = {"Accept": f"application/vnd.openstack.images-v{minor}"}
+    assert cast.owner.call("GET", f"/images/{image}", headers=media_type).json()["id"] == image
+
+
+def test_the_version_alone_leads_to_the_version_list(cast: Cast) -> None:
+    answer = cast.owner.call("GET", "/v2", allow_redirects=False)
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == f"{cast.owner.endpoint}/v2/"
+    assert cast.owner.call("GET", "/v2/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/nothing", "/v2/images/x/nothing", "/v2/images/", "/v2/schemas", "/v2/schemas/nothing", "/v2/info", "/v2//images"]
+)
+def test_nothing_lives_elsewhere(path: str, cast: Cast) -> None:
+    assert cast.owner.call("GET", path).status_code == 404
+    assert cast.anonymous.call("GET", path).status_code == 401
+
+
+@pytest.mark.parametrize("kind", ["image", "images", "member", "members"])
+def test_schemas_describe_what_is_sent(kind: str, cast: Cast) -> None:
+    schema = cast.owner.call("GET", f"/v2/schemas/{kind}").json()
+    assert schema["name"] == kind
+    image = cast.owner.has_an_image(tags=["a"])
+    cast.owner.shares_with(image, cast.member.project_id)
+    document = {
+        "image": f"/v2/images/{image}",
+        "images": "/v2/images?limit=1",
+        "member": f"/v2/images/{image}/members/{cast.member.project_id}",
+        "members": f"/v2/images/{image}/members",
+    }[kind]
+    assert set(cast.owner.call("GET", document).json()) <= set(schema["properties"])
+
+
+def test_users_learn_the_names_of_stores_and_administrators_how_they_are_made(cast: Cast) -> None:
+    assert cast.owner.call("GET", "/v2/info/stores").json() == {"stores": [{"id": "local", "default": "true"}]}
+    assert cast.owner.call("GET", "/v2/info/stores/detail").status_code == 403
+    for who in (cast.admin, cast.service):
+        assert who.call("GET", "/v2/info/stores/detail").json()["stores"][0]["type"] == "posix"
+
+
+def test_no_import_method_is_offered_and_none_is_taken(cast: Cast) -> None:
+    assert cast.owner.call("GET", "/v2/info/import").json()["import-methods"]["value"] == []
+    image = cast.owner.has_an_image(None)
+    for method in ("glance-direct", "web-download", "copy-image", "glance-download", "x"):
+        answer = cast.owner.call(
+            "POST", f"/v2/images/{image}/import", json={"method": {"name": method, "uri": "http://127.0.0.1:22/"}}
+        )
+        assert answer.status_code == 400
+        assert f"Unknown import method name &#x27;{method}&#x27;." in answer.text
+    assert cast.owner.call("PUT", f"/v2/images/{image}/stage", data=b"x").status_code == 404
+    assert cast.owner.call("GET", "/v2/info/usage").json() == {"usage": {}}
+    assert cast.owner.call("GET", f"/v2/images/{image}/tasks").json() == {"tasks": []}
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/tasks", "/v2/cache", "/v2/metadefs/namespaces", "/v2/images/{image}/locations", "/v2/stores/local/{image}"]
+)
+def test_what_is_not_served_is_not_found(path: str, cast: Cast) -> None:
+    image = cast.owner.has_an_image(None)
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        assert cast.admin.call(method, path.format(image=image)).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_unchanged_document_is_not_sent_twice(method: str, cast: Cast) -> None:
+    image = cast.owner.has_an_image(None)
+    at = f"/v2/images/{image}"
+    first = cast.owner.call(method, at)
+    again = cast.owner.call("GET", at, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert cast.owner.call("GET", at, headers={"If-None-Match": f'"other", W/{first.headers["ETag"]}'}).status_code == 304
+    cast.owner.sets(image, "name", "changed")
+    assert cast.owner.call("GET", at, headers={"If-None-Match": first.headers["ETag"]}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/images?limit=1", "/v2/images/{image}", "/v2/images/{image}/members", "/v2/schemas/image", "/v2/info/stores"]
+)
+def test_head_is_get_without_the_body(path: str, cast: Cast) -> None:
+    at = path.format(image=cast.owner.has_an_image(None))
+    whole, without = cast.owner.call("GET", at), cast.owner.call("HEAD", at)
+    assert without.status_code == whole.status_code == 200
+    assert without.content == b""
+    ignored = ("date", "x-openstack-request-id")
+    assert [each for each in without.headers.items() if each[0].lower() not in ignored] == [
+        each for each in whole.headers.items() if each[0].lower() not in ignored
+    ]
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        (None, "text/html; charset=UTF-8"),
+        ("*/*", "text/html; charset=UTF-8"),
+        ("application/json", "application/json"),
+        ("application/json, */*", "text/html; charset=UTF-8"),
+        ("application/json, */*;q=0.5", "application/json"),
+        ("text/html;q=0.1, application/json", "application/json"),
+        ("text/plain", "text/plain; charset=UTF-8"),
+        ("image/png", "text/plain; charset=UTF-8"),
+    ],
+)
+def test_an_error_is_written_as_the_client_prefers(accept: str | None, form: str, cast: Cast) -> None:
+    answer = cast.owner.call("GET", "/v2/images/none", headers={"Accept": accept})
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == form
+    assert "No image found with ID none" in answer.text
+    if form == "application/json":
+        assert json.loads(answer.text) == {"message": "No image found with ID none", "code": "404 Not Found", "title": "Not Found"}
+
+
+def test_words_of_a_client_come_back_as_words(cast: Cast) -> None:
+    answer = cast.owner.call("GET", "/v2/images?sort=%3Cscript%3E")
+    assert answer.status_code == 400
+    assert "<script>" not in answer.text
+    assert "&lt;script&gt;" in answer.text
+
+
+def test_a_wrong_method_is_told_the_right_ones(cast: Cast) -> None:
+    image = cast.owner.has_an_image(None)
+    for method, path, allowed in (
+        ("PUT", f"/v2/images/{image}", "GET, HEAD, PATCH, DELETE"),
+        ("DELETE", f"/v2/images/{image}/file", "GET, HEAD, PUT"),
+        ("PATCH", "/v2/images", "GET, HEAD, POST"),
+        ("OPTIONS", "/v2/images", "GET, HEAD, POST"),
+        ("TRACE", "/v2/images", "GET, HEAD, POST"),
+        ("GET", f"/v2/images/{image}/tags/x", "PUT, DELETE"),
+    ):
+        answer = cast.owner.call(method, path)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, allowed)
+
+
+def test_every_answer_names_its_request(cast: Cast) -> None:
+    ids = {
+        cast.owner.call("GET", path).headers["X-Openstack-Request-Id"] for path in ("/", "/v2/images", "/v2/none", "/healthcheck")
+    }
+    assert len(ids) == 4
+    assert {each[:4] for each in ids} == {"req-"}
+    given = {"X-Openstack-Request-Id": "req-7c1a5a7e-made-by-nova"}
+    assert cast.owner.call("GET", "/v2/images", headers=given).headers["X-Openstack-Request-Id"] == "req-7c1a5a7e-made-by-nova"

@@ -1,0 +1,136 @@
+"""Every operation of every persona on a shared image: `cells/shared-active.txt`."""
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.api.personas import DATA, Cast, Persona
+
+LINES = [
+    line for line in (Path(__file__).parent / "cells" / "shared-active.txt").read_text().splitlines() if not line.startswith("#")
+]
+COLUMNS = {
+    "An": "anonymous",
+    "Bt": "badtoken",
+    "Ow": "owner",
+    "OR": "owner_reader",
+    "Ac": "member",
+    "AR": "member_reader",
+    "Pe": "pending",
+    "Re": "rejected",
+    "Zz": "outsider",
+    "Ad": "admin",
+    "No": "no_role",
+}
+ROWS = {" ".join(line.split()[: -len(COLUMNS)]): line.split()[-len(COLUMNS) :] for line in LINES[1:]}
+READS = (
+    "show",
+    "file",
+    "members",
+    "member get",
+    "tasks",
+    "stores",
+    "import info",
+    "usage",
+    "schema",
+    "versions",
+    "list",
+    "stage",
+    "import",
+)
+
+
+def shared_image(cast: Cast, operation: str) -> str:
+    owner = cast.owner
+    image = owner.has_an_image(None if operation.endswith("when queued") else b"x" * 5000, tags=["there"])
+    for who, status in [(cast.member, "accepted"), (cast.pending, None), (cast.rejected, "rejected")]:
+        assert owner.shares_with(image, who.project_id).status_code == 200
+        if status:
+            assert who.answers(image, status).status_code == 200
+    if operation.endswith("when deactivated"):
+        assert owner.does("deactivate", image).status_code == 204
+    if operation.endswith("when protected"):
+        assert owner.sets(image, "protected", True).status_code == 200
+    return image
+
+
+def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Response:
+    at = f"/v2/images/{image}"
+    other = cast.rejected if who.name == "pending" else cast.pending
+    them = {"self": who.project_id or "nobody", "other": other.project_id, "unknown": "f" * 32}.get(
+        operation.rpartition(" ")[2], ""
+    )
+    words = operation.split(" when ", maxsplit=1)[0]
+    if words.startswith("patch visibility"):
+        return who.sets(image, "visibility", words.rpartition(" ")[2])
+    if words.startswith("schema"):
+        return who.call("GET", f"/v2/schemas/{words.rpartition(' ')[2]}")
+    if words.startswith("member ") and words.split()[1] in ("accept", "reject", "pending"):
+        status = {"accept": "accepted", "reject": "rejected", "pending": "pending"}[words.split()[1]]
+        return who.answers(image, status, them)
+    return {
+        "show": lambda: who.shows(image),
+        "show HEAD": lambda: who.call("HEAD", at),
+        "file": lambda: who.downloads(image),
+        "file HEAD": lambda: who.call("HEAD", f"{at}/file"),
+        "file range": lambda: who.downloads(image, Range="bytes=0-0"),
+        "upload": lambda: who.uploads(image),
+        "patch name": lambda: who.sets(image, "name", "new"),
+        "patch property": lambda: who.patches(image, {"op": "add", "path": "/colour", "value": "blue"}),
+        "patch owner": lambda: who.sets(image, "owner", cast.outsider.project_id),
+        "patch locations": lambda: who.patches(
+            image, {"op": "add", "path": "/locations/-", "value": {"url": "http://example.com/x", "metadata": {}}}
+        ),
+        "tag add": lambda: who.call("PUT", f"{at}/tags/new"),
+        "tag delete": lambda: who.call("DELETE", f"{at}/tags/there"),
+        "deactivate": lambda: who.does("deactivate", image),
+        "reactivate": lambda: who.does("reactivate", image),
+        "delete": lambda: who.deletes(image),
+        "member add": lambda: who.shares_with(image, "e" * 32),
+        "member add same": lambda: who.shares_with(image, cast.member.project_id),
+        "member add malformed": lambda: who.call("POST", f"{at}/members", json={"members": []}),
+        "members": lambda: who.call("GET", f"{at}/members"),
+        "member get self": lambda: who.call("GET", f"{at}/members/{them}"),
+        "member get other": lambda: who.call("GET", f"{at}/members/{them}"),
+        "member remove self": lambda: who.removes_member(image, them),
+        "member remove other": lambda: who.removes_member(image, them),
+        "member remove unknown": lambda: who.removes_member(image, them),
+        "tasks": lambda: who.call("GET", f"{at}/tasks"),
+        "create": who.creates,
+        "create public": lambda: who.creates(visibility="public"),
+        "create for another owner": lambda: who.creates(owner="d" * 32),
+        "stores": lambda: who.call("GET", "/v2/info/stores"),
+        "stores detail": lambda: who.call("GET", "/v2/info/stores/detail"),
+        "import info": lambda: who.call("GET", "/v2/info/import"),
+        "usage": lambda: who.call("GET", "/v2/info/usage"),
+        "stage": lambda: who.call("PUT", f"{at}/stage", data=b"x", headers={"Content-Type": DATA}),
+        "import": lambda: who.call("POST", f"{at}/import", json={"method": {"name": "glance-direct"}}),
+        "versions": lambda: who.call("GET", "/"),
+    }[words]()
+
+
+def outcome(who: Persona, operation: str, image: str, cast: Cast) -> str:
+    if operation.startswith("list"):
+        query = operation.removeprefix("list").strip().replace("?", "&")
+        answer = who.call("GET", f"/v2/images?limit=1000{query}")
+        if answer.status_code != 200:
+            return str(answer.status_code)
+        return "yes" if any(each["id"] == image for each in answer.json()["images"]) else "no"
+    answer = act(who, operation, image, cast)
+    if operation == "members" and answer.status_code == 200:
+        seen = [each["member_id"] for each in answer.json()["members"]]
+        return "all" if len(seen) == 3 else "self" if seen == [who.project_id] else str(seen)
+    return str(answer.status_code)
+
+
+@pytest.mark.parametrize("operation", ROWS)
+def test_answers_are_those_of_the_table(operation: str, cast: Cast) -> None:
+    expected = dict(zip(COLUMNS, ROWS[operation], strict=True))
+    common = shared_image(cast, operation)
+    answers = {}
+    for column, name in COLUMNS.items():
+        changes = expected[column].startswith("2") and not operation.startswith(READS)
+        image = shared_image(cast, operation) if changes else common
+        answers[column] = outcome(cast.people[name], operation, image, cast)
+    assert answers == expected

@@ -1,0 +1,215 @@
+"""Bodies between the event loop and a worker thread: order, back-pressure, and every way in which a peer can go away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from partage import problems
+from partage.http import body
+from partage.http.body import BLOCK_BYTES, RequestBody, Wire
+from partage.http.threads import Threads
+
+GONE = {"type": "http.disconnect"}
+CHUNKED = {b"transfer-encoding": b"chunked"}
+PIECE = 64 << 10
+
+
+def part(content: bytes, *, more: bool = True) -> dict[str, Any]:
+    return {"type": "http.request", "body": content, "more_body": more}
+
+
+class Peer:
+    """A client whose messages are given beforehand; after the last one it says nothing more."""
+
+    def __init__(self, *messages: dict[str, Any]) -> None:
+        self.messages = list(messages)
+        self.received = 0
+        self.sent: list[bytes] = []
+        self.takes = True
+
+    async def receive(self) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        if not self.messages:
+            await asyncio.Event().wait()
+        self.received += 1
+        return self.messages.pop(0)
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if not self.takes:
+            await asyncio.Event().wait()
+        self.sent.append(message["body"])
+        await asyncio.sleep(0)
+
+    def body(self, headers: dict[bytes, bytes] = CHUNKED, *, stall_seconds: float = 5.0) -> RequestBody:
+        return RequestBody(self.receive, headers, stall_seconds=stall_seconds)
+
+    def wire(self, *, stall_seconds: float = 5.0) -> Wire:
+        return Wire(self.receive, self.send, stall_seconds)
+
+
+@asynccontextmanager
+async def pools() -> AsyncIterator[Threads]:
+    threads = Threads(metadata=1, upload=1, download=1)
+    yield threads
+    await asyncio.sleep(0.05)  # lets the closing of iterators through
+    threads.close()
+
+
+def in_thread(peer_body: RequestBody, consume: Callable[[Iterator[bytes]], Any]) -> Any:
+    async def run() -> Any:
+        async with pools() as threads:
+            return await threads.call_upload(consume, peer_body.blocks(asyncio.get_running_loop()))
+
+    return asyncio.run(run())
+
+
+def test_a_body_arrives_whole_and_in_blocks_of_a_mebibyte() -> None:
+    pieces = [bytes([number]) * PIECE for number in range(40)]
+    peer = Peer(*(part(piece) for piece in pieces[:-1]), part(pieces[-1], more=False))
+    blocks = in_thread(peer.body(), list)
+    assert b"".join(blocks) == b"".join(pieces)
+    assert [len(block) for block in blocks] == [BLOCK_BYTES, BLOCK_BYTES, 8 * PIECE]
+
+
+def test_nothing_is_received_before_somebody_reads() -> None:
+    peer = Peer(part(b"x", more=False))
+    in_thread(peer.body(), lambda _blocks: None)
+    assert peer.received == 0
+
+
+def test_no_more_than_one_block_is_received_ahead() -> None:
+    peer = Peer(*(part(b"x" * PIECE) for _ in range(1000)))
+    seen: list[int] = []
+
+    def consume(blocks: Iterator[bytes]) -> None:
+        for number, _block in enumerate(blocks):
+            seen.append(peer.received * PIECE // BLOCK_BYTES - number)
+            if number == 5:
+                return
+
+    in_thread(peer.body(), consume)
+    assert max(seen) <= 2
+
+
+def test_a_body_that_was_not_announced_is_empty_and_nothing_is_waited_for() -> None:
+    peer = Peer()
+    assert in_thread(peer.body({}), list) == []
+    assert in_thread(peer.body({b"content-length": b"0"}), list) == []
+
+
+@pytest.mark.parametrize("before", [0, 3, 40])
+def test_a_client_that_goes_away_never_looks_like_the_end_of_the_body(before: int) -> None:
+    peer = Peer(*(part(b"x" * PIECE) for _ in range(before)), GONE)
+    with pytest.raises(problems.ClientGone):
+        in_thread(peer.body(), list)
+
+
+def test_a_client_that_falls_silent_is_given_up() -> None:
+    peer = Peer(part(b"x"))
+    with pytest.raises(problems.ClientGone, match=r"within 0\.05 seconds"):
+        in_thread(peer.body(stall_seconds=0.05), list)
+
+
+def test_giving_up_wakes_the_thread_that_waits() -> None:
+    async def run() -> None:
+        peer_body = Peer(part(b"x")).body()
+        async with pools() as threads:
+            waiting = threads.call_upload(list, peer_body.blocks(asyncio.get_running_loop()))
+            await asyncio.sleep(0.05)
+            await peer_body.give_up()
+            with pytest.raises(problems.ClientGone):
+                await waiting
+
+    asyncio.run(run())
+
+
+def test_what_is_left_unread_can_be_drained_while_a_block_is_on_its_way() -> None:
+    async def run() -> int:
+        peer = Peer(*(part(b"x" * PIECE) for _ in range(100)), part(b"", more=False))
+        peer_body = peer.body()
+
+        def take_one(blocks: Iterator[bytes]) -> bytes:
+            return next(blocks)
+
+        async with pools() as threads:
+            await threads.call_upload(take_one, peer_body.blocks(asyncio.get_running_loop()))
+            await peer_body.drain()
+        return len(peer.messages)
+
+    assert asyncio.run(run()) == 0
+
+
+def test_a_document_is_read_whole() -> None:
+    peer = Peer(part(b"ab"), part(b""), part(b"c", more=False))
+    assert asyncio.run(peer.body().read(10)) == b"abc"
+
+
+@pytest.mark.parametrize("headers", [CHUNKED, {b"content-length": b"11"}])
+def test_a_document_that_is_too_large_is_refused_before_it_is_whole(headers: dict[bytes, bytes]) -> None:
+    peer = Peer(*(part(b"x" * 6) for _ in range(100)))
+    with pytest.raises(problems.TooLarge):
+        asyncio.run(peer.body(headers).read(10))
+    assert peer.received <= 2
+
+
+class Source:
+    """Image data that knows whether it was closed."""
+
+    def __init__(self, pieces: int, *, failing_at: int | None = None) -> None:
+        self.pieces = pieces
+        self.failing_at = failing_at
+        self.given = 0
+        self.closed = False
+
+    def read(self) -> Iterator[bytes]:
+        try:
+            for number in range(self.pieces):
+                if number == self.failing_at:
+                    raise problems.ContentCorrupt("a chunk no longer has its digest")
+                self.given += 1
+                yield b"%08d" % number + bytes(BLOCK_BYTES // 4 - 8)
+        finally:
+            self.closed = True
+
+
+def sent(source: Source, peer: Peer, *, stall_seconds: float = 5.0) -> bool:
+    async def run() -> bool:
+        async with pools() as threads:
+            pieces = source.read()
+            first = await threads.call_download(body.next_pieces, pieces)
+            return await body.send_pieces(pieces, first, threads=threads, wire=peer.wire(stall_seconds=stall_seconds))
+
+    return asyncio.run(run())
+
+
+def test_image_data_is_sent_whole_and_in_order() -> None:
+    source, peer = Source(37), Peer()
+    assert sent(source, peer)
+    assert [int(piece[:8]) for piece in peer.sent] == list(range(37))
+    assert source.closed
+
+
+def test_a_reader_that_goes_away_ends_the_reading() -> None:
+    source, peer = Source(100_000), Peer(part(b"", more=False), GONE)
+    assert not sent(source, peer)
+    assert source.given <= 12
+    assert source.closed
+
+
+def test_a_reader_that_takes_nothing_ends_the_reading() -> None:
+    source, peer = Source(100_000), Peer()
+    peer.takes = False
+    assert not sent(source, peer, stall_seconds=0.05)
+    assert source.given <= 8
+    assert source.closed
+
+
+def test_a_problem_in_mid_stream_passes_through_after_what_was_good() -> None:
+    source, peer = Source(100, failing_at=21), Peer()
+    with pytest.raises(problems.ContentCorrupt):
+        sent(source, peer)
+    assert len(peer.sent) == 20
+    assert source.closed

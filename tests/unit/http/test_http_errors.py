@@ -1,0 +1,122 @@
+"""Problems as replies: every leaf has a status, and the three forms are as clients know them."""
+
+import inspect
+import re
+from pathlib import Path
+
+import orjson
+import pytest
+
+import partage.http
+from partage import problems
+from partage.http import errors
+
+ASKED = errors.Asked(method="PUT", accept=None, content_type="text/plain", www_authenticate_uri="https://cloud/identity")
+LEAVES = [
+    each
+    for _, each in inspect.getmembers(problems, inspect.isclass)
+    if issubclass(each, problems.Problem) and each not in (problems.Problem, problems.Explained)
+]
+STATUSES = {
+    "Invalid": 400,
+    "Unauthenticated": 401,
+    "Forbidden": 403,
+    "NotFound": 404,
+    "MethodNotAllowed": 405,
+    "ClientGone": 408,
+    "Conflict": 409,
+    "Gone": 410,
+    "TooLarge": 413,
+    "MediaTypeUnsupported": 415,
+    "RangeUnsatisfiable": 416,
+    "Unavailable": 503,
+}
+
+
+def asked(accept: str | None) -> errors.Asked:
+    return errors.Asked(method="GET", accept=accept, content_type=None, www_authenticate_uri="https://cloud/identity")
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)
+def test_every_problem_has_the_status_of_its_kind(leaf: type[problems.Problem]) -> None:
+    kind = next(ancestor.__name__ for ancestor in leaf.__mro__ if ancestor.__name__ in STATUSES)
+    assert errors.kind_of(leaf).status.value == STATUSES[kind]
+
+
+def test_html_is_what_a_client_gets_that_does_not_ask() -> None:
+    reply = errors.reply_to(problems.ImageNotFound("No image <é>"), asked(None))
+    assert reply.content_type == b"text/html; charset=UTF-8"
+    assert reply.body == (
+        b"<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n"
+        b"  No image &lt;&#233;&gt;<br /><br />\n\n\n </body>\n</html>"
+    )
+
+
+def test_json_is_for_those_who_ask_for_it() -> None:
+    reply = errors.reply_to(problems.ImageNotFound("No image <é>"), asked("application/json"))
+    assert reply.content_type == b"application/json"
+    assert isinstance(reply.body, bytes)
+    assert orjson.loads(reply.body) == {"message": "No image <é>", "code": "404 Not Found", "title": "Not Found"}
+
+
+def test_text_is_for_those_who_take_neither() -> None:
+    reply = errors.reply_to(problems.QueryInvalid("limit param must be positive"), asked("text/plain"))
+    assert reply.content_type == b"text/plain; charset=UTF-8"
+    assert reply.body == b"400 Bad Request\n\nlimit param must be positive\n\n\n"
+
+
+PREFERRED = {
+    None: "text/html",
+    "*/*": "text/html",
+    "text/html": "text/html",
+    "application/json": "application/json",
+    "APPLICATION/JSON": "application/json",
+    "application/*": "application/json",
+    "application/json, */*": "text/html",
+    "application/json, */*;q=0.1": "application/json",
+    "application/json;q=0.5, text/html": "text/html",
+    "application/json;q=x": "text/plain",
+    "": "text/plain",
+    "text/plain": "text/plain",
+    "text/html;q=0, application/json;q=0": "text/plain",
+}
+
+
+@pytest.mark.parametrize(("accept", "form"), PREFERRED.items())
+def test_preferred_form(accept: str | None, form: str) -> None:
+    assert errors.preferred_form(accept) == form
+
+
+def test_headers_say_what_would_help() -> None:
+    assert (b"www-authenticate", b'Keystone uri="https://cloud/identity"') in errors.reply_to(
+        problems.Unauthenticated("x"), ASKED
+    ).headers
+    assert (b"allow", b"GET, HEAD") in errors.reply_to(problems.MethodNotAllowed(("GET", "HEAD")), ASKED).headers
+    assert (b"content-range", b"bytes */10") in errors.reply_to(problems.RangeUnsatisfiable(10), ASKED).headers
+    assert any(name == b"retry-after" for name, _ in errors.reply_to(problems.StoreUnavailable("x"), ASKED).headers)
+    assert any(name == b"accept-patch" for name, _ in errors.reply_to(problems.PatchTypeUnsupported("x"), ASKED).headers)
+
+
+def test_the_unexpected_is_logged_whole_and_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    reply = errors.reply_to_unexpected(RuntimeError("secret detail"), "req-1", asked("application/json"))
+    assert reply.status is not None
+    assert reply.status.value == 500
+    assert isinstance(reply.body, bytes)
+    assert b"secret" not in reply.body
+    assert "req-1" in caplog.text
+    assert "secret detail" in caplog.text
+
+
+def test_statuses_are_numbers_in_two_modules_only() -> None:
+    folder = Path(partage.http.__file__).parent
+    for module in folder.glob("*.py"):
+        found = re.findall(r"\b(?:[1-5]\d\d)\b", re.sub(r'""".*?"""|#.*', "", module.read_text(), flags=re.DOTALL))
+        found = [
+            number
+            for number in found
+            if number in {"200", "201", "202", "204", "206", "300", "302", "304"} or "400" <= number < "512"
+        ]
+        found = [number for number in found if not (module.name == "query.py" and number in {"200", "500"})]  # counts of parameters
+        found = [number for number in found if module.name not in {"errors.py", "routes.py"}]
+        found = [number for number in found if not (module.name == "options.py" and number == "300")]  # seconds
+        assert not found, module.name

@@ -1,0 +1,173 @@
+"""The application under its server, spoken to byte by byte: heads without end, and messages with two readings."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from partage.http.app import application
+from partage.http.options import EdgeOptions
+from partage.http.protocol import BoundedProtocol
+from partage.model.caller import Caller
+from partage.model.ids import ProjectID, UserID
+from partage.operations.service import Service
+
+
+class Anybody:
+    def cached(self, token: str, service_token: str | None = None) -> Caller:
+        del token, service_token
+        return Caller(user_id=UserID("u"), project_id=ProjectID("p"), roles=frozenset({"member"}))
+
+    validate = cached
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[tuple[str, int]]:
+    app = application(service=cast(Service, None), identity=Anybody(), options=EdgeOptions(www_authenticate_uri="https://id"))
+    server = uvicorn.Server(uvicorn.Config(app, http=BoundedProtocol, loop="uvloop", ws="none", lifespan="on", log_config=None))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield listener.getsockname()
+    server.should_exit = True
+    thread.join()
+
+
+def talk(address: tuple[str, int], *pieces: bytes) -> bytes:
+    """Send pieces for as long as they are taken; return what is answered until the server is silent or closes."""
+    with socket.create_connection(address, timeout=5) as connection:
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+        except OSError:
+            pass
+        connection.settimeout(0.5)
+        answer = b""
+        try:
+            while more := connection.recv(65_536):
+                answer += more
+        except OSError:
+            pass
+        return answer
+
+
+HEAD = b"GET /v2/info/usage HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\n"
+
+
+def test_an_ordinary_request_is_answered_and_the_connection_kept(address: tuple[str, int]) -> None:
+    assert talk(address, HEAD + b"\r\n", HEAD + b"\r\n").count(b"HTTP/1.1 200 OK") == 2
+
+
+class Wire(asyncio.Transport):
+    """Keeps what a protocol writes."""
+
+    def __init__(self) -> None:
+        super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)})
+        self.written = b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+def test_a_body_whose_end_arrives_in_one_large_piece_is_no_long_head() -> None:
+    """A fast client's last read is up to 256 KiB: twice what a head may have."""
+
+    async def arrive() -> bytes:
+        async def app(scope: object, receive: object, send: object) -> None:
+            del scope, receive, send
+
+        config = uvicorn.Config(cast("Any", app), http=BoundedProtocol, lifespan="off", log_config=None)
+        config.load()
+        wire = Wire()
+        protocol = BoundedProtocol(config, ServerState(), {}, asyncio.get_running_loop())
+        protocol.connection_made(wire)
+        protocol.data_received(b"PUT /v2/x HTTP/1.1\r\nHost: x\r\nContent-Length: 600000\r\n\r\n" + b"x" * 100_000)
+        protocol.data_received(b"x" * 250_000)
+        protocol.data_received(b"x" * 250_000)
+        return wire.written
+
+    assert asyncio.run(arrive()) == b""
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"X-Long: " + b"y" * 1000 + b"\r\n", b"y" * 1000],
+    ids=["many headers", "one header"],
+)
+def test_a_head_without_end_is_given_up(address: tuple[str, int], piece: bytes) -> None:
+    beginning = HEAD if b"\r\n" in piece else HEAD + b"X-Long: "
+    with socket.create_connection(address, timeout=5) as connection:
+        connection.sendall(beginning)
+        with pytest.raises(OSError):  # noqa: PT011 -- whichever the system says when the other side has closed
+            for _ in range(20_000):
+                connection.sendall(piece)
+
+
+def test_a_first_line_without_end_is_given_up(address: tuple[str, int]) -> None:
+    with socket.create_connection(address, timeout=5) as connection:
+        connection.sendall(b"GET /")
+        with pytest.raises(OSError):  # noqa: PT011 -- as above
+            for _ in range(20_000):
+                connection.sendall(b"y" * 1000)
+
+
+def test_a_long_head_below_the_bound_is_refused_in_the_clients_form(address: tuple[str, int]) -> None:
+    answer = talk(address, HEAD + b"Accept: application/json\r\nX-Long: " + b"y" * 70_000 + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b'"title":"Bad Request"' in answer
+
+
+POST = b"POST /v2/images HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\n"
+TWO_READINGS = [
+    b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    b"Content-Length: +2\r\n\r\n{}",
+    b"Content-Length: 2\r\n X: y\r\n\r\n{}",
+    b"Transfer-Encoding: chunked\r\n\r\n2;\nx\r\n{}\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n",
+    b"X\x00Y: z\r\nContent-Length: 2\r\n\r\n{}",
+]
+
+
+@pytest.mark.parametrize("rest", TWO_READINGS)
+def test_a_message_with_two_readings_is_refused_and_nothing_after_it_is_read(address: tuple[str, int], rest: bytes) -> None:
+    answer = talk(address, POST + rest + HEAD + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"HTTP/1.1 200" not in answer
+
+
+def test_a_client_that_asked_first_and_was_refused_finds_the_connection_closed(address: tuple[str, int]) -> None:
+    asked = b"PUT /v2/images/x/file HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    answer = talk(address, asked)
+    assert answer.startswith(b"HTTP/1.1 415")
+    assert b"100 Continue" not in answer
+    assert b"connection: close" in answer
+
+
+def test_a_refused_upload_gets_its_answer_although_it_is_still_sending(address: tuple[str, int]) -> None:
+    begun = b"PUT /v2/images/x/file HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\nContent-Length: 20000000\r\n\r\n"
+    answer = talk(address, begun, *([b"x" * 1_000_000] * 20))
+    assert answer.startswith(b"HTTP/1.1 415")
