@@ -1,0 +1,86 @@
+"""Put the parts together: settings in, a service and the application around it out. The only place that knows every layer."""
+
+import uuid
+from datetime import UTC, datetime
+
+from partage.http.app import Application, application
+from partage.http.options import EdgeOptions
+from partage.identity import keystone
+from partage.identity.tokens import TokenCache
+from partage.main import liveness
+from partage.main.config import Settings, StoreSettings
+from partage.model.ids import StoreID
+from partage.model.limits import Limits
+from partage.operations.service import Formats, NamedStore, Service
+from partage.policies.authority import Authority
+from partage.records.database import Database
+from partage.stores.posix import PosixStore
+
+
+def service(settings: Settings) -> Service:
+    """Build what every operation is handed. Opens no connection yet.
+
+    Raises:
+        Unavailable: the policy file cannot be read, or the database's URL makes no sense.
+    """
+    stores = [_store(each) for each in settings.effective_stores]
+    return Service(
+        database=Database(settings.effective_database_url),
+        stores={each.id: each for each in stores},
+        default_store=StoreID(settings.effective_default_store),
+        authority=Authority(settings.policy_file),
+        limits=Limits(**settings.limits.model_dump()),
+        formats=Formats(
+            match_required=settings.formats.require_image_format_match,
+            vmdk_types=settings.formats.vmdk_allowed_types,
+        ),
+        hash_algorithm=settings.os_hash_algo,
+        clock=lambda: datetime.now(UTC),
+        new_id=lambda: str(uuid.uuid4()),
+        worker=liveness.own_name(),
+        worker_lives=liveness.lives,
+    )
+
+
+def identity(settings: Settings, authority: Authority) -> keystone.Keystone:
+    """Build the edge to Keystone. Sends nothing yet."""
+    given = settings.identity
+    connection = keystone.connect(
+        keystone.Credentials(
+            url=given.url,
+            username=given.username,
+            password=given.password.get_secret_value(),
+            project_name=given.project_name,
+            user_domain_name=given.user_domain_name,
+            project_domain_name=given.project_domain_name,
+            region=given.region or None,
+            interface=given.interface or None,
+            timeout_seconds=given.timeout_seconds,
+            ca_file=given.cafile or None,
+        )
+    )
+    cache = TokenCache(seconds=given.cache_seconds)
+    return keystone.Keystone(connection, cache, is_admin=authority.is_admin, allow_expired=given.allow_expired)
+
+
+def compose(settings: Settings, built: Service) -> Application:
+    """Build the ASGI application around a service."""
+    options = EdgeOptions(
+        www_authenticate_uri=settings.identity.www_authenticate_uri or settings.identity.url,
+        public_endpoint=settings.public_endpoint or None,
+        disk_formats=tuple(settings.formats.disk_formats),
+        container_formats=tuple(settings.formats.container_formats),
+    )
+    return application(service=built, identity=identity(settings, built.authority), options=options)
+
+
+def _store(settings: StoreSettings) -> NamedStore:
+    return NamedStore(
+        id=StoreID(settings.id),
+        store=PosixStore(settings.path),
+        type=settings.type,
+        description=settings.description,
+        weight=settings.weight,
+        read_only=settings.read_only,
+        properties={"data_dir": str(settings.path)},
+    )

@@ -1,0 +1,240 @@
+"""Every setting of the service, from one TOML file and `PARTAGE_*` environment variables, checked once.
+
+Read here and in the rest of `main/` only: every other package is handed values. The descriptions below are the documentation:
+`partage config --sample` prints them.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from tomllib import TOMLDecodeError
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
+
+from partage import problems
+from partage.model.limits import Limits
+
+PREFIX = "PARTAGE_"
+FILE_VARIABLE = "PARTAGE_CONFIG"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+_LIMITS = Limits()
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StoreSettings(_Section):
+    """A place where image data rests."""
+
+    id: Annotated[str, Field(min_length=1, description="The name of the store, as clients see it")]
+    type: Annotated[Literal["posix"], Field(description="posix: files below a directory")] = "posix"
+    path: Annotated[Path, Field(description="The directory; it must be writable by the service and by nobody else")]
+    description: Annotated[str, Field(description="A sentence about the store for its users")] = ""
+    weight: Annotated[int, Field(description="Stores of greater weight are preferred")] = 0
+    read_only: Annotated[bool, Field(description="Take no new image data")] = False
+
+
+class IdentitySettings(_Section):
+    """The identity service (Keystone) and this service's own account in it."""
+
+    url: Annotated[str, Field(description="Where Keystone is, with or without /v3")] = "http://127.0.0.1:5000"
+    username: Annotated[str, Field(description="This service's user; it needs the role service in the project below")] = "partage"
+    password: Annotated[SecretStr, Field(description="Its password")] = SecretStr("")
+    project_name: Annotated[str, Field(description="The project of that user")] = "service"
+    user_domain_name: Annotated[str, Field(description="The domain of that user")] = "Default"
+    project_domain_name: Annotated[str, Field(description="The domain of that project")] = "Default"
+    region: Annotated[str, Field(description="The region whose identity endpoint is used; empty: any")] = ""
+    interface: Annotated[
+        Literal["", "public", "internal", "admin"],
+        Field(description="Validate tokens at the catalog's endpoint of this interface; empty: at url"),
+    ] = ""
+    timeout_seconds: Annotated[Positive, Field(description="How long one answer of Keystone may take")] = 5.0
+    cache_seconds: Annotated[
+        float,
+        Field(ge=0, le=300, description="How long an answer about a token is believed; a revoked token works this much longer"),
+    ] = 10.0
+    www_authenticate_uri: Annotated[str, Field(description="Where a 401 sends clients to get a token; empty: url")] = ""
+    cafile: Annotated[str, Field(description="Authorities for Keystone's certificate, a PEM file; empty: the system's")] = ""
+    allow_expired: Annotated[
+        bool,
+        Field(description="Take an expired user token beside a valid service token, as long operations of other services need"),
+    ] = True
+
+
+class LimitSettings(_Section):
+    """How much the service takes."""
+
+    image_size_cap_bytes: Annotated[Count, Field(description="The largest image")] = _LIMITS.image_size_cap_bytes
+    images_per_project: Annotated[Count, Field(description="Images of one project; 0: no limit")] = _LIMITS.images_per_project
+    storage_per_project_bytes: Annotated[Count, Field(description="Bytes of all images of one project together; 0: no limit")] = (
+        _LIMITS.storage_per_project_bytes
+    )
+    tags: Annotated[int, Field(ge=-1, description="Tags of one image; -1: no limit")] = _LIMITS.tags
+    properties: Annotated[int, Field(ge=-1, description="Custom properties of one image; -1: no limit")] = _LIMITS.properties
+    members: Annotated[int, Field(ge=-1, description="Members of one image; -1: no limit")] = _LIMITS.members
+    page_default: Annotated[int, Field(ge=1, description="Images in a list when the client does not say")] = _LIMITS.page_default
+    page_max: Annotated[int, Field(ge=1, description="Images in a list at most")] = _LIMITS.page_max
+
+
+class FormatSettings(_Section):
+    """Which disk images are taken."""
+
+    require_image_format_match: Annotated[bool, Field(description="Refuse image data that is not of its declared disk format")] = (
+        True
+    )
+    vmdk_allowed_types: Annotated[
+        tuple[str, ...], Field(description="VMDK subformats that are taken; the others can name files of the host")
+    ] = ("streamOptimized", "monolithicSparse")
+    disk_formats: Annotated[tuple[str, ...], Field(description="Values that disk_format may have")] = (
+        "ami",
+        "ari",
+        "aki",
+        "vhd",
+        "vhdx",
+        "vmdk",
+        "raw",
+        "qcow2",
+        "vdi",
+        "iso",
+        "ploop",
+    )
+    container_formats: Annotated[tuple[str, ...], Field(description="Values that container_format may have")] = (
+        "ami",
+        "ari",
+        "aki",
+        "bare",
+        "ovf",
+        "ova",
+        "docker",
+        "compressed",
+    )
+
+
+class LogSettings(_Section):
+    """What is written to the standard error stream."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="The least that is written")] = "info"
+    format: Annotated[Literal["text", "json"], Field(description="json: one object a line")] = "text"
+
+
+class Settings(BaseSettings):
+    """The service as its operator wants it."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    host: Annotated[str, Field(description="The address to listen on; 0.0.0.0 or :: for all")] = "127.0.0.1"
+    port: Annotated[Port, Field(description="The port to listen on")] = 9292
+    public_endpoint: Annotated[str, Field(description="The URL that clients use, when a proxy stands before; empty: as asked")] = ""
+    workers: Annotated[int, Field(ge=1, le=256, description="Processes that answer requests")] = 2
+    data: Annotated[Path, Field(description="The directory of the default database and the default store")] = Path("partage-data")
+    database_url: Annotated[
+        SecretStr,
+        Field(description="sqlite:////path or postgresql://user:password@host/database; empty: SQLite in the data directory"),
+    ] = SecretStr("")
+    default_store: Annotated[str, Field(description="The store of uploads that name none; empty: the first")] = ""
+    policy_file: Annotated[Path | None, Field(description="An oslo.policy file with rules to override; absent: defaults")] = None
+    os_hash_algo: Annotated[
+        Literal["sha512", "sha256"], Field(description="The algorithm of os_hash_value, beside the md5 checksum")
+    ] = "sha512"
+    grace_seconds: Annotated[
+        Positive, Field(description="How long running uploads and downloads may go on after a stop signal")
+    ] = 30.0
+    sweep_grace_seconds: Annotated[float, Field(ge=0, description="How long unused bytes are kept before a sweep removes them")] = (
+        86_400.0
+    )
+    identity: IdentitySettings = IdentitySettings()
+    limits: LimitSettings = LimitSettings()
+    formats: FormatSettings = FormatSettings()
+    log: LogSettings = LogSettings()
+    stores: Annotated[
+        tuple[StoreSettings, ...],
+        Field(description="Where image data rests; without any: one store named local in the data directory"),
+    ] = ()
+
+    @model_validator(mode="after")
+    def _stores_fit(self) -> "Settings":
+        names = [store.id for store in self.effective_stores]
+        if len(set(names)) != len(names):
+            raise ValueError("two stores have the same id")
+        if self.default_store not in {"", *names}:
+            raise ValueError(f"default_store is {self.default_store}, but the stores are {', '.join(names)}")
+        return self
+
+    @property
+    def effective_stores(self) -> tuple[StoreSettings, ...]:
+        """The stores, at least one."""
+        return self.stores or (StoreSettings(id="local", path=self.data / "store"),)
+
+    @property
+    def effective_default_store(self) -> str:
+        """The id of the store that uploads go to when they name none."""
+        return self.default_store or self.effective_stores[0].id
+
+    @property
+    def effective_database_url(self) -> str:
+        """Where the database is."""
+        return self.database_url.get_secret_value() or f"sqlite:///{self.data.absolute() / 'partage.db'}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the command line win over the environment, and that over the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(overrides: Mapping[str, Any], *, file: Path | None = None) -> Settings:
+    """Read the settings: `overrides`, then `PARTAGE_*` variables, then `file` or the one that PARTAGE_CONFIG names.
+
+    Raises:
+        Invalid: the file is not there or not TOML, or a setting is unknown or makes no sense.
+    """
+    named = os.environ.get(FILE_VARIABLE)
+    name = file or (Path(named) if named else None)
+    if name is not None and not name.is_file():
+        raise problems.Invalid(f"The configuration file {name} does not exist or is not a file")
+    try:
+        return _reading(name)(**overrides)
+    except TOMLDecodeError as error:
+        raise problems.Invalid(f"The configuration file {name} is not TOML: {error}") from error
+    except OSError as error:
+        raise problems.Invalid(f"The configuration file {name} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise problems.Invalid(f"The configuration is wrong: {_words(error)}") from error
+    except SettingsError as error:
+        raise problems.Invalid(
+            f"The configuration is wrong: {error}; values of lists in the environment are written as JSON"
+        ) from error
+
+
+def _reading(file: Path | None) -> type[Settings]:
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    return FromFile
+
+
+def _words(error: ValidationError) -> str:
+    return "; ".join(
+        _fault(each["loc"], each["type"], each["msg"]) for each in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _fault(place: tuple[int | str, ...], kind: str, message: str) -> str:
+    name = ".".join(str(part) for part in place)
+    if kind == "extra_forbidden":
+        return f"there is no setting {name}; see partage config --sample"
+    message = message.removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}" if name else message

@@ -1,0 +1,33 @@
+"""What every worker does beside serving: say that it lives, and put back to `queued` what a dead one was saving."""
+
+import logging
+import threading
+
+from partage import problems
+from partage.operations import recovery
+from partage.operations.service import Service
+
+INTERVAL_SECONDS = 5.0
+
+_LOG = logging.getLogger(__name__)
+
+
+def start(service: Service, *, interval_seconds: float = INTERVAL_SECONDS) -> threading.Event:
+    """Do it now and then every few seconds on a thread of its own; set the event that is returned to end it."""
+    stop = threading.Event()
+    threading.Thread(target=_run, args=(service, stop, interval_seconds), name="housekeeping", daemon=True).start()
+    return stop
+
+
+def _run(service: Service, stop: threading.Event, interval_seconds: float) -> None:
+    while True:
+        try:
+            recovery.renew(service)
+            recovered = recovery.recover(service)
+        except problems.DatabaseUnavailable as problem:
+            _LOG.warning("Uploads of dead workers were not looked for: %s", problem)
+        else:
+            if recovered:
+                _LOG.warning("%d images whose upload died are queued again", recovered)
+        if stop.wait(interval_seconds):
+            return

@@ -1,0 +1,71 @@
+"""Look before starting: whatever would make every worker fail is found here, once, and said in one sentence."""
+
+import os
+from pathlib import Path
+
+from partage import problems
+from partage.identity.keystone import Keystone
+from partage.main.config import Settings
+from partage.operations.service import Service
+from partage.records import schema
+
+
+def prepare_directories(settings: Settings) -> None:
+    """Make the directories of the stores, and of the data when it is used, and make sure that they can be written.
+
+    Raises:
+        Unavailable: one cannot be.
+    """
+    if not settings.database_url.get_secret_value():
+        prepare_directory(settings.data)
+    for store in settings.effective_stores:
+        if not store.read_only:
+            prepare_directory(store.path)
+
+
+def prepare_directory(path: Path) -> None:
+    """Make a directory that only this user may enter, unless it is there; make sure that it can be written.
+
+    Raises:
+        Unavailable: it cannot be.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise problems.Unavailable(f"The directory {path} cannot be made: {error.strerror}; choose another") from error
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise problems.Unavailable(f"The directory {path} cannot be written by this user; change its owner or choose another")
+
+
+def require_data(settings: Settings) -> None:
+    """Make sure that the default database is there already, for what only makes sense with one.
+
+    Raises:
+        Unavailable: it is not.
+    """
+    database = settings.data.absolute() / "partage.db"
+    if not settings.database_url.get_secret_value() and not database.exists():
+        raise problems.Unavailable(f"There is no database at {database}; name the data directory with --data or in the settings")
+
+
+def check_database(service: Service, *, upgrade: bool) -> None:
+    """Make sure that the database is there and has this release's schema; bring it up to date first when told to.
+
+    Raises:
+        DatabaseUnavailable: it is not there, of a newer release, or of an older one and may not be upgraded.
+    """
+    try:
+        if upgrade:
+            schema.upgrade(service.database)
+        schema.require_current(service.database)
+    finally:
+        service.database.close()  # no connection may be open when workers are forked
+
+
+def check_identity(identity: Keystone) -> None:
+    """Make sure that Keystone answers and knows this service.
+
+    Raises:
+        IdentityUnavailable: it does not.
+    """
+    identity.check()

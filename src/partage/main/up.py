@@ -1,0 +1,79 @@
+"""`partage up`: all of it on one machine: Keystone in a child process, the image service, SQLite and files in one directory."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from partage.main import compose, config, keystone_child, listening, liveness, readiness, serve, standalone
+from partage.main.config import Settings
+from partage.main.standalone import REGION, SERVICE, Standalone
+
+
+def default_directory() -> Path:
+    """Return where everything is kept when the command line does not say.
+
+    Source: XDG Base Directory Specification.
+    """
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "partage"
+
+
+def up(directory: Path, overrides: Mapping[str, Any]) -> int:
+    """Start everything on `directory`, made at the first start, and return the exit status when a stop signal has ended it.
+
+    Raises:
+        Problem: something stands in the way.
+    """
+    os.umask(0o077)  # identities and images are this user's alone
+    keystone_child.require_installed()
+    directory = directory.absolute()
+    readiness.prepare_directory(directory)
+    with standalone.locked(directory):
+        kept = standalone.load(directory)
+        settings = config.load({**overrides, "data": directory, "identity": _identity(kept)})
+        with (
+            listening.listen(settings.host, settings.port) as listener,
+            keystone_child.running(directory, serve.url(settings)) as child,
+        ):
+            _prepare(settings)
+            child.wait_until_ready()
+            _greet(settings, kept)
+            return serve.run(settings, listener, companions=[child])
+
+
+def _identity(kept: Standalone) -> dict[str, str]:
+    return {
+        "url": kept.identity_url,
+        "username": SERVICE.user,
+        "password": kept.passwords[SERVICE.user],
+        "project_name": SERVICE.project,
+        "region": REGION,
+    }
+
+
+def _prepare(settings: Settings) -> None:
+    readiness.prepare_directories(settings)
+    readiness.check_database(compose.service(settings), upgrade=True)
+
+
+def _greet(settings: Settings, kept: Standalone) -> None:
+    clouds = standalone.write_clouds(kept)
+    client = "openstack" if shutil.which("openstack") else Path(sys.executable).with_name("openstack")
+    print(
+        f"""\
+Partage is up after {liveness.age_seconds():.1f} s.
+  Image service   {serve.url(settings)}
+  Keystone        {kept.identity_url}/v3
+  Data            {kept.directory}
+  clouds.yaml     {clouds}   (clouds: admin, project-a, project-b, project-c, reader-a)
+
+Try, in another terminal:
+  export OS_CLIENT_CONFIG_FILE={clouds}
+  {client} --os-cloud project-a image create --disk-format qcow2 --container-format bare --file disk.qcow2 my-image
+  {client} --os-cloud project-a image list
+
+Ctrl-C ends everything; the data stays for the next start.""",
+        flush=True,
+    )

@@ -1,0 +1,40 @@
+"""Fixtures for every suite: the real Keystone, and the whole of `partage up`. Each is started once, when first asked for."""
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import standalone
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests marked slow out, unless the command line speaks of them."""
+    if "slow" in config.getoption("-m"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: run with -m slow"))
+
+
+@pytest.fixture(autouse=True)
+def _the_same_chance_every_time(request: pytest.FixtureRequest) -> None:
+    """Let a test that samples draw the same sample in every run; PARTAGE_TEST_SEED=anything draws others."""
+    random.seed(f"{os.environ.get('PARTAGE_TEST_SEED', '')} {request.node.nodeid}")
+
+
+@pytest.fixture(scope="session")
+def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[standalone.RunningKeystone]:
+    """Give a real Keystone: .url, .admin_password, .token(user, project), .project_id(name), .add_user(...), .revoke(token)."""
+    with standalone.keystone(tmp_path_factory.mktemp("keystone")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def live_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[standalone.LiveService]:
+    """Give a running `partage up`: .image_url, .identity_url, .clouds_file, .keystone, .openstack(cloud, *arguments)."""
+    directory: Path = tmp_path_factory.mktemp("live") / "data"
+    with standalone.up(directory) as running:
+        yield running

@@ -1,0 +1,168 @@
+"""The command `partage`: what stands in the way is one sentence and an exit status, never a traceback."""
+
+import os
+import socket
+import sqlite3
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import partage
+from partage.main import listening
+from tests.standalone import PARTAGE, RunningKeystone
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([PARTAGE, *arguments], env={**os.environ, **environment}, text=True, capture_output=True, check=False)
+
+
+def refused(*arguments: str, status: int = 1, **environment: str) -> str:
+    """Run a command that must be refused; return its one sentence."""
+    done = run(*arguments, **environment)
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("partage: ")
+    return lines[0]
+
+
+def at(keystone: RunningKeystone, data: Path) -> Mapping[str, str]:
+    """Settings of a service beside that Keystone."""
+    return {
+        "PARTAGE_DATA": str(data),
+        "PARTAGE_PORT": str(listening.free_port()),
+        "PARTAGE_IDENTITY__URL": keystone.url,
+        "PARTAGE_IDENTITY__PASSWORD": keystone.kept.passwords["partage"],
+    }
+
+
+def test_version_is_shown() -> None:
+    assert run("version").stdout == f"partage {partage.__version__}\n"
+
+
+def test_every_verb_explains_itself() -> None:
+    for verb in ("up", "serve", "config", "manage", "version"):
+        assert run(verb, "--help").returncode == 0
+        assert verb in run("--help").stdout
+
+
+def test_no_verb_is_a_wrong_question() -> None:
+    assert run().returncode == 2
+
+
+def test_configuration_is_shown() -> None:
+    shown = run("config", PARTAGE_PORT="1234", PARTAGE_IDENTITY__PASSWORD="hunter2")
+    assert "port = 1234" in shown.stdout
+    assert "hunter2" not in shown.stdout
+
+
+def test_sample_is_shown() -> None:
+    assert "# port = 9292" in run("config", "--sample").stdout
+
+
+def test_wrong_configuration_ends_with_2(tmp_path: Path) -> None:
+    file = tmp_path / "partage.toml"
+    file.write_text("prot = 1")
+    assert "there is no setting prot" in refused("serve", "--config", str(file), status=2)
+    assert "does not exist" in refused("serve", "--config", str(tmp_path / "absent"), status=2)
+    assert "port" in refused("serve", "--port", "0", status=2)
+
+
+def test_port_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for verb in (("serve",), ("up", "--data", str(tmp_path))):
+            words = refused(*verb, "--port", port, PARTAGE_DATA=str(tmp_path))
+            assert f"port {port}: the port is in use" in words
+            assert "--port" in words
+
+
+def test_address_of_another_machine() -> None:
+    assert "no address of this machine" in refused("serve", "--host", "192.0.2.1")
+
+
+def test_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    below = tmp_path / "file" / "data"
+    port = str(listening.free_port())
+    assert f"The directory {below} cannot be made" in refused("up", "--data", str(below), "--port", port)
+    assert f"The directory {below} cannot be made" in refused("serve", "--port", port, PARTAGE_DATA=str(below))
+
+
+def test_second_up_on_one_directory(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    command = ["flock", str(lock), "-c", "echo held; read line"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert "Another partage up runs" in refused("up", "--data", str(tmp_path), "--port", str(listening.free_port()))
+        holder.communicate("\n")
+
+
+def test_empty_database_says_how_to_fill_it(keystone: RunningKeystone, tmp_path: Path) -> None:
+    assert "partage manage upgrade-database" in refused("serve", **at(keystone, tmp_path))
+
+
+def test_database_of_a_newer_release(keystone: RunningKeystone, tmp_path: Path) -> None:
+    settings = at(keystone, tmp_path)
+    assert run("manage", "upgrade-database", **settings).returncode == 0
+    with sqlite3.connect(tmp_path / "partage.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    database.close()
+    for verb in (("serve",), ("manage", "upgrade-database"), ("manage", "verify"), ("up", "--data", str(tmp_path))):
+        assert "newer release" in refused(*verb, **settings)
+
+
+def test_database_that_is_not_there(keystone: RunningKeystone, tmp_path: Path) -> None:
+    url = "postgresql://partage:hunter2@127.0.0.1:1/partage"
+    words = refused("serve", **at(keystone, tmp_path), PARTAGE_DATABASE_URL=url)
+    assert "database" in words
+    assert "hunter2" not in words
+
+
+def test_keystone_that_is_not_there(keystone: RunningKeystone, tmp_path: Path) -> None:
+    settings = at(keystone, tmp_path)
+    run("manage", "upgrade-database", **settings)
+    words = refused("serve", **{**settings, "PARTAGE_IDENTITY__URL": "http://127.0.0.1:1/identity"})
+    assert "http://127.0.0.1:1/identity/v3 does not answer" in words
+
+
+def test_keystone_that_does_not_know_the_service(keystone: RunningKeystone, tmp_path: Path) -> None:
+    settings = at(keystone, tmp_path)
+    run("manage", "upgrade-database", **settings)
+    words = refused("serve", **{**settings, "PARTAGE_IDENTITY__PASSWORD": "wrong"})
+    assert "does not accept this service's own user and password" in words
+
+
+def test_policy_file_that_cannot_be_used(keystone: RunningKeystone, tmp_path: Path) -> None:
+    settings = at(keystone, tmp_path)
+    file = tmp_path / "policy.yaml"
+    assert "policy file" in refused("serve", **settings, PARTAGE_POLICY_FILE=str(file))
+    file.write_text("get_image: [unclosed")
+    assert "policy file" in refused("serve", **settings, PARTAGE_POLICY_FILE=str(file))
+
+
+def test_database_tasks_say_what_they_did(keystone: RunningKeystone, tmp_path: Path) -> None:
+    settings = at(keystone, tmp_path)
+    assert "has the schema" in run("manage", "upgrade-database", **settings).stdout
+    assert "0 damaged" in run("manage", "verify", **settings).stdout
+    swept = run("manage", "sweep", **settings)
+    assert (swept.returncode, swept.stderr) == (0, "")
+
+
+def test_manage_says_where_it_looked_for_a_database(tmp_path: Path) -> None:
+    done = run("manage", "verify", "--data", str(tmp_path / "absent"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "There is no database at" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "absent").exists()
+
+
+def test_manage_takes_the_data_directory_and_the_grace_period(tmp_path: Path) -> None:
+    assert run("manage", "upgrade-database", "--data", str(tmp_path)).returncode == 0
+    assert run("manage", "verify", "--data", str(tmp_path)).stdout == "Read 0 contents, 0 bytes: 0 damaged\n"
+    swept = run("manage", "sweep", "--data", str(tmp_path), "--grace", "0")
+    assert (swept.returncode, swept.stderr) == (0, "")
+    assert swept.stdout.startswith("Forgot 0 contents")

@@ -1,0 +1,118 @@
+"""Settings: where they come from, which win, and what is said of wrong ones."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from partage import problems
+from partage.http.options import EdgeOptions
+from partage.main import config, sample
+from partage.model.limits import Limits
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(config.FILE_VARIABLE, raising=False)
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "partage.toml"
+    file.write_text(text)
+    return file
+
+
+def test_defaults_need_no_file() -> None:
+    settings = config.load({})
+    assert (settings.port, settings.effective_default_store) == (9292, "local")
+    assert [store.path for store in settings.effective_stores] == [Path("partage-data/store")]
+    assert settings.effective_database_url.endswith("/partage-data/partage.db")
+
+
+def test_defaults_are_those_of_the_layers_below() -> None:
+    settings = config.load({})
+    edge = EdgeOptions(www_authenticate_uri="")
+    assert Limits(**settings.limits.model_dump()) == Limits()
+    assert settings.formats.disk_formats == edge.disk_formats
+    assert settings.formats.container_formats == edge.container_formats
+
+
+def test_command_line_wins_over_environment_and_that_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, "port = 1\nworkers = 1\nhost = '::1'\n[limits]\ntags = 7\nmembers = 8\n")
+    monkeypatch.setenv("PARTAGE_WORKERS", "2")
+    monkeypatch.setenv("PARTAGE_LIMITS__TAGS", "9")
+    settings = config.load({"port": 3}, file=file)
+    assert (settings.port, settings.workers, settings.host) == (3, 2, "::1")
+    assert (settings.limits.tags, settings.limits.members) == (9, 8)
+
+
+def test_file_may_be_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARTAGE_CONFIG", str(written(tmp_path, "port = 4711")))
+    assert config.load({}).port == 4711
+
+
+def test_stores_come_from_the_file(tmp_path: Path) -> None:
+    stores = "[[stores]]\nid = 'fast'\npath = '/srv/fast'\n[[stores]]\nid = 'old'\npath = '/srv/old'\nread_only = true\n"
+    settings = config.load({}, file=written(tmp_path, f"default_store = 'old'\n{stores}"))
+    assert [store.id for store in settings.effective_stores] == ["fast", "old"]
+    assert settings.effective_default_store == "old"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("port = 0", "port: input should be greater than or equal to 1"),
+        ("port = 'x'", "port: input should be a valid integer"),
+        ("prot = 1", "there is no setting prot"),
+        ("[limits]\nimages = 1", "there is no setting limits.images"),
+        ("[identity]\ncache_seconds = 100000", "identity.cache_seconds"),
+        ("os_hash_algo = 'md5'", "os_hash_algo"),
+        ("default_store = 'x'", "default_store is x, but the stores are local"),
+        ("[[stores]]\nid = 'a'\npath = '/a'\n[[stores]]\nid = 'a'\npath = '/b'", "two stores have the same id"),
+        ("[[stores]]\nid = 'a'\npath = '/a'\ntype = 'tape'", "stores.0.type"),
+        ("port = ", "is not TOML"),
+    ],
+)
+def test_wrong_setting_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(problems.Invalid) as caught:
+        config.load({}, file=written(tmp_path, text))
+    assert words in caught.value.sentence()
+    assert "\n" not in caught.value.sentence()
+
+
+def test_wrong_list_in_the_environment_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARTAGE_STORES", "not json")
+    with pytest.raises(problems.Invalid, match="JSON"):
+        config.load({})
+
+
+def test_wrong_value_is_not_repeated_because_it_may_be_a_secret(tmp_path: Path) -> None:
+    with pytest.raises(problems.Invalid) as caught:
+        config.load({}, file=written(tmp_path, "[identity]\npassword = ['hunter2']"))
+    assert "hunter2" not in caught.value.sentence()
+
+
+def test_absent_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(problems.Invalid, match="does not exist"):
+        config.load({}, file=tmp_path / "absent.toml")
+
+
+def test_sample_names_every_setting_and_is_toml_once_uncommented(tmp_path: Path) -> None:
+    text = sample.sample()
+    assert tomllib.loads(text)
+    uncommented = "\n".join(
+        line.removeprefix("# ") if " = " in line or line == "# [[stores]]" else line for line in text.splitlines()
+    )
+    uncommented = uncommented.replace('policy_file = ""', "").replace('id = ""', 'id = "a"').replace('path = ""', 'path = "/a"')
+    settings = config.load({}, file=written(tmp_path, uncommented))
+    assert settings.model_dump(exclude={"stores"}) == config.load({}).model_dump(exclude={"stores"})
+    for name in (*config.Settings.model_fields, *config.IdentitySettings.model_fields, *config.StoreSettings.model_fields):
+        assert name in text
+
+
+def test_effective_settings_hide_secrets(tmp_path: Path) -> None:
+    text = "database_url = 'postgresql://partage:hunter2@db.example.org/partage'\n[identity]\npassword = 'hunter3'"
+    shown = sample.effective(config.load({}, file=written(tmp_path, text)))
+    assert "hunter" not in shown
+    assert tomllib.loads(shown)["database_url"] == "postgresql://partage:********@db.example.org/partage"
+    assert tomllib.loads(shown)["identity"]["password"] == "********"

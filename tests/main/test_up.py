@@ -1,0 +1,175 @@
+"""The whole of `partage up`: start, stop, and what happens to transfers and children."""
+
+import http.client
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from partage.main import listening
+from tests import standalone
+from tests.standalone import LiveService
+
+PIECE = bytes(range(256)) * 4096
+"""One mebibyte."""
+
+
+def children(pid: int) -> set[int]:
+    return {int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@contextmanager
+def half_an_upload(live: LiveService) -> Iterator[tuple[http.client.HTTPConnection, str]]:
+    """Create an image as project A and send the first of two mebibytes of its data."""
+    token = live.keystone.token("user-a", "project-a")
+    connection = http.client.HTTPConnection("127.0.0.1", live.port, timeout=20)
+    body = json.dumps({"name": "half", "disk_format": "raw", "container_format": "bare"})
+    connection.request("POST", "/v2/images", body, {"X-Auth-Token": token, "Content-Type": "application/json"})
+    image_id: str = json.loads(connection.getresponse().read())["id"]
+    connection.putrequest("PUT", f"/v2/images/{image_id}/file")
+    headers = {"X-Auth-Token": token, "Content-Type": "application/octet-stream", "Content-Length": str(2 * len(PIECE))}
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders(PIECE)
+    standalone.wait_for(lambda: status_of(live, image_id) == "saving", seconds=10)
+    try:
+        yield connection, image_id
+    finally:
+        connection.close()
+
+
+def status_of(live: LiveService, image_id: str) -> str:
+    with sqlite3.connect(live.directory / "partage.db") as database:
+        (status,) = database.execute("SELECT status FROM images WHERE id = ?", (image_id,)).fetchone()
+    database.close()
+    return str(status)
+
+
+def test_clients_find_everything_through_clouds_yaml(live_service: LiveService) -> None:
+    for cloud in ("admin", "project-a", "project-b", "project-c", "reader-a"):
+        done = live_service.openstack(cloud, "image", "list", "-f", "json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert isinstance(json.loads(done.stdout), list)
+
+
+def test_what_is_kept_is_the_users_alone(live_service: LiveService) -> None:
+    for folder, _folders, names in os.walk(live_service.directory):
+        for name in (".", *names):
+            mode = stat.S_IMODE(os.stat(Path(folder, name)).st_mode)  # noqa: PTH116 - files come and go meanwhile
+            assert mode & 0o077 == 0, f"{folder}/{name} {mode:o}"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_signal_ends_everything_and_the_next_start_is_quick(tmp_path: Path, number: signal.Signals) -> None:
+    with standalone.up(tmp_path / "data") as live:
+        before = live.keystone.project_id("project-a")
+        family = children(live.process.pid)
+        assert len(family) == 3, "Keystone and two workers"
+        started = time.monotonic()
+        assert live.stop(number) == 0
+        assert time.monotonic() - started < 3
+        assert not any(map(runs, family))
+    started = time.monotonic()
+    with standalone.up(tmp_path / "data", port=live.port) as again:
+        assert time.monotonic() - started < 8, "4 s on an idle machine; tests share theirs"
+        assert again.keystone.project_id("project-a") == before
+        assert standalone.answers(f"{again.image_url}/versions") == 200
+
+
+def test_killed_parent_leaves_no_orphan(tmp_path: Path) -> None:
+    with standalone.up(tmp_path / "data") as live:
+        family = children(live.process.pid)
+        live.process.kill()
+        live.process.wait()
+        standalone.wait_for(lambda: not any(map(runs, family)), seconds=10)
+        assert standalone.answers(live.image_url) == 0
+
+
+@pytest.mark.parametrize("after_bytes", [1, 200_000, 500_000])
+def test_first_start_that_was_killed_is_started_over(tmp_path: Path, after_bytes: int) -> None:
+    command = [str(standalone.PARTAGE), "up", "--data", str(tmp_path / "data"), "--port", str(listening.free_port())]
+    database = tmp_path / "data" / "keystone" / "keystone.db"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as first:
+        standalone.wait_for(lambda: database.exists() and database.stat().st_size >= after_bytes, seconds=60)
+        first.kill()
+    with standalone.up(tmp_path / "data") as live:
+        assert live.keystone.project_id("project-c")
+
+
+def test_moved_port_moves_in_the_catalog(tmp_path: Path) -> None:
+    with standalone.up(tmp_path / "data") as live:
+        live.stop()
+    with standalone.up(tmp_path / "data") as moved:
+        urls = {each["url"] for each in moved.keystone.call("GET", "/endpoints")["endpoints"]}
+        assert urls == {moved.image_url, f"{moved.identity_url}/v3"}
+        assert moved.port != live.port
+
+
+def test_running_upload_gets_the_grace_period(tmp_path: Path) -> None:
+    with standalone.up(tmp_path / "data") as live, half_an_upload(live) as (connection, image_id):
+        live.process.send_signal(signal.SIGTERM)
+        standalone.wait_for(lambda: standalone.answers(live.image_url) == 0, seconds=10)
+        connection.send(PIECE)
+        assert connection.getresponse().status == 204
+        assert live.process.wait(20) == 0
+        assert status_of(live, image_id) == "active"
+
+
+def test_upload_beyond_the_grace_period_is_given_up_and_can_be_retried(tmp_path: Path) -> None:
+    with standalone.up(tmp_path / "data", PARTAGE_GRACE_SECONDS="1") as live, half_an_upload(live) as (_connection, image_id):
+        started = time.monotonic()
+        assert live.stop() == 0
+        assert 0.9 < time.monotonic() - started < 8
+    with standalone.up(tmp_path / "data", port=live.port) as again:
+        standalone.wait_for(lambda: status_of(again, image_id) == "queued", seconds=10)
+
+
+def test_second_interrupt_ends_at_once(tmp_path: Path) -> None:
+    with standalone.up(tmp_path / "data") as live, half_an_upload(live):
+        live.process.send_signal(signal.SIGINT)
+        standalone.wait_for(lambda: standalone.answers(live.image_url) == 0, seconds=10)
+        started = time.monotonic()
+        live.stop(signal.SIGINT)
+        assert time.monotonic() - started < 3
+
+
+def test_killed_worker_is_replaced_and_its_upload_given_up(tmp_path: Path) -> None:
+    with standalone.up(tmp_path / "data", "--workers", "1") as live, half_an_upload(live) as (_connection, image_id):
+        family = children(live.process.pid)
+        worker = max(family)
+        os.kill(worker, signal.SIGKILL)
+        standalone.wait_for(lambda: standalone.answers(f"{live.image_url}/versions") == 200, seconds=10)
+        standalone.wait_for(lambda: status_of(live, image_id) == "queued", seconds=10)
+        assert len(children(live.process.pid)) == 2
+
+
+def test_service_ends_with_a_sentence_when_its_keystone_does(tmp_path: Path) -> None:
+    with standalone.up(tmp_path / "data") as live:
+        keystone = min(children(live.process.pid))
+        assert "embedded_keystone" in Path(f"/proc/{keystone}/cmdline").read_text()
+        os.kill(keystone, signal.SIGKILL)
+        assert live.process.wait(20) == 1
+        assert "Keystone ended" in live.log.read_text()
+        assert "Traceback" not in live.log.read_text()
+
+
+def test_terminal_stays_quiet(live_service: LiveService) -> None:
+    words = live_service.log.read_text()
+    assert "Traceback" not in words
+    assert "Deprecat" not in words
+    assert "clouds.yaml" in words
