@@ -1,0 +1,190 @@
+"""A program that does one operation on a data folder, is killed on the way, and afterwards looks at what is left.
+
+It is a server of its own, so that the modules are loaded once: each request on standard input forks a process that knows nothing of
+the others, each answer is a line of JSON. Run by tests/crashes/acts.py.
+"""
+
+import gc
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from partage import problems
+from partage.content.manifest import digests
+from partage.model.ids import ImageID
+from partage.operations import recovery, sweep, verify
+from partage.operations.service import Service
+from partage.records import contents, schema
+from partage.stores import layout
+from tests.crashes import power, tracing, worlds
+
+LATER = timedelta(hours=2)
+"""Long enough for the sweep to take an object without a row for the leftover of a crash."""
+
+
+def main() -> None:
+    """Answer requests until standard input ends."""
+    for line in sys.stdin:
+        print(json.dumps(_answer(json.loads(line))), flush=True)
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    folder = Path(request["folder"])
+    word: Callable[[], str] = {
+        "make": lambda: _make(folder, request["url"]),
+        "act": lambda: _act(folder, request["url"], request["act"]),
+        "insist": lambda: _insist(folder, request["url"], request["act"]),
+        "look": lambda: _look(folder, request),
+    }[request["do"]]
+    disk = power.Disk(folder) if "leave" in request else None
+    try:
+        outcome = tracing.run(word, _plan(folder, request, disk))
+        if disk is not None:
+            disk.leave(Path(request["leave"]))
+    except tracing.Refused as refused:
+        return {"refused": str(refused)}
+    return {"word": outcome.word, "killed": outcome.killed, "calls": [str(call) for call in outcome.calls]}
+
+
+def _plan(folder: Path, request: dict[str, Any], disk: power.Disk | None) -> tracing.Plan:
+    counted = _to_database_server if request["url"] else _to_files
+    return tracing.Plan(
+        only=lambda call: counted(call, folder),
+        kill_at=request.get("kill_at", 0),
+        fail_at=request.get("fail_at", 0),
+        error=request.get("error", 0),
+        watch=(lambda _thread, _call: None) if disk is None else disk.watch,
+    )
+
+
+def _to_files(call: tracing.Call, folder: Path) -> bool:
+    return call.target.startswith(str(folder))
+
+
+def _to_database_server(call: tracing.Call, folder: Path) -> bool:
+    return _to_files(call, folder) or call.target.startswith("socket:")
+
+
+def _make(folder: Path, url: str) -> str:
+    service = worlds.compose(folder, url=url)
+    worlds.make(service)
+    before = worlds.state(service)
+    service.database.close()
+    return json.dumps(before)
+
+
+def _act(folder: Path, url: str, act: str) -> str:
+    _do(worlds.compose(folder, url=url), act)
+    return "done"
+
+
+def _insist(folder: Path, url: str, act: str) -> str:
+    """Do it, and once more in the same process when a problem stood in the way; tell the problem."""
+    try:
+        service = worlds.compose(folder, url=url)
+    except problems.Unavailable as problem:
+        service = worlds.compose(folder, url=url)
+        word = f"{type(problem).__name__}, then {_again(service, act)}"
+    else:
+        word = _insist_on(service, act)
+    left = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    service.database.close()
+    gc.collect()  # exceptions refer to themselves by their tracebacks, and to cursors, which keep their connection's files open
+    opened = [str(found) for found in map(_opened, Path("/proc/self/fd").iterdir()) if found and found.is_relative_to(folder)]
+    return f"{word}; left: {left + opened}" if left or opened else word
+
+
+def _insist_on(service: Service, act: str) -> str:
+    try:
+        _do(service, act)
+    except problems.Problem as problem:
+        if act != "first-start":
+            recovery.recover(service)
+        return f"{type(problem).__name__}, then {_again(service, act)}"
+    return "done"
+
+
+def _do(service: Service, act: str) -> None:
+    if act == "first-start":
+        schema.upgrade(service.database)
+    else:
+        worlds.ACTS[act].do(service)
+
+
+def _again(service: Service, name: str) -> str:
+    """Do an operation again: it works, or says that it has happened already."""
+    try:
+        _do(service, name)
+    except problems.Problem as problem:
+        repeated = worlds.ACTS[name].repeated
+        return "done before" if repeated is not None and isinstance(problem, repeated) else f"refused: {problem!r}"
+    return "done"
+
+
+def _opened(link: Path) -> Path | None:
+    try:
+        return link.readlink()
+    except FileNotFoundError:
+        return None
+
+
+def _look(folder: Path, request: dict[str, Any]) -> str:
+    """Start as a worker does, and hold everything that must be true against what is there."""
+    started = time.monotonic()
+    service = worlds.compose(folder, url=request["url"])
+    schema.upgrade(service.database)
+    recovery.recover(service)
+    seconds = time.monotonic() - started
+    found = worlds.state(service)
+    _check_references(service)
+    repeated = _again(service, request["act"]) if request["act"] in worlds.ACTS else "done"
+    if repeated == "done before" and found == request["before"]:
+        repeated = "refused, and had not been done before"
+    after = worlds.state(service, with_bytes=False)
+    _check_nothing_is_left(replace(service, clock=lambda: datetime.now(UTC) + LATER), folder)
+    faults = [verdict.fault for verdict in verify.verify(service) if verdict.fault]
+    if worlds.state(service, with_bytes=False) != after:
+        faults.append("the sweep changed what clients see")
+    return json.dumps({"seconds": seconds, "found": found, "faults": faults, "repeated": repeated, "after": after})
+
+
+def _check_references(service: Service) -> None:
+    """Nothing that an image names is missing: neither chunk, nor pack, nor object."""
+    store = service.stores[worlds.LOCAL].store
+    with service.database.read() as tx:
+        live = {digest for segment in contents.live_segments(tx) for digest in digests(segment)}
+        places = contents.locate(tx, worlds.LOCAL, live)
+        packs = {each.id for each in contents.every_pack(tx, worlds.LOCAL)}
+    assert set(places) == live, "a manifest names a chunk that is in no pack"
+    for pack_id in {place.pack_id for place in places.values()}:
+        assert pack_id in packs, "a chunk lies in a pack that is not known"
+        assert store.stat(layout.pack_key(pack_id)) is not None, "a pack is not in the store"
+
+
+def _check_nothing_is_left(service: Service, folder: Path) -> None:
+    """After a sweep whose grace has passed, only what images name is stored."""
+    sweep.sweep(service, grace=worlds.NO_GRACE)
+    sweep.sweep(service, grace=worlds.NO_GRACE)
+    with service.database.read() as tx:
+        live = {digest for segment in contents.live_segments(tx) for digest in digests(segment)}
+        indexed = {digest for digest, _ in contents.every_chunk(tx, worlds.LOCAL)}
+        packs = {layout.pack_key(each.id) for each in contents.every_pack(tx, worlds.LOCAL)}
+        unnamed = [each for each in contents.every_content(tx) if not _names(tx, each)]
+    stored = {path.relative_to(folder / "store").as_posix() for path in (folder / "store").rglob("*") if path.is_file()}
+    assert indexed == live, "chunks are kept that nothing names"
+    assert stored == packs, "objects are kept that no pack row knows"
+    assert not unnamed, "contents are kept that no image names"
+
+
+def _names(tx: Any, content_id: Any) -> list[ImageID]:
+    return [ImageID(each) for (each,) in tx.exec_driver_sql(f"SELECT id FROM images WHERE content_id = '{content_id}'")]
+
+
+if __name__ == "__main__":
+    main()

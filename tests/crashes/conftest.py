@@ -1,0 +1,22 @@
+"""Fixtures of the crash suite. `pytest -m slow` runs it at every point; without, at some points of every operation."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import postgresql
+from tests.crashes import acts
+
+
+@pytest.fixture(scope="session")
+def actors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[acts.Server]:
+    """Give the program that acts on copies of one world, is killed, and looks at what is left."""
+    with acts.server(tmp_path_factory.mktemp("crashes")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def actors_on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[acts.Server]:
+    """Give the same on PostgreSQL."""
+    with postgresql.server() as url, acts.server(tmp_path_factory.mktemp("crashes"), url) as running:
+        yield running

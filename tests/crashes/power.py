@@ -1,0 +1,72 @@
+"""What a power cut would leave: the worst that a disk may do with what was not synced, which is to lose all of it.
+
+A file has the bytes that it had when it was last synced, a folder the names that it had when it was last synced. A sync counts once
+the thread that asked for it goes on. (What kill -9 leaves is the other extreme: nothing is lost. test_kill.py tries that.)
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.crashes.tracing import Call
+
+_SYNCS = ("fsync", "fdatasync")
+
+
+@dataclass
+class Disk:
+    """A folder as it would be found after a power cut. Files and folders are known by their inodes, as names change."""
+
+    root: Path
+    contents: dict[int, bytes] = field(default_factory=dict)
+    names: dict[int, dict[str, int]] = field(default_factory=dict)
+    _pending: dict[int, tuple[int, bytes | dict[str, int]]] = field(default_factory=dict)
+    _held: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Take everything that is there for durable."""
+        for path in [self.root, *self.root.rglob("*")]:
+            self._settle(*_seen(path))
+
+    def watch(self, thread: int, call: Call) -> None:
+        """Hear of a call that a thread is about to make."""
+        done = self._pending.pop(thread, None)
+        if done is not None:
+            self._settle(*done)
+        path = Path(call.target)
+        if not path.is_relative_to(self.root) or not path.exists():
+            return
+        if call.name in _SYNCS:
+            self._pending[thread] = _seen(path)
+        elif call.name.startswith(("unlink", "rename")):
+            self._held.append(os.open(path, os.O_PATH))  # so that its inode is not given to another file
+
+    def leave(self, to: Path) -> None:
+        """Write what the power cut leaves to a folder that does not exist yet."""
+        self._leave(self.root.stat().st_ino, to)
+        for descriptor in self._held:
+            os.close(descriptor)
+        self._held.clear()
+
+    def _leave(self, inode: int, to: Path) -> None:
+        if inode in self.names:
+            to.mkdir()
+            for name, child in self.names[inode].items():
+                self._leave(child, to / name)
+        else:
+            to.write_bytes(self.contents.get(inode, b""))
+
+    def _settle(self, inode: int, seen: bytes | dict[str, int]) -> None:
+        if isinstance(seen, bytes):
+            self.contents[inode] = seen
+        else:
+            self.names[inode] = seen
+            for child in self.root.rglob("*"):
+                if child.is_dir():
+                    self.names.setdefault(child.stat().st_ino, {})
+
+
+def _seen(path: Path) -> tuple[int, bytes | dict[str, int]]:
+    if path.is_dir():
+        return path.stat().st_ino, {entry.name: entry.inode() for entry in os.scandir(path)}
+    return path.stat().st_ino, path.read_bytes()

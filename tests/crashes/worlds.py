@@ -1,0 +1,211 @@
+"""One small world for every crash: images that share bytes, members, a deleted image whose bytes wait for the sweep.
+
+Operations act on it by name, so that a test can say which one, and its state can be written down and compared.
+"""
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+from sqlalchemy import event
+
+from partage import problems
+from partage.main import liveness, readiness
+from partage.model.caller import Caller
+from partage.model.ids import ImageID, ProjectID, StoreID, UserID
+from partage.model.image import Image, ImageStatus, NewImage, Visibility
+from partage.model.limits import Limits
+from partage.model.patch import Change, Operation
+from partage.operations import image_data, images, members, recovery, sweep
+from partage.operations.service import Formats, NamedStore, Service
+from partage.policies.authority import Authority
+from partage.records import images as image_rows
+from partage.records import schema
+from partage.records.database import Database
+from partage.stores.posix import PosixStore
+from partage.stores.store import Store
+
+MEBIBYTE = 1 << 20
+LOCAL = StoreID("local")
+NO_GRACE = timedelta(0)
+
+
+def caller(project: str, *roles: str) -> Caller:
+    """Be somebody of a project."""
+    return Caller(
+        user_id=UserID(f"user-{project}"),
+        project_id=ProjectID(project),
+        roles=frozenset({"member", "reader", *roles}),
+        is_admin="admin" in roles,
+    )
+
+
+OWNER = caller("A")
+
+
+def noise(seed: int, megabytes: float) -> bytes:
+    """Make bytes that do not compress, the same for the same seed."""
+    return random.Random(seed).randbytes(int(megabytes * MEBIBYTE))
+
+
+def compose(folder: Path, *, url: str = "", store: Store | None = None, **changed: Any) -> Service:
+    """Put a service together whose database and store lie in `folder`, as a worker does when it starts."""
+    readiness.prepare_directory(folder / "store")
+    made = Service(
+        database=Database(url or f"sqlite:///{folder}/partage.db"),
+        stores={LOCAL: NamedStore(id=LOCAL, store=store or PosixStore(folder / "store"), type="posix", properties={})},
+        default_store=LOCAL,
+        authority=Authority(),
+        limits=Limits(),
+        formats=Formats(),
+        hash_algorithm="sha512",
+        clock=lambda: datetime.now(UTC),
+        new_id=lambda: str(uuid4()),
+        worker=liveness.own_name(),
+        worker_lives=liveness.lives,
+    )
+    return replace(made, **changed)
+
+
+def without_syncs(service: Service) -> Service:
+    """Spare the disk where the world need not survive a power cut. Before the first connection."""
+
+    @event.listens_for(service.database._engine, "connect")  # noqa: SLF001
+    def no_sync(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    return service
+
+
+def id_of(name: str) -> ImageID:
+    """Give an image the id that goes with its name."""
+    return ImageID(str(uuid5(NAMESPACE_URL, name)))
+
+
+def create(service: Service, name: str, visibility: Visibility = Visibility.SHARED) -> ImageID:
+    """Make a queued raw image of the owner's."""
+    new = NewImage(id=id_of(name), name=name, visibility=visibility, disk_format="raw", container_format="bare")
+    return images.create_image(service, OWNER, new).id
+
+
+def send(service: Service, image_id: ImageID, data: bytes, who: Caller = OWNER) -> None:
+    """Upload data in uneven blocks."""
+    image_data.upload(service, who, image_id, blocks(data), announced_bytes=None, store_id=None)
+
+
+def blocks(data: bytes) -> Iterator[bytes]:
+    """Cut data as a network would."""
+    return (data[start : start + 70_001] for start in range(0, len(data), 70_001))
+
+
+def fetch(service: Service, image_id: ImageID, who: Caller = OWNER) -> bytes:
+    """Download an image whole."""
+    opened = image_data.open_image_data(service, who, image_id)
+    return b"".join(opened.read(0, opened.size_bytes))
+
+
+def make(service: Service) -> None:
+    """Create the schema and the world."""
+    schema.upgrade(service.database)
+    common = noise(1, 1)
+    for name, data in {"alpha": common + noise(2, 0.5), "beta": common + noise(3, 0.5), "gone": noise(4, 2)}.items():
+        send(service, create(service, name), data)
+    # What it shares with "gone" keeps that image's pack half alive: the sweep has to rewrite it.
+    send(service, create(service, "delta"), noise(4, 2)[:MEBIBYTE] + noise(5, 0.3))
+    images.delete_image(service, OWNER, id_of("gone"))
+    create(service, "empty")
+    for project in ("B", "C"):
+        members.add_member(service, OWNER, id_of("alpha"), ProjectID(project))
+    members.update_member(service, caller("C"), id_of("alpha"), ProjectID("C"), "accepted")
+    begin_and_die(service, create(service, "stuck"))
+
+
+def begin_and_die(service: Service, image_id: ImageID) -> None:
+    """Do as much of an upload as a process does that is killed while bytes arrive."""
+    dead = replace(service, worker=service.worker + "0")  # a process that began at another time: it is gone
+    image_data._begin(dead, OWNER, image_id, None)  # noqa: SLF001
+
+
+def state(service: Service, *, with_bytes: bool = True) -> dict[str, Any]:
+    """Write down everything that clients can see of every image; on the way read its bytes and compare."""
+    with service.database.read() as tx:
+        found = [image_rows.find(tx, OWNER, ImageID(each)) for (each,) in tx.exec_driver_sql("SELECT id FROM images ORDER BY id")]
+    for image in found:
+        if image.status is ImageStatus.ACTIVE and with_bytes:
+            data = fetch(service, image.id)
+            read = (len(data), hashlib.md5(data).hexdigest(), hashlib.sha512(data).hexdigest())
+            assert read == (image.size, image.checksum, image.os_hash_value), f"image {image.name} is not what it says it is"
+        has_data = image.status in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
+        assert has_data == (image.size is not None), f"image {image.name} is {image.status} with size {image.size}"
+    return {image.id: _seen(service, image) for image in found}
+
+
+def _seen(service: Service, image: Image) -> dict[str, Any]:
+    seen: dict[str, Any] = {
+        name: getattr(image, name)
+        for name in ("name", "status", "visibility", "size", "checksum", "os_hash_value", "min_ram", "protected")
+    }
+    seen |= {"properties": dict(image.properties), "tags": list(image.tags)}
+    if image.visibility is Visibility.SHARED:
+        seen["members"] = [[each.member_id, each.status.value] for each in members.list_members(service, OWNER, image.id)]
+    return seen
+
+
+@dataclass(frozen=True)
+class Act:
+    """An operation of the table: how it is done, and what it answers when it is repeated after it has happened."""
+
+    do: Callable[[Service], object]
+    repeated: type[problems.Problem] | None = None
+
+
+def _update(service: Service) -> None:
+    changes = (
+        Change(Operation.REPLACE, ("name",), "renamed"),
+        Change(Operation.ADD, ("os_distro",), "debian"),
+        Change(Operation.REPLACE, ("tags",), ["one", "two"]),
+        Change(Operation.REPLACE, ("min_ram",), 512),
+    )
+    images.update_image(service, OWNER, id_of("beta"), changes)
+
+
+def _sweep(service: Service) -> None:
+    """Twice: what the first one retires the second one removes, as the clock has moved on."""
+    sweep.sweep(service, grace=NO_GRACE)
+    sweep.sweep(service, grace=NO_GRACE)
+
+
+ACTS: Mapping[str, Act] = MappingProxyType(
+    {
+        "create": Act(lambda service: create(service, "new"), problems.ImageExists),
+        "upload": Act(
+            lambda service: send(service, id_of("empty"), noise(1, 0.7) + noise(6, 0.8)),
+            problems.StatusConflict,
+        ),
+        "upload-large": Act(
+            lambda service: send(service, id_of("empty"), noise(7, 12) + bytes(3 * MEBIBYTE) + noise(8, 5)),
+            problems.StatusConflict,
+        ),
+        "upload-after-crash": Act(lambda service: send(service, id_of("stuck"), noise(9, 0.2)), problems.StatusConflict),
+        "delete": Act(lambda service: images.delete_image(service, OWNER, id_of("alpha")), problems.ImageNotFound),
+        "update": Act(_update),
+        "deactivate": Act(lambda service: images.deactivate_image(service, caller("Z", "admin"), id_of("beta"))),
+        "add-member": Act(
+            lambda service: members.add_member(service, OWNER, id_of("alpha"), ProjectID("D")),
+            problems.MemberExists,
+        ),
+        "accept": Act(lambda service: members.update_member(service, caller("B"), id_of("alpha"), ProjectID("B"), "accepted")),
+        "remove-member": Act(
+            lambda service: members.remove_member(service, OWNER, id_of("alpha"), ProjectID("C")),
+            problems.MemberNotFound,
+        ),
+        "sweep": Act(_sweep),
+        "recover": Act(recovery.recover),
+    },
+)

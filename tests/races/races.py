@@ -1,0 +1,253 @@
+"""Who races whom: pairs and triples of operations, the world before, and what must be true whatever the order of their steps.
+
+An image that is active has all its bytes, nobody is left in `saving`, every operation ends in one of its documented ways, and what
+nothing names can be swept afterwards. A failure shows the order of steps that led to it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from partage import problems
+from partage.content.manifest import digests
+from partage.model.ids import ProjectID
+from partage.model.patch import Change, Operation
+from partage.operations import images, members, recovery, sweep, verify
+from partage.operations.service import Service
+from partage.operations.sweep import Swept
+from partage.records import contents, uploads
+from partage.stores import layout
+from tests.crashes import worlds
+from tests.crashes.worlds import LOCAL, NO_GRACE, OWNER, fetch, id_of, noise, send
+from tests.races.scheduling import Actor, Chooser, Ended
+from tests.races.stages import Stage
+
+DATA = noise(1, 0.2)
+HALF = DATA[: len(DATA) // 2]
+
+
+@dataclass(frozen=True)
+class Race:
+    """What the world is before, who acts, and which problems each may meet; `outcomes` says what else must be true."""
+
+    before: Callable[[Service], object]
+    actors: Mapping[str, Actor]
+    problems: Mapping[str, tuple[type[problems.Problem], ...]]
+    outcome: Callable[[Service, Ended], bool] = lambda _service, _ended: True
+
+
+def an_old_and_a_new(service: Service) -> None:
+    """Two images share half their bytes; the first is deleted; a third one waits for the same bytes."""
+    send(service, worlds.create(service, "old"), DATA)
+    send(service, worlds.create(service, "other"), HALF + noise(2, 0.1))
+    worlds.create(service, "new")
+
+
+def a_deleted_old_and_a_new(service: Service) -> None:
+    """As before, and the sweep already has something to do."""
+    an_old_and_a_new(service)
+    images.delete_image(service, OWNER, id_of("old"))
+
+
+def a_condemned_old_and_a_new(service: Service) -> None:
+    """As before, and a sweep with a grace period has been here."""
+    a_deleted_old_and_a_new(service)
+    sweep.sweep(service, grace=timedelta(days=1))
+
+
+def a_new_of_a_dead_worker(service: Service) -> None:
+    """An upload died on the way."""
+    worlds.begin_and_die(service, worlds.create(service, "new"))
+
+
+def a_shared_one(service: Service) -> None:
+    """An image with a member that has not answered."""
+    send(service, worlds.create(service, "old"), DATA)
+    members.add_member(service, OWNER, id_of("old"), ProjectID("B"))
+
+
+def upload(service: Service) -> None:
+    """Upload the bytes that "old" has or had."""
+    send(service, id_of("new"), DATA)
+
+
+def upload_other(service: Service) -> None:
+    """Upload other bytes to the same image."""
+    send(service, id_of("new"), HALF)
+
+
+def sweeping(service: Service) -> Swept:
+    """Sweep without grace: the worst that an operator can do."""
+    return sweep.sweep(service, grace=NO_GRACE)
+
+
+def delete_old(service: Service) -> None:
+    """Delete the image that has bytes."""
+    images.delete_image(service, OWNER, id_of("old"))
+
+
+def delete_new(service: Service) -> None:
+    """Delete the image that is waiting for bytes."""
+    images.delete_image(service, OWNER, id_of("new"))
+
+
+def download_other(service: Service) -> bool:
+    """Read an image that nobody touches, whose packs the sweep rewrites."""
+    return fetch(service, id_of("other")) == HALF + noise(2, 0.1)
+
+
+def download_old(service: Service) -> bool:
+    """Read an image that is being deleted."""
+    return fetch(service, id_of("old")) == DATA
+
+
+def patch(*path: str) -> Actor:
+    """Add a property."""
+    changes = (Change(Operation.ADD, path, "set"),)
+    return lambda service: images.update_image(service, OWNER, id_of("old"), changes)
+
+
+def accept(service: Service) -> object:
+    """Answer as the member."""
+    return members.update_member(service, worlds.caller("B"), id_of("old"), ProjectID("B"), "accepted")
+
+
+def remove(service: Service) -> None:
+    """End the share as the owner."""
+    members.remove_member(service, OWNER, id_of("old"), ProjectID("B"))
+
+
+def add(service: Service) -> object:
+    """Share with one more project."""
+    return members.add_member(service, OWNER, id_of("old"), ProjectID("D"))
+
+
+def both_properties_are_there(service: Service, _ended: Ended) -> bool:
+    return {"one", "two"} <= set(images.show_image(service, OWNER, id_of("old")).properties)
+
+
+def exactly_one_was_taken(_service: Service, ended: Ended) -> bool:
+    return [isinstance(result, problems.Problem) for result in ended.results.values()].count(False) == 1
+
+
+def nothing_is_shared(service: Service, _ended: Ended) -> bool:
+    return members.list_members(service, OWNER, id_of("old")) == []
+
+
+def it_is_gone(service: Service, _ended: Ended) -> bool:
+    try:
+        images.show_image(service, OWNER, id_of("new"))
+    except problems.ImageNotFound:
+        return True
+    return False
+
+
+def it_was_read_whole(_service: Service, ended: Ended) -> bool:
+    return ended.results["download"] is True
+
+
+def it_was_read_whole_or_not(_service: Service, ended: Ended) -> bool:
+    return ended.results["download"] is True or isinstance(ended.results["download"], problems.Problem)
+
+
+SWEPT = (problems.StoreUnavailable,)
+GONE = (problems.ImageGone, problems.ImageNotFound)
+RACES = {
+    "upload, sweep of the same bytes": Race(
+        a_deleted_old_and_a_new,
+        {"upload": upload, "sweep": sweeping},
+        {"upload": SWEPT},
+    ),
+    "upload, sweep of condemned bytes": Race(
+        a_condemned_old_and_a_new,
+        {"upload": upload, "sweep": sweeping},
+        {"upload": SWEPT},
+    ),
+    "upload, delete and sweep of the same bytes": Race(
+        an_old_and_a_new,
+        {"upload": upload, "delete": delete_old, "sweep": sweeping},
+        {"upload": SWEPT},
+    ),
+    "upload, two sweeps of the same bytes": Race(
+        a_deleted_old_and_a_new,
+        {"upload": upload, "sweep": sweeping, "sweep too": sweeping},
+        {"upload": SWEPT},
+    ),
+    "two sweeps": Race(a_condemned_old_and_a_new, {"sweep": sweeping, "sweep too": sweeping}, {}),
+    "two uploads of the same bytes, sweep": Race(
+        a_condemned_old_and_a_new,
+        {"upload": upload, "restore": lambda service: send(service, worlds.create(service, "again"), DATA), "sweep": sweeping},
+        {"upload": SWEPT, "restore": SWEPT},
+    ),
+    "download, sweep that rewrites its pack": Race(
+        a_condemned_old_and_a_new,
+        {"download": download_other, "sweep": sweeping},
+        {},
+        it_was_read_whole,
+    ),
+    "download, delete and sweep": Race(
+        an_old_and_a_new,
+        {"download": download_old, "delete": delete_old, "sweep": sweeping},
+        {"download": (problems.ImageNotFound, problems.ContentCorrupt)},
+        it_was_read_whole_or_not,
+    ),
+    "upload, delete": Race(an_old_and_a_new, {"upload": upload, "delete": delete_new}, {"upload": GONE}, it_is_gone),
+    "upload, upload": Race(
+        an_old_and_a_new,
+        {"upload": upload, "upload too": upload_other},
+        {"upload": (problems.StatusConflict,), "upload too": (problems.StatusConflict,)},
+        exactly_one_was_taken,
+    ),
+    "recovery, upload again": Race(
+        a_new_of_a_dead_worker,
+        {"upload": upload, "recover": recovery.recover, "recover too": recovery.recover},
+        {},
+    ),
+    "recovery, delete": Race(a_new_of_a_dead_worker, {"delete": delete_new, "recover": recovery.recover}, {}, it_is_gone),
+    "patch, patch": Race(a_shared_one, {"one": patch("one"), "two": patch("two")}, {}, both_properties_are_there),
+    "accept, remove": Race(
+        a_shared_one,
+        {"accept": accept, "remove": remove},
+        {"accept": (problems.ImageNotFound, problems.MemberNotFound)},
+        nothing_is_shared,
+    ),
+    "add, add": Race(
+        a_shared_one,
+        {"add": add, "add too": add},
+        {"add": (problems.MemberExists,), "add too": (problems.MemberExists,)},
+        exactly_one_was_taken,
+    ),
+    "delete, accept, patch": Race(
+        a_shared_one,
+        {"delete": delete_old, "accept": accept, "patch": patch("one")},
+        {"accept": (problems.ImageNotFound,), "patch": (problems.ImageNotFound,)},
+    ),
+}
+
+
+def attempt(stage: Stage, race: Race, chooser: Chooser) -> None:
+    """Act a race once and check what came of it."""
+    with stage.world(race.before) as service:
+        ended = stage.race(service, race.actors, chooser)
+        for name, result in ended.results.items():
+            if isinstance(result, problems.Problem):
+                assert isinstance(result, race.problems.get(name, ())), f"{name}: {result!r}: {ended}"
+        assert race.outcome(service, ended), str(ended)
+        check(service, ended)
+
+
+def check(service: Service, ended: Ended) -> None:
+    """Hold what must be true after any race against what is there."""
+    assert not [verdict for verdict in verify.verify(service) if verdict.fault], f"an active image lacks bytes: {ended}"
+    with service.database.read() as tx:
+        assert not uploads.list_uploads(tx), f"an upload has not ended: {ended}"
+        saving = tx.exec_driver_sql("SELECT count(*) FROM images WHERE status NOT IN ('active', 'queued')").scalar()
+    assert saving == 0, f"an image is neither active nor queued: {ended}"
+    later = replace(service, clock=lambda: datetime.now(UTC) + timedelta(hours=2))
+    sweeping(later)
+    sweeping(later)
+    with service.database.read() as tx:
+        live = {digest for segment in contents.live_segments(tx) for digest in digests(segment)}
+        assert {digest for digest, _ in contents.every_chunk(tx, LOCAL)} == live, f"chunks were not swept: {ended}"
+        packs = {layout.pack_key(each.id) for each in contents.every_pack(tx, LOCAL)}
+    assert set(service.stores[LOCAL].store.enumerate("")) == packs, f"objects were not swept: {ended}"
