@@ -1,0 +1,115 @@
+"""Say `openstack --os-cloud NAME ...` and read what it answers: through a prepared process, or through the installed program."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+WIDE = {"CLIFF_MAX_TERM_WIDTH": "10000", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left: exit status, standard output, standard error."""
+
+    status: int
+    output: str
+    errors: str
+
+
+class Shell(Protocol):
+    """Something that runs a command line."""
+
+    def run(self, *arguments: str, folder: Path, merged: bool = False, data: Path | None = None) -> Answer:
+        """Run `openstack` with these arguments in a folder; `merged` puts standard error into the output, as on a screen."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """The installed `openstack` program, a process from nothing each time."""
+
+    clouds_file: Path
+
+    def run(self, *arguments: str, folder: Path, merged: bool = False, data: Path | None = None) -> Answer:
+        """Run the program."""
+        with (data or Path(os.devnull)).open("rb") as given:
+            done = subprocess.run(
+                [Path(sys.executable).with_name("openstack"), *arguments],
+                env={**os.environ, **WIDE, "OS_CLIENT_CONFIG_FILE": str(self.clouds_file)},
+                cwd=folder,
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if merged else subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        return Answer(done.returncode, done.stdout, done.stderr or "")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The same client, imported once: see client_process.py."""
+
+    process: subprocess.Popen[str]
+
+    def run(self, *arguments: str, folder: Path, merged: bool = False, data: Path | None = None) -> Answer:
+        """Run one command in a process forked for it."""
+        output, errors = folder / ".output", folder / ".errors"
+        output.write_text("")
+        errors.write_text("")
+        request = {"arguments": arguments, "folder": str(folder), "input": str(data or os.devnull)}
+        request |= {"output": str(output), "errors": str(output if merged else errors)}
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        status = int(self.process.stdout.readline())
+        return Answer(status, output.read_text(), errors.read_text())
+
+
+@contextmanager
+def prepared(clouds_file: Path) -> Iterator[Prepared]:
+    """Start the process that has imported the client, and end it afterwards."""
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("client_process.py")],
+        env={**os.environ, **WIDE, "OS_CLIENT_CONFIG_FILE": str(clouds_file)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        yield Prepared(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@dataclass(frozen=True)
+class OpenStack:
+    """The `openstack` command in one folder, for tests that want values and no tables."""
+
+    shell: Shell
+    folder: Path
+
+    def __call__(self, who: str, *arguments: str, data: Path | None = None) -> Any:
+        """Run a command that must succeed, and return its answer as values; None when it prints nothing."""
+        tail = () if {"-f", "--file"} & {*arguments} and arguments[1] == "save" else ("-f", "json")
+        answer = self.shell.run("--os-cloud", who, *arguments, *tail, folder=self.folder, data=data)
+        assert answer.status == 0, f"openstack {' '.join(arguments)}: {answer.output}{answer.errors}"
+        return json.loads(answer.output) if answer.output.strip() else None
+
+    def says(self, who: str, *arguments: str) -> str:
+        """Run a command without output that must succeed, and return what it says."""
+        answer = self.shell.run("--os-cloud", who, *arguments, folder=self.folder, merged=True)
+        assert answer.status == 0, f"openstack {' '.join(arguments)}: {answer.output}"
+        return answer.output
+
+    def fails(self, who: str, *arguments: str) -> str:
+        """Run a command that must fail, and return what it says."""
+        answer = self.shell.run("--os-cloud", who, *arguments, folder=self.folder, merged=True)
+        assert answer.status != 0, f"openstack {' '.join(arguments)} succeeded: {answer.output}"
+        return answer.output
