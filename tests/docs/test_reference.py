@@ -1,0 +1,114 @@
+"""The reference pages say what the program does: every route, rule, problem and setting, and none that is not there."""
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from partage import problems
+from partage.http import query
+from partage.http.errors import kind_of
+from partage.http.routes import ROWS, Row
+from partage.main.config import Settings, StoreSettings
+from partage.model.limits import Limits
+from partage.model.query import SORT_ATTRIBUTES
+from partage.policies.authority import RULES
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def rows_of(page: str, heading: str = "") -> list[tuple[str, ...]]:
+    """Give the rows of the tables of a page, or of one section of it, without their heads."""
+    text = (DOCS / page).read_text()
+    if heading:
+        text = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    found = [tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in text.splitlines() if line.startswith("|")]
+    heads = {number - 1 for number, row in enumerate(found) if set("".join(row)) <= set("-|")}
+    return [row for number, row in enumerate(found) if number not in heads and number - 1 not in heads]
+
+
+def test_every_route_is_described_with_its_rule_and_status() -> None:
+    def described(row: Row) -> tuple[str, ...]:
+        return row.method, f"`{row.path}`", row.rule or "any token", str(row.status.value)
+
+    found = rows_of("api.md", "Routes")
+    assert [row[:4] for row in found] == [described(row) for row in ROWS]
+    assert all(len(row) == 5 and row[4] for row in found)
+
+
+def test_every_rule_is_described_with_its_default() -> None:
+    expected = [(rule.name, f"`{rule.check_str or 'everybody'}`", rule.description) for rule in RULES]
+    assert rows_of("api.md", "Rules") == expected
+
+
+FILTERS = (
+    "owner", "checksum", "os_hash_algo", "os_hash_value", "virtual_size", "min_ram", "min_disk", "protected", "os_hidden",
+    "tag", "visibility", "member_status", "limit", "marker", "sort", "sort_key", "sort_dir",
+)  # fmt: skip
+
+
+def test_every_filter_of_a_list_is_described() -> None:
+    text = "".join(row[0] for row in rows_of("api.md", "Lists"))
+    for name in (*SORT_ATTRIBUTES, *FILTERS):
+        assert f"`{name}" in text
+
+
+def test_bounds_of_lists_are_those_that_are_described() -> None:
+    text = (DOCS / "api.md").read_text()
+    assert f"({Limits().page_default} unless said, {Limits().page_max:,} at most)" in text
+    most = int(re.findall(r"At most (\d+) parameters are taken", text)[0])
+    query.parameters_of("&".join(["a=b"] * most).encode())
+    with pytest.raises(problems.QueryInvalid):
+        query.parameters_of("&".join(["a=b"] * (most + 1)).encode())
+
+
+KINDS = [
+    kind
+    for _, kind in inspect.getmembers(problems, inspect.isclass)
+    if issubclass(kind, problems.Problem) and kind not in (problems.Problem, problems.Explained)
+]
+
+
+def test_every_problem_is_described_with_its_status() -> None:
+    found = {row[0]: row[1:] for row in rows_of("problems.md")}
+    assert {name: row[0] for name, row in found.items()} == {kind.__name__: str(kind_of(kind).status.value) for kind in KINDS}
+    for name, (_, when, *_) in found.items():
+        assert when, name
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_problem_that_ends_somewhere_says_what_helps(kind: type[problems.Problem]) -> None:
+    if not kind.__subclasses__():
+        assert {row[0]: row[3] for row in rows_of("problems.md")}[kind.__name__]
+
+
+def settings() -> Iterator[tuple[str, ...]]:
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from described(field.annotation, f"{name}.")
+        elif name != "stores":
+            yield row(name, field)
+    yield from described(StoreSettings, "stores.")
+
+
+def described(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        yield row(f"{prefix}{name}", field)
+
+
+def row(name: str, field: Any) -> tuple[str, ...]:
+    def written(default: Any) -> str:
+        plain = default.get_secret_value() if isinstance(default, SecretStr) else default
+        return json.dumps("" if plain is None else plain, default=str)
+
+    return f"`{name}`", "required" if field.is_required() else f"`{written(field.default)}`", str(field.description)
+
+
+def test_every_setting_is_described_with_its_default() -> None:
+    found = [each for each in rows_of("configuration.md") if re.match(r"`[a-z_.]+`$", each[0])]
+    assert found == list(settings())
