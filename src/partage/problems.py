@@ -20,6 +20,7 @@
     │   ├── ImageNotFound
     │   ├── MemberNotFound
     │   ├── TagNotFound
+    │   ├── TaskNotFound
     │   ├── RouteNotFound
     │   └── FeatureOff          the operator has not switched this on
     ├── MethodNotAllowed
@@ -27,7 +28,8 @@
     │   ├── ImageExists
     │   ├── MemberExists
     │   ├── PropertyConflict    a patch adds what is there or changes what is not
-    │   └── StatusConflict      the image is in another status than the action needs
+    │   ├── StatusConflict      the image is in another status than the action needs
+    │   └── TaskLost            another worker took the task over; this run must stop
     ├── Gone
     │   ├── ImageGone           the image was deleted while its data was being written
     │   └── StoreReadOnly       the store takes no new image data
@@ -166,6 +168,10 @@ class MemberNotFound(NotFound):
     """No such member, or one the caller may not see."""
 
 
+class TaskNotFound(NotFound):
+    """No task of that id."""
+
+
 class TagNotFound(NotFound):
     """The image does not have that tag."""
 
@@ -206,6 +212,10 @@ class PropertyConflict(Conflict):
 
 class StatusConflict(Conflict):
     """The image is in another status than the action needs."""
+
+
+class TaskLost(Conflict):
+    """Another worker took the task over, because this one was silent for too long; this run must stop and change nothing."""
 
 
 class Gone(Explained):

@@ -19,17 +19,20 @@ from partage.http.protocol import BoundedProtocol
 from partage.identity.keystone import Keystone, connect
 from partage.identity.tokens import TokenCache
 from partage.model.ids import StoreID
+from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
+from partage.operations import import_runs
 from partage.operations.service import Formats, NamedStore, Service
 from partage.policies.authority import Authority
 from partage.records import schema
 from partage.records.database import Database
+from partage.stores.memory import MemoryStore
 from partage.stores.posix import PosixStore
 from tests import postgresql
 from tests.api.personas import Cast, Persona, register
 from tests.standalone import RunningKeystone
 
-LOCAL = StoreID("local")
+LOCAL, SECOND = StoreID("local"), StoreID("second")
 
 
 class World:
@@ -41,6 +44,14 @@ class World:
         self.folder = folder
         self.rules_asked = rules
 
+    def works(self) -> int:
+        """Do the tasks that wait, as a worker does; return how many there were."""
+        done = 0
+        while (work := import_runs.claim(self.service)) is not None:
+            import_runs.run(self.service, work)
+            done += 1
+        return done
+
 
 def make_service(folder: Path, *, database_url: str | None = None, **changed: Any) -> tuple[Service, list[str]]:
     """Compose a service below `folder`; `changed` replaces parts of it. Also returns the list that notes the rules it requires."""
@@ -50,7 +61,10 @@ def make_service(folder: Path, *, database_url: str | None = None, **changed: An
     schema.upgrade(database)
     parts: dict[str, Any] = {
         "database": database,
-        "stores": {LOCAL: NamedStore(id=LOCAL, store=PosixStore(folder / "store"), type="posix", properties={})},
+        "stores": {
+            LOCAL: NamedStore(id=LOCAL, store=PosixStore(folder / "store"), type="posix", properties={}),
+            SECOND: NamedStore(id=SECOND, store=MemoryStore(), type="memory", properties={}),
+        },
         "default_store": LOCAL,
         "authority": Authority(asked=rules.append),
         "limits": Limits(),
@@ -75,7 +89,9 @@ def serving(
 ) -> Iterator[World]:
     """Serve on a free port in a thread until the block ends."""
     app = application(
-        service=service, identity=identity, options=EdgeOptions(www_authenticate_uri="http://identity.example", **options)
+        service=service,
+        identity=identity,
+        options=EdgeOptions(www_authenticate_uri="http://identity.example", **{"import_methods": tuple(ImportMethod), **options}),
     )
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     server = uvicorn.Server(uvicorn.Config(app, http=protocol, log_level="warning", lifespan="on", ws="none", access_log=False))

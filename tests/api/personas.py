@@ -37,6 +37,15 @@ class Persona:
         """Send image data."""
         return self.call("PUT", f"/v2/images/{image}/file", data=data, headers={"Content-Type": DATA, **headers})
 
+    def stages(self, image: str, data: Any = b"x" * 10_000) -> requests.Response:
+        """Send image data that waits for an import."""
+        return self.call("PUT", f"/v2/images/{image}/stage", data=data, headers={"Content-Type": DATA})
+
+    def imports(self, image: str, method: str = "glance-direct", **more: Any) -> requests.Response:
+        """Ask for an import; names with an underscore before them are fields of the method."""
+        fields = {name[1:]: more.pop(name) for name in list(more) if name.startswith("_")}
+        return self.call("POST", f"/v2/images/{image}/import", json={"method": {"name": method, **fields}, **more})
+
     def downloads(self, image: str, **headers: str) -> requests.Response:
         """Fetch image data."""
         return self.call("GET", f"/v2/images/{image}/file", headers=headers)

@@ -100,7 +100,7 @@ def bodies(method: str, path: str) -> list[dict[str, Any]]:
         )
         found += [{"data": json.dumps(each), "headers": {"Content-Type": PATCH}} for each in documents]
         found += [{"data": "[", "headers": {"Content-Type": PATCH}}, {"data": "[]", "headers": {"Content-Type": "text/x"}}]
-    if method == "PUT" and path.endswith("/file"):
+    if method == "PUT" and path.endswith(("/file", "/stage")):
         found += [{"data": b"", "headers": {"Content-Type": DATA}}, {"data": b"abc", "headers": {"Content-Type": DATA}}]
         found += [{"data": iter([b"abc"]), "headers": {"Content-Type": DATA}}]
         for name, value in (("X-OpenStack-Image-Size", "x"), ("X-OpenStack-Image-Size", "9"), ("X-Image-Meta-Store", "nowhere")):
@@ -111,7 +111,10 @@ def bodies(method: str, path: str) -> list[dict[str, Any]]:
             {"status": "x"},
             {"member": "m"},
             {"member": ""},
-            {"method": {"name": "copy-image"}},
+            *(
+                {"method": {"name": name, "uri": "http://example.org/"}}
+                for name in ("glance-direct", "web-download", "copy-image", "x")
+            ),
             [],
         )
         found += [{"json": each} for each in documents]
@@ -125,7 +128,7 @@ def answers(who: Persona, image: str, members: tuple[str, ...]) -> dict[str, tup
     for path in PATHS:
         names = members if "{member_id}" in path else ("there", "x" * 256) if "{tag}" in path else ("",)
         for name in names:
-            at = path.format(image_id=image, member_id=name, tag=name)
+            at = path.format(image_id=image, member_id=name, tag=name, store_id="local")
             for method in METHODS:
                 for number, more in enumerate(bodies(method, path)):
                     found[f"{method} {path} {name[:8]} {number}"] = blanked(who.call(method, at, **more), image)
@@ -169,7 +172,7 @@ def test_an_invisible_image_is_answered_as_one_that_never_was(
 def test_a_visible_image_is_answered_otherwise(cast: Cast) -> None:
     image = shared(cast)
     asked = answers(cast.member, image, (cast.member.project_id,))
-    assert {seen[0] for seen in asked.values()} >= {200, 206, 304, 400, 403, 404, 405, 415, 416}
+    assert {seen[0] for seen in asked.values()} >= {200, 206, 304, 400, 403, 405, 409, 415, 416}
 
 
 @pytest.mark.parametrize("situation", INVISIBLE)

@@ -25,6 +25,9 @@ RULES_BEYOND_ROUTES = {
     "context_is_admin": "asked once for each token",
     "service_api": "a part of other rules",
     "publicize_image": "asked beside add_image or modify_image when the visibility becomes public",
+    "copy_image": "asked instead of modify_image when an import copies to further stores",
+    "get_image_location": "asked beside delete_image_location",
+    "download_from_store": "asked beside download_image when a client chooses the store",
     "communitize_image": "asked beside add_image or modify_image when the visibility becomes community",
 }
 
@@ -65,8 +68,8 @@ def test_every_rule_is_printed_at_a_route() -> None:
     assert not printed & set(RULES_BEYOND_ROUTES)
 
 
-def path_of(row: Row, image: str = "6f0a3c59-8a5e-4bb4-9f65-2c1f9f0d7c11", member: str = "m") -> str:
-    return row.path.format(image_id=image, member_id=member, tag="there")
+def path_of(row: Row, image: str = "6f0a3c59-8a5e-4bb4-9f65-2c1f9f0d7c11", member: str = "m", task: str = "t") -> str:
+    return row.path.format(image_id=image, member_id=member, tag="there", store_id="local", task_id=task)
 
 
 @each_row()
@@ -79,11 +82,18 @@ def test_every_route_asks_for_a_token(row: Row, who: str, cast: Cast) -> None:
         assert answer.headers["WWW-Authenticate"] == 'Keystone uri="http://identity.example"'
 
 
-def succeeds_at(row: Row, cast: Cast) -> tuple[Callable[[], requests.Response], int]:
+def succeeds_at(row: Row, world: World, cast: Cast) -> tuple[Callable[[], requests.Response], int]:
     """Give a call of the route that succeeds, with the status it must have, and make all that it needs."""
     owner, member = cast.owner, cast.member
-    uploads = row.method == "PUT" and row.path.endswith("/file")
-    image = owner.has_an_image(None if uploads else b"data", tags=["there"])
+    waits = row.method in ("PUT", "POST") and row.path.endswith(("/file", "/stage", "/import"))
+    image = owner.has_an_image(None if waits else b"data", tags=["there"])
+    if row.path.endswith("/import"):
+        owner.stages(image)
+    task = image
+    if "/tasks/" in row.path or "/stores/" in row.path:
+        assert cast.admin.imports(image, "copy-image", stores=["second"]).status_code == 202
+        world.works()
+        task = owner.call("GET", f"/v2/images/{image}/tasks").json()["tasks"][-1]["id"]
     is_new = row.method == "POST" and row.path.endswith("/members")
     if "/members" in row.path and not is_new:
         owner.shares_with(image, member.project_id)
@@ -94,23 +104,27 @@ def succeeds_at(row: Row, cast: Cast) -> tuple[Callable[[], requests.Response], 
             "headers": {"Content-Type": "application/openstack-images-v2.1-json-patch"},
         },
         "PUT /v2/images/{image_id}/file": {"data": b"x", "headers": {"Content-Type": DATA}},
+        "PUT /v2/images/{image_id}/stage": {"data": b"x", "headers": {"Content-Type": DATA}},
+        "POST /v2/images/{image_id}/import": {"json": {"method": {"name": "glance-direct"}}},
         "POST /v2/images/{image_id}/members": {"json": {"member": member.project_id}},
         "PUT /v2/images/{image_id}/members/{member_id}": {"json": {"status": "accepted"}},
     }.get(named(row), {})
     who = member if named(row).startswith("PUT /v2/images/{image_id}/members") else owner
-    who = cast.admin if row.path.endswith("/detail") else who
-    return lambda: who.call(row.method, path_of(row, image, member.project_id), **more), row.status
+    who = cast.admin if row.path.endswith("/detail") or row.path.startswith(("/v2/tasks", "/v2/stores")) else who
+    return lambda: who.call(row.method, path_of(row, image, member.project_id, task), **more), row.status
 
 
-SUCCEEDING = [row for row in ROWS if not row.path.endswith(("/stage", "/import")) or row.path.endswith("/info/import")]
+SUCCEEDING = [row for row in ROWS if named(row) != "DELETE /v2/tasks/{task_id}"]
+"""Every route but the one that refuses everybody."""
 
 
 @pytest.mark.parametrize("row", SUCCEEDING, ids=named)
 def test_the_rule_beside_a_route_is_the_one_it_requires(row: Row, world: World, cast: Cast) -> None:
-    call, status = succeeds_at(row, cast)
+    call, status = succeeds_at(row, world, cast)
     world.rules_asked.clear()
     assert call().status_code == status
-    expected = [] if row.rule in (None, "get_image") else [row.rule]
+    beside = ["get_image_location"] if row.rule == "delete_image_location" else []
+    expected = [] if row.rule in (None, "get_image") else [*beside, row.rule]
     assert [rule for rule in world.rules_asked if rule != "get_image"] == expected
 
 
@@ -124,7 +138,7 @@ def test_a_route_is_closed_once_the_operator_gives_its_rule_to_nobody(
     file = tmp_path / "policy.yaml"
     file.write_text("{}")
     world = another_world(authority=Authority(file))
-    call, _ = succeeds_at(row, cast_of(world, everybody))
+    call, _ = succeeds_at(row, world, cast_of(world, everybody))
     file.write_text(f'"{row.rule}": "!"')
     os.utime(file, (2**31, 2**31))  # another time of change, however quick the test is
     assert call().status_code == (404 if row.rule in ("get_image", "get_member") else 403)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.api.personas import DATA, Cast, Persona
+from tests.api.personas import Cast, Persona
 
 LINES = [
     line for line in (Path(__file__).parent / "cells" / "shared-active.txt").read_text().splitlines() if not line.startswith("#")
@@ -36,18 +36,20 @@ READS = (
     "schema",
     "versions",
     "list",
-    "stage",
-    "import",
+    "task",
 )
 
 
 def shared_image(cast: Cast, operation: str) -> str:
     owner = cast.owner
-    image = owner.has_an_image(None if operation.endswith("when queued") else b"x" * 5000, tags=["there"])
+    empty = operation.endswith(("when queued", "when staged"))
+    image = owner.has_an_image(None if empty else b"x" * 5000, tags=["there"])
     for who, status in [(cast.member, "accepted"), (cast.pending, None), (cast.rejected, "rejected")]:
         assert owner.shares_with(image, who.project_id).status_code == 200
         if status:
             assert who.answers(image, status).status_code == 200
+    if operation.endswith("when staged"):
+        assert owner.stages(image).status_code == 204
     if operation.endswith("when deactivated"):
         assert owner.does("deactivate", image).status_code == 204
     if operation.endswith("when protected"):
@@ -104,8 +106,14 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "stores detail": lambda: who.call("GET", "/v2/info/stores/detail"),
         "import info": lambda: who.call("GET", "/v2/info/import"),
         "usage": lambda: who.call("GET", "/v2/info/usage"),
-        "stage": lambda: who.call("PUT", f"{at}/stage", data=b"x", headers={"Content-Type": DATA}),
-        "import": lambda: who.call("POST", f"{at}/import", json={"method": {"name": "glance-direct"}}),
+        "stage": lambda: who.stages(image),
+        "import": lambda: who.imports(image),
+        "import copy": lambda: who.imports(image, "copy-image", stores=["second"]),
+        "import malformed": lambda: who.imports(image, "by-pigeon"),
+        "remove from store": lambda: who.call("DELETE", f"/v2/stores/local/{image}"),
+        "tasks of all": lambda: who.call("GET", "/v2/tasks"),
+        "task unknown": lambda: who.call("GET", f"/v2/tasks/{image}"),
+        "task delete": lambda: who.call("DELETE", f"/v2/tasks/{image}"),
         "versions": lambda: who.call("GET", "/"),
     }[words]()
 

@@ -79,6 +79,7 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> str:
         "deactivate": lambda: who.does("deactivate", image),
         "reactivate": lambda: who.does("reactivate", image),
         "upload": lambda: who.uploads(image),
+        "stage": lambda: who.stages(image),
         "delete": lambda: who.deletes(image),
         "member accept": lambda: who.answers(image, "accepted", member),
         "member reject": lambda: who.answers(image, "rejected", member),

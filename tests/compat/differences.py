@@ -13,12 +13,12 @@ from tests.compat.questions import Question
 
 Recorded = dict[str, Any]
 
-IMPORT = "Import and staging"
+IMPORT = "Import methods"
 VERSIONS = "Versions"
 STORE = "The store's name"
 EMPTY = "Empty answers"
 WORDS = "Words"
-PREFERENCE = "Preferred stores"
+_METHODS = ("glance-direct", "copy-image")
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,9 @@ def _has_a_tag(recorded: Recorded, question: Question) -> Recorded:
     return _with_headers(tagged, accept_ranges="bytes") if data else tagged
 
 
-def _no_import_methods(recorded: Recorded, _question: Question) -> Recorded:
-    return _with_headers(recorded, openstack_image_import_methods=None)
+def _import_methods(recorded: Recorded, _question: Question) -> Recorded:
+    known = "openstack-image-import-methods" in recorded["headers"]
+    return _with_headers(recorded, openstack_image_import_methods=",".join(_METHODS) if known else None)
 
 
 def _another_store(recorded: Recorded, _question: Question) -> Recorded:
@@ -117,12 +118,28 @@ RULES = (
     Rule("10", _head_is_allowed),
     Rule("13", _request_is_named),
     Rule("11", _has_a_tag),
-    Rule(IMPORT, _no_import_methods),
+    Rule(IMPORT, _import_methods),
     Rule(STORE, _another_store),
     Rule(EMPTY, _nothing_has_no_type),
 )
 
-_VERSIONS = ("v2.15", "v2.13", "v2.12", "v2.9", "v2.8", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
+_VERSIONS = (
+    "v2.15",
+    "v2.13",
+    "v2.12",
+    "v2.11",
+    "v2.10",
+    "v2.9",
+    "v2.8",
+    "v2.7",
+    "v2.6",
+    "v2.5",
+    "v2.4",
+    "v2.3",
+    "v2.2",
+    "v2.1",
+    "v2.0",
+)
 _LINK = [{"href": "<image service>/v2/", "rel": "self"}]
 _BAD = {"code": "400 Bad Request", "title": "Bad Request"}
 _NO_RANGE = {
@@ -136,7 +153,7 @@ _UNREADABLE = (
 _MEDIA = "The request media type"
 _HELP = "image data is sent as application/octet-stream"
 _NO_MEMBER = "The member must be the id of a project: text of at most 255 characters"
-_NO_CREATED = {"location": None, "openstack-image-store-ids": None}
+_NO_CREATED = {"location": None, "openstack-image-store-ids": None, "openstack-image-import-methods": None}
 _AS_JSON = {"content-type": "application/json", "etag": None, "accept-ranges": None, "content-length": None, "content-md5": None}
 _DOCUMENT = {"allow": None, "content-type": "application/json", "etag": "a strong one"}
 _DATA = {
@@ -254,16 +271,9 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         IMPORT,
         ("import methods",),
-        document={"import-methods": {"description": "Import methods available.", "type": "array", "value": []}},
-    ),
-    Difference(
-        IMPORT,
-        ("stage: active image",),
-        status=404,
-        body={"code": "404 Not Found", "message": "'glance-direct' method is not available at this site.", "title": "Not Found"},
+        document={"import-methods": {"description": "Import methods available.", "type": "array", "value": list(_METHODS)}},
     ),
     Difference(STORE, ("stores",), document={"stores": [{"default": "true", "id": "local"}]}),
-    Difference(PREFERENCE, ("download: store that is none",), status=200, headers=_DATA, body="0123456789" * 10),
     _said(WORDS, "token that is none", "The token is not valid, or no longer; ask the identity service for a new one"),
     _said(WORDS, "create: other project as owner", "You are not permitted to create images owned by '<project-b>'."),
     _said(WORDS, "list: bytes that are no text", _UNREADABLE),

@@ -91,8 +91,9 @@ def test_only_contents_that_no_image_names_are_forgotten(database: Database) -> 
     with undone(database) as tx:
         for name in ("kept", "dropped"):
             contents.add(tx, ContentID(name), CONTENT, [Segment(0, name.encode())], now=START)
-        build(tx, [image(1, content_id=ContentID("kept"))])
-        assert [each.encoded for each in contents.live_segments(tx)] == [b"kept"]
+        build(tx, [image(1, content_id=ContentID("kept"), stores=(STORE,))])
+        assert [each.encoded for each in contents.live_segments(tx, STORE)] == [b"kept"]
+        assert list(contents.live_segments(tx, StoreID("other"))) == []
         contents.mark_unnamed(tx, now=START)
         assert contents.remove_unnamed(tx, unnamed_before=START - timedelta(seconds=1)) == 0
         assert contents.remove_unnamed(tx, unnamed_before=START) == 1

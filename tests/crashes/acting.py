@@ -158,7 +158,7 @@ def _check_references(service: Service) -> None:
     """Nothing that an image names is missing: neither chunk, nor pack, nor object."""
     store = service.stores[worlds.LOCAL].store
     with service.database.read() as tx:
-        live = {digest for segment in contents.live_segments(tx) for digest in digests(segment)}
+        live = {digest for segment in contents.live_segments(tx, worlds.LOCAL) for digest in digests(segment)}
         places = contents.locate(tx, worlds.LOCAL, live)
         packs = {each.id for each in contents.every_pack(tx, worlds.LOCAL)}
     assert set(places) == live, "a manifest names a chunk that is in no pack"
@@ -172,7 +172,7 @@ def _check_nothing_is_left(service: Service, folder: Path) -> None:
     sweep.sweep(service, grace=worlds.NO_GRACE)
     sweep.sweep(service, grace=worlds.NO_GRACE)
     with service.database.read() as tx:
-        live = {digest for segment in contents.live_segments(tx) for digest in digests(segment)}
+        live = {digest for segment in contents.live_segments(tx, worlds.LOCAL) for digest in digests(segment)}
         indexed = {digest for digest, _ in contents.every_chunk(tx, worlds.LOCAL)}
         packs = {layout.pack_key(each.id) for each in contents.every_pack(tx, worlds.LOCAL)}
         unnamed = [each for each in contents.every_content(tx) if not _names(tx, each)]

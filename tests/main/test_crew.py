@@ -14,7 +14,7 @@ def work():
     print("worker", os.getpid(), flush=True)
     {work}
 
-sys.exit(Crew(work=work, size={size}, grace_seconds={grace}).run())
+sys.exit(Crew(duties=[work] * {size}, grace_seconds={grace}).run())
 """
 
 

@@ -79,7 +79,7 @@ def test_stop_signal_ends_everything_and_the_next_start_is_quick(tmp_path: Path,
     with standalone.up(tmp_path / "data") as live:
         before = live.keystone.project_id("project-a")
         family = children(live.process.pid)
-        assert len(family) == 3, "Keystone and two workers"
+        assert len(family) == 4, "Keystone, two workers and the one that imports"
         started = time.monotonic()
         assert live.stop(number) == 0
         assert time.monotonic() - started < 3
@@ -151,11 +151,13 @@ def test_second_interrupt_ends_at_once(tmp_path: Path) -> None:
 def test_killed_worker_is_replaced_and_its_upload_given_up(tmp_path: Path) -> None:
     with standalone.up(tmp_path / "data", "--workers", "1") as live, half_an_upload(live) as (_connection, image_id):
         family = children(live.process.pid)
-        worker = max(family)
+        keystone, worker, importer = sorted(family)
         os.kill(worker, signal.SIGKILL)
+        os.kill(importer, signal.SIGKILL)
         standalone.wait_for(lambda: standalone.answers(f"{live.image_url}/versions") == 200, seconds=10)
         standalone.wait_for(lambda: status_of(live, image_id) == "queued", seconds=10)
-        assert len(children(live.process.pid)) == 2
+        standalone.wait_for(lambda: len(children(live.process.pid)) == 3, seconds=10)
+        assert keystone in children(live.process.pid)
 
 
 def test_service_ends_with_a_sentence_when_its_keystone_does(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ listed in docs/decisions/0013. Decides only: where the bytes go is for `stores/w
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
+from typing import Protocol
 
 from oslo_utils.imageutils import format_inspector
 
@@ -22,6 +23,27 @@ VMDK_TYPES = ("streamOptimized", "monolithicSparse")
 
 CHECKED_CONTAINER = "bare"
 """The container format whose content is the disk format itself. Others hold archives, compressed data, kernels."""
+
+
+class Watcher(Protocol):
+    """What looks at a stream while it is stored, and may refuse it."""
+
+    def feed(self, buffer: Buffer) -> None:
+        """Look at the next bytes, or raise a problem."""
+
+    def finish(self, size_bytes: int) -> int | None:
+        """Give the verdict on the whole stream, or raise a problem; return the virtual size in bytes where there is one."""
+
+
+class Unwatched:
+    """Look at nothing: for bytes that were inspected before, or will be before anybody gets them."""
+
+    def feed(self, buffer: Buffer) -> None:
+        """Let them pass."""
+
+    def finish(self, size_bytes: int) -> int | None:  # noqa: ARG002 - the protocol's signature
+        """Know nothing of the stream."""
+        return None
 
 
 class Inspector:

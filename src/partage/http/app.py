@@ -134,6 +134,7 @@ class _Application:
             headers=arrived.headers,
             body=arrived.body,
             origin=arrived.origin,
+            request_id=arrived.request_id,
         )
         return _settled(await row.handler(request), row, request)
 

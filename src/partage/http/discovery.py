@@ -1,20 +1,22 @@
-"""Handlers that say what the service is: versions, stores, import methods, usage."""
+"""Handlers that say what the service is: versions, stores, usage; and the removal from a store."""
 
 from http import HTTPStatus
 
-from partage import problems
 from partage.http import wire
 from partage.http.messages import Reply, Request
+from partage.model.ids import ImageID, StoreID
 from partage.operations import stores
 
 FEATURES = {
     "2.15": "store details",
     "2.13": "usage against quotas",
     "2.12": "the tasks of an image",
+    "2.11": "imports to several stores, copies between stores",
+    "2.10": "removal from one store",
     "2.9": "validation data beside locations, settled",
     "2.8": "several stores",
     "2.7": "os_hash_algo, os_hash_value, os_hidden",
-    "2.6": "import, of which this service has no method yet",
+    "2.6": "import",
     "2.5": "the visibilities shared and community",
     "2.4": "lists of values in filters",
     "2.3": "deactivate and reactivate, several sort keys",
@@ -45,24 +47,6 @@ def is_version(name: str) -> bool:
     return name == "v2" or (name.startswith("v") and name[1:] in FEATURES)
 
 
-async def import_methods(request: Request) -> Reply:
-    """List the import methods: none yet."""
-    del request
-    return wire.reply({"import-methods": {"description": "Import methods available.", "type": "array", "value": []}})
-
-
-async def import_image(request: Request) -> Reply:
-    """Refuse an import, as a service that has no import method switched on does."""
-    given = wire.document_of(await request.body.read(request.edge.options.document_bytes))
-    method = given.get("method") if isinstance(given, dict) else None
-    if method is None:
-        raise problems.BodyInvalid("Import request requires a 'method' field.")
-    name = method.get("name") if isinstance(method, dict) else None
-    if name is None:
-        raise problems.BodyInvalid("Import request requires a 'name' field.")
-    raise problems.BodyInvalid(f"Unknown import method name '{str(name)[:100]}'.")
-
-
 async def list_stores(request: Request) -> Reply:
     """List the stores as users see them."""
     edge = request.edge
@@ -83,3 +67,11 @@ async def usage(request: Request) -> Reply:
     """Report usage against unified limits: none are in force. Source: Glance answers the same without them."""
     del request
     return wire.reply({"usage": {}})
+
+
+async def delete_from_store(request: Request) -> Reply:
+    """Remove an image's data from one of its stores."""
+    edge = request.edge
+    store_id, image_id = StoreID(request.path["store_id"]), ImageID(request.path["image_id"])
+    await edge.threads.call(stores.delete_from_store, edge.service, request.caller, store_id, image_id)
+    return Reply()

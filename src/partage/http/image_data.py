@@ -1,10 +1,10 @@
-"""Handlers of image data: upload, download, and the staging that is switched off."""
+"""Handlers of image data: upload and download."""
 
 import asyncio
 from http import HTTPStatus
 
 from partage import problems
-from partage.http import conditions
+from partage.http import conditions, query
 from partage.http.images import media_type
 from partage.http.messages import Header, Reply, Request, Stream
 from partage.model.ids import ImageID, StoreID
@@ -16,7 +16,7 @@ _OCTETS = "application/octet-stream"
 
 async def upload(request: Request) -> Reply:
     """Store the body as an image's data. Nothing of it is received before the caller is known to be allowed."""
-    _require_octets(request)
+    require_octets(request)
     edge = request.edge
     store = request.header(b"x-image-meta-store")
     try:
@@ -26,7 +26,7 @@ async def upload(request: Request) -> Reply:
             request.caller,
             ImageID(request.path["image_id"]),
             request.body.blocks(asyncio.get_running_loop()),
-            announced_bytes=_announced_bytes(request),
+            announced_bytes=announced_bytes(request),
             store_id=None if store is None else StoreID(store),
         )
     except asyncio.CancelledError:
@@ -39,7 +39,8 @@ async def download(request: Request) -> Reply:
     """Send an image's data, or the range of it that is asked for."""
     edge = request.edge
     image_id = ImageID(request.path["image_id"])
-    data = await edge.threads.call(image_data.open_image_data, edge.service, request.caller, image_id)
+    preferred = _preferred(request)
+    data = await edge.threads.call(image_data.open_image_data, edge.service, request.caller, image_id, preferred=preferred)
     if not data.has_data:
         return Reply(status=HTTPStatus.NO_CONTENT)
     etag = etag_of(data.image)
@@ -57,15 +58,15 @@ async def download(request: Request) -> Reply:
     )
 
 
-async def stage(request: Request) -> Reply:
-    """Refuse to stage image data: no import method that would use it is switched on."""
-    del request
-    raise problems.FeatureOff("'glance-direct' method is not available at this site.")
-
-
 def etag_of(image: Image) -> bytes:
     """Name an image's data by its digest: the strongest there is."""
     return f'"{image.os_hash_value or image.checksum}"'.encode()
+
+
+def _preferred(request: Request) -> tuple[StoreID, ...]:
+    """Read the stores that the client would like its bytes from. Source: Image API, `?prefer=` on downloads."""
+    given = dict(query.parameters_of(request.query)).get("prefer", "")
+    return tuple(StoreID(each.strip()) for each in given.split(",") if each.strip())
 
 
 def _headers(image: Image, part: tuple[int, int] | None, size_bytes: int) -> tuple[Header, ...]:
@@ -76,14 +77,23 @@ def _headers(image: Image, part: tuple[int, int] | None, size_bytes: int) -> tup
     return ((b"accept-ranges", b"bytes"), (b"content-md5", (image.checksum or "").encode()))
 
 
-def _require_octets(request: Request) -> None:
+def require_octets(request: Request) -> None:
+    """Take image data only when it is declared as such.
+
+    Raises:
+        MediaTypeUnsupported: it is declared as something else.
+    """
     found = media_type(request)
     if found != _OCTETS:
         raise problems.MediaTypeUnsupported(f"Invalid content type {found[:100] or None}; image data is sent as {_OCTETS}")
 
 
-def _announced_bytes(request: Request) -> int | None:
-    """Return how many bytes are to come: what the client says of the image, or else of the body."""
+def announced_bytes(request: Request) -> int | None:
+    """Return how many bytes are to come: what the client says of the image, or else of the body.
+
+    Raises:
+        Invalid: what the client says is no size.
+    """
     said = request.header(b"x-openstack-image-size")
     if said is None:
         return request.body.length_bytes or None

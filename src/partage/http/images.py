@@ -24,6 +24,8 @@ async def create(request: Request) -> Reply:
         (b"location", location),
         (b"openstack-image-store-ids", ",".join(sorted(edge.service.stores)).encode()),
     )
+    if edge.options.import_methods:
+        headers += ((b"openstack-image-import-methods", ",".join(edge.options.import_methods).encode()),)
     return Reply(body=written.body, content_type=written.content_type, headers=headers)
 
 
@@ -77,13 +79,6 @@ async def reactivate(request: Request) -> Reply:
     edge = request.edge
     await edge.threads.call(images.reactivate_image, edge.service, request.caller, ImageID(request.path["image_id"]))
     return Reply()
-
-
-async def tasks(request: Request) -> Reply:
-    """List the tasks of an image."""
-    edge = request.edge
-    found = await edge.threads.call(images.list_tasks, edge.service, request.caller, ImageID(request.path["image_id"]))
-    return wire.reply({"tasks": list(found)})
 
 
 def media_type(request: Request) -> str:

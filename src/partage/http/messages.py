@@ -38,6 +38,7 @@ class Request:
     headers: Mapping[bytes, bytes]
     body: RequestBody
     origin: str
+    request_id: str
 
     def header(self, name: bytes) -> str | None:
         """Return a header's text, or None."""

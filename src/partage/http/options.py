@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from partage.model.document import KnownFormats
+from partage.model.import_request import ImportMethod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class EdgeOptions:
     public_endpoint: str | None = None
     disk_formats: tuple[str, ...] = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
     container_formats: tuple[str, ...] = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
+    import_methods: tuple[ImportMethod, ...] = ()
     document_bytes: int = 1 << 20
     stall_seconds: float = 300.0
     metadata_threads: int = 8

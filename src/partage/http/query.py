@@ -75,7 +75,7 @@ def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQ
     given: dict[str, list[str]] = {}
     for name, value in parameters:
         given.setdefault(name, []).append(value)
-    limit = _limit(given.pop("limit", [None])[0], page_default, page_max)
+    limit = limit_of(given.pop("limit", [None])[0], page_default, page_max)
     marker = given.pop("marker", [None])[0]
     member_status = _member_status(given.pop("member_status", ["accepted"])[0])
     tags = tuple(tag.strip() for tag in given.pop("tag", []))
@@ -100,7 +100,12 @@ def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQ
     )
 
 
-def _limit(text: str | None, default: int, largest: int) -> int:
+def limit_of(text: str | None, default: int, largest: int) -> int:
+    """Read how many rows a list call wants; more than the largest page is a largest page.
+
+    Raises:
+        QueryInvalid: it is no number, or a negative one.
+    """
     if text is None:
         return min(default, largest)
     limit = _integer(text, "limit param must be an integer")

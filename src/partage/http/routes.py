@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from http import HTTPStatus
 
-from partage.http import discovery, image_data, images, members, schemas, tags
+from partage.http import discovery, image_data, images, imports, members, schemas, tags, tasks
 from partage.http.messages import Reply, Request
 from partage.policies import images as image_rules
 from partage.policies import members as member_rules
 from partage.policies import stores as store_rules
+from partage.policies import tasks as task_rules
 
 Handler = Callable[[Request], Awaitable[Reply]]
 
@@ -53,13 +54,13 @@ ROWS: tuple[Row, ...] = (
     Row("GET", _IMAGE, images.show, image_rules.GET_IMAGE, _OK),
     Row("PATCH", _IMAGE, images.update, image_rules.MODIFY_IMAGE, _OK, Body.TAKEN),
     Row("DELETE", _IMAGE, images.delete, image_rules.DELETE_IMAGE, _DONE),
-    Row("GET", _IMAGE + "/tasks", images.tasks, image_rules.GET_IMAGE, _OK),
+    Row("GET", _IMAGE + "/tasks", tasks.of_image, image_rules.GET_IMAGE, _OK),
     Row("POST", _IMAGE + "/actions/deactivate", images.deactivate, image_rules.DEACTIVATE, _DONE),
     Row("POST", _IMAGE + "/actions/reactivate", images.reactivate, image_rules.REACTIVATE, _DONE),
     Row("GET", _IMAGE + "/file", image_data.download, image_rules.DOWNLOAD_IMAGE, _OK),
     Row("PUT", _IMAGE + "/file", image_data.upload, image_rules.UPLOAD_IMAGE, _DONE, Body.TAKEN),
-    Row("PUT", _IMAGE + "/stage", image_data.stage, None, _DONE, Body.TAKEN),
-    Row("POST", _IMAGE + "/import", discovery.import_image, None, _ACCEPTED, Body.TAKEN),
+    Row("PUT", _IMAGE + "/stage", imports.stage, image_rules.MODIFY_IMAGE, _DONE, Body.TAKEN),
+    Row("POST", _IMAGE + "/import", imports.begin, image_rules.MODIFY_IMAGE, _ACCEPTED, Body.TAKEN),
     Row("PUT", _TAG, tags.add, image_rules.MODIFY_IMAGE, _DONE),
     Row("DELETE", _TAG, tags.remove, image_rules.MODIFY_IMAGE, _DONE),
     Row("GET", _MEMBERS, members.index, member_rules.GET_MEMBERS, _OK),
@@ -67,14 +68,20 @@ ROWS: tuple[Row, ...] = (
     Row("GET", _MEMBER, members.show, member_rules.GET_MEMBER, _OK),
     Row("PUT", _MEMBER, members.update, member_rules.MODIFY_MEMBER, _OK, Body.TAKEN),
     Row("DELETE", _MEMBER, members.delete, member_rules.DELETE_MEMBER, _DONE),
-    Row("GET", "/v2/info/import", discovery.import_methods, None, _OK),
+    Row("GET", "/v2/info/import", imports.methods, None, _OK),
     Row("GET", "/v2/info/stores", discovery.list_stores, None, _OK),
     Row("GET", "/v2/info/stores/detail", discovery.detail_stores, store_rules.STORES_INFO_DETAIL, _OK),
     Row("GET", "/v2/info/usage", discovery.usage, None, _OK, Body.TAKEN),
+    Row("DELETE", "/v2/stores/{store_id}/{image_id}", discovery.delete_from_store, image_rules.DELETE_IMAGE_LOCATION, _DONE),
+    Row("GET", "/v2/tasks", tasks.index, task_rules.TASKS_API_ACCESS, _OK),
+    Row("GET", "/v2/tasks/{task_id}", tasks.show, task_rules.TASKS_API_ACCESS, _OK),
+    Row("DELETE", "/v2/tasks/{task_id}", tasks.delete, task_rules.TASKS_API_ACCESS, _OK),
     Row("GET", "/v2/schemas/image", schemas.image, None, _OK),
     Row("GET", "/v2/schemas/images", schemas.images, None, _OK),
     Row("GET", "/v2/schemas/member", schemas.member, None, _OK),
     Row("GET", "/v2/schemas/members", schemas.members, None, _OK),
+    Row("GET", "/v2/schemas/task", schemas.task, None, _OK),
+    Row("GET", "/v2/schemas/tasks", schemas.tasks, None, _OK),
 )
 
 

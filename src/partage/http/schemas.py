@@ -9,6 +9,7 @@ from typing import Any
 from partage.http import wire
 from partage.http.messages import Reply, Request
 from partage.model.document import STATUSES, VISIBILITIES, KnownFormats
+from partage.model.task import TaskStatus, TaskType
 
 Schema = dict[str, Any]
 
@@ -36,6 +37,18 @@ async def members(request: Request) -> Reply:
     """Give the schema of a list of memberships."""
     del request
     return wire.reply(members_schema())
+
+
+async def task(request: Request) -> Reply:
+    """Give the schema of a task."""
+    del request
+    return wire.reply(task_schema())
+
+
+async def tasks(request: Request) -> Reply:
+    """Give the schema of a list of tasks."""
+    del request
+    return wire.reply(tasks_schema())
 
 
 def image_schema(formats: KnownFormats) -> Schema:
@@ -174,4 +187,62 @@ def _locations() -> Schema:
             "required": ["url", "metadata"],
         },
         "description": "A set of URLs to access the image file kept in external store",
+    }
+
+
+def task_schema() -> Schema:
+    """Build the schema of a task."""
+    return {"name": "task", "properties": {**_task_identity(), **_task_documents(), **_task_links()}}
+
+
+def tasks_schema() -> Schema:
+    """Build the schema of a list of tasks, whose items leave the documents out."""
+    return {
+        "name": "tasks",
+        "properties": {
+            "tasks": {"type": "array", "items": {"name": "task", "properties": {**_task_identity(), **_task_links()}}},
+            "schema": {"type": "string"},
+        },
+        "links": [_DESCRIBED_BY],
+    }
+
+
+def _task_identity() -> Schema:
+    return {
+        "id": {"description": "An identifier for the task", "pattern": _UUID, "type": "string"},
+        "type": {
+            "description": "The type of task represented by this content",
+            "enum": [each.value for each in TaskType],
+            "type": "string",
+        },
+        "status": {
+            "description": "The current status of this task",
+            "enum": [each.value for each in TaskStatus],
+            "type": "string",
+        },
+        "owner": {"description": "An identifier for the owner of this task", "type": "string"},
+    }
+
+
+def _task_documents() -> Schema:
+    return {
+        "input": {"description": "The parameters required by task, JSON blob", "type": ["null", "object"]},
+        "result": {"description": "The result of current task, JSON blob", "type": ["null", "object"]},
+        "message": {
+            "description": "Human-readable informative message only included when appropriate (usually on failure)",
+            "type": "string",
+        },
+    }
+
+
+def _task_links() -> Schema:
+    return {
+        "image_id": {"description": "Image associated with the task", "type": "string"},
+        "request_id": {"description": "Human-readable informative request-id", "type": "string"},
+        "user_id": {"description": "User associated with the task", "type": "string"},
+        "expires_at": {"description": "Datetime when this resource would be subject to removal", "type": ["null", "string"]},
+        "created_at": {"description": "Datetime when this resource was created", "type": "string"},
+        "updated_at": {"description": "Datetime when this resource was updated", "type": "string"},
+        "self": {"readOnly": True, "type": "string"},
+        "schema": {"readOnly": True, "type": "string"},
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import partage
 from partage import problems
-from partage.main import config, manage, sample, serve, up
+from partage.main import config, manage, sample, serve, up, work
 
 _INTERRUPTED = 130
 
@@ -47,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     serve_.add_argument("--host", help="the address to listen on")
     _listening(serve_)
     _configured(serve_)
+
+    worker = _verb(verbs, "worker", _worker, "do imports, beside processes that answer requests")
+    _configured(worker)
 
     config_ = _verb(verbs, "config", _config, "show the settings in effect, secrets masked")
     config_.add_argument("--sample", action="store_true", help="show a documented configuration file instead")
@@ -104,6 +107,10 @@ def _up(chosen: argparse.Namespace) -> int:
 
 def _serve(chosen: argparse.Namespace) -> int:
     return serve.serve(config.load(_given(chosen, "host", "port", "workers"), file=chosen.config))
+
+
+def _worker(chosen: argparse.Namespace) -> int:
+    return work.work(config.load({}, file=chosen.config))
 
 
 def _config(chosen: argparse.Namespace) -> int:

@@ -70,6 +70,7 @@ def compose(settings: Settings, built: Service) -> Application:
         public_endpoint=settings.public_endpoint or None,
         disk_formats=tuple(settings.formats.disk_formats),
         container_formats=tuple(settings.formats.container_formats),
+        import_methods=settings.imports.methods,
     )
     return application(service=built, identity=identity(settings, built.authority), options=options)
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
 from partage import problems
+from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
 
 PREFIX = "PARTAGE_"
@@ -117,6 +118,16 @@ class FormatSettings(_Section):
     )
 
 
+class ImportSettings(_Section):
+    """How image data is imported."""
+
+    methods: Annotated[tuple[ImportMethod, ...], Field(description="The import methods that clients may use")] = (
+        ImportMethod.GLANCE_DIRECT,
+        ImportMethod.COPY_IMAGE,
+    )
+    at_once: Annotated[int, Field(ge=1, le=64, description="Imports that one import worker does at a time")] = 2
+
+
 class LogSettings(_Section):
     """What is written to the standard error stream."""
 
@@ -152,6 +163,7 @@ class Settings(BaseSettings):
     identity: IdentitySettings = IdentitySettings()
     limits: LimitSettings = LimitSettings()
     formats: FormatSettings = FormatSettings()
+    imports: ImportSettings = ImportSettings()
     log: LogSettings = LogSettings()
     stores: Annotated[
         tuple[StoreSettings, ...],

@@ -35,25 +35,32 @@ class Companion(Protocol):
         """Say in a sentence that it is no longer there, or None."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """What a process does, and since when, on the monotonic clock."""
+
+    duty: Callable[[], None]
+    since: float
+
+
 @dataclass(slots=True)
 class Crew:
     """Workers and what became of them. Used by the parent's only thread."""
 
-    work: Callable[[], None]
-    size: int
+    duties: Sequence[Callable[[], None]]
     grace_seconds: float
     companions: Sequence[Companion] = ()
-    _workers: dict[int, float] = field(default_factory=dict)
+    _workers: dict[int, "_Worker"] = field(default_factory=dict)
     _short_lives: int = 0
 
     def run(self) -> int:
-        """Keep `size` workers running until a stop signal; return the exit status of the whole."""
+        """Keep a worker running for each duty until a stop signal; return the exit status of the whole."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
         gc.collect()
         gc.freeze()  # workers then do not copy pages only because the collector marked them
         try:
-            for _ in range(self.size):
-                self._hire()
+            for duty in self.duties:
+                self._hire(duty)
             fault = self._watch()
             self._stop()
         finally:
@@ -68,15 +75,14 @@ class Crew:
             caught = signal.sigtimedwait(_WATCHED, 1.0)
             if caught is not None and caught.si_signo in _STOPS:
                 return None
-            fault = self._reap() or next(filter(None, (each.fault() for each in self.companions)), None)
+            fault = self._replace() or next(filter(None, (each.fault() for each in self.companions)), None)
             if fault is not None:
                 return fault
-            for _ in range(self.size - len(self._workers)):
-                self._hire()
 
-    def _reap(self) -> str | None:
+    def _replace(self) -> str | None:
         for pid, status in self._ended():
-            lived = time.monotonic() - self._workers.pop(pid)
+            ended = self._workers.pop(pid)
+            lived = time.monotonic() - ended.since
             code = os.waitstatus_to_exitcode(status)
             if code == _FAILED_AT_START:
                 return "a worker could not start; the reason stands above"
@@ -84,20 +90,21 @@ class Crew:
             if self._short_lives >= _SHORT_LIVES:
                 return f"workers die as soon as they start, the last one with status {code}"
             _LOG.warning("worker %d ended with status %d and is replaced", pid, code)
+            self._hire(ended.duty)
         return None
 
     def _ended(self) -> list[tuple[int, int]]:
         waited = [os.waitpid(pid, os.WNOHANG) for pid in self._workers]
         return [(pid, status) for pid, status in waited if pid]
 
-    def _hire(self) -> None:
+    def _hire(self, duty: Callable[[], None]) -> None:
         parent = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            _become_worker(parent, self.work)
-        self._workers[pid] = time.monotonic()
+            _become_worker(parent, duty)
+        self._workers[pid] = _Worker(duty, time.monotonic())
 
     def _stop(self) -> None:
         self._signal_all(signal.SIGTERM)

@@ -1,10 +1,10 @@
-"""What every worker does beside serving: say that it lives, and put back to `queued` what a dead one was saving."""
+"""What every worker does beside serving: say that it lives, and take up what a dead one left."""
 
 import logging
 import threading
 
 from partage import problems
-from partage.operations import recovery
+from partage.operations import import_runs, recovery
 from partage.operations.service import Service
 
 INTERVAL_SECONDS = 5.0
@@ -23,11 +23,15 @@ def _run(service: Service, stop: threading.Event, interval_seconds: float) -> No
     while True:
         try:
             recovery.renew(service)
+            import_runs.renew(service)
             recovered = recovery.recover(service)
+            taken_back = import_runs.recover(service)
         except problems.DatabaseUnavailable as problem:
-            _LOG.warning("Uploads of dead workers were not looked for: %s", problem)
+            _LOG.warning("What dead workers left was not looked for: %s", problem)
         else:
             if recovered:
                 _LOG.warning("%d images whose upload died are queued again", recovered)
+            if taken_back:
+                _LOG.warning("%d imports had no worker any more", taken_back)
         if stop.wait(interval_seconds):
             return

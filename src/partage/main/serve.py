@@ -1,7 +1,7 @@
 """`partage serve`: the image service alone, against somebody's Keystone and database."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import uvicorn
 
@@ -36,12 +36,20 @@ def url(settings: Settings) -> str:
     return settings.public_endpoint or f"http://{host}:{settings.port}"
 
 
-def run(settings: Settings, listener: socket.socket, companions: Sequence[Companion] = ()) -> int:
-    """Answer requests on `listener` with as many workers as the settings say; return the exit status when all have ended."""
+def run(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    companions: Sequence[Companion] = (),
+    duties: Sequence[Callable[[], None]] = (),
+) -> int:
+    """Answer requests on `listener` with as many workers as the settings say; return the exit status when all have ended.
+
+    Each of the further `duties` is done by a process of its own.
+    """
     logs.configure(settings.log)
     crew = Crew(
-        work=lambda: _work(settings, listener),
-        size=settings.workers,
+        duties=[*[lambda: _work(settings, listener)] * settings.workers, *duties],
         grace_seconds=settings.grace_seconds,
         companions=companions,
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from partage.main import compose, config, keystone_child, listening, liveness, readiness, serve, standalone
+from partage.main import compose, config, keystone_child, listening, liveness, readiness, serve, standalone, work
 from partage.main.config import Settings
 from partage.main.standalone import REGION, SERVICE, Standalone
 
@@ -40,7 +40,7 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
             _prepare(settings)
             child.wait_until_ready()
             _greet(settings, kept)
-            return serve.run(settings, listener, companions=[child])
+            return serve.run(settings, listener, companions=[child], duties=[lambda: work.do_imports(settings)])
 
 
 def _identity(kept: Standalone) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Identifiers as distinct types, so that an image's id cannot be passed where a project's is meant."""
 
 from typing import NewType
+from uuid import UUID
 
 ImageID = NewType("ImageID", str)
 """A UUID in the spelling its creator chose; compared exactly."""
@@ -21,3 +22,15 @@ PackID = NewType("PackID", str)
 
 ChunkDigest = NewType("ChunkDigest", bytes)
 """BLAKE3 of a chunk's plain bytes, 32 bytes."""
+
+TaskID = NewType("TaskID", str)
+"""A UUID: work that goes on after the answer."""
+
+
+def is_uuid(text: str) -> bool:
+    """Say whether a text can be read as a UUID, whatever its spelling."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

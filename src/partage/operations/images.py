@@ -119,17 +119,6 @@ def reactivate_image(service: Service, caller: Caller, image_id: ImageID) -> Non
     _switch(service, caller, image_id, rule=rules.REACTIVATE, to=ImageStatus.ACTIVE)
 
 
-def list_tasks(service: Service, caller: Caller, image_id: ImageID) -> tuple[()]:
-    """List the tasks of an image: none, because no import method is served.
-
-    Raises:
-        ImageNotFound: no such image, or none the caller may know of.
-    """
-    with service.database.read() as tx:
-        visible.find(service, tx, caller, image_id, absent=visible.NOT_FOUND)
-    return ()
-
-
 def _switch(service: Service, caller: Caller, image_id: ImageID, *, rule: str, to: ImageStatus) -> None:
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)

@@ -39,7 +39,7 @@ class Service:
 
     `worker` names this process among all that share the database, and `worker_lives` says whether another one of this machine still
     runs: None when only its own word can tell, because it runs elsewhere. `running_uploads` are the tokens of the uploads that this
-    process is at.
+    process is at, and `running_tasks` the claims of its tasks.
     """
 
     database: Database
@@ -54,6 +54,7 @@ class Service:
     worker: str
     worker_lives: Callable[[str], bool | None]
     running_uploads: set[str] = field(default_factory=set)
+    running_tasks: set[str] = field(default_factory=set)
 
     def store_named(self, store_id: StoreID | None) -> NamedStore:
         """Return the store of that name, or the default one.
@@ -64,4 +65,16 @@ class Service:
         found = self.stores.get(store_id or self.default_store)
         if found is None:
             raise problems.StoreUnknown(f"Store for identifier {store_id} not found; configured: {', '.join(sorted(self.stores))}")
+        return found
+
+    def writable_store(self, store_id: StoreID | None) -> NamedStore:
+        """Return the store of that name, or the default one, to put new image data into.
+
+        Raises:
+            StoreUnknown: no store of that name is configured.
+            StoreReadOnly: it takes none.
+        """
+        found = self.store_named(store_id)
+        if found.read_only:
+            raise problems.StoreReadOnly(f"The store {found.id} takes no new image data; name another one in X-Image-Meta-Store")
         return found

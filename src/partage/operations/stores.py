@@ -1,9 +1,17 @@
-"""Stores as users and administrators see them."""
+"""Stores as users and administrators see them, and the removal of an image from one of its stores."""
 
+from dataclasses import replace
+
+from partage import problems
 from partage.model.caller import Caller
+from partage.model.ids import ImageID, StoreID
+from partage.model.image import ImageStatus
+from partage.operations import visible
 from partage.operations.service import NamedStore, Service
 from partage.policies import authority
+from partage.policies.images import DELETE_IMAGE_LOCATION, GET_IMAGE_LOCATION
 from partage.policies.stores import STORES_INFO_DETAIL
+from partage.records import images
 
 
 def list_stores(service: Service, caller: Caller) -> list[NamedStore]:
@@ -20,3 +28,30 @@ def detail_stores(service: Service, caller: Caller) -> list[NamedStore]:
     """
     service.authority.require(caller, STORES_INFO_DETAIL, authority.of_project(caller.project_id))
     return list_stores(service, caller)
+
+
+def delete_from_store(service: Service, caller: Caller, store_id: StoreID, image_id: ImageID) -> None:
+    """Take an image out of one of its stores; the bytes go with the next sweep.
+
+    Raises:
+        StatusConflict: no such store, or the image is not active.
+        ImageNotFound: no such image, none the caller may know of, or none in that store.
+        PolicyForbids: the caller may not.
+        StatusForbids: it is the only store that has the image.
+    """
+    if store_id not in service.stores:
+        raise problems.StatusConflict(f"The selected store {store_id} is not available on this node.")
+    with service.database.write() as tx:
+        image = visible.find_for_change(service, tx, caller, image_id, absent=visible.NO_IMAGE_THERE)
+        service.authority.require(caller, GET_IMAGE_LOCATION, authority.of_image(caller, image))
+        service.authority.require(caller, DELETE_IMAGE_LOCATION, authority.of_image(caller, image))
+        if image.status is not ImageStatus.ACTIVE:
+            raise problems.StatusConflict("It's not allowed to remove image data from store if image status is not 'active'")
+        remaining = tuple(each for each in image.stores if each != store_id)
+        if len(image.stores) == 1:
+            raise problems.StatusForbids(
+                "Cannot delete image data from the only store containing it. Consider deleting the image instead.",
+            )
+        if len(remaining) == len(image.stores):
+            raise problems.ImageNotFound(f"Image {image_id} is not stored in store {store_id}.")
+        images.save(tx, replace(image, stores=remaining, updated_at=service.clock()), was=image)

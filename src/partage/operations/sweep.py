@@ -79,15 +79,15 @@ def _sweep_store(service: Service, named: NamedStore, grace: timedelta) -> Swept
     return Swept(condemned=condemned, chunks=removed, packs=packs, bytes=stored, leftovers=leftovers, postponed=postponed)
 
 
-def _live(service: Service) -> set[ChunkDigest]:
+def _live(service: Service, named: NamedStore) -> set[ChunkDigest]:
     with service.database.read() as tx:
-        return {digest for segment in contents.live_segments(tx) for digest in digests(segment)}
+        return {digest for segment in contents.live_segments(tx, named.id) for digest in digests(segment)}
 
 
 def _condemn(service: Service, named: NamedStore, now: datetime) -> int:
     with service.database.read() as tx:
         indexed = [digest for digest, condemned_at in contents.every_chunk(tx, named.id) if condemned_at is None]
-    live = _live(service)
+    live = _live(service, named)
     unnamed = [digest for digest in indexed if digest not in live]
     with service.database.write() as tx:
         contents.condemn(tx, named.id, unnamed, now=now)
@@ -98,7 +98,7 @@ def _spare(service: Service, named: NamedStore, *, condemned_before: datetime) -
     """Spare what is named again; return what has been condemned for long enough, with the moment of its sentence."""
     with service.database.read() as tx:
         condemned = {digest: at for digest, at in contents.every_chunk(tx, named.id) if at is not None}
-    live = _live(service)
+    live = _live(service, named)
     with service.database.write() as tx:
         contents.spare(tx, named.id, condemned.keys() & live)
     return {digest: at for digest, at in condemned.items() if digest not in live and at <= condemned_before}

@@ -13,6 +13,7 @@ from partage.records.database import Transaction
 NO_IMAGE = "No image found with ID {}"
 IMAGE_NOT_FOUND = "Image {} not found."
 NO_IMAGE_TO_DELETE = "Failed to find image {} to delete"
+NO_IMAGE_THERE = "Failed to find image {}"
 NOT_FOUND = "The resource could not be found."
 
 

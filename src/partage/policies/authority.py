@@ -13,9 +13,9 @@ from partage import problems
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID
 from partage.model.image import Image
-from partage.policies import checks, images, members, stores
+from partage.policies import checks, images, members, stores, tasks
 
-RULES = [*checks.ROLES, *images.RULES, *members.RULES, *stores.RULES]
+RULES = [*checks.ROLES, *images.RULES, *members.RULES, *stores.RULES, *tasks.RULES]
 
 Target = Mapping[str, object]
 

@@ -12,6 +12,10 @@ PUBLICIZE_IMAGE = "publicize_image"
 COMMUNITIZE_IMAGE = "communitize_image"
 UPLOAD_IMAGE = "upload_image"
 DOWNLOAD_IMAGE = "download_image"
+DOWNLOAD_FROM_STORE = "download_from_store"
+COPY_IMAGE = "copy_image"
+GET_IMAGE_LOCATION = "get_image_location"
+DELETE_IMAGE_LOCATION = "delete_image_location"
 DEACTIVATE = "deactivate"
 REACTIVATE = "reactivate"
 
@@ -30,6 +34,24 @@ RULES = [
     documented(PUBLICIZE_IMAGE, checks.ADMIN, "Make an image public.", "PATCH", "/v2/images/{image_id}"),
     documented(COMMUNITIZE_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Make an image a community one.", "PATCH", "/v2/images/{image_id}"),
     documented(UPLOAD_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Upload image data.", "PUT", "/v2/images/{image_id}/file"),
+    documented(COPY_IMAGE, checks.ADMIN, "Copy an image to further stores.", "POST", "/v2/images/{image_id}/import"),
+    documented(
+        GET_IMAGE_LOCATION,
+        checks.ADMIN_OR_OWNER_READER,
+        "Learn where an image's data lies; asked before it is removed from a store.",
+        "DELETE",
+        "/v2/stores/{store_id}/{image_id}",
+    ),
+    documented(
+        DELETE_IMAGE_LOCATION, checks.ADMIN, "Remove an image from one of its stores.", "DELETE", "/v2/stores/{store_id}/{image_id}"
+    ),
+    documented(
+        DOWNLOAD_FROM_STORE,
+        checks.ADMIN_OR_MEMBER_IN_REACH,
+        "Choose the store that image data is downloaded from. Relies on the query as get_image does.",
+        "GET",
+        "/v2/images/{image_id}/file",
+    ),
     documented(
         DOWNLOAD_IMAGE,
         checks.ADMIN_OR_MEMBER_IN_REACH,

@@ -4,13 +4,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, exists, func, insert, select, update
+import orjson
+from sqlalchemy import bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from partage.content.manifest import Content, Segment
 from partage.model.ids import ChunkDigest, ContentID, PackID, StoreID
 from partage.records.database import Transaction, from_microseconds, to_microseconds
-from partage.records.tables import chunks, contents, images, manifests, packs
+from partage.records.tables import chunks, contents, images, manifests, packs, stagings
 
 _IN_ONE_STATEMENT = 900
 """How many values one IN list takes: SQLite refuses more than 999 parameters where it was built with the old default."""
@@ -69,7 +70,26 @@ def find(tx: Transaction, content_id: ContentID) -> Content | None:
     return Content(size_bytes=row.size, md5=row.md5, sha256=row.sha256, sha512=row.sha512, virtual_size_bytes=None)
 
 
-_NAMED = exists(select(images.c.id).where(images.c.content_id == contents.c.id))
+_NAMED = or_(
+    exists(select(images.c.id).where(images.c.content_id == contents.c.id)),
+    exists(select(stagings.c.image_id).where(stagings.c.content_id == contents.c.id)),
+)
+"""Mean "contents that are some image's data, or are staged to become it"."""
+
+_LIVE = select(manifests.c.start, manifests.c.encoded).where(
+    or_(
+        exists(
+            select(images.c.id)
+            .where(images.c.content_id == manifests.c.content_id)
+            .where(images.c.stores.like(bindparam("quoted_store"), escape="\\")),
+        ),
+        exists(
+            select(stagings.c.image_id)
+            .where(stagings.c.content_id == manifests.c.content_id)
+            .where(stagings.c.store_id == bindparam("store_id")),
+        ),
+    ),
+)
 _SEGMENTS = (
     select(manifests.c.start, manifests.c.encoded)
     .where(manifests.c.content_id == bindparam("content_id"), manifests.c.start < bindparam("stop"))
@@ -95,15 +115,17 @@ def every_content(tx: Transaction) -> list[ContentID]:
     return [ContentID(each) for each in tx.execute(select(contents.c.id).order_by(contents.c.created_at, contents.c.id)).scalars()]
 
 
-def live_segments(tx: Transaction) -> Iterator[Segment]:
-    """Walk the manifest segments of every content that an image names."""
-    named = exists(select(images.c.id).where(images.c.content_id == manifests.c.content_id))
-    for row in tx.execute(select(manifests.c.start, manifests.c.encoded).where(named)):
+def live_segments(tx: Transaction, store_id: StoreID) -> Iterator[Segment]:
+    """Walk the manifest segments of every content that an image has in this store, or that waits there for its import."""
+    quoted = orjson.dumps(store_id).decode()
+    for sign in "\\%_":
+        quoted = quoted.replace(sign, "\\" + sign)
+    for row in tx.execute(_LIVE, {"store_id": store_id, "quoted_store": f"%{quoted}%"}):
         yield Segment(start=row.start, encoded=row.encoded)
 
 
 def mark_unnamed(tx: Transaction, *, now: datetime) -> None:
-    """Note since when no image names a content; forget the note where one does."""
+    """Note since when no image names a content, nor waits for it; forget the note where one does."""
     tx.execute(update(contents).where(contents.c.unnamed_at.is_not(None), _NAMED).values(unnamed_at=None))
     tx.execute(update(contents).where(contents.c.unnamed_at.is_(None), ~_NAMED).values(unnamed_at=to_microseconds(now)))
 

@@ -37,6 +37,7 @@ _COLUMNS = tuple(images.c)
 _FIND = {is_admin: select(*_COLUMNS).where(images.c.id == bindparam("image_id"), visibility.visible_by_id(is_admin=is_admin))
          for is_admin in (False, True)}  # fmt: skip
 _FIND_FOR_CHANGE = {is_admin: statement.with_for_update(of=images) for is_admin, statement in _FIND.items()}
+_FIND_FOR_WORK = select(*_COLUMNS).where(images.c.id == bindparam("image_id")).with_for_update()
 _LOCK = select(images.c.id).where(images.c.id == bindparam("image_id")).with_for_update()
 _ID_WAS_USED = select(deleted_images.c.id).where(deleted_images.c.id == bindparam("image_id"))
 _COUNT = select(func.count()).select_from(images).where(images.c.owner == bindparam("owner"))
@@ -60,6 +61,12 @@ def find_for_change(tx: Transaction, caller: Caller, image_id: ImageID) -> Image
         ImageNotFound: as `find`.
     """
     return _found(tx, _FIND_FOR_CHANGE[caller.is_admin], caller, image_id)
+
+
+def find_for_work(tx: Transaction, image_id: ImageID) -> Image | None:
+    """Return the image, locked, to a worker that acts for nobody in particular; None when it was deleted."""
+    row = tx.execute(_FIND_FOR_WORK, {"image_id": image_id}).first()
+    return None if row is None else _image(row)
 
 
 def lock(tx: Transaction, image_id: ImageID) -> None:
@@ -128,9 +135,10 @@ def change_status(tx: Transaction, image: Image, *, was: ImageStatus) -> bool:
 
 
 def queue_again(tx: Transaction, image_id: ImageID, *, now: datetime) -> bool:
-    """Put an image whose data did not arrive back to `queued`; say whether it was `saving`."""
-    statement = _CHANGE_STATUS.values(status=ImageStatus.QUEUED.value, updated_at=to_microseconds(now))
-    return tx.execute(statement, {"image_id": image_id, "was": ImageStatus.SAVING.value}).rowcount == 1
+    """Put an image whose data did not arrive back to `queued`; say whether it was waiting for any."""
+    waiting = images.c.status.in_((ImageStatus.SAVING.value, ImageStatus.UPLOADING.value))
+    statement = update(images).where(images.c.id == image_id, waiting)
+    return tx.execute(statement.values(status=ImageStatus.QUEUED.value, updated_at=to_microseconds(now))).rowcount == 1
 
 
 def remove(tx: Transaction, image: Image) -> None:

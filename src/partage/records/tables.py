@@ -167,3 +167,42 @@ chunks = Table(
     Index("ix_chunks_pack_id", "pack_id"),
     sqlite_with_rowid=False,
 )
+
+# Image data that waits for its import. Its image shows none of it, and nobody can download it.
+stagings = Table(
+    "stagings",
+    metadata,
+    Column("image_id", String(36), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("content_id", String(36), ForeignKey("contents.id"), nullable=False),
+    Column("store_id", String(255), nullable=False),
+    Index("ix_stagings_content_id", "content_id"),
+)
+
+# Work that goes on after the answer. `claim` tells the run that may still write from one whose worker was given up; `attempts`
+# counts the runs; `roles` are those of whoever asked. A task outlives its image: it says why there is none.
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("type", String(30), nullable=False),
+    Column("status", String(30), nullable=False),
+    Column("owner", String(255), nullable=False),
+    Column("user_id", String(255)),
+    Column("request_id", String(64)),
+    Column("image_id", String(36)),
+    Column("input", Text, nullable=False),
+    Column("result", Text),
+    Column("message", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("roles", Text, nullable=False),
+    Column("claim", String(36)),
+    Column("worker", String(255)),
+    Column("renewed_at", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Index("ix_tasks_status_created_at", "status", "created_at", "id"),
+    Index("ix_tasks_created_at", "created_at", "id"),
+    Index("ix_tasks_image_id", "image_id", "created_at"),
+    Index("ix_tasks_expires_at", "expires_at"),
+)

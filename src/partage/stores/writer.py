@@ -47,7 +47,7 @@ def write(
     index: ChunkIndex,
     blocks: Iterable[digest.Buffer],
     *,
-    inspector: inspection.Inspector,
+    inspector: inspection.Watcher,
     options: WriteOptions,
     new_pack_id: Callable[[], ids.PackID],
 ) -> Written:

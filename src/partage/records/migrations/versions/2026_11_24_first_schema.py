@@ -17,6 +17,7 @@ def upgrade() -> None:
     _create_contents()
     _create_images()
     _create_shares_and_uploads()
+    _create_tasks()
 
 
 def _create_contents() -> None:
@@ -146,3 +147,40 @@ def _create_shares_and_uploads() -> None:
         sa.Column("taken", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project_id", name="pk_project_locks"),
     )
+
+
+def _create_tasks() -> None:
+    op.create_table(
+        "stagings",
+        sa.Column("image_id", sa.String(36), sa.ForeignKey("images.id", name="fk_stagings_image_id", ondelete="CASCADE")),
+        sa.Column("content_id", sa.String(36), sa.ForeignKey("contents.id", name="fk_stagings_content_id"), nullable=False),
+        sa.Column("store_id", sa.String(255), nullable=False),
+        sa.PrimaryKeyConstraint("image_id", name="pk_stagings"),
+    )
+    op.create_index("ix_stagings_content_id", "stagings", ["content_id"])
+    op.create_table(
+        "tasks",
+        sa.Column("id", sa.String(36)),
+        sa.Column("type", sa.String(30), nullable=False),
+        sa.Column("status", sa.String(30), nullable=False),
+        sa.Column("owner", sa.String(255), nullable=False),
+        sa.Column("user_id", sa.String(255)),
+        sa.Column("request_id", sa.String(64)),
+        sa.Column("image_id", sa.String(36)),
+        sa.Column("input", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text()),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger()),
+        sa.Column("roles", sa.Text(), nullable=False),
+        sa.Column("claim", sa.String(36)),
+        sa.Column("worker", sa.String(255)),
+        sa.Column("renewed_at", sa.BigInteger()),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_tasks"),
+    )
+    op.create_index("ix_tasks_created_at", "tasks", ["created_at", "id"])
+    op.create_index("ix_tasks_expires_at", "tasks", ["expires_at"])
+    op.create_index("ix_tasks_image_id", "tasks", ["image_id", "created_at"])
+    op.create_index("ix_tasks_status_created_at", "tasks", ["status", "created_at", "id"])

@@ -1,0 +1,66 @@
+"""What an import does to its image: who holds it, which stores it still goes to, which ones failed.
+
+These are properties of the image that everybody who may see it can read, and that only the service sets. Source: the Image API's
+interoperable import; `os_glance_import_task` is the lock that keeps a second import away.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from partage.model.ids import ContentID, StoreID, TaskID
+from partage.model.image import Image, ImageStatus
+
+LOCK = "os_glance_import_task"
+TO_STORES = "os_glance_importing_to_stores"
+FAILED = "os_glance_failed_import"
+
+
+def locked(image: Image, task_id: TaskID) -> Image:
+    """Let one task have the image to itself."""
+    return replace(image, properties={**image.properties, LOCK: task_id})
+
+
+def holder(image: Image) -> TaskID | None:
+    """Name the task that has the image to itself."""
+    found = image.properties.get(LOCK)
+    return None if found is None else TaskID(found)
+
+
+def begun(image: Image, stores: Iterable[StoreID]) -> Image:
+    """Note the stores that the data goes to, and forget what is known of them from an earlier try."""
+    wanted = set(stores)
+    return _noted(image, to_stores=_named(image, TO_STORES) | wanted, failed=_named(image, FAILED) - wanted)
+
+
+def stored(image: Image, store_id: StoreID) -> Image:
+    """Note that the data has reached a store."""
+    return _noted(image, to_stores=_named(image, TO_STORES) - {store_id}, failed=_named(image, FAILED))
+
+
+def failed(image: Image, store_id: StoreID) -> Image:
+    """Note that the data did not reach a store."""
+    return _noted(image, to_stores=_named(image, TO_STORES) - {store_id}, failed=_named(image, FAILED) | {store_id})
+
+
+def released(image: Image) -> Image:
+    """Let other tasks have the image."""
+    return replace(image, properties={name: value for name, value in image.properties.items() if name != LOCK})
+
+
+def emptied(image: Image, *, now: datetime) -> Image:
+    """Put an image back to `queued`, without any data."""
+    queued = image if image.status is ImageStatus.QUEUED else image.become(ImageStatus.QUEUED, now=now)
+    nothing: ContentID | None = None
+    return replace(
+        queued, size=None, virtual_size=None, checksum=None, os_hash_algo=None, os_hash_value=None, content_id=nothing, stores=()
+    )
+
+
+def _named(image: Image, name: str) -> set[str]:
+    return {each for each in image.properties.get(name, "").split(",") if each}
+
+
+def _noted(image: Image, *, to_stores: Iterable[str], failed: Iterable[str]) -> Image:
+    noted = {TO_STORES: ",".join(sorted(to_stores)), FAILED: ",".join(sorted(failed))}
+    return replace(image, properties={**image.properties, **noted})

@@ -1,0 +1,322 @@
+"""Do an import that was asked for: bring the data, store it, make the image active, or say why not.
+
+Each run has a claim on its task. Every transaction begins by asking whether the claim still holds, so that a run whose worker was
+taken for dead changes nothing any more (`TaskLost`), and no two runs ever write for the same import. A run that takes over from a
+dead one finds what that one finished: chunks that are stored, and the stores that the image has reached.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from partage import problems
+from partage.content.inspection import Unwatched
+from partage.model import importing
+from partage.model.ids import ContentID, ImageID, StoreID
+from partage.model.image import Image, ImageStatus
+from partage.model.import_request import ImportMethod, ImportRequest, request_of
+from partage.model.task import Task
+from partage.operations import image_data, import_sources
+from partage.operations.service import NamedStore, Service
+from partage.records import contents, images, stagings, tasks
+from partage.records.database import Transaction
+from partage.records.tasks import ClaimRow
+from partage.stores.writer import WriteOptions, Written
+
+MOST_ATTEMPTS = 3
+"""An import whose worker died so often is likely what kills it, and is given up."""
+
+SILENCE = timedelta(seconds=30)
+"""After this long without a word, a worker on another machine counts as dead."""
+
+UNCLAIMED = timedelta(hours=2)
+"""After this long without any worker that takes it up, a task is given up. Source: Glance's lock on pending tasks."""
+
+_MEBIBYTE = 1 << 20
+_REPORT_SECONDS = 2.0
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One try to do one task."""
+
+    task: Task
+    claim: str
+    roles: tuple[str, ...]
+
+    @property
+    def image_id(self) -> ImageID:
+        """The image that the data is for."""
+        return self.task.image_id or ImageID("")
+
+    @property
+    def request(self) -> ImportRequest:
+        """What was asked for."""
+        given = self.task.input["import_req"]
+        return request_of(given if isinstance(given, dict) else {})
+
+    @property
+    def stores(self) -> tuple[StoreID, ...]:
+        """The stores that the data goes to."""
+        given = self.task.input["backend"]
+        return tuple(StoreID(each) for each in given) if isinstance(given, list) else ()
+
+    @property
+    def copies(self) -> bool:
+        """Say whether the image has its data already and only gets into further stores."""
+        return self.request.method is ImportMethod.COPY_IMAGE
+
+
+def claim(service: Service) -> Run | None:
+    """Take the task that has waited longest; None when none waits."""
+    name = service.new_id()
+    service.running_tasks.add(name)
+    claimed = None
+    try:
+        with service.database.write() as tx:
+            claimed = tasks.claim_next(tx, claim=name, worker=service.worker, now=service.clock())
+    finally:
+        if claimed is None:
+            service.running_tasks.discard(name)
+    return None if claimed is None else Run(claimed[0], name, claimed[1])
+
+
+def run(service: Service, work: Run) -> None:
+    """Do a claimed task to its end, good or bad. What stood in the way is told in the task, for its owner to read.
+
+    Raises:
+        DatabaseUnavailable: nothing can be told; the task is taken up again later.
+    """
+    try:
+        _run(service, work)
+    except problems.TaskLost:
+        _LOG.warning("task %s was taken over by another worker", work.task.id)
+    except problems.DatabaseUnavailable:
+        raise
+    except problems.Problem as problem:
+        _fail(service, work, problem.sentence())
+    except Exception:  # noqa: BLE001 - nobody else would tell the task's owner
+        _LOG.exception("task %s, request %s: unexpected failure", work.task.id, work.task.request_id)
+        _fail(service, work, "The import failed for a reason of the service's own; its operator finds it under the request id")
+    finally:
+        service.running_tasks.discard(work.claim)
+
+
+def recover(service: Service) -> int:
+    """Let tasks be taken up again whose worker died, and give up those that nobody can do. Return how many there were."""
+    with service.database.read() as tx:
+        dead = [row for row in tasks.list_running(tx) if not _lives(service, row)]
+        waiting = tasks.list_waiting(tx, since=service.clock() - UNCLAIMED)
+    for row in dead:
+        _take_back(service, row)
+    for task in waiting:
+        _give_up_unclaimed(service, task)
+    return len(dead) + len(waiting)
+
+
+def renew(service: Service) -> None:
+    """Say that this worker still is at its tasks; nothing is written when there are none."""
+    if service.running_tasks:
+        with service.database.write() as tx:
+            tasks.renew(tx, service.worker, now=service.clock())
+
+
+def _run(service: Service, work: Run) -> None:
+    image = _begin(service, work)
+    if image.content_id is None:
+        image = _bring(service, work, image)
+    failures = _spread(service, work, image)
+    _finish(service, work, failures)
+
+
+def _begin(service: Service, work: Run) -> Image:
+    with _image_of(service, work) as (tx, _task, image):
+        begun = importing.begun(image, [each for each in work.stores if each not in image.stores])
+        if not work.copies and image.status is not ImageStatus.IMPORTING:
+            begun = begun.become(ImageStatus.IMPORTING, now=service.clock())
+        images.save(tx, begun, was=image)
+    return begun
+
+
+def _bring(service: Service, work: Run, image: Image) -> Image:
+    """Get the data into the first store that takes it."""
+    for store_id in work.stores:
+        try:
+            return _bring_to(service, work, image, service.writable_store(store_id))
+        except (problems.StoreFull, problems.Unavailable, problems.StoreReadOnly) as problem:
+            if work.request.all_stores_must_succeed or isinstance(problem, problems.DatabaseUnavailable):
+                raise
+            _note_failure(service, work, store_id, problem)
+    raise problems.StoreUnavailable("None of the stores took the image data")
+
+
+def _bring_to(service: Service, work: Run, image: Image, named: NamedStore) -> Image:
+    with import_sources.open_source(service, image, work.request) as source:
+        with service.database.read() as tx:
+            room = image_data.room(service, tx, image, source.size_bytes)
+        options = WriteOptions(limit_bytes=room.bytes, limit_problem=room.problem)
+        blocks = _told(service, work, source.blocks)
+        written = image_data.store_bytes(service, named, blocks, image_data.inspector_for(service, image), options)
+    return _keep(service, work, named, written)
+
+
+def _keep(service: Service, work: Run, named: NamedStore, written: Written) -> Image:
+    with _image_of(service, work) as (tx, _task, image):
+        now = service.clock()
+        content_id = ContentID(service.new_id())
+        contents.add(tx, content_id, written.content, written.segments, now=now)
+        kept = image_data.with_content(service, replace(image, updated_at=now), content_id, written.content, named)
+        kept = importing.stored(kept, named.id)
+        if not work.request.all_stores_must_succeed:
+            kept = kept.become(ImageStatus.ACTIVE, now=now)
+        images.save(tx, kept, was=image)
+        stagings.remove(tx, image.id)
+        image_data.require_chunks(tx, named, written.segments)
+        image_data.check_storage(service, tx, kept)
+    return kept
+
+
+def _spread(service: Service, work: Run, image: Image) -> int:
+    """Copy the data into the stores that do not have it yet; return into how many that was not possible."""
+    failures = 0
+    for store_id in work.stores:
+        if store_id in image.stores:
+            continue
+        try:
+            _copy(service, work, image, service.writable_store(store_id))
+        except (problems.StoreFull, problems.Unavailable, problems.StoreReadOnly) as problem:
+            if work.request.all_stores_must_succeed or isinstance(problem, problems.DatabaseUnavailable):
+                raise
+            _note_failure(service, work, store_id, problem)
+            failures += 1
+    return failures
+
+
+def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> None:
+    data = image_data.ImageData(service, image)
+    options = WriteOptions(
+        limit_bytes=data.size_bytes,
+        announced_bytes=data.size_bytes,
+        limit_problem=problems.ContentCorrupt("The image has more bytes than its manifest says; ask the operator to verify it"),
+    )
+    blocks = _told(service, work, data.read(0, data.size_bytes))
+    image_data.store_bytes(service, named, blocks, Unwatched(), options)
+    manifest = list(image_data.segments(service, image.content_id or ContentID(""), 0, data.size_bytes))
+    with _image_of(service, work) as (tx, _task, found):
+        if found.content_id != image.content_id:
+            raise problems.StatusConflict("The image's data changed while it was copied")
+        copied = importing.stored(replace(found, stores=(*found.stores, named.id), updated_at=service.clock()), named.id)
+        images.save(tx, copied, was=found)
+        image_data.require_chunks(tx, named, manifest)
+
+
+def _note_failure(service: Service, work: Run, store_id: StoreID, problem: problems.Problem) -> None:
+    _LOG.warning("task %s: store %s: %s", work.task.id, store_id, problem)
+    with _image_of(service, work) as (tx, task, image):
+        images.save(tx, importing.failed(image, store_id), was=image)
+        tasks.save_claimed(tx, replace(task, message=f"{store_id}: {problem}"), work.claim, now=service.clock())
+
+
+def _finish(service: Service, work: Run, failures: int) -> None:
+    with _image_of(service, work) as (tx, task, image):
+        now = service.clock()
+        done = importing.released(image)
+        if done.status is ImageStatus.IMPORTING:
+            done = done.become(ImageStatus.ACTIVE, now=now)
+        images.save(tx, done, was=image)
+        result = {"image_id": image.id}
+        ended = task.succeed(result, now=now)
+        if not failures:
+            ended = replace(ended, message=f"Copied {(image.size or 0) // _MEBIBYTE} MiB")
+        tasks.save_claimed(tx, ended, work.claim, now=now)
+
+
+def _fail(service: Service, work: Run, reason: str) -> None:
+    """End the task and put its image back to what it was before, as far as it is still there."""
+    with service.database.write() as tx:
+        image = images.find_for_work(tx, work.image_id)
+        task = tasks.find_claimed(tx, work.task.id, work.claim)
+        if task is not None:
+            _undo(service, tx, work, image)
+            tasks.save_claimed(tx, task.fail(reason, now=service.clock()), work.claim, now=service.clock())
+
+
+def _undo(service: Service, tx: Transaction, work: Run, image: Image | None) -> None:
+    if image is None or importing.holder(image) != work.task.id:
+        return
+    undone = importing.released(image)
+    missing = [each for each in work.stores if each not in image.stores]
+    if not work.copies and image.status is not ImageStatus.ACTIVE:
+        undone = importing.emptied(undone, now=service.clock())
+        missing = list(work.stores)
+        stagings.remove(tx, image.id)
+    for store_id in missing:
+        undone = importing.failed(undone, store_id)
+    images.save(tx, undone, was=image)
+
+
+@contextmanager
+def _image_of(service: Service, work: Run) -> Iterator[tuple[Transaction, Task, Image]]:
+    """Open the transaction of one step: the claim holds, and the image is there and this task's."""
+    with service.database.write() as tx:
+        # The image before its task, as everybody who changes both.
+        image = images.find_for_work(tx, work.image_id)
+        task = tasks.find_claimed(tx, work.task.id, work.claim)
+        if task is None:
+            raise problems.TaskLost(f"The task {work.task.id} has another worker")
+        if image is None:
+            raise problems.ImageGone(f"Image {work.image_id} was deleted during its import")
+        if importing.holder(image) != task.id:
+            raise problems.StatusConflict(f"Another task has the image {image.id}")
+        yield tx, task, image
+
+
+def _told(service: Service, work: Run, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass blocks on, and tell every few seconds how many bytes there were."""
+    copied = 0
+    told = service.clock()
+    for block in blocks:
+        copied += len(block)
+        now = service.clock()
+        if (now - told).total_seconds() >= _REPORT_SECONDS:
+            told = now
+            with service.database.write() as tx:
+                task = tasks.find_claimed(tx, work.task.id, work.claim)
+                if task is None:
+                    raise problems.TaskLost(f"The task {work.task.id} has another worker")
+                words = f"Copied {copied // _MEBIBYTE} MiB"
+                tasks.save_claimed(tx, replace(task, message=words, updated_at=now), work.claim, now=now)
+        yield block
+
+
+def _lives(service: Service, row: ClaimRow) -> bool:
+    if row.worker == service.worker:
+        return row.claim in service.running_tasks
+    lives = service.worker_lives(row.worker)
+    if lives is None:
+        return service.clock() - row.renewed_at < SILENCE
+    return lives
+
+
+def _take_back(service: Service, row: ClaimRow) -> None:
+    if row.attempts >= MOST_ATTEMPTS:
+        _fail(service, Run(row.task, row.claim, ()), f"Each of the {row.attempts} workers that tried the import died on the way")
+        return
+    with service.database.write() as tx:
+        task = tasks.find_claimed(tx, row.task.id, row.claim)
+        if task is not None:
+            tasks.save_claimed(tx, task.wait_again(now=service.clock()), row.claim, now=service.clock())
+
+
+def _give_up_unclaimed(service: Service, task: Task) -> None:
+    hours = UNCLAIMED // timedelta(hours=1)
+    work = Run(task, service.new_id(), ())
+    with service.database.write() as tx:
+        image = images.find_for_work(tx, work.image_id)
+        if tasks.claim_this(tx, task, claim=work.claim, worker=service.worker, now=service.clock()):
+            _undo(service, tx, work, image)
+            reason = f"No import worker took the task up within {hours} hours; ask the operator whether one is running"
+            tasks.save_claimed(tx, task.fail(reason, now=service.clock()), work.claim, now=service.clock())

@@ -1,0 +1,90 @@
+"""Ask for an import: what is checked at once, and the task that a worker takes up. The work itself: `operations/import_runs.py`."""
+
+from collections.abc import Sequence
+
+from partage import problems
+from partage.model import importing
+from partage.model.caller import Caller
+from partage.model.ids import ImageID, ProjectID, StoreID, TaskID
+from partage.model.image import Image
+from partage.model.import_request import ImportMethod, ImportRequest
+from partage.model.task import Task, TaskStatus, TaskType
+from partage.operations import visible
+from partage.operations.service import Service
+from partage.policies import authority
+from partage.policies.images import COPY_IMAGE, MODIFY_IMAGE
+from partage.records import images, tasks
+from partage.records.database import Transaction
+
+
+def request_import(service: Service, caller: Caller, image_id: ImageID, request: ImportRequest, *, request_id: str) -> Task | None:
+    """Let a worker bring data to an image. None when there is nothing to do: the image is in every store already.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+        StatusConflict: the image is in another status than the method needs, or another import has it.
+        FormatMissing: disk_format or container_format is not set.
+        PolicyForbids: the caller may not.
+        StoreMissing, StorePresent, UriRefused: the request names a store or a place that cannot be used.
+    """
+    now = service.clock()
+    with service.database.write() as tx:
+        image = visible.find_for_change(service, tx, caller, image_id)
+        request.require_status(image.status)
+        _require_formats(image)
+        copying = request.method is ImportMethod.COPY_IMAGE
+        service.authority.require(caller, COPY_IMAGE if copying else MODIFY_IMAGE, authority.of_image(caller, image))
+        _require_free(tx, image)
+        stores = _targets(service, image, request)
+        if not stores:
+            return None
+        task = Task(
+            id=TaskID(service.new_id()),
+            type=TaskType.API_IMAGE_IMPORT,
+            owner=caller.project_id or image.owner or ProjectID(""),
+            created_at=now,
+            updated_at=now,
+            user_id=caller.user_id,
+            request_id=request_id,
+            image_id=image.id,
+            input={"image_id": image.id, "import_req": request.document(), "backend": list(stores)},
+        )
+        tasks.add(tx, task, roles=sorted(caller.roles))
+        images.save(tx, importing.locked(image, task.id), was=image)
+    return task
+
+
+def _require_formats(image: Image) -> None:
+    for name, value in (("container_format", image.container_format), ("disk_format", image.disk_format)):
+        if value is None:
+            raise problems.StatusConflict(f"'{name}' needs to be set before import")
+
+
+def _require_free(tx: Transaction, image: Image) -> None:
+    holder = importing.holder(image)
+    if holder is None:
+        return
+    try:
+        ended = tasks.find(tx, holder).status in {TaskStatus.SUCCESS, TaskStatus.FAILURE}
+    except problems.TaskNotFound:
+        return
+    if not ended:
+        raise problems.StatusConflict("Image has active task")
+
+
+def _targets(service: Service, image: Image, request: ImportRequest) -> Sequence[StoreID]:
+    """List the stores that the data goes to, the image's present ones left out.
+
+    A copy to all stores has nothing to do where the image is already; a copy to named ones is refused there.
+    """
+    if request.all_stores:
+        writable = [each for each in service.stores if not service.stores[each].read_only]
+        return [each for each in writable if each not in image.stores]
+    stores = request.stores or (service.default_store,)
+    for store_id in stores:
+        if store_id not in service.stores:
+            raise problems.StatusConflict(f"Store for identifier {store_id} not found; see the list of stores for those there are")
+        service.writable_store(store_id)
+        if request.method is ImportMethod.COPY_IMAGE and store_id in image.stores:
+            raise problems.Invalid(f"Image is already present at store '{store_id}'")
+    return stores

@@ -1,0 +1,194 @@
+"""Rows of tasks: add, find, page, and the claims by which exactly one worker runs each.
+
+A claim is a random name given when a worker takes a task. Every later write of that run asks for the row under its claim, which
+locks it too: a run whose worker was taken for dead finds nothing, and can change neither the task nor the image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, or_, select, update
+
+from partage import problems
+from partage.model.ids import ImageID, ProjectID, TaskID, UserID
+from partage.model.task import Task, TaskQuery, TaskStatus, TaskType
+from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.tables import tasks
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRow:
+    """A task that a worker is at: since when it was silent, and how many runs there were, this one included."""
+
+    task: Task
+    claim: str
+    worker: str
+    renewed_at: datetime
+    attempts: int
+
+
+_DOCUMENT = tuple(tasks.c)[:13]
+_CLAIM = (tasks.c.claim, tasks.c.worker, tasks.c.renewed_at, tasks.c.attempts)
+_FIND = select(*_DOCUMENT).where(tasks.c.id == bindparam("task_id"))
+_OF_IMAGE = select(*_DOCUMENT).where(tasks.c.image_id == bindparam("image_id")).order_by(tasks.c.created_at, tasks.c.id)
+_RUNNING = select(*_DOCUMENT, *_CLAIM).where(tasks.c.status == TaskStatus.PROCESSING.value)
+_CLAIMED = select(*_DOCUMENT).where(tasks.c.id == bindparam("task_id"), tasks.c.claim == bindparam("claim")).with_for_update()
+_NEXT = (
+    select(*_DOCUMENT, tasks.c.attempts, tasks.c.roles)
+    .where(tasks.c.status == TaskStatus.PENDING.value)
+    .order_by(tasks.c.created_at, tasks.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+
+
+def add(tx: Transaction, task: Task, *, roles: Sequence[str]) -> None:
+    """Insert a task that waits for a worker, with the roles of whoever asked for it."""
+    tx.execute(insert(tasks), {**_row(task), "roles": orjson.dumps(list(roles)).decode(), "attempts": 0})
+
+
+def find(tx: Transaction, task_id: TaskID) -> Task:
+    """Return one task.
+
+    Raises:
+        TaskNotFound: there is none of that id.
+    """
+    row = tx.execute(_FIND, {"task_id": task_id}).first()
+    if row is None:
+        raise problems.TaskNotFound(f"Could not find task {task_id}")
+    return _task(row)
+
+
+def of_image(tx: Transaction, image_id: ImageID) -> list[Task]:
+    """List an image's tasks, oldest first."""
+    return [_task(row) for row in tx.execute(_OF_IMAGE, {"image_id": image_id})]
+
+
+def page(tx: Transaction, query: TaskQuery) -> list[Task]:
+    """Return at most `query.limit` tasks in order, after the marker.
+
+    Raises:
+        TaskNotFound: there is no task of the marker's id.
+    """
+    statement = select(*_DOCUMENT)
+    if query.status is not None:
+        statement = statement.where(tasks.c.status == query.status.value)
+    if query.type is not None:
+        statement = statement.where(tasks.c.type == query.type.value)
+    key = _key(query)
+    if query.marker is not None:
+        statement = statement.where(_after(tx, query, query.marker))
+    order = (key.desc(), tasks.c.id.desc()) if query.descending else (key, tasks.c.id)
+    return [_task(row) for row in tx.execute(statement.order_by(*order).limit(query.limit))]
+
+
+def claim_next(tx: Transaction, *, claim: str, worker: str, now: datetime) -> tuple[Task, tuple[str, ...]] | None:
+    """Take the task that has waited longest, with the roles of whoever asked for it; None when none waits."""
+    row = tx.execute(_NEXT).first()
+    if row is None:
+        return None
+    begun = _task(row[:-2]).begin(now=now)
+    attempts, roles = row[-2:]
+    values = _row(begun) | {"claim": claim, "worker": worker, "renewed_at": to_microseconds(now), "attempts": attempts + 1}
+    tx.execute(update(tasks).where(tasks.c.id == begun.id).values(values))
+    return begun, tuple(orjson.loads(roles))
+
+
+def claim_this(tx: Transaction, task: Task, *, claim: str, worker: str, now: datetime) -> bool:
+    """Take one task that waits; say whether it still did."""
+    waits = (tasks.c.id == task.id, tasks.c.status == TaskStatus.PENDING.value)
+    values = {"claim": claim, "worker": worker, "renewed_at": to_microseconds(now)}
+    return tx.execute(update(tasks).where(*waits).values(values)).rowcount == 1
+
+
+def find_claimed(tx: Transaction, task_id: TaskID, claim: str) -> Task | None:
+    """Return the task if this claim still holds, and keep it so until the transaction ends; None when another run has it."""
+    row = tx.execute(_CLAIMED, {"task_id": task_id, "claim": claim}).first()
+    return None if row is None else _task(row)
+
+
+def save_claimed(tx: Transaction, task: Task, claim: str, *, now: datetime) -> None:
+    """Write a task that `find_claimed` returned in this transaction; one that has ended or waits again loses its claim."""
+    values: dict[str, object] = _row(task) | {"renewed_at": to_microseconds(now)}
+    if task.status is not TaskStatus.PROCESSING:
+        values |= {"claim": None, "worker": None, "renewed_at": None}
+    tx.execute(update(tasks).where(tasks.c.id == task.id, tasks.c.claim == claim).values(values))
+
+
+def list_waiting(tx: Transaction, *, since: datetime) -> list[Task]:
+    """List the tasks that have waited for a worker since that moment or longer."""
+    statement = select(*_DOCUMENT).where(tasks.c.status == TaskStatus.PENDING.value, tasks.c.updated_at < to_microseconds(since))
+    return [_task(row) for row in tx.execute(statement)]
+
+
+def list_running(tx: Transaction) -> list[ClaimRow]:
+    """List the tasks that workers are at."""
+    return [
+        ClaimRow(_task(row[:-4]), claim, worker, from_microseconds(renewed_at), attempts)
+        for row in tx.execute(_RUNNING)
+        for claim, worker, renewed_at, attempts in [row[-4:]]
+    ]
+
+
+def renew(tx: Transaction, worker: str, *, now: datetime) -> int:
+    """Say that a worker still is at its tasks; return how many there are."""
+    return tx.execute(update(tasks).where(tasks.c.worker == worker).values(renewed_at=to_microseconds(now))).rowcount
+
+
+def remove_expired(tx: Transaction, *, now: datetime) -> int:
+    """Delete the tasks that ended long ago; return how many."""
+    return tx.execute(delete(tasks).where(tasks.c.expires_at < to_microseconds(now))).rowcount
+
+
+def _after(tx: Transaction, query: TaskQuery, marker: TaskID) -> ColumnElement[bool]:
+    """Mean "tasks that come after the marker in the order of the list". A task without end sorts first."""
+    find(tx, marker)
+    key = _key(query)
+    last = select(key).where(tasks.c.id == marker).scalar_subquery()
+    beyond = key < last if query.descending else key > last
+    return or_(beyond, and_(key == last, tasks.c.id < marker if query.descending else tasks.c.id > marker))
+
+
+def _key(query: TaskQuery) -> ColumnElement[object]:
+    column: ColumnElement[object] = tasks.c[query.sort_key]
+    return func.coalesce(column, 0) if query.sort_key == "expires_at" else column
+
+
+def _row(task: Task) -> dict[str, object]:
+    return {
+        "id": task.id,
+        "type": task.type.value,
+        "status": task.status.value,
+        "owner": task.owner,
+        "user_id": task.user_id,
+        "request_id": task.request_id,
+        "image_id": task.image_id,
+        "input": orjson.dumps(dict(task.input)).decode(),
+        "result": None if task.result is None else orjson.dumps(dict(task.result)).decode(),
+        "message": task.message,
+        "created_at": to_microseconds(task.created_at),
+        "updated_at": to_microseconds(task.updated_at),
+        "expires_at": None if task.expires_at is None else to_microseconds(task.expires_at),
+    }
+
+
+def _task(row: Sequence[Any]) -> Task:
+    (task_id, kind, status, owner, user_id, request_id, image_id, given, result, message, created_at, updated_at, expires_at) = row
+    return Task(
+        id=TaskID(task_id),
+        type=TaskType(kind),
+        status=TaskStatus(status),
+        owner=ProjectID(owner),
+        user_id=None if user_id is None else UserID(user_id),
+        request_id=request_id,
+        image_id=None if image_id is None else ImageID(image_id),
+        input=orjson.loads(given),
+        result=None if result is None else orjson.loads(result),
+        message=message,
+        created_at=from_microseconds(created_at),
+        updated_at=from_microseconds(updated_at),
+        expires_at=None if expires_at is None else from_microseconds(expires_at),
+    )

@@ -1,0 +1,1 @@
+"""Takes up tasks and does them. Knows no HTTP."""

@@ -1,0 +1,125 @@
+"""Imports as people see them: what is asked over HTTP, and what the image and its tasks say afterwards."""
+
+import pytest
+
+from tests.api.conftest import World
+from tests.api.personas import Cast
+
+DATA = b"some bytes of a disk " * 5000
+
+
+def test_the_owner_stages_imports_and_reads_what_became_of_it(world: World, cast: Cast) -> None:
+    owner = cast.owner
+    image = owner.has_an_image(None)
+    assert owner.stages(image, DATA).status_code == 204
+    assert owner.shows(image).json()["status"] == "uploading"
+    assert owner.downloads(image).status_code == 204
+    asked = owner.imports(image)
+    assert (asked.status_code, asked.content) == (202, b"")
+    assert world.works() == 1
+    done = owner.shows(image).json()
+    assert (done["status"], done["stores"], done["os_glance_failed_import"]) == ("active", "local", "")
+    assert owner.downloads(image).content == DATA
+    task = owner.call("GET", f"/v2/images/{image}/tasks").json()["tasks"][0]
+    assert (task["status"], task["type"], task["image_id"]) == ("success", "api_image_import", image)
+    assert task["request_id"] == asked.headers["X-Openstack-Request-Id"]
+    assert task["input"]["import_req"] == {"method": {"name": "glance-direct"}}
+    assert cast.admin.call("GET", f"/v2/tasks/{task['id']}").json()["result"] == {"image_id": image}
+
+
+def test_an_import_that_fails_says_why_and_the_image_can_be_used_again(world: World, cast: Cast) -> None:
+    owner = cast.owner
+    image = owner.has_an_image(None, disk_format="qcow2")
+    owner.stages(image, DATA)
+    owner.imports(image)
+    world.works()
+    assert owner.shows(image).json()["status"] == "queued"
+    task = owner.call("GET", f"/v2/images/{image}/tasks").json()["tasks"][0]
+    assert task["status"] == "failure"
+    assert "qcow2" in task["message"]
+    assert owner.sets(image, "disk_format", "raw").status_code == 200
+    assert owner.uploads(image, DATA).status_code == 204
+
+
+def test_an_administrator_moves_an_image_to_another_store(world: World, cast: Cast) -> None:
+    image = cast.owner.has_an_image(DATA)
+    assert cast.admin.imports(image, "copy-image", stores=["second"]).status_code == 202
+    world.works()
+    assert cast.owner.shows(image).json()["stores"] == "local,second"
+    assert cast.owner.call("GET", f"/v2/images/{image}/file?prefer=second,local").content == DATA
+    assert cast.admin.call("DELETE", f"/v2/stores/local/{image}").status_code == 204
+    assert cast.owner.shows(image).json()["stores"] == "second"
+    assert cast.owner.downloads(image).content == DATA
+    assert cast.admin.call("DELETE", f"/v2/stores/second/{image}").status_code == 403
+    assert cast.admin.call("DELETE", f"/v2/stores/local/{image}").status_code == 403
+    assert cast.admin.call("DELETE", f"/v2/stores/nowhere/{image}").status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({}, 400, "requires a &#x27;method&#x27; field"),
+        ({"method": {}}, 400, "requires a &#x27;name&#x27; field"),
+        ({"method": "glance-direct"}, 400, "requires a &#x27;name&#x27; field"),
+        ({"method": {"name": ["x"]}}, 400, "Unknown import method name"),
+        ({"method": {"name": "glance-direct"}, "all_stores": "yes"}, 400, "must be boolean"),
+        ({"method": {"name": "glance-direct"}, "all_stores_must_succeed": 1}, 400, "must be boolean"),
+        ({"method": {"name": "glance-direct"}, "all_stores": True, "stores": ["local"]}, 400, "All_stores parameter"),
+        ({"method": {"name": "glance-direct"}, "stores": "local"}, 400, "a list of store names"),
+        ({"method": {"name": "glance-direct"}, "stores": []}, 400, "a list of store names"),
+        ({"method": {"name": "glance-direct"}, "stores": ["nowhere"]}, 409, "nowhere not found"),
+        ({"method": {"name": "glance-download", "glance_region": "x"}}, 400, "glance_image_id"),
+        ({"method": {"name": "glance-download", "glance_region": "x", "glance_image_id": "y"}}, 400, "look like a UUID"),
+    ],
+)
+def test_an_import_that_makes_no_sense_changes_nothing(body: object, status: int, words: str, cast: Cast) -> None:
+    owner = cast.owner
+    image = owner.has_an_image(None)
+    owner.stages(image, DATA)
+    before = owner.shows(image).json()
+    answer = owner.call("POST", f"/v2/images/{image}/import", json=body)
+    assert (answer.status_code, words in answer.text) == (status, True), answer.text
+    assert owner.shows(image).json() == before
+    assert owner.call("GET", f"/v2/images/{image}/tasks").json() == {"tasks": []}
+
+
+def test_staging_takes_octets_for_queued_images_only(cast: Cast) -> None:
+    owner = cast.owner
+    image = owner.has_an_image(None)
+    assert owner.call("PUT", f"/v2/images/{image}/stage", data=b"x", headers={"Content-Type": "text/plain"}).status_code == 415
+    assert owner.stages(image, b"").status_code == 204
+    assert owner.stages(image).status_code == 409
+    assert owner.uploads(image).status_code == 409
+
+
+def test_nobody_names_a_property_that_steers_imports(cast: Cast) -> None:
+    owner = cast.owner
+    image = owner.has_an_image(None)
+    for name in ("os_glance_import_task", "os_glance_importing_to_stores", "os_glance_stage_host"):
+        assert owner.creates(**{name: "x"}).status_code == 403
+        assert owner.patches(image, {"op": "add", "path": f"/{name}", "value": "x"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "query", ["status=nothing", "type=nothing", "limit=x", "limit=-1", "marker=x", "sort_key=x", "sort_dir=x", f"marker={'0' * 32}"]
+)
+def test_a_list_of_tasks_that_makes_no_sense_is_refused(query: str, cast: Cast) -> None:
+    assert cast.admin.call("GET", f"/v2/tasks?{query}").status_code == 400
+
+
+@pytest.mark.parametrize("sort_key", ["created_at", "expires_at", "id", "status", "type", "updated_at"])
+@pytest.mark.parametrize("sort_dir", ["asc", "desc"])
+def test_pages_of_tasks_hold_each_once(sort_key: str, sort_dir: str, world: World, cast: Cast) -> None:
+    for _ in range(3):
+        image = cast.owner.has_an_image(None)
+        cast.owner.stages(image, DATA)
+        cast.owner.imports(image)
+        world.works()
+    whole = cast.admin.call("GET", f"/v2/tasks?limit=1000&sort_key={sort_key}&sort_dir={sort_dir}").json()["tasks"]
+    walked, path = [], f"/v2/tasks?limit=2&sort_key={sort_key}&sort_dir={sort_dir}"
+    while path:
+        page = cast.admin.call("GET", path).json()
+        walked += page["tasks"]
+        path = page.get("next", "")
+    assert [each["id"] for each in walked] == [each["id"] for each in whole]
+    assert len({each["id"] for each in walked}) == len(walked) >= 3
