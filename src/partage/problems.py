@@ -7,6 +7,8 @@
     │   ├── SizeMismatch        fewer or more bytes arrived than were announced
     │   ├── FormatMissing       image data before disk_format and container_format are set
     │   ├── StoreUnknown        a store of that name is not configured
+    │   ├── UriRefused          a URL that the service does not open on anybody's behalf
+    │   ├── FetchFailed         what is at a URL could not be had, for whatever reason
     │   └── DigestMismatch      the bytes do not have the digest that was promised
     ├── Unauthenticated         no token, or not one that the identity service vouches for
     ├── Forbidden               the caller may see the thing, but not do this to it
@@ -111,6 +113,24 @@ class FormatMissing(Invalid):
 
 class StoreUnknown(Invalid):
     """A store of that name is not configured."""
+
+
+class UriRefused(Invalid):
+    """The URL is malformed, ambiguous, or leads where the service does not go on anybody's behalf."""
+
+
+@dataclass(eq=False)
+class FetchFailed(Invalid):
+    """What is at a URL could not be had. `detail` is for the operator's log: told to users, it would make a port scanner."""
+
+    reason: str = field(init=False, default="")
+    detail: str = ""
+
+    def sentence(self) -> str:  # noqa: D102 -- keeps the promise of Problem.sentence
+        return (
+            "The image data could not be fetched from the URL; check that anybody can download all of it there, that its server "
+            "answers in time and directly, and that the server's certificate is valid"
+        )
 
 
 class DigestMismatch(Invalid):

@@ -1,14 +1,16 @@
 """Settings: where they come from, which win, and what is said of wrong ones."""
 
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from partage import problems
 from partage.http.options import EdgeOptions
-from partage.main import config, sample
+from partage.main import compose, config, sample
 from partage.model.limits import Limits
+from partage.outbound.rules import Rules
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +37,16 @@ def test_defaults_are_those_of_the_layers_below() -> None:
     assert Limits(**settings.limits.model_dump()) == Limits()
     assert settings.formats.disk_formats == edge.disk_formats
     assert settings.formats.container_formats == edge.container_formats
+    assert compose.fetch_rules(settings) == Rules()
+
+
+def test_networks_to_fetch_from_are_read_and_shown(tmp_path: Path) -> None:
+    text = "[fetch]\nnetworks_allowed = ['10.1.0.0/16', 'fd00::/64']\nports = [8080]\nhosts_denied = ['.example.org']"
+    settings = config.load({}, file=written(tmp_path, text))
+    rules = compose.fetch_rules(settings)
+    assert rules.networks_allowed == (ip_network("10.1.0.0/16"), ip_network("fd00::/64"))
+    assert (rules.ports, rules.hosts_denied) == ((8080,), (".example.org",))
+    assert tomllib.loads(sample.effective(settings))["fetch"]["networks_allowed"] == ["10.1.0.0/16", "fd00::/64"]
 
 
 def test_command_line_wins_over_environment_and_that_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +82,11 @@ def test_stores_come_from_the_file(tmp_path: Path) -> None:
         ("default_store = 'x'", "default_store is x, but the stores are local"),
         ("[[stores]]\nid = 'a'\npath = '/a'\n[[stores]]\nid = 'a'\npath = '/b'", "two stores have the same id"),
         ("[[stores]]\nid = 'a'\npath = '/a'\ntype = 'tape'", "stores.0.type"),
+        ("[fetch]\nnetworks_allowed = ['10.1.0.1/16']", "fetch.networks_allowed.0"),
+        ("[fetch]\nnetworks_allowed = ['localhost']", "fetch.networks_allowed.0"),
+        ("[fetch]\nschemes = ['ftp']", "fetch.schemes.0"),
+        ("[fetch]\nports = [65536]", "fetch.ports.0"),
+        ("[fetch]\ncafile = '/does/not/exist.pem'", "fetch.cafile: the file does not exist"),
         ("port = ", "is not TOML"),
     ],
 )

@@ -12,6 +12,7 @@ from partage.main.config import Settings, StoreSettings
 from partage.model.ids import StoreID
 from partage.model.limits import Limits
 from partage.operations.service import Formats, NamedStore, Service
+from partage.outbound.rules import Rules
 from partage.policies.authority import Authority
 from partage.records.database import Database
 from partage.stores.posix import PosixStore
@@ -39,7 +40,13 @@ def service(settings: Settings) -> Service:
         new_id=lambda: str(uuid.uuid4()),
         worker=liveness.own_name(),
         worker_lives=liveness.lives,
+        fetch=fetch_rules(settings),
     )
+
+
+def fetch_rules(settings: Settings) -> Rules:
+    """Say which URLs are opened on a user's behalf."""
+    return Rules(**settings.fetch.model_dump())
 
 
 def identity(settings: Settings, authority: Authority) -> keystone.Keystone:

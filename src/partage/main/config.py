@@ -10,12 +10,14 @@ from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
 from partage import problems
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
+from partage.outbound.addresses import Network
+from partage.outbound.rules import Rules
 
 PREFIX = "PARTAGE_"
 FILE_VARIABLE = "PARTAGE_CONFIG"
@@ -25,6 +27,7 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 
 _LIMITS = Limits()
+_RULES = Rules()
 
 
 class _Section(BaseModel):
@@ -128,6 +131,46 @@ class ImportSettings(_Section):
     at_once: Annotated[int, Field(ge=1, le=64, description="Imports that one import worker does at a time")] = 2
 
 
+class FetchSettings(_Section):
+    """What image data is fetched from on a user's behalf, when an image is imported from a URL."""
+
+    schemes: Annotated[tuple[Literal["http", "https"], ...], Field(description="Schemes that a URL may have")] = ("http", "https")
+    ports: Annotated[tuple[Port, ...], Field(description="Ports that a URL may lead to, by itself or by its scheme")] = (80, 443)
+    hosts_allowed: Annotated[
+        tuple[str, ...],
+        Field(description="Hosts that a URL may name, .example.org for all below it too; empty: all. Their addresses are checked"),
+    ] = ()
+    hosts_denied: Annotated[tuple[str, ...], Field(description="Hosts that a URL may not name, whatever is allowed")] = ()
+    networks_allowed: Annotated[
+        tuple[Network, ...],
+        Field(
+            description="Networks that may be connected to beside the public internet, such as 10.1.0.0/16; users then reach them"
+        ),
+    ] = ()
+    networks_denied: Annotated[
+        tuple[Network, ...], Field(description="Networks that are not connected to although public, such as the cloud's own")
+    ] = ()
+    redirects: Annotated[int, Field(ge=0, le=10, description="How many redirects are followed")] = _RULES.redirects
+    total_seconds: Annotated[Positive, Field(description="How long fetching one image may take")] = _RULES.total_seconds
+    connect_seconds: Annotated[
+        Positive,
+        Field(description="How long until the answer begins; every failure until then is told after this time, to hide its reason"),
+    ] = _RULES.connect_seconds
+    silence_seconds: Annotated[Positive, Field(description="How long no byte may come")] = _RULES.silence_seconds
+    slowest_bytes_per_second: Annotated[Count, Field(description="The least that must come, averaged over silence_seconds")] = (
+        _RULES.slowest_bytes_per_second
+    )
+    header_bytes: Annotated[int, Field(ge=1024, description="The longest head of an answer")] = _RULES.header_bytes
+    cafile: Annotated[str, Field(description="Authorities for servers' certificates, a PEM file; empty: the system's")] = ""
+
+    @field_validator("cafile")
+    @classmethod
+    def _cafile_is_there(cls, cafile: str) -> str:
+        if cafile and not Path(cafile).is_file():
+            raise ValueError("the file does not exist")
+        return cafile
+
+
 class LogSettings(_Section):
     """What is written to the standard error stream."""
 
@@ -164,6 +207,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     formats: FormatSettings = FormatSettings()
     imports: ImportSettings = ImportSettings()
+    fetch: FetchSettings = FetchSettings()
     log: LogSettings = LogSettings()
     stores: Annotated[
         tuple[StoreSettings, ...],

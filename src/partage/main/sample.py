@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -78,7 +79,7 @@ def _toml(value: Any) -> str:
         return str(value)
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(each) for each in value)}]"
-    text = str(value) if isinstance(value, Path) else value
+    text = str(value) if isinstance(value, Path | IPv4Network | IPv6Network) else value
     return json.dumps(text, ensure_ascii=False)
 
 

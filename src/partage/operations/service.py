@@ -7,6 +7,7 @@ from datetime import datetime
 from partage import problems
 from partage.model.ids import StoreID
 from partage.model.limits import Limits
+from partage.outbound.rules import Rules
 from partage.policies.authority import Authority
 from partage.records.database import Database
 from partage.stores.store import Store
@@ -55,6 +56,7 @@ class Service:
     worker_lives: Callable[[str], bool | None]
     running_uploads: set[str] = field(default_factory=set)
     running_tasks: set[str] = field(default_factory=set)
+    fetch: Rules = field(default_factory=Rules)
 
     def store_named(self, store_id: StoreID | None) -> NamedStore:
         """Return the store of that name, or the default one.

@@ -1,0 +1,267 @@
+"""Open a URL on a user's behalf: the one and only way out, apart from Keystone's.
+
+A name is resolved once, every address it has is held against the rules, and the connection goes to one of those addresses: there is
+no second look-up that could answer otherwise. The name stays in the Host header and in the check of the certificate. Redirects
+take the same way from the start. Nothing of the environment counts: no proxy, no .netrc. No credentials or cookies are sent.
+
+Until the data begins, every failure takes as long as every other one and has the same words: open, closed, filtered and non-HTTP
+ports cannot be told apart by a user. Source: OSSN-0078, OSSA-2026-004, and the fix of CVE-2026-71196 with what it left open.
+"""
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import urllib3
+from urllib3.connection import HTTPConnection
+
+from partage import problems
+from partage.outbound import addresses, wire
+from partage.outbound.rules import Rules, Target, check_redirect, check_url, host_refused
+
+BLOCK_BYTES = 1024 * 1024
+
+Resolver = Callable[[str, int], Sequence[str]]
+"""From name and port to addresses, best first; OSError when there are none."""
+
+_HEADERS = MappingProxyType({"User-Agent": "Partage", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"})
+_NONE: Mapping[str, str] = MappingProxyType({})
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_ADDRESSES = 4
+_FRAMING_FACTOR, _FRAMING_BYTES = 8, 128 * 1024
+"""What may come over the wire for one block: chunks of a single byte are six times their content, a trailer follows the last."""
+
+_BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
+"""What the library and the sockets below it raise when the other side does not keep to the protocol, or to the limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What is at a URL: its announced size, if any, and its bytes as they were sent, in blocks of at most BLOCK_BYTES.
+
+    `blocks` can be gone through once, while the URL is open. It raises FetchFailed when they end too early, come too slowly or the
+    connection breaks, and ImageTooLarge behind the limit.
+    """
+
+    size_bytes: int | None
+    blocks: Iterator[bytes]
+
+
+def system_addresses(name: str, port: int) -> Sequence[str]:
+    """Resolve a name as the machine is set up to."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)]
+
+
+@contextmanager
+def open_url(
+    url: str,
+    rules: Rules,
+    *,
+    limit_bytes: int,
+    headers: Mapping[str, str] = _NONE,
+    resolver: Resolver = system_addresses,
+) -> Iterator[Fetched]:
+    """Fetch what is at a URL, without ever holding more than a block of it. Content-Encoding is left alone.
+
+    `headers` are sent to the URL's own origin only, and no more once a redirect has left it. Takes at most `rules.total_seconds`,
+    and one look-up of a name more.
+
+    Raises:
+        UriRefused: a rule forbids the URL, one it redirects to, or an address of one of them. Nothing was sent there.
+        FetchFailed: there is no answer, or none of use; after `rules.connect_seconds`, whatever the reason.
+        ImageTooLarge: more than `limit_bytes` are announced.
+    """
+    until = time.monotonic() + rules.total_seconds
+    call = _Call(rules, resolver, until)
+    with closing(_final_answer(check_url(url, rules), dict(headers), call)) as answer:
+        if answer.size_bytes is not None and answer.size_bytes > limit_bytes:
+            raise _too_large(limit_bytes)
+        answer.wire.be_patient(
+            until=until,
+            silence_seconds=rules.silence_seconds,
+            slowest_bytes_per_second=rules.slowest_bytes_per_second,
+        )
+        yield Fetched(answer.size_bytes, _blocks(answer, limit_bytes))
+
+
+def resolve(target: Target, rules: Rules, resolver: Resolver = system_addresses) -> tuple[addresses.Address, ...]:
+    """Find the addresses of a target, best first.
+
+    Raises:
+        UriRefused: it has none, or any of them is not permitted: which one a connection would reach is not left to chance.
+    """
+    if target.address is not None:
+        return (target.address,)
+    try:
+        texts = resolver(target.host, target.port)
+    except (OSError, UnicodeError) as error:
+        raise host_refused() from error
+    found = [addresses.address_of(text) for text in dict.fromkeys(texts)]
+    permitted = tuple(address for address in found if address is not None and rules.permits(address))
+    if not permitted or len(permitted) != len(found):
+        raise host_refused()
+    return permitted[:_MOST_ADDRESSES]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What stays the same over all redirects of one fetch."""
+
+    rules: Rules
+    resolver: Resolver
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer of which the head was read. `location` is set for a redirect, otherwise the content follows."""
+
+    socket: socket.socket
+    wire: wire.Wire
+    response: urllib3.BaseHTTPResponse
+    location: str | None
+    size_bytes: int | None
+
+    def close(self) -> None:
+        self.response.close()
+        self.socket.close()
+
+
+class _UselessError(Exception):
+    """The origin kept to the protocol, but its answer is of no use."""
+
+
+def _final_answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
+    for _ in range(call.rules.redirects + 1):
+        answer = _answer(target, headers, call)
+        if answer.location is None:
+            return answer
+        answer.close()
+        following = check_redirect(target, answer.location, call.rules)
+        headers = headers if following.origin == target.origin else _NONE
+        target = following
+    raise problems.FetchFailed(f"more than {call.rules.redirects} redirects")
+
+
+def _answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
+    """Ask one server. Whatever fails is told when `connect_seconds` are over."""
+    found = resolve(target, call.rules, call.resolver)
+    until = min(time.monotonic() + call.rules.connect_seconds, call.until)
+    try:
+        connected = _connected(found, target.port, until)
+        try:
+            if target.scheme == "https":
+                connected = _encrypted(connected, target.host, call.rules, until)
+            return _ask(connected, target, headers, call.rules.header_bytes, until)
+        except BaseException:
+            connected.close()
+            raise
+    except (*_BROKEN, _UselessError) as error:
+        failure = problems.FetchFailed(_told(error))
+        time.sleep(max(0.0, until - time.monotonic()))
+        raise failure from error
+
+
+def _connected(found: Sequence[addresses.Address], port: int, until: float) -> socket.socket:
+    """Connect to the first address that takes it; each gets its share of the time."""
+    for position, address in enumerate(found, start=1):
+        seconds = wire.remaining(until) / (len(found) - position + 1)
+        family = socket.AF_INET if isinstance(address, ipaddress.IPv4Address) else socket.AF_INET6
+        made = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            made.settimeout(seconds)
+            made.connect((str(address), port))
+        except OSError:
+            made.close()
+            if position == len(found):
+                raise
+        else:
+            return made
+    raise _UselessError("no address")
+
+
+def _encrypted(connected: socket.socket, name: str, rules: Rules, until: float) -> ssl.SSLSocket:
+    """Check the certificate against the name in the URL, not against the address."""
+    context = ssl.create_default_context(cafile=rules.cafile or None)
+    context.set_alpn_protocols(["http/1.1"])
+    connected.settimeout(wire.remaining(until))
+    # An end that the server did not sign may be anybody's cut, which goes unnoticed where no length was announced.
+    return context.wrap_socket(connected, server_hostname=name, suppress_ragged_eofs=False)
+
+
+def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], header_bytes: int, until: float) -> _Answer:
+    """Send the request and read the head of the answer."""
+    limited = wire.Wire(connected, until=until, allowed_bytes=header_bytes)
+    connection = HTTPConnection(target.host, target.port)
+    connection.auto_open = 0  # it never connects by itself: the name is not resolved again
+    connection.sock = wire.Line(connected, limited)  # all that http.client wants of a socket
+    connected.settimeout(wire.remaining(until))
+    connection.request(
+        "GET",
+        target.path,
+        headers={**headers, **_HEADERS, "Host": target.authority},
+        preload_content=False,
+        decode_content=False,
+        enforce_content_length=True,
+    )
+    response = connection.getresponse()
+    if response.status in _REDIRECTS:
+        return _Answer(connected, limited, response, _location(response), None)
+    if response.status != http.client.OK:
+        raise _UselessError(f"status {response.status}")
+    return _Answer(connected, limited, response, None, _announced_bytes(response))
+
+
+def _location(response: urllib3.BaseHTTPResponse) -> str:
+    found = response.headers.getlist("location")
+    if len(found) != 1:
+        raise _UselessError(f"a redirect with {len(found)} locations")
+    return str(found[0])
+
+
+def _announced_bytes(response: urllib3.BaseHTTPResponse) -> int | None:
+    """Read how the content is delimited. Where two headers contradict each other, programs would not agree on its end."""
+    lengths = response.headers.getlist("content-length")
+    codings = response.headers.getlist("transfer-encoding")
+    if codings:
+        if lengths or [coding.lower() for coding in codings] != ["chunked"]:
+            raise _UselessError(f"framed by {codings} and {lengths}")
+        return None
+    if not lengths:
+        return None
+    if len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
+        raise _UselessError(f"lengths {lengths}")
+    return int(lengths[0])
+
+
+def _blocks(answer: _Answer, limit_bytes: int) -> Iterator[bytes]:
+    received_bytes = 0
+    while True:
+        most = min(BLOCK_BYTES, limit_bytes - received_bytes + 1)
+        answer.wire.allow(_FRAMING_FACTOR * most + _FRAMING_BYTES)
+        try:
+            block = answer.response.read(most, decode_content=False)
+        except _BROKEN as error:
+            raise problems.FetchFailed(f"after {received_bytes} bytes: {_told(error)}") from error
+        if not block:
+            return
+        received_bytes += len(block)
+        if received_bytes > limit_bytes:
+            raise _too_large(limit_bytes)
+        yield block
+
+
+def _too_large(limit_bytes: int) -> problems.ImageTooLarge:
+    return problems.ImageTooLarge(f"The image data at the URL is too large: at most {limit_bytes} bytes are taken")
+
+
+def _told(error: BaseException) -> str:
+    """Name an error, and what was below it where the library put words of its own around it."""
+    below = f", from {error.__cause__}" if error.__cause__ is not None else ""
+    return f"{type(error).__name__}: {error}{below}"

@@ -1,0 +1,195 @@
+"""Which URLs the service opens on a user's behalf, decided without touching the network.
+
+A URL is read once, by a grammar narrower than any library's, into a `Target`; nothing downstream reads it again, so no two parsers
+can disagree on where it leads. Addresses are judged by `Rules.permits`: for URLs that hold one here, for names in `fetch.py` after
+they were resolved. Messages say which rule stood in the way, never what is to be found at an address.
+
+Source of the grammar: RFC 3986, less what is not needed; hosts that end in a number are addresses, as in the WHATWG URL standard.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from urllib.parse import urljoin
+
+from partage import problems
+from partage.outbound import addresses
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+LONGEST_URL = 8192
+
+_CHARACTERS = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(/[^?#]*)?(\?[^#]*)?(?:#.*)?")
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([1-9][0-9]{0,4}))?")
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_LONGEST_NAME = 253
+_HIGHEST_PORT = 65535
+
+_HOST_REFUSED = (
+    "Image data is not fetched from the host of this URL: it has to be a name or address that is allowed and that leads to "
+    "public addresses only; upload the image instead, or ask the operator to allow the network"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the operator allows, and how much patience the service has.
+
+    A host in a list matches itself; one that begins with a dot matches every name below it as well. Denied wins over allowed; no
+    hosts allowed means all. To allow a host does not allow its addresses: those are public, or in `networks_allowed`.
+    `connect_seconds` covers connecting and the head of the answer, and is how long every failure in them takes, whatever it was.
+    """
+
+    schemes: Collection[str] = ("http", "https")
+    ports: Collection[int] = (80, 443)
+    hosts_allowed: Collection[str] = ()
+    hosts_denied: Collection[str] = ()
+    networks_allowed: Collection[addresses.Network] = ()
+    networks_denied: Collection[addresses.Network] = ()
+    redirects: int = 10
+    total_seconds: float = 21_600.0
+    connect_seconds: float = 20.0
+    silence_seconds: float = 60.0
+    slowest_bytes_per_second: int = 1000
+    header_bytes: int = 65_536
+    cafile: str = ""
+
+    def permits(self, address: addresses.Address) -> bool:
+        """Say whether a connection to the address may be opened; so must be every address that it embeds."""
+        return all(self._permits(each) for each in (address, *addresses.embedded(address)))
+
+    def _permits(self, address: addresses.Address) -> bool:
+        if any(address in network for network in self.networks_denied):
+            return False
+        return addresses.is_public(address) or any(address in network for network in self.networks_allowed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a URL leads. `host` is lower-case, an IPv6 address without brackets; `path` has the query. `address` None: a name."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = field(repr=False)
+    address: addresses.Address | None
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """What two URLs share when the same server answers them."""
+        return self.scheme, self.host, self.port
+
+    @property
+    def authority(self) -> str:
+        """The host and port as the Host header has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def check_url(url: str, rules: Rules) -> Target:
+    """Read a URL and hold it against the rules. A name is not resolved here, so its addresses are still to be checked.
+
+    Raises:
+        UriRefused: it is no URL, is ambiguous, or a rule forbids it.
+    """
+    scheme, authority, path = _parts(url)
+    if scheme not in rules.schemes or scheme not in DEFAULT_PORTS:
+        raise problems.UriRefused(f"Image data is fetched by {_listed(rules.schemes)} only, not by {scheme[:20]}")
+    host, port = _host_and_port(authority)
+    address = _address_of_host(host)
+    target = Target(
+        scheme=scheme,
+        host=str(address) if address else _name_of_host(host),
+        port=port or DEFAULT_PORTS[scheme],
+        path=path,
+        address=address,
+    )
+    if target.port not in rules.ports:
+        raise problems.UriRefused(f"Image data is not fetched from port {target.port}; allowed: {_listed(rules.ports)}")
+    if not _host_allowed(target.host, rules) or (address is not None and not rules.permits(address)):
+        raise host_refused()
+    return target
+
+
+def check_redirect(source: Target, location: str, rules: Rules) -> Target:
+    """Read the Location of a redirect, which may be relative, and hold it against the same rules.
+
+    Raises:
+        UriRefused: as for `check_url`, or an encrypted connection would be given up for one that is not.
+    """
+    if not _CHARACTERS.fullmatch(location):
+        raise problems.UriRefused("The URL redirects to something that is not a URL")
+    try:
+        joined = urljoin(f"{source.scheme}://{source.authority}{source.path}", location)
+    except ValueError as error:
+        raise problems.UriRefused("The URL redirects to something that is not a URL") from error
+    target = check_url(joined, rules)
+    if source.scheme == "https" and target.scheme != "https":
+        raise problems.UriRefused("The URL redirects from https to http, which is not followed; use the final URL")
+    return target
+
+
+def host_refused() -> problems.UriRefused:
+    """Make the one answer for every host that may not be fetched from: denied, not public, or not to be found at all.
+
+    If names without addresses were told from names with internal ones, users could list the internal ones.
+    """
+    return problems.UriRefused(_HOST_REFUSED)
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    """Split into scheme, authority, and path with query; the fragment is dropped, for it is not sent."""
+    if len(url) > LONGEST_URL:
+        raise problems.UriRefused(f"The URL is longer than {LONGEST_URL} characters")
+    if not _CHARACTERS.fullmatch(url):
+        raise problems.UriRefused("The URL is empty, or has characters that URLs do not have; percent-encode them")
+    match = _URL.fullmatch(url)
+    if match is None:
+        raise problems.UriRefused("The URL is not complete; it has the form https://host/path")
+    scheme, authority, path, query = match.groups(default="")
+    return scheme.lower(), authority, (path or "/") + query
+
+
+def _host_and_port(authority: str) -> tuple[str, int | None]:
+    if "@" in authority:
+        raise problems.UriRefused("The URL holds a user name or password, which are never sent; leave them out")
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        raise problems.UriRefused("The host or port of the URL is malformed; it has the form https://host:port/path")
+    host, port = match.groups()
+    if port is not None and int(port) > _HIGHEST_PORT:
+        raise problems.UriRefused(f"The port of the URL is above {_HIGHEST_PORT}")
+    return host.lower(), int(port) if port else None
+
+
+def _address_of_host(host: str) -> addresses.Address | None:
+    """Read a host that is an address; None when it is a name."""
+    bracketed = host.startswith("[")
+    if not bracketed and not _NUMBER.fullmatch(host.removesuffix(".").rpartition(".")[2]):
+        return None
+    address = addresses.address_of(host.strip("[]"))
+    if address is None or (":" in host) != bracketed:
+        raise problems.UriRefused("The address in the URL is malformed; write IPv4 as four decimal numbers, IPv6 in brackets")
+    return address
+
+
+def _name_of_host(host: str) -> str:
+    name = host.removesuffix(".")
+    if len(name) > _LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise problems.UriRefused("The host name in the URL is malformed")
+    return name
+
+
+def _host_allowed(host: str, rules: Rules) -> bool:
+    if _host_listed(host, rules.hosts_denied):
+        return False
+    return not rules.hosts_allowed or _host_listed(host, rules.hosts_allowed)
+
+
+def _host_listed(host: str, entries: Collection[str]) -> bool:
+    return any(host == entry.lower().strip("[].") or (entry.startswith(".") and host.endswith(entry.lower())) for entry in entries)
+
+
+def _listed(values: Collection[str] | Collection[int]) -> str:
+    return ", ".join(str(value) for value in sorted(values, key=str)) or "nothing"
