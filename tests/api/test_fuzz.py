@@ -112,7 +112,10 @@ class Chance:
         method = choose(("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "FOO")) if self.now_and_then(0.1) else row.method
         member = choose((self.cast.member.project_id, self.cast.outsider.project_id, "x", "%C3%BC"))
         tag = choose(("there", self.escaped(self.word()) or "x"))
-        path = row.path.format(image_id=choose(self.images), member_id=member, tag=tag) + self.query()
+        path = (
+            row.path.format(image_id=choose(self.images), member_id=member, tag=tag, store_id="second", task_id=choose(self.images))
+            + self.query()
+        )
         owner, member, outsider, admin = (self.cast.people[name] for name in ("owner", "member", "outsider", "admin"))
         who = self.cast.anonymous if self.now_and_then(0.05) else choose((owner, owner, owner, member, outsider, admin))
         lines = [f"{choose(HEADERS)}: {choose((*VALUES, self.word()))}" for _ in range(choose((0, 0, 1, 2)))]

@@ -71,7 +71,7 @@ def test_a_new_image_has_every_attribute_and_waits_for_its_data(cast: Cast) -> N
 def test_a_new_image_says_where_it_is_and_which_stores_there_are(cast: Cast) -> None:
     answer = cast.owner.creates()
     assert answer.headers["Location"] == f"{cast.owner.endpoint}{answer.json()['self']}"
-    assert answer.headers["OpenStack-image-store-ids"] == "local"
+    assert answer.headers["OpenStack-image-store-ids"] == "local,second"
     assert cast.owner.call("GET", answer.json()["self"]).json() == answer.json()
 
 

@@ -1,9 +1,93 @@
 """Imports as people see them: what is asked over HTTP, and what the image and its tasks say afterwards."""
 
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
+
 import pytest
 
-from tests.api.conftest import World
+from partage.model.limits import Limits
+from partage.outbound.rules import Rules
+from tests.api.conftest import World, cast_of
 from tests.api.personas import Cast
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[str]:
+    """A web server with one file and one that ends too early; its address is one that the service must be allowed to reach."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path in ("/disk", "/short") else 404)
+            self.send_header("Content-Length", str(len(DATA) + (self.path == "/short")))
+            self.end_headers()
+            self.wfile.write(DATA)
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def near(another_world: Callable[..., World], origin: str) -> World:
+    """A service that may fetch from this machine."""
+    port = int(origin.rpartition(":")[2])
+    rules = Rules(ports=(port,), networks_allowed=(ip_network("127.0.0.0/8"),), connect_seconds=1.0)
+    return another_world(fetch=rules)
+
+
+def test_an_image_is_downloaded_from_the_web(near: World, origin: str, everybody: dict[str, tuple[str, str]]) -> None:
+    owner = cast_of(near, everybody).owner
+    image = owner.has_an_image(None)
+    assert owner.imports(image, "web-download", _uri=f"{origin}/disk").status_code == 202
+    near.works()
+    assert owner.shows(image).json()["status"] == "active"
+    assert owner.downloads(image).content == DATA
+
+
+@pytest.mark.parametrize("path", ["/absent", "/short"])
+def test_a_download_that_fails_leaves_a_queued_image_and_a_reason(
+    path: str, near: World, origin: str, everybody: dict[str, tuple[str, str]]
+) -> None:
+    owner = cast_of(near, everybody).owner
+    image = owner.has_an_image(None)
+    assert owner.imports(image, "web-download", _uri=origin + path).status_code == 202
+    near.works()
+    assert owner.shows(image).json()["status"] == "queued"
+    task = owner.call("GET", f"/v2/images/{image}/tasks").json()["tasks"][0]
+    assert task["status"] == "failure"
+    assert task["message"]
+    assert owner.uploads(image, DATA).status_code == 204
+
+
+def test_a_download_above_the_size_cap_stops(
+    another_world: Callable[..., World], origin: str, everybody: dict[str, tuple[str, str]]
+) -> None:
+    rules = Rules(ports=(int(origin.rpartition(":")[2]),), networks_allowed=(ip_network("127.0.0.0/8"),), connect_seconds=1.0)
+    world = another_world(fetch=rules, limits=Limits(image_size_cap_bytes=1000))
+    owner = cast_of(world, everybody).owner
+    image = owner.has_an_image(None)
+    owner.imports(image, "web-download", _uri=f"{origin}/disk")
+    world.works()
+    assert owner.shows(image).json()["status"] == "queued"
+    assert "1000 bytes" in owner.call("GET", f"/v2/images/{image}/tasks").json()["tasks"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "uri", ["", 7, None, "file:///etc/passwd", "http://127.0.0.1/", "http://[::1]/", "http://2130706433/", "http://x:99999/"]
+)
+def test_a_place_that_may_not_be_asked_is_refused_at_once(uri: object, cast: Cast) -> None:
+    image = cast.owner.has_an_image(None)
+    assert cast.owner.imports(image, "web-download", _uri=uri).status_code == 400
+    assert cast.owner.shows(image).json()["status"] == "queued"
+    assert cast.owner.call("GET", f"/v2/images/{image}/tasks").json() == {"tasks": []}
+
 
 DATA = b"some bytes of a disk " * 5000
 

@@ -18,7 +18,7 @@ VERSIONS = "Versions"
 STORE = "The store's name"
 EMPTY = "Empty answers"
 WORDS = "Words"
-_METHODS = ("glance-direct", "copy-image")
+_METHODS = ("glance-direct", "web-download", "copy-image")
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,7 @@ class ImportSettings(_Section):
 
     methods: Annotated[tuple[ImportMethod, ...], Field(description="The import methods that clients may use")] = (
         ImportMethod.GLANCE_DIRECT,
+        ImportMethod.WEB_DOWNLOAD,
         ImportMethod.COPY_IMAGE,
     )
     at_once: Annotated[int, Field(ge=1, le=64, description="Imports that one import worker does at a time")] = 2

@@ -154,9 +154,9 @@ def _bring(service: Service, work: Run, image: Image) -> Image:
 
 
 def _bring_to(service: Service, work: Run, image: Image, named: NamedStore) -> Image:
-    with import_sources.open_source(service, image, work.request) as source:
-        with service.database.read() as tx:
-            room = image_data.room(service, tx, image, source.size_bytes)
+    with service.database.read() as tx:
+        room = image_data.room(service, tx, image, None)
+    with import_sources.open_source(service, image, work.request, limit_bytes=room.bytes) as source:
         options = WriteOptions(limit_bytes=room.bytes, limit_problem=room.problem)
         blocks = _told(service, work, source.blocks)
         written = image_data.store_bytes(service, named, blocks, image_data.inspector_for(service, image), options)

@@ -9,6 +9,7 @@ from partage.model.image import Image
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.operations import image_data
 from partage.operations.service import Service
+from partage.outbound import fetch
 from partage.records import stagings
 
 
@@ -21,7 +22,7 @@ class Source:
 
 
 @contextmanager
-def open_source(service: Service, image: Image, request: ImportRequest) -> Iterator[Source]:
+def open_source(service: Service, image: Image, request: ImportRequest, *, limit_bytes: int) -> Iterator[Source]:
     """Open what the data of an import is read from.
 
     Raises:
@@ -30,8 +31,11 @@ def open_source(service: Service, image: Image, request: ImportRequest) -> Itera
     """
     if request.method is ImportMethod.GLANCE_DIRECT:
         yield _staged(service, image)
+    elif request.method is ImportMethod.WEB_DOWNLOAD:
+        with fetch.open_url(request.uri, service.fetch, limit_bytes=limit_bytes) as fetched:
+            yield Source(fetched.blocks, fetched.size_bytes)
     else:
-        raise problems.Invalid(f"Unknown import method name '{request.method}'.")
+        raise problems.FeatureOff(f"The import method '{request.method}' is not available here")
 
 
 def _staged(service: Service, image: Image) -> Source:

@@ -11,6 +11,7 @@ from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.task import Task, TaskStatus, TaskType
 from partage.operations import visible
 from partage.operations.service import Service
+from partage.outbound.rules import check_url
 from partage.policies import authority
 from partage.policies.images import COPY_IMAGE, MODIFY_IMAGE
 from partage.records import images, tasks
@@ -38,6 +39,8 @@ def request_import(service: Service, caller: Caller, image_id: ImageID, request:
         stores = _targets(service, image, request)
         if not stores:
             return None
+        if request.method is ImportMethod.WEB_DOWNLOAD:
+            check_url(request.uri, service.fetch)
         task = Task(
             id=TaskID(service.new_id()),
             type=TaskType.API_IMAGE_IMPORT,
