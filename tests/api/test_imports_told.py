@@ -1,5 +1,6 @@
 """Imports as people see them: what is asked over HTTP, and what the image and its tasks say afterwards."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -77,6 +78,62 @@ def test_a_download_above_the_size_cap_stops(
     world.works()
     assert owner.shows(image).json()["status"] == "queued"
     assert "1000 bytes" in owner.call("GET", f"/v2/images/{image}/tasks").json()["tasks"][0]["message"]
+
+
+@pytest.mark.parametrize("algorithm", ["", "md5", "sha256", "sha512"])
+def test_a_service_says_where_the_bytes_are_and_they_are_kept(
+    algorithm: str, near: World, origin: str, everybody: dict[str, tuple[str, str]]
+) -> None:
+    cast = cast_of(near, everybody)
+    image = cast.owner.has_an_image(None)
+    digest = hashlib.new(algorithm, DATA).hexdigest() if algorithm else ""
+    promise = {"os_hash_algo": algorithm, "os_hash_value": digest} if algorithm else {}
+    assert cast.owner.gives_location(image, f"{origin}/disk").status_code == 403
+    assert cast.owner.gives_location(image, f"{origin}/disk", cast.service, **promise).status_code == 202
+    assert cast.owner.gives_location(image, f"{origin}/disk", cast.service).status_code == 409
+    near.works()
+    assert cast.owner.downloads(image).content == DATA
+    assert cast.owner.shows(image).json()["os_hash_value"] == (digest or hashlib.sha512(DATA).hexdigest())
+    assert cast.owner.call("GET", f"/v2/images/{image}/locations").status_code == 403
+    assert cast.admin.call("GET", f"/v2/images/{image}/locations").json() == [
+        {"url": f"{origin}/disk", "metadata": {}},
+        {"url": f"partage://local/{image}", "metadata": {"store": "local"}},
+    ]
+
+
+def test_bytes_without_the_promised_digest_are_not_kept(near: World, origin: str, everybody: dict[str, tuple[str, str]]) -> None:
+    cast = cast_of(near, everybody)
+    image = cast.owner.has_an_image(None)
+    promise = {"os_hash_algo": "sha256", "os_hash_value": "0" * 64}
+    assert cast.owner.gives_location(image, f"{origin}/disk", cast.service, **promise).status_code == 202
+    near.works()
+    left = cast.owner.shows(image).json()
+    assert (left["status"], left["size"], left["os_hash_value"]) == ("queued", None, None)
+    assert "not matched" in cast.owner.call("GET", f"/v2/images/{image}/tasks").json()["tasks"][0]["message"]
+    assert cast.admin.call("GET", f"/v2/images/{image}/locations").json() == []
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ([], "JSON object"),
+        ({"url": 5}, "not of type"),
+        ({"url": "http://127.0.0.1/"}, "not fetched"),
+        ({"url": "rbd://a/b"}, "only"),
+        ({"url": "file:///etc/passwd"}, "only"),
+        ({"url": "http://x/", "validation_data": {"os_hash_value": "00"}}, "os_hash_algo"),
+        ({"url": "http://x/", "validation_data": {"os_hash_algo": "crc", "os_hash_value": "00"}}, "not one of"),
+        ({"url": "http://x/", "validation_data": {"os_hash_algo": "md5", "os_hash_value": "00"}}, "correct size"),
+        ({"url": "http://x/", "validation_data": {"os_hash_algo": "md5", "os_hash_value": "zz"}}, "hexadecimal"),
+    ],
+)
+def test_a_location_that_makes_no_sense_changes_nothing(document: object, words: str, cast: Cast) -> None:
+    image = cast.owner.has_an_image(None)
+    before = cast.owner.shows(image).json()
+    service = {"X-Service-Token": cast.service.token}
+    answer = cast.owner.call("POST", f"/v2/images/{image}/locations", json=document, headers=service)
+    assert (answer.status_code, words in answer.text) == (400, True), answer.text
+    assert cast.owner.shows(image).json() == before
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_every_route_asks_for_a_token(row: Row, who: str, cast: Cast) -> None:
 def succeeds_at(row: Row, world: World, cast: Cast) -> tuple[Callable[[], requests.Response], int]:
     """Give a call of the route that succeeds, with the status it must have, and make all that it needs."""
     owner, member = cast.owner, cast.member
-    waits = row.method in ("PUT", "POST") and row.path.endswith(("/file", "/stage", "/import"))
+    waits = row.method in ("PUT", "POST") and row.path.endswith(("/file", "/stage", "/import", "/locations"))
     image = owner.has_an_image(None if waits else b"data", tags=["there"])
     if row.path.endswith("/import"):
         owner.stages(image)
@@ -105,11 +105,16 @@ def succeeds_at(row: Row, world: World, cast: Cast) -> tuple[Callable[[], reques
         },
         "PUT /v2/images/{image_id}/file": {"data": b"x", "headers": {"Content-Type": DATA}},
         "PUT /v2/images/{image_id}/stage": {"data": b"x", "headers": {"Content-Type": DATA}},
+        "POST /v2/images/{image_id}/locations": {
+            "json": {"url": "http://93.184.215.14/disk"},
+            "headers": {"X-Service-Token": cast.service.token},
+        },
         "POST /v2/images/{image_id}/import": {"json": {"method": {"name": "glance-direct"}}},
         "POST /v2/images/{image_id}/members": {"json": {"member": member.project_id}},
         "PUT /v2/images/{image_id}/members/{member_id}": {"json": {"status": "accepted"}},
     }.get(named(row), {})
     who = member if named(row).startswith("PUT /v2/images/{image_id}/members") else owner
+    who = cast.admin if row.path.endswith("/locations") and row.method == "GET" else who
     who = cast.admin if row.path.endswith("/detail") or row.path.startswith(("/v2/tasks", "/v2/stores")) else who
     return lambda: who.call(row.method, path_of(row, image, member.project_id, task), **more), row.status
 

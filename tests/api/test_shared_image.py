@@ -37,6 +37,7 @@ READS = (
     "versions",
     "list",
     "task",
+    "locations",
 )
 
 
@@ -111,6 +112,9 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "import copy": lambda: who.imports(image, "copy-image", stores=["second"]),
         "import malformed": lambda: who.imports(image, "by-pigeon"),
         "remove from store": lambda: who.call("DELETE", f"/v2/stores/local/{image}"),
+        "locations": lambda: who.call("GET", f"{at}/locations"),
+        "location add": lambda: who.call("POST", f"{at}/locations", json={"url": "http://example.org/x"}),
+        "location malformed": lambda: who.call("POST", f"{at}/locations", json={}),
         "tasks of all": lambda: who.call("GET", "/v2/tasks"),
         "task unknown": lambda: who.call("GET", f"/v2/tasks/{image}"),
         "task delete": lambda: who.call("DELETE", f"/v2/tasks/{image}"),

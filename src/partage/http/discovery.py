@@ -8,6 +8,7 @@ from partage.model.ids import ImageID, StoreID
 from partage.operations import stores
 
 FEATURES = {
+    "2.17": "locations for services of the cloud",
     "2.15": "store details",
     "2.13": "usage against quotas",
     "2.12": "the tasks of an image",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from http import HTTPStatus
 
-from partage.http import discovery, image_data, images, imports, members, schemas, tags, tasks
+from partage.http import discovery, image_data, images, imports, locations, members, schemas, tags, tasks
 from partage.http.messages import Reply, Request
 from partage.policies import images as image_rules
 from partage.policies import members as member_rules
@@ -61,6 +61,8 @@ ROWS: tuple[Row, ...] = (
     Row("PUT", _IMAGE + "/file", image_data.upload, image_rules.UPLOAD_IMAGE, _DONE, Body.TAKEN),
     Row("PUT", _IMAGE + "/stage", imports.stage, image_rules.MODIFY_IMAGE, _DONE, Body.TAKEN),
     Row("POST", _IMAGE + "/import", imports.begin, image_rules.MODIFY_IMAGE, _ACCEPTED, Body.TAKEN),
+    Row("GET", _IMAGE + "/locations", locations.index, image_rules.FETCH_IMAGE_LOCATION, _OK),
+    Row("POST", _IMAGE + "/locations", locations.add, image_rules.ADD_IMAGE_LOCATION, _ACCEPTED, Body.TAKEN),
     Row("PUT", _TAG, tags.add, image_rules.MODIFY_IMAGE, _DONE),
     Row("DELETE", _TAG, tags.remove, image_rules.MODIFY_IMAGE, _DONE),
     Row("GET", _MEMBERS, members.index, member_rules.GET_MEMBERS, _OK),

@@ -38,6 +38,7 @@ def service(settings: Settings) -> Service:
         hash_algorithm=settings.os_hash_algo,
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid.uuid4()),
+        http_locations=settings.imports.http_locations,
         worker=liveness.own_name(),
         worker_lives=liveness.lives,
         fetch=fetch_rules(settings),

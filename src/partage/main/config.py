@@ -129,6 +129,9 @@ class ImportSettings(_Section):
         ImportMethod.WEB_DOWNLOAD,
         ImportMethod.COPY_IMAGE,
     )
+    http_locations: Annotated[
+        bool, Field(description="Let owners of images, not only services of the cloud, give locations on the web")
+    ] = False
     at_once: Annotated[int, Field(ge=1, le=64, description="Imports that one import worker does at a time")] = 2
 
 

@@ -59,7 +59,8 @@ class Image:
     """One image: the Image API's document plus the name of its content.
 
     `size`, `virtual_size` are bytes; `min_disk` GiB and `min_ram` MiB, as in the API. Times are UTC, aware.
-    `tags` are unique and keep no order of their own; `properties` are the custom ones, text to text.
+    `external_url` is where a service of the cloud said that the bytes were. `tags` are unique and keep no order of their own;
+    `properties` are the custom ones, text to text.
     """
 
     id: ImageID
@@ -82,6 +83,7 @@ class Image:
     os_hash_value: str | None = None
     content_id: ContentID | None = None
     stores: tuple[StoreID, ...] = ()
+    external_url: str | None = None
     tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
 

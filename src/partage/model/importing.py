@@ -53,7 +53,15 @@ def emptied(image: Image, *, now: datetime) -> Image:
     queued = image if image.status is ImageStatus.QUEUED else image.become(ImageStatus.QUEUED, now=now)
     nothing: ContentID | None = None
     return replace(
-        queued, size=None, virtual_size=None, checksum=None, os_hash_algo=None, os_hash_value=None, content_id=nothing, stores=()
+        queued,
+        size=None,
+        virtual_size=None,
+        checksum=None,
+        os_hash_algo=None,
+        os_hash_value=None,
+        content_id=nothing,
+        stores=(),
+        external_url=None,
     )
 
 

@@ -310,7 +310,7 @@ def with_content(service: Service, image: Image, content_id: ContentID, content:
         virtual_size=content.virtual_size_bytes,
         checksum=content.md5,
         os_hash_algo=service.hash_algorithm,
-        os_hash_value=_digest(content, service.hash_algorithm),
+        os_hash_value=digest_of(content, service.hash_algorithm),
         content_id=content_id,
         stores=(named.id,),
     )
@@ -335,5 +335,6 @@ def require_chunks(tx: Transaction, named: NamedStore, manifest: Collection[Segm
         raise problems.StoreUnavailable("Parts of the image were swept while it was uploaded; upload it again")
 
 
-def _digest(content: Content, algorithm: str) -> str:
+def digest_of(content: Content, algorithm: str) -> str:
+    """Return the digest of a content by one of md5, sha256 and sha512, in hexadecimal."""
     return {"md5": content.md5, "sha256": content.sha256, "sha512": content.sha512}[algorithm]

@@ -13,11 +13,12 @@ from datetime import timedelta
 
 from partage import problems
 from partage.content.inspection import Unwatched
+from partage.content.manifest import Content
 from partage.model import importing
 from partage.model.ids import ContentID, ImageID, StoreID
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest, request_of
-from partage.model.task import Task
+from partage.model.task import Task, TaskType
 from partage.operations import image_data, import_sources
 from partage.operations.service import NamedStore, Service
 from partage.records import contents, images, stagings, tasks
@@ -54,7 +55,9 @@ class Run:
 
     @property
     def request(self) -> ImportRequest:
-        """What was asked for."""
+        """What was asked for. A location is an import from the web into the default store."""
+        if self.task.type is TaskType.LOCATION_IMPORT:
+            return ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=str(self.task.input["loc_url"]))
         given = self.task.input["import_req"]
         return request_of(given if isinstance(given, dict) else {})
 
@@ -63,6 +66,12 @@ class Run:
         """The stores that the data goes to."""
         given = self.task.input["backend"]
         return tuple(StoreID(each) for each in given) if isinstance(given, list) else ()
+
+    @property
+    def promised(self) -> tuple[str, str]:
+        """The algorithm and value of the digest that the bytes must have; empty where any will do."""
+        given = self.task.input.get("validation_data")
+        return (given["os_hash_algo"], given["os_hash_value"]) if isinstance(given, dict) and given else ("", "")
 
     @property
     def copies(self) -> bool:
@@ -169,7 +178,7 @@ def _keep(service: Service, work: Run, named: NamedStore, written: Written) -> I
         content_id = ContentID(service.new_id())
         contents.add(tx, content_id, written.content, written.segments, now=now)
         kept = image_data.with_content(service, replace(image, updated_at=now), content_id, written.content, named)
-        kept = importing.stored(kept, named.id)
+        kept = _as_promised(work, importing.stored(kept, named.id), written.content)
         if not work.request.all_stores_must_succeed:
             kept = kept.become(ImageStatus.ACTIVE, now=now)
         images.save(tx, kept, was=image)
@@ -177,6 +186,20 @@ def _keep(service: Service, work: Run, named: NamedStore, written: Written) -> I
         image_data.require_chunks(tx, named, written.segments)
         image_data.check_storage(service, tx, kept)
     return kept
+
+
+def _as_promised(work: Run, image: Image, content: Content) -> Image:
+    """Hold the bytes against the digest that was promised with their location, and note where they came from."""
+    if work.task.type is not TaskType.LOCATION_IMPORT:
+        return image
+    placed = replace(image, external_url=work.request.uri)
+    algorithm, value = work.promised
+    if not algorithm:
+        return placed
+    actual = image_data.digest_of(content, algorithm)
+    if actual != value:
+        raise problems.DigestMismatch(f"os_hash_value: ({value}) not matched with actual os_hash_value: ({actual})")
+    return replace(placed, os_hash_algo=algorithm, os_hash_value=value)
 
 
 def _spread(service: Service, work: Run, image: Image) -> int:

@@ -32,10 +32,10 @@ def request_import(service: Service, caller: Caller, image_id: ImageID, request:
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)
         request.require_status(image.status)
-        _require_formats(image)
+        require_formats(image)
         copying = request.method is ImportMethod.COPY_IMAGE
         service.authority.require(caller, COPY_IMAGE if copying else MODIFY_IMAGE, authority.of_image(caller, image))
-        _require_free(tx, image)
+        require_free(tx, image)
         stores = _targets(service, image, request)
         if not stores:
             return None
@@ -57,13 +57,23 @@ def request_import(service: Service, caller: Caller, image_id: ImageID, request:
     return task
 
 
-def _require_formats(image: Image) -> None:
+def require_formats(image: Image) -> None:
+    """Let bytes be brought to an image only when its formats are known.
+
+    Raises:
+        StatusConflict: one is not set.
+    """
     for name, value in (("container_format", image.container_format), ("disk_format", image.disk_format)):
         if value is None:
             raise problems.StatusConflict(f"'{name}' needs to be set before import")
 
 
-def _require_free(tx: Transaction, image: Image) -> None:
+def require_free(tx: Transaction, image: Image) -> None:
+    """Let one task at a time bring bytes to an image.
+
+    Raises:
+        StatusConflict: another one has it.
+    """
     holder = importing.holder(image)
     if holder is None:
         return

@@ -57,6 +57,7 @@ class Service:
     running_uploads: set[str] = field(default_factory=set)
     running_tasks: set[str] = field(default_factory=set)
     fetch: Rules = field(default_factory=Rules)
+    http_locations: bool = False
 
     def store_named(self, store_id: StoreID | None) -> NamedStore:
         """Return the store of that name, or the default one.

@@ -35,6 +35,8 @@ ADMIN_OR_READER_IN_REACH = f"{ADMIN} or (role:reader and {IN_REACH})"
 ADMIN_OR_MEMBER_IN_REACH = f"{ADMIN} or (role:member and {IN_REACH})"
 ADMIN_OR_IMAGE_MEMBER = f"{ADMIN} or (role:member and project_id:%(member_id)s)"
 ADMIN_OR_READER_OF_MEMBERS = f"{ADMIN} or role:reader and (project_id:%(project_id)s or project_id:%(member_id)s)"
+SERVICE = f"rule:{SERVICE_API}"
+SERVICE_OR_CREATOR = f"{SERVICE} or ({OWNER_MEMBER} and project_id:%(owner)s)"
 ADMIN_OR_SERVICE = f"{ADMIN} or rule:{SERVICE_API}"
 
 ROLES = [

@@ -14,6 +14,8 @@ UPLOAD_IMAGE = "upload_image"
 DOWNLOAD_IMAGE = "download_image"
 DOWNLOAD_FROM_STORE = "download_from_store"
 COPY_IMAGE = "copy_image"
+ADD_IMAGE_LOCATION = "add_image_location"
+FETCH_IMAGE_LOCATION = "fetch_image_location"
 GET_IMAGE_LOCATION = "get_image_location"
 DELETE_IMAGE_LOCATION = "delete_image_location"
 DEACTIVATE = "deactivate"
@@ -35,6 +37,14 @@ RULES = [
     documented(COMMUNITIZE_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Make an image a community one.", "PATCH", "/v2/images/{image_id}"),
     documented(UPLOAD_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Upload image data.", "PUT", "/v2/images/{image_id}/file"),
     documented(COPY_IMAGE, checks.ADMIN, "Copy an image to further stores.", "POST", "/v2/images/{image_id}/import"),
+    documented(
+        ADD_IMAGE_LOCATION,
+        checks.SERVICE_OR_CREATOR,
+        "Say where an image's bytes are to be fetched from.",
+        "POST",
+        "/v2/images/{image_id}/locations",
+    ),
+    documented(FETCH_IMAGE_LOCATION, checks.SERVICE, "Learn where an image's bytes are.", "GET", "/v2/images/{image_id}/locations"),
     documented(
         GET_IMAGE_LOCATION,
         checks.ADMIN_OR_OWNER_READER,

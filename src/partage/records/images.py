@@ -250,6 +250,7 @@ def _row(image: Image) -> dict[str, object]:
         "updated_at": to_microseconds(image.updated_at),
         "content_id": image.content_id,
         "stores": orjson.dumps(image.stores).decode(),
+        "external_url": image.external_url,
         "tags": orjson.dumps(image.tags).decode(),
         "properties": orjson.dumps(dict(image.properties)).decode(),
     }
@@ -261,7 +262,8 @@ _VISIBILITY = {each.value: each for each in Visibility}
 
 def _image(row: Sequence[Any]) -> Image:
     (image_id, owner, name, status, visible, protected, os_hidden, min_disk, min_ram, disk_format, container_format, size,
-     virtual_size, checksum, algorithm, value, created_at, updated_at, content_id, stores, tags, properties) = row  # fmt: skip
+     virtual_size, checksum, algorithm, value, created_at, updated_at, content_id, stores, external_url, tags,
+     properties) = row  # fmt: skip
     return Image(
         id=ImageID(image_id),
         owner=None if owner is None else ProjectID(owner),
@@ -283,6 +285,7 @@ def _image(row: Sequence[Any]) -> Image:
         updated_at=from_microseconds(updated_at),
         content_id=None if content_id is None else ContentID(content_id),
         stores=tuple(StoreID(each) for each in orjson.loads(stores)),
+        external_url=external_url,
         tags=tuple(orjson.loads(tags)),
         properties=orjson.loads(properties),
     )

@@ -51,6 +51,7 @@ images = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("content_id", String(36), ForeignKey("contents.id")),
     Column("stores", Text, nullable=False),
+    Column("external_url", Text),
     Column("tags", Text, nullable=False),
     Column("properties", Text, nullable=False),
     Index("ix_images_owner_created_at", "owner", "created_at", "id"),

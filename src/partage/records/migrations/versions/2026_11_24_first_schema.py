@@ -87,6 +87,7 @@ def _create_images() -> None:
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("content_id", sa.String(36), sa.ForeignKey("contents.id", name="fk_images_content_id")),
         sa.Column("stores", sa.Text(), nullable=False),
+        sa.Column("external_url", sa.Text()),
         sa.Column("tags", sa.Text(), nullable=False),
         sa.Column("properties", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_images"),
