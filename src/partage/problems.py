@@ -10,6 +10,7 @@
     │   ├── UriRefused          a URL that the service does not open on anybody's behalf
     │   ├── FetchFailed         what is at a URL could not be had, for whatever reason
     │   ├── ArchiveRefused      compressed image data that cannot be unpacked
+    │   ├── ConversionFailed    image data that cannot be converted to another disk format
     │   └── DigestMismatch      the bytes do not have the digest that was promised
     ├── Unauthenticated         no token, or not one that the identity service vouches for
     ├── Forbidden               the caller may see the thing, but not do this to it
@@ -136,6 +137,13 @@ class FetchFailed(Invalid):
 
 class ArchiveRefused(Invalid):
     """Compressed image data that cannot be unpacked: damaged, encrypted, or an archive of something other than one file."""
+
+
+@dataclass(eq=False)
+class ConversionFailed(Invalid):
+    """Image data could not be converted, or not within what one conversion may use. `detail` is for the operator's log."""
+
+    detail: str = ""
 
 
 class DigestMismatch(Invalid):
