@@ -9,6 +9,8 @@
     │   ├── StoreUnknown        a store of that name is not configured
     │   ├── UriRefused          a URL that the service does not open on anybody's behalf
     │   ├── FetchFailed         what is at a URL could not be had, for whatever reason
+    │   ├── ArchiveRefused      compressed image data that cannot be unpacked
+    │   ├── ConversionFailed    image data that cannot be converted to another disk format
     │   └── DigestMismatch      the bytes do not have the digest that was promised
     ├── Unauthenticated         no token, or not one that the identity service vouches for
     ├── Forbidden               the caller may see the thing, but not do this to it
@@ -131,6 +133,17 @@ class FetchFailed(Invalid):
             "The image data could not be fetched from the URL; check that anybody can download all of it there, that its server "
             "answers in time and directly, and that the server's certificate is valid"
         )
+
+
+class ArchiveRefused(Invalid):
+    """Compressed image data that cannot be unpacked: damaged, encrypted, or an archive of something other than one file."""
+
+
+@dataclass(eq=False)
+class ConversionFailed(Invalid):
+    """Image data could not be converted, or not within what one conversion may use. `detail` is for the operator's log."""
+
+    detail: str = ""
 
 
 class DigestMismatch(Invalid):

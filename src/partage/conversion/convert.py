@@ -1,0 +1,151 @@
+"""Run `qemu-img convert` on a stranger's disk image, with as little trust in it as possible.
+
+The formats are always said, never guessed. The program gets two files and nothing else: no environment, no open files, no terminal,
+a process group of its own that is killed when time is up, and limits of memory, processor time and file size that it cannot raise
+(`launch.py`). Where bubblewrap is installed it has no network either and sees no other file of the machine.
+
+Inspection comes first, always: qemu-img follows the names of other files that an image may hold.
+Source: CVE-2015-5162, CVE-2024-32498, CVE-2024-47211, CVE-2026-24708.
+"""
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from partage import problems
+from partage.conversion import launch
+
+DRIVERS = MappingProxyType(
+    {"raw": "raw", "qcow2": "qcow2", "vmdk": "vmdk", "vhd": "vpc", "vhdx": "vhdx", "vdi": "vdi", "ploop": "parallels"}
+)
+"""What qemu calls the Image API's disk formats. Those that are missing (kernels, iso) are not converted."""
+
+_DETAIL_BYTES = 2000
+_SOURCE, _TARGET = "/source", "/target"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one conversion may use. `file_bytes` bounds the result's file, and so a raw one's virtual size."""
+
+    seconds: float = 3600.0
+    cpu_seconds: int = 1800
+    address_space_bytes: int = 1 << 30
+    file_bytes: int = 1 << 40
+    niceness: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programs:
+    """Which programs are run, as paths or as names to be found on PATH. Bubblewrap is used where it is found; empty: never."""
+
+    qemu_img: str = "qemu-img"
+    bubblewrap: str = "bwrap"
+
+
+def convert(
+    source: Path,
+    source_format: str,
+    target: Path,
+    target_format: str,
+    bounds: Bounds,
+    *,
+    programs: Programs | None = None,
+) -> None:
+    """Make `target`, which does not exist yet, from `source`, which was inspected and is of that format. Blocks until it is done.
+
+    Raises:
+        ConversionFailed: qemu-img does not know one of the formats, refused the data, or went beyond the bounds. No target is left.
+    """
+    command = _command(source, source_format, target, target_format, programs or Programs())
+    try:
+        target.touch(mode=0o600, exist_ok=False)
+    except OSError as error:
+        raise _failed(source_format, target_format, f"{target}: {error}") from error
+    try:
+        _run(command, bounds)
+    except (OSError, _BrokenError) as error:
+        with contextlib.suppress(OSError):
+            target.unlink()
+        raise _failed(source_format, target_format, str(error)) from error
+
+
+class _BrokenError(Exception):
+    """The program did not do what it was asked to."""
+
+
+def _failed(source_format: str, target_format: str, detail: str) -> problems.ConversionFailed:
+    return problems.ConversionFailed(
+        f"The image data could not be converted from {source_format} to {target_format}; "
+        f"convert it with qemu-img convert -O {target_format} and import the result",
+        detail,
+    )
+
+
+def _command(source: Path, source_format: str, target: Path, target_format: str, programs: Programs) -> list[str]:
+    """Write the command line. Absolute names have no colon before their first slash, so none is taken for a protocol."""
+    qemu_img, bubblewrap = shutil.which(programs.qemu_img), programs.bubblewrap and shutil.which(programs.bubblewrap)
+    if source_format not in DRIVERS or target_format not in DRIVERS:
+        raise _failed(source_format, target_format, "qemu-img has no driver for one of the formats")
+    if qemu_img is None:
+        raise _failed(source_format, target_format, f"{programs.qemu_img} is not installed")
+    outside = (str(source.absolute()), str(target.absolute()))
+    inside = (_SOURCE, _TARGET) if bubblewrap else outside
+    locked = _locked(bubblewrap, qemu_img, *outside) if bubblewrap else []
+    return [*locked, qemu_img, "convert", "-f", DRIVERS[source_format], "-O", DRIVERS[target_format], "--", *inside]
+
+
+def _locked(bubblewrap: str, program: str, source: str, target: str) -> list[str]:
+    """Show the program itself, its libraries, one file to read and one to write; no network, no other processes."""
+    system = [option for folder in ("/usr", "/lib", "/lib64", "/bin", program) for option in ("--ro-bind-try", folder, folder)]
+    linker = ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+    files = ["--ro-bind", source, _SOURCE, "--bind", target, _TARGET]
+    alone = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--dev", "/dev", "--chdir", "/"]
+    return [bubblewrap, *alone, *system, *linker, *files, "--"]
+
+
+def _run(command: Sequence[str], bounds: Bounds) -> None:
+    limits = (bounds.address_space_bytes, bounds.cpu_seconds, bounds.file_bytes, bounds.niceness, os.getpid())
+    launcher = [sys.executable, "-I", "-S", launch.__file__, *map(str, limits)]
+    with tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(  # noqa: S603 -- no shell, no name or option from a user
+            [*launcher, *command],
+            env={},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            ended = _ends(child, bounds.seconds)
+        finally:
+            # Before it is waited for: until then nobody else can get its number.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            status = child.wait()
+        if not ended:
+            raise _BrokenError(f"not done after {bounds.seconds} seconds")
+        if status != 0:
+            errors.seek(0)
+            raise _BrokenError(f"status {status}: {errors.read(_DETAIL_BYTES).decode(errors='replace')}")
+
+
+def _ends(child: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    """Wait for the end of the program; say whether it came in time. Leaves it to be waited for."""
+    descriptor = os.pidfd_open(child.pid)
+    try:
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
+        return bool(waiting.poll(seconds * 1000))
+    finally:
+        os.close(descriptor)
