@@ -106,6 +106,8 @@ def run(service: Service, work: Run) -> None:
     except problems.DatabaseUnavailable:
         raise
     except problems.Problem as problem:
+        if isinstance(problem, problems.FetchFailed | problems.ConversionFailed):
+            _LOG.warning("task %s, request %s: %s", work.task.id, work.task.request_id, problem.detail)
         _fail(service, work, problem.sentence())
     except Exception:  # noqa: BLE001 - nobody else would tell the task's owner
         _LOG.exception("task %s, request %s: unexpected failure", work.task.id, work.task.request_id)
