@@ -1,5 +1,6 @@
 """Imports: staged data becomes an image's, in one store or several; whatever fails, the image and its task say so."""
 
+import gzip
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.limits import Limits
 from partage.model.task import Task, TaskStatus
 from partage.operations import image_data, images, import_runs, imports, recovery, stores, sweep, tasks, verify
+from partage.operations.import_plugins import ImportPlugins
 from partage.operations.service import NamedStore, Service
 from partage.stores.memory import MemoryStore
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make, queued_image
@@ -358,3 +360,54 @@ def test_staged_data_counts_against_the_quota_once(tmp_path: Path) -> None:
     ask(service, image)
     work(service)
     assert found(service, image).status is ImageStatus.ACTIVE
+
+
+def test_compressed_data_is_unpacked_on_its_way(service: Service) -> None:
+    service = replace(service, import_plugins=ImportPlugins(decompress=True))
+    image = staged_image(service, gzip.compress(DATA))
+    ask(service, image)
+    work(service)
+    assert download(service, image.id) == DATA
+
+
+def test_an_archive_that_unpacks_to_more_than_is_allowed_is_refused(tmp_path: Path) -> None:
+    service = make(tmp_path, import_plugins=ImportPlugins(decompress=True), limits=Limits(image_size_cap_bytes=1_000_000))
+    image = staged_image(service, gzip.compress(bytes(50_000_000)))
+    ask(service, image)
+    work(service)
+    assert found(service, image).status is ImageStatus.QUEUED
+    assert "too large once it is unpacked" in told(service, image)[1]
+
+
+def test_imported_data_is_converted_and_the_image_says_so(service: Service, tmp_path: Path) -> None:
+    service = replace(service, import_plugins=ImportPlugins(convert_to="qcow2", work_directory=tmp_path))
+    image = staged_image(service, DATA + bytes(1_000_000 - len(DATA) % 512))
+    ask(service, image, replace(DIRECT, stores=(LOCAL, NEAR)))
+    work(service)
+    done = found(service, image)
+    assert (done.status, done.disk_format, set(done.stores)) == (ImageStatus.ACTIVE, "qcow2", {LOCAL, NEAR}), told(service, image)
+    assert download(service, image.id).startswith(b"QFI\xfb")
+    assert done.virtual_size is not None
+    assert done.virtual_size >= len(DATA)
+    assert not list(tmp_path.glob("partage-convert-*"))
+
+
+def test_data_that_is_unsafe_is_never_given_to_the_converter(service: Service, tmp_path: Path) -> None:
+    service = replace(service, import_plugins=ImportPlugins(convert_to="qcow2", work_directory=tmp_path / "absent"))
+    with_a_backing_file = b"QFI\xfb" + (3).to_bytes(4) + (512).to_bytes(8) + (8).to_bytes(4) + (16).to_bytes(4) + bytes(1000)
+    image = staged_image(service, with_a_backing_file)
+    ask(service, image)
+    work(service)
+    assert found(service, image).status is ImageStatus.QUEUED
+    assert "safety" in told(service, image)[1]
+
+
+@pytest.mark.parametrize(("roles", "expected"), [({"member", "reader"}, "yes"), ({"member", "reader", "trusted"}, None)])
+def test_properties_are_injected_but_for_ignored_roles(service: Service, roles: set[str], expected: str | None) -> None:
+    plugins = ImportPlugins(inject={"checked": "yes", "os_glance_x": "no"}, ignored_roles=("trusted",))
+    service = replace(service, import_plugins=plugins)
+    image = staged_image(service)
+    ask(service, image, caller=replace(OWNER, roles=frozenset(roles)))
+    work(service)
+    properties = found(service, image).properties
+    assert (properties.get("checked"), properties.get("os_glance_x")) == (expected, None)

@@ -2,15 +2,18 @@
 
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 
+from partage import problems
 from partage.http.app import Application, application
 from partage.http.options import EdgeOptions
 from partage.identity import keystone
 from partage.identity.tokens import TokenCache
 from partage.main import liveness
-from partage.main.config import Settings, StoreSettings
+from partage.main.config import ImportSettings, Settings, StoreSettings
 from partage.model.ids import StoreID
 from partage.model.limits import Limits
+from partage.operations.import_plugins import ImportPlugins, conversion_is_possible
 from partage.operations.service import Formats, NamedStore, Service
 from partage.outbound.rules import Rules
 from partage.policies.authority import Authority
@@ -39,6 +42,7 @@ def service(settings: Settings) -> Service:
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid.uuid4()),
         http_locations=settings.imports.http_locations,
+        import_plugins=_plugins(settings.imports),
         worker=liveness.own_name(),
         worker_lives=liveness.lives,
         fetch=fetch_rules(settings),
@@ -81,6 +85,20 @@ def compose(settings: Settings, built: Service) -> Application:
         import_methods=settings.imports.methods,
     )
     return application(service=built, identity=identity(settings, built.authority), options=options)
+
+
+def _plugins(settings: ImportSettings) -> ImportPlugins:
+    if settings.convert_to and not conversion_is_possible():
+        raise problems.Unavailable(
+            "imports.convert_to needs qemu-img, which is not installed; install it or leave the setting empty"
+        )
+    return ImportPlugins(
+        decompress=settings.decompress,
+        convert_to=settings.convert_to,
+        inject={name: value for name, _colon, value in (each.partition(":") for each in settings.inject)},
+        ignored_roles=settings.inject_not_for_roles,
+        work_directory=Path(settings.work_directory) if settings.work_directory else None,
+    )
 
 
 def _store(settings: StoreSettings) -> NamedStore:

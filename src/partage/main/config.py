@@ -132,7 +132,26 @@ class ImportSettings(_Section):
     http_locations: Annotated[
         bool, Field(description="Let owners of images, not only services of the cloud, give locations on the web")
     ] = False
+    decompress: Annotated[bool, Field(description="Unpack imported data that is a gzip or a zip archive of one file")] = False
+    convert_to: Annotated[
+        Literal["", "qcow2", "raw", "vmdk"], Field(description="Convert imported data to this format with qemu-img; empty: do not")
+    ] = ""
+    inject: Annotated[tuple[str, ...], Field(description="Properties that every imported image gets, each as name:value")] = ()
+    inject_not_for_roles: Annotated[
+        tuple[str, ...], Field(description="Users with one of these roles get no properties injected")
+    ] = ("admin",)
+    work_directory: Annotated[
+        str, Field(description="Where two files of an image's size have room while it is converted; empty: the system's")
+    ] = ""
     at_once: Annotated[int, Field(ge=1, le=64, description="Imports that one import worker does at a time")] = 2
+
+    @field_validator("inject")
+    @classmethod
+    def _have_names(cls, inject: tuple[str, ...]) -> tuple[str, ...]:
+        for each in inject:
+            if not each.partition(":")[0] or ":" not in each:
+                raise ValueError(f"{each} is not of the form name:value")
+        return inject
 
 
 class FetchSettings(_Section):

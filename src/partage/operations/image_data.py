@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from partage import problems
+from partage.content.digest import Buffer
 from partage.content.inspection import Inspector, Unwatched, Watcher
 from partage.content.manifest import Content, Segment, digests
 from partage.model.caller import Caller
@@ -80,7 +81,7 @@ def stage(
         _keep_staged(service, uploading, token, named, written)
 
 
-def store_bytes(service: Service, named: NamedStore, blocks: Iterable[bytes], watcher: Watcher, options: WriteOptions) -> Written:
+def store_bytes(service: Service, named: NamedStore, blocks: Iterable[Buffer], watcher: Watcher, options: WriteOptions) -> Written:
     """Write a stream into a store. Nothing names its chunks yet.
 
     Raises:
@@ -165,6 +166,16 @@ def read_content(service: Service, named: NamedStore, content_id: ContentID, sta
     """
     index = DatabaseIndex(service.database, named.id, service.clock)
     return reader.read(named.store, index, segments(service, content_id, start, stop), start, stop)
+
+
+def read_written(service: Service, named: NamedStore, written: Written) -> Iterator[bytes]:
+    """Yield the bytes of a stream that was just stored and that nothing names yet.
+
+    Raises:
+        ContentCorrupt, StoreUnavailable: as `reader.read`.
+    """
+    index = DatabaseIndex(service.database, named.id, service.clock)
+    return reader.read(named.store, index, iter(written.segments), 0, written.content.size_bytes)
 
 
 def open_image_data(

@@ -169,18 +169,27 @@ def _bring_to(service: Service, work: Run, image: Image, named: NamedStore) -> I
         room = image_data.room(service, tx, image, None)
     with import_sources.open_source(service, image, work.request, limit_bytes=room.bytes) as source:
         options = WriteOptions(limit_bytes=room.bytes, limit_problem=room.problem)
-        blocks = _told(service, work, source.blocks)
+        blocks = service.import_plugins.unpacked(image, _told(service, work, source.blocks), limit_bytes=room.bytes)
         written = image_data.store_bytes(service, named, blocks, image_data.inspector_for(service, image), options)
-    return _keep(service, work, named, written)
+    if not service.import_plugins.converts(image):
+        return _keep(service, work, named, written, image.disk_format)
+    stored = image_data.read_written(service, named, written)
+    result = replace(image, disk_format=service.import_plugins.convert_to)
+    with service.import_plugins.converted(image, stored, limit_bytes=room.bytes) as converted:
+        written = image_data.store_bytes(service, named, converted, image_data.inspector_for(service, result), options)
+    return _keep(service, work, named, written, result.disk_format)
 
 
-def _keep(service: Service, work: Run, named: NamedStore, written: Written) -> Image:
+def _keep(service: Service, work: Run, named: NamedStore, written: Written, disk_format: str | None) -> Image:
     with _image_of(service, work) as (tx, _task, image):
         now = service.clock()
         content_id = ContentID(service.new_id())
         contents.add(tx, content_id, written.content, written.segments, now=now)
-        kept = image_data.with_content(service, replace(image, updated_at=now), content_id, written.content, named)
+        kept = image_data.with_content(
+            service, replace(image, updated_at=now, disk_format=disk_format), content_id, written.content, named
+        )
         kept = _as_promised(work, importing.stored(kept, named.id), written.content)
+        kept = service.import_plugins.injected(kept, work.roles)
         if not work.request.all_stores_must_succeed:
             kept = kept.become(ImageStatus.ACTIVE, now=now)
         images.save(tx, kept, was=image)

@@ -7,6 +7,7 @@ from datetime import datetime
 from partage import problems
 from partage.model.ids import StoreID
 from partage.model.limits import Limits
+from partage.operations.import_plugins import ImportPlugins
 from partage.outbound.rules import Rules
 from partage.policies.authority import Authority
 from partage.records.database import Database
@@ -58,6 +59,7 @@ class Service:
     running_tasks: set[str] = field(default_factory=set)
     fetch: Rules = field(default_factory=Rules)
     http_locations: bool = False
+    import_plugins: ImportPlugins = field(default_factory=ImportPlugins)
 
     def store_named(self, store_id: StoreID | None) -> NamedStore:
         """Return the store of that name, or the default one.

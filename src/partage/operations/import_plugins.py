@@ -1,0 +1,101 @@
+"""What an import does to data and properties on their way, as far as the operator has switched it on.
+
+Source: Glance's import plugins `image_decompression`, `image_conversion` and `inject_image_metadata`, and what they leave
+alone: data in the container format `compressed`, ISO images, and the images of users that have an ignored role.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from partage import problems
+from partage.content.decompression import decompress
+from partage.content.digest import Buffer
+from partage.conversion.convert import Bounds, convert
+from partage.model.document import RESERVED_PREFIX
+from partage.model.image import Image
+
+BLOCK_BYTES = 1 << 20
+_KEPT_AS_THEY_ARE = ("iso",)
+_UNCOMPRESSED = "compressed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportPlugins:
+    """Which plugins are on. `convert_to` empty: none is converted; `work_directory` None: that of the system."""
+
+    decompress: bool = False
+    convert_to: str = ""
+    inject: Mapping[str, str] = field(default_factory=dict)
+    ignored_roles: Collection[str] = ("admin",)
+    work_directory: Path | None = None
+
+    def unpacked(self, image: Image, blocks: Iterable[Buffer], *, limit_bytes: int) -> Iterable[Buffer]:
+        """Unpack compressed data on its way.
+
+        Raises:
+            ArchiveRefused, ImageTooLarge: when the blocks are read.
+        """
+        if not self.decompress or image.container_format == _UNCOMPRESSED:
+            return blocks
+        return decompress(blocks, limit_bytes=limit_bytes)
+
+    def converts(self, image: Image) -> bool:
+        """Say whether the image's data becomes another format."""
+        return bool(self.convert_to) and image.disk_format not in (self.convert_to, *_KEPT_AS_THEY_ARE)
+
+    @contextmanager
+    def converted(self, image: Image, blocks: Iterable[Buffer], *, limit_bytes: int) -> Iterator[Iterator[bytes]]:
+        """Convert data that was inspected; give the result's bytes. Both lie in files as long as the block runs.
+
+        Raises:
+            ConversionFailed: qemu-img is not there, refuses, or takes too much of anything.
+            StoreFull: there is no room for the two files.
+        """
+        with self._work_folder() as folder:
+            source, target = Path(folder, "source"), Path(folder, "target")
+            try:
+                _write(source, blocks)
+            except OSError as error:
+                raise problems.StoreFull(f"There is no room to convert the image in: {error.strerror}") from error
+            convert(source, image.disk_format or "", target, self.convert_to, Bounds(file_bytes=limit_bytes))
+            source.unlink()
+            yield _read(target)
+
+    def _work_folder(self) -> "tempfile.TemporaryDirectory[str]":
+        try:
+            return tempfile.TemporaryDirectory(prefix="partage-convert-", dir=self.work_directory)
+        except OSError as error:
+            raise problems.StoreFull(f"There is no directory to convert the image in: {error.strerror}") from error
+
+    def injected(self, image: Image, roles: Collection[str]) -> Image:
+        """Add the operator's properties, unless who asked has an ignored role. Reserved names are left out."""
+        if not self.inject or set(roles) & set(self.ignored_roles):
+            return image
+        added = {name: value for name, value in self.inject.items() if not name.startswith(RESERVED_PREFIX)}
+        return replace(image, properties={**image.properties, **added})
+
+
+def _write(path: Path, blocks: Iterable[Buffer]) -> None:
+    """Write a file in which long runs of zeros take no room."""
+    with path.open("wb") as file:
+        for block in blocks:
+            if bytes(block).count(0) == len(block):
+                file.seek(len(block), 1)
+            else:
+                file.write(block)
+        file.truncate()
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
+
+
+def conversion_is_possible() -> bool:
+    """Say whether the program that converts is installed."""
+    return shutil.which("qemu-img") is not None
