@@ -264,3 +264,44 @@ def test_pages_of_tasks_hold_each_once(sort_key: str, sort_dir: str, world: Worl
         path = page.get("next", "")
     assert [each["id"] for each in walked] == [each["id"] for each in whole]
     assert len({each["id"] for each in walked}) == len(walked) >= 3
+
+
+def task_from(url: str, **changed: object) -> dict[str, object]:
+    properties = {"disk_format": "raw", "container_format": "bare", "name": "by a task", "colour": "blue"}
+    return {"type": "import", "input": {"import_from": url, "import_from_format": "raw", "image_properties": properties}, **changed}
+
+
+def test_an_administrator_imports_by_a_task(near: World, origin: str, everybody: dict[str, tuple[str, str]]) -> None:
+    admin = cast_of(near, everybody).admin
+    made = admin.call("POST", "/v2/tasks", json=task_from(f"{origin}/disk"))
+    assert made.status_code == 201
+    assert made.headers["Location"].endswith(made.json()["self"])
+    assert made.json()["status"] == "pending"
+    near.works()
+    task = admin.call("GET", made.json()["self"]).json()
+    assert task["status"] == "success"
+    assert task["input"] == task_from(f"{origin}/disk")["input"]
+    image = task["result"]["image_id"]
+    assert admin.downloads(image).content == DATA
+    assert (admin.shows(image).json()["name"], admin.shows(image).json()["colour"]) == ("by a task", "blue")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [],
+        {"type": "import"},
+        {"input": {}},
+        {"type": "export", "input": {}},
+        {"type": "api_image_import", "input": {}},
+        {"type": "import", "input": []},
+        {"type": "import", "input": {"import_from": "http://example.org/", "import_from_format": "raw"}},
+        task_from("file:///etc/passwd"),
+        task_from("http://169.254.169.254/latest"),
+        task_from("http://example.org/", input={"import_from": 1, "import_from_format": "raw", "image_properties": {}}),
+    ],
+)
+def test_a_task_that_makes_no_sense_makes_no_image(document: object, cast: Cast) -> None:
+    before = len(cast.admin.call("GET", "/v2/tasks?limit=1000").json()["tasks"])
+    assert cast.admin.call("POST", "/v2/tasks", json=document).status_code == 400
+    assert len(cast.admin.call("GET", "/v2/tasks?limit=1000").json()["tasks"]) == before

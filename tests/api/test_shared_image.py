@@ -1,6 +1,7 @@
 """Every operation of every persona on a shared image: `cells/shared-active.txt`."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -24,6 +25,14 @@ COLUMNS = {
     "No": "no_role",
 }
 ROWS = {" ".join(line.split()[: -len(COLUMNS)]): line.split()[-len(COLUMNS) :] for line in LINES[1:]}
+TASK: dict[str, Any] = {
+    "type": "import",
+    "input": {
+        "import_from": "http://93.184.215.14/disk",
+        "import_from_format": "raw",
+        "image_properties": {"disk_format": "raw", "container_format": "bare", "name": "by a task"},
+    },
+}
 READS = (
     "show",
     "file",
@@ -116,6 +125,10 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "location add": lambda: who.call("POST", f"{at}/locations", json={"url": "http://example.org/x"}),
         "location malformed": lambda: who.call("POST", f"{at}/locations", json={}),
         "tasks of all": lambda: who.call("GET", "/v2/tasks"),
+        "task create malformed": lambda: who.call("POST", "/v2/tasks", json={}),
+        "task create": lambda: who.call(
+            "POST", "/v2/tasks", json={**TASK, "input": {**TASK["input"], "import_from": "http://127.0.0.1/"}}
+        ),
         "task unknown": lambda: who.call("GET", f"/v2/tasks/{image}"),
         "task delete": lambda: who.call("DELETE", f"/v2/tasks/{image}"),
         "versions": lambda: who.call("GET", "/"),

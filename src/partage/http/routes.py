@@ -76,6 +76,7 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/v2/info/usage", discovery.usage, None, _OK, Body.TAKEN),
     Row("DELETE", "/v2/stores/{store_id}/{image_id}", discovery.delete_from_store, image_rules.DELETE_IMAGE_LOCATION, _DONE),
     Row("GET", "/v2/tasks", tasks.index, task_rules.TASKS_API_ACCESS, _OK),
+    Row("POST", "/v2/tasks", tasks.create, task_rules.TASKS_API_ACCESS, _CREATED, Body.TAKEN),
     Row("GET", "/v2/tasks/{task_id}", tasks.show, task_rules.TASKS_API_ACCESS, _OK),
     Row("DELETE", "/v2/tasks/{task_id}", tasks.delete, task_rules.TASKS_API_ACCESS, _OK),
     Row("GET", "/v2/schemas/image", schemas.image, None, _OK),

@@ -9,6 +9,7 @@ from partage.http import query, wire
 from partage.http.messages import Reply, Request
 from partage.http.query import Parameters
 from partage.model.ids import ImageID, TaskID, is_uuid
+from partage.model.new_task import parse_new_task
 from partage.model.task import SORT_KEYS, Task, TaskQuery, TaskStatus, TaskType
 from partage.operations import tasks
 
@@ -39,6 +40,17 @@ async def index(request: Request) -> Reply:
     return wire.reply(written)
 
 
+async def create(request: Request) -> Reply:
+    """Make an image whose data a worker fetches."""
+    edge = request.edge
+    await edge.threads.call(tasks.require_access, edge.service, request.caller)
+    new = parse_new_task(wire.document_of(await request.body.read(edge.options.document_bytes)), edge.options.formats)
+    task = await edge.threads.call(tasks.create_task, edge.service, request.caller, new, request_id=request.request_id)
+    written = wire.reply(task_to_wire(task))
+    location = f"{request.origin}/v2/tasks/{task.id}".encode()
+    return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
+
+
 async def show(request: Request) -> Reply:
     """Show one task."""
     edge = request.edge
@@ -50,7 +62,7 @@ async def delete(request: Request) -> Reply:
     """Refuse: tasks end by themselves. Source: Glance answers 405 to everybody who may use the tasks API."""
     edge = request.edge
     await edge.threads.call(tasks.require_access, edge.service, request.caller)
-    raise problems.MethodNotAllowed(("GET",))
+    raise problems.MethodNotAllowed(("GET", "HEAD"))
 
 
 def task_to_wire(task: Task) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Run:
     task: Task
     claim: str
     roles: tuple[str, ...]
+    stores: tuple[StoreID, ...]
 
     @property
     def image_id(self) -> ImageID:
@@ -55,17 +56,12 @@ class Run:
 
     @property
     def request(self) -> ImportRequest:
-        """What was asked for. A location is an import from the web into the default store."""
-        if self.task.type is TaskType.LOCATION_IMPORT:
-            return ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=str(self.task.input["loc_url"]))
+        """What was asked for. A location, and a task of the tasks API, are imports from the web into the default store."""
+        if self.task.type is not TaskType.API_IMAGE_IMPORT:
+            name = "loc_url" if self.task.type is TaskType.LOCATION_IMPORT else "import_from"
+            return ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=str(self.task.input[name]))
         given = self.task.input["import_req"]
         return request_of(given if isinstance(given, dict) else {})
-
-    @property
-    def stores(self) -> tuple[StoreID, ...]:
-        """The stores that the data goes to."""
-        given = self.task.input["backend"]
-        return tuple(StoreID(each) for each in given) if isinstance(given, list) else ()
 
     @property
     def promised(self) -> tuple[str, str]:
@@ -90,7 +86,7 @@ def claim(service: Service) -> Run | None:
     finally:
         if claimed is None:
             service.running_tasks.discard(name)
-    return None if claimed is None else Run(claimed[0], name, claimed[1])
+    return None if claimed is None else _run_of(service, claimed[0], name, claimed[1])
 
 
 def run(service: Service, work: Run) -> None:
@@ -133,6 +129,12 @@ def renew(service: Service) -> None:
     if service.running_tasks:
         with service.database.write() as tx:
             tasks.renew(tx, service.worker, now=service.clock())
+
+
+def _run_of(service: Service, task: Task, claim: str, roles: tuple[str, ...] = ()) -> Run:
+    given = task.input.get("backend")
+    stores = tuple(StoreID(each) for each in given) if isinstance(given, list) else (service.default_store,)
+    return Run(task, claim, roles, stores)
 
 
 def _run(service: Service, work: Run) -> None:
@@ -337,7 +339,11 @@ def _lives(service: Service, row: ClaimRow) -> bool:
 
 def _take_back(service: Service, row: ClaimRow) -> None:
     if row.attempts >= MOST_ATTEMPTS:
-        _fail(service, Run(row.task, row.claim, ()), f"Each of the {row.attempts} workers that tried the import died on the way")
+        _fail(
+            service,
+            _run_of(service, row.task, row.claim),
+            f"Each of the {row.attempts} workers that tried the import died on the way",
+        )
         return
     with service.database.write() as tx:
         task = tasks.find_claimed(tx, row.task.id, row.claim)
@@ -347,7 +353,7 @@ def _take_back(service: Service, row: ClaimRow) -> None:
 
 def _give_up_unclaimed(service: Service, task: Task) -> None:
     hours = UNCLAIMED // timedelta(hours=1)
-    work = Run(task, service.new_id(), ())
+    work = _run_of(service, task, service.new_id())
     with service.database.write() as tx:
         image = images.find_for_work(tx, work.image_id)
         if tasks.claim_this(tx, task, claim=work.claim, worker=service.worker, now=service.clock()):

@@ -56,7 +56,6 @@ def add_location(service: Service, caller: Caller, image_id: ImageID, location: 
                 "image_id": image.id,
                 "loc_url": location.url,
                 "validation_data": location.validation_data(),
-                "backend": [service.default_store],
             },
         )
         tasks.add(tx, task, roles=sorted(caller.roles))

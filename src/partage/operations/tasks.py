@@ -1,14 +1,48 @@
 """Tasks as their owners and administrators see them."""
 
 from partage import problems
+from partage.model import importing
 from partage.model.caller import Caller
-from partage.model.ids import ImageID, TaskID
-from partage.model.task import Task, TaskQuery
-from partage.operations import visible
+from partage.model.ids import ImageID, ProjectID, TaskID
+from partage.model.new_task import NewTask
+from partage.model.task import Task, TaskQuery, TaskType
+from partage.operations import images, visible
 from partage.operations.service import Service
+from partage.outbound.rules import check_url
 from partage.policies import authority
 from partage.policies.tasks import TASKS_API_ACCESS
+from partage.records import images as image_rows
 from partage.records import tasks
+
+
+def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: str) -> Task:
+    """Make an image and let a worker fetch its data: the older way to import, for administrators.
+
+    Raises:
+        PolicyForbids: the caller is no administrator, or may not make such an image.
+        UriRefused: the URL may not be asked.
+        ImageExists, TooMany, QuotaExceeded: as for creating an image.
+    """
+    require_access(service, caller)
+    check_url(new.import_from, service.fetch)
+    image = images.create_image(service, caller, new.image)
+    now = service.clock()
+    task = Task(
+        id=TaskID(service.new_id()),
+        type=TaskType.IMPORT,
+        owner=caller.project_id or ProjectID(""),
+        created_at=now,
+        updated_at=now,
+        user_id=caller.user_id,
+        request_id=request_id,
+        image_id=image.id,
+        input=new.input,
+    )
+    with service.database.write() as tx:
+        locked = image_rows.find_for_change(tx, caller, image.id)
+        tasks.add(tx, task, roles=sorted(caller.roles))
+        image_rows.save(tx, importing.locked(locked, task.id), was=locked)
+    return task
 
 
 def tasks_of_image(service: Service, caller: Caller, image_id: ImageID) -> list[Task]:
