@@ -120,7 +120,12 @@ def test_sample_names_every_setting_and_is_toml_once_uncommented(tmp_path: Path)
     uncommented = "\n".join(
         line.removeprefix("# ") if " = " in line or line == "# [[stores]]" else line for line in text.splitlines()
     )
-    uncommented = uncommented.replace('policy_file = ""', "").replace('id = ""', 'id = "a"').replace('path = ""', 'path = "/a"')
+    uncommented = (
+        uncommented.replace('policy_file = ""', "")
+        .replace('property_protection_file = ""', "")
+        .replace('id = ""', 'id = "a"')
+        .replace('path = ""', 'path = "/a"')
+    )
     settings = config.load({}, file=written(tmp_path, uncommented))
     assert settings.model_dump(exclude={"stores"}) == config.load({}).model_dump(exclude={"stores"})
     for name in (*config.Settings.model_fields, *config.IdentitySettings.model_fields, *config.StoreSettings.model_fields):

@@ -17,6 +17,7 @@ from partage.operations.import_plugins import ImportPlugins, conversion_is_possi
 from partage.operations.service import Formats, NamedStore, Service
 from partage.outbound.rules import Rules
 from partage.policies.authority import Authority
+from partage.policies.properties import PropertyProtections
 from partage.records.database import Database
 from partage.stores.posix import PosixStore
 
@@ -28,11 +29,13 @@ def service(settings: Settings) -> Service:
         Unavailable: the policy file cannot be read, or the database's URL makes no sense.
     """
     stores = [_store(each) for each in settings.effective_stores]
+    authority = Authority(settings.policy_file)
     return Service(
         database=Database(settings.effective_database_url),
         stores={each.id: each for each in stores},
         default_store=StoreID(settings.effective_default_store),
-        authority=Authority(settings.policy_file),
+        authority=authority,
+        protections=_protections(settings, authority),
         limits=Limits(**settings.limits.model_dump()),
         formats=Formats(
             match_required=settings.formats.require_image_format_match,
@@ -85,6 +88,11 @@ def compose(settings: Settings, built: Service) -> Application:
         import_methods=settings.imports.methods,
     )
     return application(service=built, identity=identity(settings, built.authority), options=options)
+
+
+def _protections(settings: Settings, authority: Authority) -> PropertyProtections | None:
+    file = settings.property_protection_file
+    return None if file is None else PropertyProtections(authority, file, settings.property_protection_rule_format)
 
 
 def _plugins(settings: ImportSettings) -> ImportPlugins:

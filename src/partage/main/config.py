@@ -217,6 +217,12 @@ class Settings(BaseSettings):
     ] = SecretStr("")
     default_store: Annotated[str, Field(description="The store of uploads that name none; empty: the first")] = ""
     policy_file: Annotated[Path | None, Field(description="An oslo.policy file with rules to override; absent: defaults")] = None
+    property_protection_file: Annotated[
+        Path | None, Field(description="Who may see and change which custom properties, in Glance's format; absent: no protections")
+    ] = None
+    property_protection_rule_format: Annotated[
+        Literal["roles", "policies"], Field(description="What that file names: roles, or rules of the policy file")
+    ] = "roles"
     os_hash_algo: Annotated[
         Literal["sha512", "sha256"], Field(description="The algorithm of os_hash_value, beside the md5 checksum")
     ] = "sha512"

@@ -13,6 +13,7 @@ from partage.operations import visible
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import images as rules
+from partage.policies.properties import Action
 from partage.records import images, projects
 from partage.records.database import Transaction
 
@@ -30,12 +31,14 @@ def create_image(service: Service, caller: Caller, new: NewImage) -> Image:
     now = service.clock()
     image = new.image(id=new.id or ImageID(service.new_id()), owner=new.owner if new.owner_given else caller.project_id, now=now)
     _authorise_creation(service, caller, image)
+    if service.protections is not None:
+        service.protections.require_creation(caller, image)
     service.limits.check_image(image)
     with service.database.write() as tx:
         if image.owner is not None:
             _check_image_count(service, tx, image.owner)
         images.add(tx, image)
-    return image
+    return visible.shown(service, caller, image)
 
 
 def list_images(service: Service, caller: Caller, query: ImageQuery) -> Page[Image]:
@@ -46,12 +49,12 @@ def list_images(service: Service, caller: Caller, query: ImageQuery) -> Page[Ima
         QueryInvalid: the marker is no image that the caller may know of.
     """
     service.authority.require(caller, rules.GET_IMAGES, authority.of_project(caller.project_id))
-    if query.limit == 0:
+    if query.limit == 0 or _asks_for_hidden(service, caller, query):
         return Page(items=(), next_marker=None)
     with service.database.read() as tx:
         marker = None if query.marker is None else _marker(service, tx, caller, query.marker)
         found = _full_page(service, tx, caller, query, marker)
-    items = tuple(found[: query.limit])
+    items = tuple(visible.shown(service, caller, image) for image in found[: query.limit])
     # Differs from Glance: the link appears only when there is a next image. Glance gives it whenever the page is full.
     return Page(items=items, next_marker=items[-1].id if len(found) > query.limit else None)
 
@@ -63,7 +66,7 @@ def show_image(service: Service, caller: Caller, image_id: ImageID) -> Image:
         ImageNotFound: no such image, or none the caller may know of.
     """
     with service.database.read() as tx:
-        return visible.find(service, tx, caller, image_id)
+        return visible.shown(service, caller, visible.find(service, tx, caller, image_id))
 
 
 def update_image(service: Service, caller: Caller, image_id: ImageID, changes: tuple[patch.Change, ...]) -> Image:
@@ -77,13 +80,16 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)
         service.authority.require(caller, rules.MODIFY_IMAGE, authority.of_image(caller, image))
-        changed = patch.apply(image, changes, now=service.clock())
+        seen = visible.shown(service, caller, image)
+        changed = patch.apply(seen, changes, now=service.clock())
+        if service.protections is not None:
+            changed = service.protections.applied(caller, image, seen, changed, patch.touched(changes))
         _authorise_changes(service, caller, changed, patch.touched(changes))
         _check_counts(service, image, changed)
         if changed.owner is not None and changed.owner != image.owner:
             _check_image_count(service, tx, changed.owner)
         images.save(tx, changed, was=image)
-    return changed
+    return visible.shown(service, caller, changed)
 
 
 def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
@@ -147,6 +153,14 @@ def _authorise_changes(service: Service, caller: Caller, changed: Image, touched
         service.authority.require(caller, _RULE_OF_VISIBILITY[changed.visibility], authority.of_image(caller, changed))
     if "owner" in touched and not caller.is_admin:
         raise problems.AttributeReadOnly("Owner can't be updated by non admin.")
+
+
+def _asks_for_hidden(service: Service, caller: Caller, query: ImageQuery) -> bool:
+    """Say whether a filter is on a property that the caller may not read: what it finds would tell the property's value."""
+    protections = service.protections
+    if protections is None:
+        return False
+    return not all(protections.allows(caller, Action.READ, name) for name, _value in query.properties)
 
 
 def _check_counts(service: Service, image: Image, changed: Image) -> None:

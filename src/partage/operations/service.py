@@ -10,6 +10,7 @@ from partage.model.limits import Limits
 from partage.operations.import_plugins import ImportPlugins
 from partage.outbound.rules import Rules
 from partage.policies.authority import Authority
+from partage.policies.properties import PropertyProtections
 from partage.records.database import Database
 from partage.stores.store import Store
 
@@ -48,6 +49,7 @@ class Service:
     stores: Mapping[StoreID, NamedStore]
     default_store: StoreID
     authority: Authority
+    protections: PropertyProtections | None = None
     limits: Limits
     formats: Formats
     hash_algorithm: str

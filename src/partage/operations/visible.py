@@ -41,6 +41,11 @@ def find_for_change(service: Service, tx: Transaction, caller: Caller, image_id:
         raise problems.ImageNotFound(absent.format(image_id)) from problem
 
 
+def shown(service: Service, caller: Caller, image: Image) -> Image:
+    """Leave out what the operator's property protections keep from the caller: the last step of an operation."""
+    return image if service.protections is None else service.protections.shown(caller, image)
+
+
 def _allowed(service: Service, caller: Caller, image: Image) -> Image:
     if not service.authority.allows(caller, GET_IMAGE, authority.of_image(caller, image)):
         raise problems.ImageNotFound(image.id)

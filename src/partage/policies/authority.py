@@ -52,6 +52,10 @@ class Authority:
         """Say whether the caller is an administrator of the cloud."""
         return self.allows(caller, checks.CONTEXT_IS_ADMIN, {})
 
+    def defines(self, rule: str) -> bool:
+        """Say whether there is a rule of that name. One that is not defined would be decided by the rule `default`."""
+        return rule in self._current().rules
+
     def allows(self, caller: Caller, rule: str, target: Target) -> bool:
         """Say whether the rule lets the caller do this to the target; a token of another scope is not let.
 
