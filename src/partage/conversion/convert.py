@@ -52,6 +52,11 @@ class Programs:
     bubblewrap: str = "bwrap"
 
 
+def is_possible(programs: Programs | None = None) -> bool:
+    """Say whether the program that converts is installed."""
+    return shutil.which((programs or Programs()).qemu_img) is not None
+
+
 def convert(
     source: Path,
     source_format: str,

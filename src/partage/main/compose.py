@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from partage import problems
+from partage.conversion import convert
 from partage.http.app import Application, application
 from partage.http.options import EdgeOptions
 from partage.identity import keystone
@@ -13,7 +14,7 @@ from partage.main import liveness
 from partage.main.config import ImportSettings, Settings, StoreSettings
 from partage.model.ids import StoreID
 from partage.model.limits import Limits
-from partage.operations.import_plugins import ImportPlugins, conversion_is_possible
+from partage.operations.import_plugins import ImportPlugins
 from partage.operations.service import Formats, NamedStore, Service
 from partage.outbound.rules import Rules
 from partage.policies.authority import Authority
@@ -96,7 +97,7 @@ def _protections(settings: Settings, authority: Authority) -> PropertyProtection
 
 
 def _plugins(settings: ImportSettings) -> ImportPlugins:
-    if settings.convert_to and not conversion_is_possible():
+    if settings.convert_to and not convert.is_possible():
         raise problems.Unavailable(
             "imports.convert_to needs qemu-img, which is not installed; install it or leave the setting empty"
         )

@@ -4,7 +4,6 @@ Source: Glance's import plugins `image_decompression`, `image_conversion` and `i
 alone: data in the container format `compressed`, ISO images, and the images of users that have an ignored role.
 """
 
-import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -94,8 +93,3 @@ def _read(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             yield block
-
-
-def conversion_is_possible() -> bool:
-    """Say whether the program that converts is installed."""
-    return shutil.which("qemu-img") is not None
