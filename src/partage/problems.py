@@ -17,6 +17,7 @@
     │   ├── PolicyForbids       a policy rule says no
     │   ├── AttributeReadOnly   the attribute belongs to the service
     │   ├── ImageProtected      deletion is refused while `protected` is set
+    │   ├── NamespaceProtected  deletion of metadata definitions is refused while `protected` is set
     │   ├── ImageNotShared      members exist on shared images only
     │   ├── ImageDeactivated    image data of a deactivated image
     │   └── StatusForbids       the image's status does not allow the action
@@ -25,12 +26,14 @@
     │   ├── MemberNotFound
     │   ├── TagNotFound
     │   ├── TaskNotFound
+    │   ├── MetadefNotFound     a namespace, object, property, tag or resource type
     │   ├── RouteNotFound
     │   └── FeatureOff          the operator has not switched this on
     ├── MethodNotAllowed
     ├── Conflict                the state of things stands in the way; a retry may succeed
     │   ├── ImageExists
     │   ├── MemberExists
+    │   ├── MetadefExists
     │   ├── PropertyConflict    a patch adds what is there or changes what is not
     │   ├── StatusConflict      the image is in another status than the action needs
     │   └── TaskLost            another worker took the task over; this run must stop
@@ -177,6 +180,10 @@ class ImageProtected(Forbidden):
     """Deletion is refused while `protected` is set."""
 
 
+class NamespaceProtected(Forbidden):
+    """Deletion of metadata definitions is refused while their namespace is protected."""
+
+
 class ImageNotShared(Forbidden):
     """Members exist on shared images only."""
 
@@ -199,6 +206,10 @@ class ImageNotFound(NotFound):
 
 class MemberNotFound(NotFound):
     """No such member, or one the caller may not see."""
+
+
+class MetadefNotFound(NotFound):
+    """No such metadata definition, or none that the caller may know of."""
 
 
 class TaskNotFound(NotFound):
@@ -237,6 +248,10 @@ class ImageExists(Conflict):
 
 class MemberExists(Conflict):
     """The project is a member already."""
+
+
+class MetadefExists(Conflict):
+    """A metadata definition of that name is there already."""
 
 
 class PropertyConflict(Conflict):

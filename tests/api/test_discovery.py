@@ -74,7 +74,7 @@ def test_users_learn_the_names_of_stores_and_administrators_how_they_are_made(ca
         assert who.call("GET", "/v2/info/stores/detail").json()["stores"][0]["type"] == "posix"
 
 
-@pytest.mark.parametrize("path", ["/v2/cache", "/v2/metadefs/namespaces"])
+@pytest.mark.parametrize("path", ["/v2/cache", "/v2/cache/{image}"])
 def test_what_is_not_served_is_not_found(path: str, cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     for method in ("GET", "POST", "PUT", "DELETE"):

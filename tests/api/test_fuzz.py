@@ -113,7 +113,16 @@ class Chance:
         member = choose((self.cast.member.project_id, self.cast.outsider.project_id, "x", "%C3%BC"))
         tag = choose(("there", self.escaped(self.word()) or "x"))
         path = (
-            row.path.format(image_id=choose(self.images), member_id=member, tag=tag, store_id="second", task_id=choose(self.images))
+            row.path.format(
+                image_id=choose(self.images),
+                member_id=member,
+                tag=tag,
+                store_id="second",
+                task_id=choose(self.images),
+                namespace=choose(("a", tag)),
+                name=tag,
+                schema=tag,
+            )
             + self.query()
         )
         owner, member, outsider, admin = (self.cast.people[name] for name in ("owner", "member", "outsider", "admin"))

@@ -14,7 +14,7 @@ from partage.policies.authority import RULES, Authority
 from tests.api.conftest import World, cast_of
 from tests.api.personas import DATA, Cast, Persona
 from tests.api.test_shared_image import ROWS as CELLS
-from tests.api.test_shared_image import TASK, outcome
+from tests.api.test_shared_image import TASK, a_namespace, outcome
 
 TREE = routes.tree(ROWS)
 WITHOUT_CELLS: dict[str, str] = {}
@@ -28,6 +28,8 @@ RULES_BEYOND_ROUTES = {
     "copy_image": "asked instead of modify_image when an import copies to further stores",
     "get_image_location": "asked beside delete_image_location",
     "download_from_store": "asked beside download_image when a client chooses the store",
+    "metadef_admin": "a part of other rules",
+    "get_metadef_resource_type": "asked beside list_metadef_resource_types for the types of one namespace",
     "communitize_image": "asked beside add_image or modify_image when the visibility becomes community",
 }
 
@@ -69,7 +71,9 @@ def test_every_rule_is_printed_at_a_route() -> None:
 
 
 def path_of(row: Row, image: str = "6f0a3c59-8a5e-4bb4-9f65-2c1f9f0d7c11", member: str = "m", task: str = "t") -> str:
-    return row.path.format(image_id=image, member_id=member, tag="there", store_id="local", task_id=task)
+    return row.path.format(
+        image_id=image, member_id=member, tag="there", store_id="local", task_id=task, namespace=task, name="it", schema="namespace"
+    )
 
 
 @each_row()
@@ -82,9 +86,26 @@ def test_every_route_asks_for_a_token(row: Row, who: str, cast: Cast) -> None:
         assert answer.headers["WWW-Authenticate"] == 'Keystone uri="http://identity.example"'
 
 
+def succeeds_with_metadefs(row: Row, cast: Cast) -> tuple[Callable[[], requests.Response], int]:
+    name = a_namespace(cast)
+    kind = row.path.removeprefix("/v2/metadefs/namespaces").split("/")[2:3]
+    document: dict[str, Any] = {"namespace": f"{name}-new"}
+    if kind:
+        document = {"name": "new", **({"title": "t", "type": "string"} if kind == ["properties"] else {})}
+    if row.method == "POST" and row.path.endswith("/tags"):
+        document = {"tags": [document]}
+    path = path_of(row, task=name)
+    if row.method == "POST" and "/tags/" in row.path:
+        path = path.replace("/tags/it", "/tags/new")
+    more = {"json": document} if row.body.name == "TAKEN" else {}
+    return lambda: cast.admin.call(row.method, path, **more), row.status
+
+
 def succeeds_at(row: Row, world: World, cast: Cast) -> tuple[Callable[[], requests.Response], int]:
     """Give a call of the route that succeeds, with the status it must have, and make all that it needs."""
     owner, member = cast.owner, cast.member
+    if "/metadefs/" in row.path and row.rule is not None:
+        return succeeds_with_metadefs(row, cast)
     waits = row.method in ("PUT", "POST") and row.path.endswith(("/file", "/stage", "/import", "/locations"))
     image = owner.has_an_image(None if waits else b"data", tags=["there"])
     if row.path.endswith("/import"):
@@ -130,7 +151,8 @@ def test_the_rule_beside_a_route_is_the_one_it_requires(row: Row, world: World, 
     world.rules_asked.clear()
     assert call().status_code == status
     beside = {"DELETE /v2/stores/{store_id}/{image_id}": "get_image_location", "POST /v2/tasks": "add_image"}.get(named(row))
-    expected = set() if row.rule in (None, "get_image") else {row.rule, beside} - {None}
+    beside = "delete_metadef_namespace" if row.rule == "delete_metadef_tags" else beside
+    expected = set() if row.rule in (None, "get_image", "get_metadef_namespace") else {row.rule, beside} - {None}
     assert {rule for rule in world.rules_asked if rule != "get_image"} == expected
 
 
@@ -147,4 +169,4 @@ def test_a_route_is_closed_once_the_operator_gives_its_rule_to_nobody(
     call, _ = succeeds_at(row, world, cast_of(world, everybody))
     file.write_text(f'"{row.rule}": "!"')
     os.utime(file, (2**31, 2**31))  # another time of change, however quick the test is
-    assert call().status_code == (404 if row.rule in ("get_image", "get_member") else 403)
+    assert call().status_code == (404 if row.rule in ("get_image", "get_member", "get_metadef_namespace") else 403)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import requests
@@ -76,6 +77,8 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
     words = operation.split(" when ", maxsplit=1)[0]
     if words.startswith("patch visibility"):
         return who.sets(image, "visibility", words.rpartition(" ")[2])
+    if words.startswith("md "):
+        return with_metadefs(who, words.removeprefix("md "), cast)
     if words.startswith("schema"):
         return who.call("GET", f"/v2/schemas/{words.rpartition(' ')[2]}")
     if words.startswith("member ") and words.split()[1] in ("accept", "reject", "pending"):
@@ -133,6 +136,51 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "task delete": lambda: who.call("DELETE", f"/v2/tasks/{image}"),
         "versions": lambda: who.call("GET", "/"),
     }[words]()
+
+
+def a_namespace(cast: Cast) -> str:
+    """Make a public namespace with one of each, all named `it`."""
+    name = f"Cell::{uuid4()}"
+    there = {
+        "namespace": name,
+        "visibility": "public",
+        "objects": [{"name": "it"}],
+        "properties": {"it": {"title": "t", "type": "string"}},
+        "tags": [{"name": "it"}],
+        "resource_type_associations": [{"name": "it"}],
+    }
+    assert cast.admin.call("POST", "/v2/metadefs/namespaces", json=there).status_code == 201
+    return name
+
+
+def with_metadefs(who: Persona, words: str, cast: Cast) -> requests.Response:
+    """Act on a public namespace that an administrator made for this call."""
+    at = "/v2/metadefs/namespaces"
+    one = {"title": "t", "type": "string"}
+    name = a_namespace(cast) if "admin" in cast.people else "none"
+    noun, _space, verb = words.partition(" ")
+    path = {"namespaces": at, "namespace": f"{at}/{name}", "types": f"{at}/{name}/resource_types"}.get(noun, f"{at}/{name}/{noun}")
+    new = {"name": "new", **(one if noun == "properties" else {})}
+    return {
+        "namespaces": lambda: who.call("GET", path),
+        "namespace create": lambda: who.call("POST", at, json={"namespace": f"{name}-new"}),
+        "namespace show": lambda: who.call("GET", path),
+        "namespace update": lambda: who.call("PUT", path, json={"namespace": name}),
+        "namespace delete": lambda: who.call("DELETE", path),
+        "types all": lambda: who.call("GET", "/v2/metadefs/resource_types"),
+        "tags create": lambda: who.call("POST", f"{path}/new"),
+        "tags many": lambda: who.call("POST", path, json={"tags": [{"name": "new"}]}),
+    }.get(
+        words,
+        {
+            "list": lambda: who.call("GET", path),
+            "create": lambda: who.call("POST", path, json=new),
+            "show": lambda: who.call("GET", f"{path}/it"),
+            "update": lambda: who.call("PUT", f"{path}/it", json=new),
+            "delete": lambda: who.call("DELETE", f"{path}/it"),
+            "clear": lambda: who.call("DELETE", path),
+        }.get(verb),
+    )()  # type: ignore[misc]  # a verb that is not there fails the test
 
 
 def outcome(who: Persona, operation: str, image: str, cast: Cast) -> str:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from http import HTTPStatus
 
-from partage.http import discovery, image_data, images, imports, locations, members, schemas, tags, tasks
+from partage.http import discovery, image_data, images, imports, locations, members, metadefs, schemas, tags, tasks
 from partage.http.messages import Reply, Request
 from partage.policies import images as image_rules
 from partage.policies import members as member_rules
+from partage.policies import metadefs as metadef_rules
 from partage.policies import stores as store_rules
 from partage.policies import tasks as task_rules
 
@@ -47,6 +48,8 @@ _IMAGE = "/v2/images/{image_id}"
 _MEMBERS = _IMAGE + "/members"
 _MEMBER = _MEMBERS + "/{member_id}"
 _TAG = _IMAGE + "/tags/{tag}"
+_NAMESPACES = "/v2/metadefs/namespaces"
+_NAMESPACE = _NAMESPACES + "/{namespace}"
 
 ROWS: tuple[Row, ...] = (
     Row("GET", "/v2/images", images.index, image_rules.GET_IMAGES, _OK, Body.TAKEN),
@@ -79,6 +82,35 @@ ROWS: tuple[Row, ...] = (
     Row("POST", "/v2/tasks", tasks.create, task_rules.TASKS_API_ACCESS, _CREATED, Body.TAKEN),
     Row("GET", "/v2/tasks/{task_id}", tasks.show, task_rules.TASKS_API_ACCESS, _OK),
     Row("DELETE", "/v2/tasks/{task_id}", tasks.delete, task_rules.TASKS_API_ACCESS, _OK),
+    Row("GET", _NAMESPACES, metadefs.index, metadef_rules.GET_NAMESPACES, _OK),
+    Row("POST", _NAMESPACES, metadefs.create, metadef_rules.ADD_NAMESPACE, _CREATED, Body.TAKEN),
+    Row("GET", _NAMESPACE, metadefs.show, metadef_rules.GET_NAMESPACE, _OK),
+    Row("PUT", _NAMESPACE, metadefs.update, metadef_rules.MODIFY_NAMESPACE, _OK, Body.TAKEN),
+    Row("DELETE", _NAMESPACE, metadefs.delete, metadef_rules.DELETE_NAMESPACE, _DONE),
+    Row("GET", _NAMESPACE + "/objects", metadefs.objects.index, metadef_rules.GET_OBJECTS, _OK),
+    Row("POST", _NAMESPACE + "/objects", metadefs.objects.create, metadef_rules.ADD_OBJECT, _CREATED, Body.TAKEN),
+    Row("DELETE", _NAMESPACE + "/objects", metadefs.objects.delete_all, metadef_rules.DELETE_NAMESPACE, _DONE),
+    Row("GET", _NAMESPACE + "/objects/{name}", metadefs.objects.show, metadef_rules.GET_OBJECT, _OK),
+    Row("PUT", _NAMESPACE + "/objects/{name}", metadefs.objects.update, metadef_rules.MODIFY_OBJECT, _OK, Body.TAKEN),
+    Row("DELETE", _NAMESPACE + "/objects/{name}", metadefs.objects.delete, metadef_rules.DELETE_OBJECT, _DONE),
+    Row("GET", _NAMESPACE + "/properties", metadefs.properties.index, metadef_rules.GET_PROPERTIES, _OK),
+    Row("POST", _NAMESPACE + "/properties", metadefs.properties.create, metadef_rules.ADD_PROPERTY, _CREATED, Body.TAKEN),
+    Row("DELETE", _NAMESPACE + "/properties", metadefs.properties.delete_all, metadef_rules.DELETE_NAMESPACE, _DONE),
+    Row("GET", _NAMESPACE + "/properties/{name}", metadefs.properties.show, metadef_rules.GET_PROPERTY, _OK),
+    Row("PUT", _NAMESPACE + "/properties/{name}", metadefs.properties.update, metadef_rules.MODIFY_PROPERTY, _OK, Body.TAKEN),
+    Row("DELETE", _NAMESPACE + "/properties/{name}", metadefs.properties.delete, metadef_rules.REMOVE_PROPERTY, _DONE),
+    Row("GET", _NAMESPACE + "/tags", metadefs.tags.index, metadef_rules.GET_TAGS, _OK),
+    Row("POST", _NAMESPACE + "/tags", metadefs.create_tags, metadef_rules.ADD_TAGS, _CREATED, Body.TAKEN),
+    Row("DELETE", _NAMESPACE + "/tags", metadefs.tags.delete_all, metadef_rules.DELETE_TAGS, _DONE),
+    Row("GET", _NAMESPACE + "/tags/{name}", metadefs.tags.show, metadef_rules.GET_TAG, _OK),
+    Row("POST", _NAMESPACE + "/tags/{name}", metadefs.create_tag, metadef_rules.ADD_TAG, _CREATED, Body.TAKEN),
+    Row("PUT", _NAMESPACE + "/tags/{name}", metadefs.tags.update, metadef_rules.MODIFY_TAG, _OK, Body.TAKEN),
+    Row("DELETE", _NAMESPACE + "/tags/{name}", metadefs.tags.delete, metadef_rules.DELETE_TAG, _DONE),
+    Row("GET", _NAMESPACE + "/resource_types", metadefs.associations, metadef_rules.LIST_RESOURCE_TYPES, _OK),
+    Row("POST", _NAMESPACE + "/resource_types", metadefs.associate, metadef_rules.ADD_ASSOCIATION, _CREATED, Body.TAKEN),
+    Row("DELETE", _NAMESPACE + "/resource_types/{name}", metadefs.dissociate, metadef_rules.REMOVE_ASSOCIATION, _DONE),
+    Row("GET", "/v2/metadefs/resource_types", metadefs.resource_types, metadef_rules.LIST_RESOURCE_TYPES, _OK),
+    Row("GET", "/v2/schemas/metadefs/{schema}", metadefs.schema, None, _OK),
     Row("GET", "/v2/schemas/image", schemas.image, None, _OK),
     Row("GET", "/v2/schemas/images", schemas.images, None, _OK),
     Row("GET", "/v2/schemas/member", schemas.member, None, _OK),

@@ -67,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
         help="how long unused bytes are kept; below the longest upload or download under way these may break off (default 86400)",
     )
 
+    load = _verb(tasks, "load-metadefs", _load_metadefs, "create the metadata definitions that the glance package ships")
+    load.add_argument("--data", type=Path, metavar="DIR", help="the data directory, as given to `partage up`")
+    _configured(load)
+    load.add_argument("--from", dest="metadefs", type=Path, metavar="DIR", help="read JSON files of this directory instead")
+
     _verb(verbs, "version", _version, "show the version")
     return parser
 
@@ -111,6 +116,10 @@ def _serve(chosen: argparse.Namespace) -> int:
 
 def _worker(chosen: argparse.Namespace) -> int:
     return work.work(config.load({}, file=chosen.config))
+
+
+def _load_metadefs(chosen: argparse.Namespace) -> int:
+    return manage.load_metadefs(config.load(_given(chosen, "data"), file=chosen.config), chosen.metadefs)
 
 
 def _config(chosen: argparse.Namespace) -> int:

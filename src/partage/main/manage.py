@@ -1,10 +1,18 @@
 """`partage manage`: what an operator does beside the running service. Each verb prints what it did and returns an exit status."""
 
+import json
 from datetime import timedelta
+from importlib import metadata
+from pathlib import Path
 
+from partage import problems
 from partage.main import compose, readiness
 from partage.main.config import Settings
-from partage.operations import sweep, verify
+from partage.model import metadef
+from partage.model.caller import Caller
+from partage.model.ids import UserID
+from partage.operations import metadefs, sweep, verify
+from partage.operations.service import Service
 from partage.records import schema
 
 
@@ -45,3 +53,47 @@ def sweep_content(settings: Settings) -> int:
         f"{swept.packs} packs ({swept.bytes} bytes) and {swept.leftovers} leftovers of crashes",
     )
     return 0
+
+
+def load_metadefs(settings: Settings, directory: Path | None) -> int:
+    """Create the namespaces of metadata definitions that JSON files describe; those that are there already stay as they are.
+
+    Raises:
+        Invalid: there are no such files, or one of them makes no sense.
+    """
+    found = directory or _shipped_metadefs()
+    files = sorted(found.glob("*.json")) if found.is_dir() else []
+    if not files:
+        raise problems.Invalid(f"There are no JSON files in {found}; name a directory of metadata definitions with --from")
+    readiness.require_data(settings)
+    service = compose.service(settings)
+    readiness.check_database(service, upgrade=False)
+    created = sum(_load_namespace(service, file) for file in files)
+    print(f"Created {created} namespaces; {len(files) - created} of {len(files)} were there already")
+    return 0
+
+
+def _shipped_metadefs() -> Path:
+    """Find the files that the package glance brings along."""
+    try:
+        files = metadata.files("glance") or []
+    except metadata.PackageNotFoundError as error:
+        raise problems.Invalid(
+            "The package glance, which ships metadata definitions, is not installed; install it or name a directory with --from",
+        ) from error
+    shipped = next((each for each in files if each.parent.name == "metadefs" and each.suffix == ".json"), None)
+    if shipped is None:
+        raise problems.Invalid("The installed package glance ships no metadata definitions; name a directory with --from")
+    return Path(str(shipped.locate())).parent.resolve()
+
+
+def _load_namespace(service: Service, file: Path) -> bool:
+    operator = Caller(user_id=UserID("operator"), project_id=None, roles=frozenset({"admin", "member", "reader"}), is_admin=True)
+    try:
+        new = metadef.parse_namespace(json.loads(file.read_text()), now=service.clock())
+        metadefs.create_namespace(service, operator, new)
+    except problems.MetadefExists:
+        return False
+    except (problems.Problem, ValueError) as error:
+        raise problems.Invalid(f"The metadata definitions in {file} cannot be used: {error}") from error
+    return True

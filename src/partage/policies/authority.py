@@ -13,9 +13,10 @@ from partage import problems
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID
 from partage.model.image import Image
-from partage.policies import checks, images, members, stores, tasks
+from partage.model.metadef import Namespace
+from partage.policies import checks, images, members, metadefs, stores, tasks
 
-RULES = [*checks.ROLES, *images.RULES, *members.RULES, *stores.RULES, *tasks.RULES]
+RULES = [*checks.ROLES, *images.RULES, *members.RULES, *metadefs.RULES, *stores.RULES, *tasks.RULES]
 
 Target = Mapping[str, object]
 
@@ -119,6 +120,15 @@ def of_image(caller: Caller, image: Image) -> Target:
 def of_member(image: Image, member_id: ProjectID) -> Target:
     """Describe a membership to the rules. An owner is not its own member, even when a row says so."""
     return _target(image, None if member_id == image.owner else member_id)
+
+
+def of_namespace(namespace: Namespace) -> Target:
+    """Describe a namespace of metadata definitions to the rules."""
+    return {
+        "project_id": namespace.owner,
+        "owner": namespace.owner,
+        "visibility": "public" if namespace.public else "private",
+    }
 
 
 def of_project(project_id: ProjectID | None) -> Target:

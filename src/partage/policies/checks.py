@@ -28,6 +28,8 @@ Relies on the query: 'shared' passes for every project here, because `records/vi
 members.
 """
 
+METADEF_ADMIN = "metadef_admin"
+ADMIN_OR_READER_OF_NAMESPACE = f"{ADMIN} or (role:reader and (project_id:%(project_id)s or 'public':%(visibility)s))"
 ADMIN_OR_OWNER_MEMBER = f"{ADMIN} or ({OWNER_MEMBER})"
 ADMIN_OR_OWNER_READER = f"{ADMIN} or ({OWNER_READER})"
 ADMIN_OR_CREATOR = f"{ADMIN} or ({OWNER_MEMBER} and project_id:%(owner)s)"
@@ -42,6 +44,7 @@ ADMIN_OR_SERVICE = f"{ADMIN} or rule:{SERVICE_API}"
 ROLES = [
     policy.RuleDefault("default", "", description="The rule of last resort for names that nothing defines."),
     policy.RuleDefault(CONTEXT_IS_ADMIN, "role:admin", description="The caller is an administrator of the cloud."),
+    policy.RuleDefault(METADEF_ADMIN, ADMIN, description="The caller may change metadata definitions."),
     policy.RuleDefault(SERVICE_API, "role:service or role:admin", description="The caller is another service of the cloud."),
 ]
 

@@ -207,3 +207,53 @@ tasks = Table(
     Index("ix_tasks_image_id", "image_id", "created_at"),
     Index("ix_tasks_expires_at", "expires_at"),
 )
+
+metadef_namespaces = Table(
+    "metadef_namespaces",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("owner", String(255)),
+    Column("display_name", String(80)),
+    Column("description", Text),
+    Column("public", Boolean, nullable=False),
+    Column("protected", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+# Objects, properties and tags. `key` is the name by which one is found: that of a tag without the case of its letters.
+metadef_definitions = Table(
+    "metadef_definitions",
+    metadata,
+    Column(
+        "namespace", String(80), ForeignKey("metadef_namespaces.name", ondelete="CASCADE", onupdate="CASCADE"), primary_key=True
+    ),
+    Column("kind", String(20), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("name", String(80), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+metadef_resource_types = Table(
+    "metadef_resource_types",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+metadef_associations = Table(
+    "metadef_associations",
+    metadata,
+    Column(
+        "namespace", String(80), ForeignKey("metadef_namespaces.name", ondelete="CASCADE", onupdate="CASCADE"), primary_key=True
+    ),
+    Column("resource_type", String(80), ForeignKey("metadef_resource_types.name"), primary_key=True),
+    Column("prefix", String(80)),
+    Column("properties_target", String(80)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Index("ix_metadef_associations_resource_type", "resource_type"),
+)

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _create_images()
     _create_shares_and_uploads()
     _create_tasks()
+    _create_metadefs()
 
 
 def _create_contents() -> None:
@@ -185,3 +186,55 @@ def _create_tasks() -> None:
     op.create_index("ix_tasks_expires_at", "tasks", ["expires_at"])
     op.create_index("ix_tasks_image_id", "tasks", ["image_id", "created_at"])
     op.create_index("ix_tasks_status_created_at", "tasks", ["status", "created_at", "id"])
+
+
+def _create_metadefs() -> None:
+    op.create_table(
+        "metadef_namespaces",
+        sa.Column("name", sa.String(80)),
+        sa.Column("owner", sa.String(255)),
+        sa.Column("display_name", sa.String(80)),
+        sa.Column("description", sa.Text()),
+        sa.Column("public", sa.Boolean(), nullable=False),
+        sa.Column("protected", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_metadef_namespaces"),
+    )
+    op.create_table(
+        "metadef_definitions",
+        sa.Column("namespace", sa.String(80), _of_namespace("metadef_definitions")),
+        sa.Column("kind", sa.String(20)),
+        sa.Column("key", sa.String(255)),
+        sa.Column("name", sa.String(80), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("namespace", "kind", "key", name="pk_metadef_definitions"),
+    )
+    op.create_table(
+        "metadef_resource_types",
+        sa.Column("name", sa.String(80)),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_metadef_resource_types"),
+    )
+    op.create_table(
+        "metadef_associations",
+        sa.Column("namespace", sa.String(80), _of_namespace("metadef_associations")),
+        sa.Column(
+            "resource_type",
+            sa.String(80),
+            sa.ForeignKey("metadef_resource_types.name", name="fk_metadef_associations_resource_type"),
+        ),
+        sa.Column("prefix", sa.String(80)),
+        sa.Column("properties_target", sa.String(80)),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("namespace", "resource_type", name="pk_metadef_associations"),
+    )
+    op.create_index("ix_metadef_associations_resource_type", "metadef_associations", ["resource_type"])
+
+
+def _of_namespace(table: str) -> sa.ForeignKey:
+    return sa.ForeignKey("metadef_namespaces.name", name=f"fk_{table}_namespace", ondelete="CASCADE", onupdate="CASCADE")

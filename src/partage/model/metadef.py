@@ -1,0 +1,211 @@
+"""Metadata definitions as values: a namespace, and what it defines for whom.
+
+Objects, properties and tags are kept alike: a name in a namespace and a document. Source: Image API v2, "Metadata definitions".
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from partage import problems
+from partage.model import metadef_schemas
+from partage.model.ids import ProjectID
+
+_READ_ONLY = ("self", "schema", "created_at", "updated_at")
+_FOUR_BYTES = re.compile("[\U00010000-\U0010ffff]")
+
+
+class Kind(StrEnum):
+    """What a definition defines."""
+
+    OBJECT = "object"
+    PROPERTY = "property"
+    TAG = "tag"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespace:
+    """What is defined together, by its owner, for itself or for all. `name` is unique in the cloud."""
+
+    name: str
+    owner: ProjectID | None
+    created_at: datetime
+    updated_at: datetime
+    display_name: str | None = None
+    description: str | None = None
+    public: bool = False
+    protected: bool = False
+
+    def require_unprotected(self, what: str) -> None:
+        """Let nothing of a protected namespace be deleted.
+
+        Raises:
+            NamespaceProtected: it is.
+        """
+        if self.protected:
+            raise problems.NamespaceProtected(f"Metadata definition {what} is protected and cannot be deleted.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """An object, a property or a tag. `document` is all that the client gave but the name."""
+
+    kind: Kind
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The name by which it is found: case does not count in tags."""
+        return self.name.casefold() if self.kind is Kind.TAG else self.name
+
+    def prefixed(self, prefix: str) -> "Definition":
+        """Give the names of its properties as they are at a resource of a type that has a prefix."""
+        if self.kind is Kind.PROPERTY:
+            return replace(self, name=prefix + self.name)
+        if self.kind is Kind.TAG:
+            return self
+        document = dict(self.document)
+        if "properties" in document:
+            document["properties"] = {prefix + name: value for name, value in document["properties"].items()}
+        if document.get("required"):
+            document["required"] = [prefix + name for name in document["required"]]
+        return replace(self, document=document)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Association:
+    """A type of resources that a namespace is for."""
+
+    resource_type: str
+    created_at: datetime
+    updated_at: datetime
+    prefix: str | None = None
+    properties_target: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewNamespace:
+    """A namespace as a client gives it, with what is to be defined in it at once."""
+
+    namespace: Namespace
+    owner_given: bool
+    definitions: tuple[Definition, ...] = ()
+    associations: tuple[Association, ...] = ()
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+
+def parse_namespace(document: object, *, now: datetime) -> NewNamespace:
+    """Check the document of a namespace and make a value of it.
+
+    Raises:
+        BodyInvalid, AttributeReadOnly: it does not fit the schema, or sets what the service sets.
+    """
+    given = _checked(document, "namespace")
+    namespace = Namespace(
+        name=given["namespace"],
+        owner=None if given.get("owner") is None else ProjectID(given["owner"]),
+        created_at=now,
+        updated_at=now,
+        display_name=given.get("display_name"),
+        description=given.get("description"),
+        public=given.get("visibility") == "public",
+        protected=given.get("protected", False),
+    )
+    if not namespace.name:
+        raise problems.BodyInvalid("Provided object does not match schema 'namespace': '' is too short")
+    objects = [_named(Kind.OBJECT, each, now) for each in given.get("objects", ())]
+    tags = [_named(Kind.TAG, each, now) for each in given.get("tags", ())]
+    properties = [_definition(Kind.PROPERTY, name, value, now) for name, value in given.get("properties", {}).items()]
+    return NewNamespace(
+        namespace=namespace,
+        owner_given="owner" in given,
+        definitions=(*objects, *tags, *properties),
+        associations=tuple(_association(each, now) for each in given.get("resource_type_associations", ())),
+        document=given,
+    )
+
+
+def parse_definition(document: object, kind: Kind, *, now: datetime) -> Definition:
+    """Check the document of an object, a property or a tag and make a value of it.
+
+    Raises:
+        BodyInvalid, AttributeReadOnly: as `parse_namespace`.
+    """
+    return _named(kind, _checked(document, kind.value), now)
+
+
+def parse_tags(document: object, *, now: datetime) -> list[Definition]:
+    """Check the document of many tags and make values of it.
+
+    Raises:
+        BodyInvalid, AttributeReadOnly: as `parse_namespace`.
+    """
+    given = _checked(document, "tags")
+    if "tags" not in given:
+        raise problems.BodyInvalid("Provided object does not match schema 'tags': 'tags' is a required property")
+    return [_named(Kind.TAG, metadef_schemas.check(each, "tag"), now) for each in given["tags"]]
+
+
+def parse_association(document: object, *, now: datetime) -> Association:
+    """Check the document of an association and make a value of it.
+
+    Raises:
+        BodyInvalid, AttributeReadOnly: as `parse_namespace`.
+    """
+    return _association(_checked(document, "resource_type"), now)
+
+
+def _checked(document: object, schema_name: str) -> dict[str, Any]:
+    for name in _READ_ONLY:
+        if isinstance(document, dict) and name in document:
+            raise problems.AttributeReadOnly(f"Attribute '{name}' is read-only.")
+    _refuse_four_bytes(document)
+    return metadef_schemas.check(document, schema_name)
+
+
+def _refuse_four_bytes(value: object) -> None:
+    """Source: Glance refuses such characters in names; databases in the field do not keep them, so they are refused everywhere."""
+    texts: Iterable[object] = ()
+    if isinstance(value, str):
+        if _FOUR_BYTES.search(value):
+            raise problems.BodyInvalid("Metadata definitions can't contain 4 byte unicode characters.")
+    elif isinstance(value, dict):
+        texts = (*value.keys(), *value.values())
+    elif isinstance(value, list):
+        texts = value
+    for each in texts:
+        _refuse_four_bytes(each)
+
+
+def _named(kind: Kind, given: Mapping[str, Any], now: datetime) -> Definition:
+    name = given.get("name")
+    if not isinstance(name, str) or not name:
+        raise problems.BodyInvalid(f"Provided object does not match schema '{kind}': 'name' is a required property")
+    return _definition(kind, name, {key: value for key, value in given.items() if key != "name"}, now)
+
+
+def _definition(kind: Kind, name: str, document: Mapping[str, Any], now: datetime) -> Definition:
+    if len(name) > metadef_schemas.LONGEST_NAME:
+        raise problems.BodyInvalid(f"Provided object does not match schema '{kind}': '{name[:100]}' is too long")
+    return Definition(kind=kind, name=name, document=document, created_at=now, updated_at=now)
+
+
+def _association(given: Mapping[str, Any], now: datetime) -> Association:
+    name = given.get("name")
+    if not isinstance(name, str) or not 0 < len(name) <= metadef_schemas.LONGEST_NAME:
+        raise problems.BodyInvalid(
+            "Provided object does not match schema 'resource_type_association': it needs a 'name' of at most 80 characters"
+        )
+    return Association(
+        resource_type=name,
+        prefix=given.get("prefix"),
+        properties_target=given.get("properties_target"),
+        created_at=now,
+        updated_at=now,
+    )

@@ -1,0 +1,290 @@
+"""Metadata definitions: namespaces, what they define, and the types of resources they are for.
+
+Every call finds the namespace first: one that the caller may not know of is not found, whatever the call.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from partage import problems
+from partage.model.caller import Caller
+from partage.model.metadef import Association, Definition, Kind, Namespace, NewNamespace
+from partage.operations.service import Service
+from partage.policies import authority
+from partage.policies import metadefs as rules
+from partage.records import metadefs
+from partage.records.database import Transaction
+from partage.records.metadefs import NamespaceQuery
+
+GET_ONE = {Kind.OBJECT: rules.GET_OBJECT, Kind.PROPERTY: rules.GET_PROPERTY, Kind.TAG: rules.GET_TAG}
+GET_ALL = {Kind.OBJECT: rules.GET_OBJECTS, Kind.PROPERTY: rules.GET_PROPERTIES, Kind.TAG: rules.GET_TAGS}
+ADD = {Kind.OBJECT: rules.ADD_OBJECT, Kind.PROPERTY: rules.ADD_PROPERTY, Kind.TAG: rules.ADD_TAG}
+MODIFY = {Kind.OBJECT: rules.MODIFY_OBJECT, Kind.PROPERTY: rules.MODIFY_PROPERTY, Kind.TAG: rules.MODIFY_TAG}
+REMOVE = {Kind.OBJECT: rules.DELETE_OBJECT, Kind.PROPERTY: rules.REMOVE_PROPERTY, Kind.TAG: rules.DELETE_TAG}
+
+_NOT_FOUND = {
+    Kind.OBJECT: "Could not find metadata object {}",
+    Kind.PROPERTY: "Could not find property {}",
+    Kind.TAG: "Could not find metadata tag {}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A namespace with all that it defines."""
+
+    namespace: Namespace
+    definitions: Sequence[Definition]
+    associations: Sequence[Association]
+
+
+def create_namespace(service: Service, caller: Caller, new: NewNamespace) -> Whole:
+    """Make a namespace with what is to be defined in it, all or nothing.
+
+    Raises:
+        PolicyForbids: the caller may not.
+        MetadefExists: there is one of that name, or two definitions in it have one name.
+    """
+    own = authority.of_project(caller.project_id)
+    service.authority.require(caller, rules.ADD_NAMESPACE, own)
+    if new.associations:
+        service.authority.require(caller, rules.ADD_ASSOCIATION, own)
+    for kind in sorted({each.kind for each in new.definitions}):
+        service.authority.require(caller, ADD[kind], own)
+    namespace = new.namespace if new.owner_given else replace(new.namespace, owner=caller.project_id)
+    with service.database.write() as tx:
+        metadefs.add(tx, namespace)
+        metadefs.associate(tx, namespace.name, new.associations)
+        metadefs.add_definitions(tx, namespace.name, new.definitions)
+    return Whole(namespace, new.definitions, new.associations)
+
+
+def list_namespaces(service: Service, caller: Caller, query: NamespaceQuery) -> list[Whole]:
+    """List namespaces with the types they are for, without what they define.
+
+    Raises:
+        PolicyForbids: the caller may not.
+        MetadefNotFound: the marker is no namespace that the caller may know of.
+    """
+    own = authority.of_project(caller.project_id)
+    service.authority.require(caller, rules.GET_NAMESPACES, own)
+    with service.database.read() as tx:
+        found = metadefs.page(tx, caller, query)
+        types = metadefs.associated(tx, [each.name for each in found])
+    shown = [each for each in found if service.authority.allows(caller, rules.GET_NAMESPACE, authority.of_namespace(each))]
+    return [Whole(each, (), types.get(each.name, ())) for each in shown]
+
+
+def show_namespace(service: Service, caller: Caller, name: str, *, resource_type: str | None) -> Whole:
+    """Return a namespace with all that it defines; with the names that properties have at a resource of that type.
+
+    Raises:
+        MetadefNotFound: no such namespace, or none the caller may know of.
+    """
+    with service.database.read() as tx:
+        namespace = _find(service, tx, caller, name)
+        definitions = metadefs.defined(tx, name)
+        associations = metadefs.associated(tx, [name]).get(name, [])
+    prefix = _prefix(associations, resource_type)
+    return Whole(namespace, [each.prefixed(prefix) for each in definitions] if prefix else definitions, associations)
+
+
+def update_namespace(service: Service, caller: Caller, name: str, new: NewNamespace) -> Namespace:
+    """Replace all attributes of a namespace; those that are not given get what they have in a new one.
+
+    Raises:
+        MetadefNotFound, PolicyForbids: the caller may not know of it, or not change it.
+        MetadefExists: its new name is another namespace's.
+    """
+    with service.database.write() as tx:
+        namespace = _find_for(service, tx, caller, name, rules.MODIFY_NAMESPACE)
+        owner = new.namespace.owner if new.owner_given else caller.project_id
+        changed = replace(new.namespace, owner=owner, created_at=namespace.created_at)
+        metadefs.save(tx, changed, name=name)
+    return changed
+
+
+def delete_namespace(service: Service, caller: Caller, name: str) -> None:
+    """Delete a namespace with all that it defines.
+
+    Raises:
+        MetadefNotFound, PolicyForbids, NamespaceProtected: the caller may not, or nobody may.
+    """
+    with service.database.write() as tx:
+        namespace = _find_for(service, tx, caller, name, rules.DELETE_NAMESPACE)
+        namespace.require_unprotected(f"namespace {name}")
+        metadefs.remove(tx, name)
+
+
+def list_definitions(service: Service, caller: Caller, name: str, kind: Kind) -> list[Definition]:
+    """List what a namespace defines of one kind, oldest first.
+
+    Raises:
+        MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not see this.
+    """
+    with service.database.read() as tx:
+        _find_for(service, tx, caller, name, GET_ALL[kind])
+        return metadefs.defined(tx, name, kind)
+
+
+def show_definition(
+    service: Service, caller: Caller, name: str, wanted: Definition, *, resource_type: str | None = None
+) -> Definition:
+    """Return one definition, asked for by the kind and name that `wanted` has.
+
+    Raises:
+        MetadefNotFound, PolicyForbids: the caller may not know of it, or not see it.
+    """
+    with service.database.read() as tx:
+        _find_for(service, tx, caller, name, GET_ONE[wanted.kind])
+        prefix = _prefix(metadefs.associated(tx, [name]).get(name, []), resource_type)
+        if prefix:
+            if not wanted.name.startswith(prefix):
+                raise problems.MetadefNotFound(
+                    f"Property {wanted.name} does not start with the expected resource type association prefix of '{prefix}'.",
+                )
+            wanted = replace(wanted, name=wanted.name.removeprefix(prefix))
+        return _definition(tx, name, wanted)
+
+
+def add_definition(service: Service, caller: Caller, name: str, new: Definition) -> Definition:
+    """Define something in a namespace.
+
+    Raises:
+        MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not add to it.
+        MetadefExists: it is defined already.
+    """
+    with service.database.write() as tx:
+        _find_for(service, tx, caller, name, ADD[new.kind])
+        metadefs.add_definitions(tx, name, [new])
+    return new
+
+
+def update_definition(service: Service, caller: Caller, name: str, was: Definition, new: Definition) -> Definition:
+    """Replace the definition that has the kind and name of `was`; its name may change.
+
+    Raises:
+        MetadefNotFound, PolicyForbids: the caller may not know of it, or not change it.
+        MetadefExists: its new name is another one's.
+    """
+    with service.database.write() as tx:
+        _find_for(service, tx, caller, name, MODIFY[was.kind])
+        found = _definition(tx, name, was)
+        changed = replace(new, created_at=found.created_at)
+        metadefs.save_definition(tx, name, changed, key=was.key)
+    return changed
+
+
+def delete_definition(service: Service, caller: Caller, name: str, gone: Definition) -> None:
+    """Delete the definition that has the kind and name of `gone`.
+
+    Raises:
+        MetadefNotFound, PolicyForbids, NamespaceProtected: the caller may not, or nobody may.
+    """
+    with service.database.write() as tx:
+        namespace = _find_for(service, tx, caller, name, REMOVE[gone.kind])
+        _definition(tx, name, gone)
+        namespace.require_unprotected(f"{gone.kind} {gone.name}")
+        metadefs.remove_definitions(tx, name, gone.kind, gone.key)
+
+
+def delete_definitions(service: Service, caller: Caller, name: str, kind: Kind) -> None:
+    """Delete all that a namespace defines of one kind.
+
+    Raises:
+        MetadefNotFound, PolicyForbids, NamespaceProtected: the caller may not, or nobody may.
+    """
+    with service.database.write() as tx:
+        namespace = _find_for(service, tx, caller, name, rules.DELETE_NAMESPACE)
+        if kind is Kind.TAG:
+            service.authority.require(caller, rules.DELETE_TAGS, authority.of_namespace(namespace))
+        namespace.require_unprotected(f"namespace {name}")
+        metadefs.remove_definitions(tx, name, kind)
+
+
+def add_tags(service: Service, caller: Caller, name: str, tags: Sequence[Definition], *, append: bool) -> None:
+    """Define many tags, beside those there are or in their place.
+
+    Raises:
+        MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not add to it.
+        MetadefExists: one of them is there, or given twice.
+    """
+    with service.database.write() as tx:
+        _find_for(service, tx, caller, name, rules.ADD_TAGS)
+        if not append:
+            metadefs.remove_definitions(tx, name, Kind.TAG)
+        metadefs.add_definitions(tx, name, tags)
+
+
+def list_resource_types(service: Service, caller: Caller) -> list[Association]:
+    """List the types of resources that any namespace was ever for.
+
+    Raises:
+        PolicyForbids: the caller may not.
+    """
+    service.authority.require(caller, rules.LIST_RESOURCE_TYPES, authority.of_project(caller.project_id))
+    with service.database.read() as tx:
+        return metadefs.list_resource_types(tx)
+
+
+def list_associations(service: Service, caller: Caller, name: str) -> list[Association]:
+    """List the types of resources that a namespace is for.
+
+    Raises:
+        MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not see this.
+    """
+    with service.database.read() as tx:
+        namespace = _find_for(service, tx, caller, name, rules.LIST_RESOURCE_TYPES)
+        found = metadefs.associated(tx, [name]).get(name, [])
+    return found if service.authority.allows(caller, rules.GET_RESOURCE_TYPE, authority.of_namespace(namespace)) else []
+
+
+def associate(service: Service, caller: Caller, name: str, new: Association) -> Association:
+    """Say that a namespace is for a type of resources.
+
+    Raises:
+        MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not change it.
+        MetadefExists: it is for that type already.
+    """
+    with service.database.write() as tx:
+        _find_for(service, tx, caller, name, rules.ADD_ASSOCIATION)
+        metadefs.associate(tx, name, [new])
+    return new
+
+
+def dissociate(service: Service, caller: Caller, name: str, resource_type: str) -> None:
+    """Say that a namespace is no longer for a type of resources.
+
+    Raises:
+        MetadefNotFound, PolicyForbids, NamespaceProtected: the caller may not, or nobody may.
+    """
+    with service.database.write() as tx:
+        namespace = _find_for(service, tx, caller, name, rules.REMOVE_ASSOCIATION)
+        if not any(each.resource_type == resource_type for each in metadefs.associated(tx, [name]).get(name, [])):
+            raise problems.MetadefNotFound(f"Failed to find resource type {resource_type} to delete")
+        namespace.require_unprotected(f"resource-type-association {resource_type}")
+        metadefs.dissociate(tx, name, resource_type)
+
+
+def _find(service: Service, tx: Transaction, caller: Caller, name: str) -> Namespace:
+    namespace = metadefs.find(tx, caller, name)
+    if not service.authority.allows(caller, rules.GET_NAMESPACE, authority.of_namespace(namespace)):
+        raise problems.MetadefNotFound(f"Metadata definition namespace={name} was not found.")
+    return namespace
+
+
+def _find_for(service: Service, tx: Transaction, caller: Caller, name: str, rule: str) -> Namespace:
+    namespace = _find(service, tx, caller, name)
+    service.authority.require(caller, rule, authority.of_namespace(namespace))
+    return namespace
+
+
+def _definition(tx: Transaction, namespace: str, wanted: Definition) -> Definition:
+    found = metadefs.find_definition(tx, namespace, wanted.kind, wanted.key)
+    if found is None:
+        raise problems.MetadefNotFound(_NOT_FOUND[wanted.kind].format(wanted.name))
+    return found
+
+
+def _prefix(associations: Sequence[Association], resource_type: str | None) -> str:
+    return next((each.prefix or "" for each in associations if each.resource_type == resource_type), "")

@@ -1,0 +1,282 @@
+"""Rows of metadata definitions: namespaces, what they define, and the types of resources they are for."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exc, func, insert, or_, select, true, update
+
+from partage import problems
+from partage.model.caller import Caller
+from partage.model.ids import ProjectID
+from partage.model.metadef import Association, Definition, Kind, Namespace
+from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.tables import metadef_associations as associations
+from partage.records.tables import metadef_definitions as definitions
+from partage.records.tables import metadef_namespaces as namespaces
+from partage.records.tables import metadef_resource_types as resource_types
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceQuery:
+    """Which namespaces to list, in which order, and after which. `public` None is both; `resource_types` empty is any."""
+
+    limit: int
+    public: bool | None = None
+    resource_types: tuple[str, ...] = ()
+    marker: str | None = None
+    sort_key: str = "created_at"
+    descending: bool = True
+
+
+SORT_KEYS = {"namespace": "name", "display_name": "display_name", "created_at": "created_at", "updated_at": "updated_at"}
+"""What namespaces are sorted by, as clients say it, and the column of that."""
+
+_EMPTY_OBJECT: dict[str, object] = {"required": [], "properties": {}}
+"""What an object has when its client gave neither. Source: Glance shows both from then on."""
+
+_REACH = {True: true(), False: or_(namespaces.c.public, namespaces.c.owner == bindparam("project"))}
+_FIND = {is_admin: select(*namespaces.c).where(namespaces.c.name == bindparam("name"), reach) for is_admin, reach in _REACH.items()}
+_DEFINED = (
+    select(definitions.c.kind, definitions.c.name, definitions.c.document, definitions.c.created_at, definitions.c.updated_at)
+    .where(definitions.c.namespace == bindparam("namespace"))
+    .order_by(definitions.c.created_at, definitions.c.name)
+)
+_ASSOCIATED = (
+    select(*associations.c)
+    .where(associations.c.namespace.in_(bindparam("names", expanding=True)))
+    .order_by(associations.c.created_at, associations.c.resource_type)
+)
+
+
+def find(tx: Transaction, caller: Caller, name: str) -> Namespace:
+    """Return a namespace that the caller may know of: a public one, or one of its own project.
+
+    Raises:
+        MetadefNotFound: no such namespace, or none the caller may know of.
+    """
+    row = tx.execute(_FIND[caller.is_admin], {"name": name, "project": caller.project_id}).first()
+    if row is None:
+        raise problems.MetadefNotFound(f"Metadata definition namespace={name} was not found.")
+    return _namespace(row)
+
+
+def page(tx: Transaction, caller: Caller, query: NamespaceQuery) -> list[Namespace]:
+    """Return at most `query.limit` namespaces in order, after the marker.
+
+    Raises:
+        MetadefNotFound: the marker is no namespace that the caller may know of.
+    """
+    statement: Select[Any] = select(*namespaces.c).where(_REACH[caller.is_admin])
+    if query.public is not None:
+        statement = statement.where(namespaces.c.public.is_(query.public))
+    if query.resource_types:
+        named = select(associations.c.namespace).where(associations.c.resource_type.in_(query.resource_types))
+        statement = statement.where(namespaces.c.name.in_(named))
+    column: ColumnElement[Any] = namespaces.c[SORT_KEYS[query.sort_key]]
+    key = column if query.sort_key.endswith("_at") else func.coalesce(column, "")
+    if query.marker is not None:
+        statement = statement.where(_after(tx, caller, query, key))
+    order = (key.desc(), namespaces.c.name.desc()) if query.descending else (key, namespaces.c.name)
+    found = tx.execute(statement.order_by(*order).limit(query.limit), {"project": caller.project_id})
+    return [_namespace(row) for row in found]
+
+
+def add(tx: Transaction, namespace: Namespace) -> None:
+    """Insert a namespace.
+
+    Raises:
+        MetadefExists: there is one of that name.
+    """
+    taken = problems.MetadefExists(f"The metadata definition namespace={namespace.name} already exists.")
+    try:
+        tx.execute(insert(namespaces), _row(namespace))
+    except exc.IntegrityError as error:
+        raise taken from error
+
+
+def save(tx: Transaction, namespace: Namespace, *, name: str) -> None:
+    """Write a changed namespace over the one of that name; what it defines moves along when its name changes.
+
+    Raises:
+        MetadefExists: the new name is another namespace's.
+    """
+    try:
+        tx.execute(update(namespaces).where(namespaces.c.name == name).values(_row(namespace)))
+    except exc.IntegrityError as error:
+        raise problems.MetadefExists(
+            f"Invalid update. It would result in a duplicate metadata definition namespace with the same name of {namespace.name}",
+        ) from error
+
+
+def remove(tx: Transaction, name: str) -> None:
+    """Delete a namespace with all that it defines."""
+    tx.execute(delete(namespaces).where(namespaces.c.name == name))
+
+
+def defined(tx: Transaction, namespace: str, kind: Kind | None = None) -> list[Definition]:
+    """List what a namespace defines, of one kind or of all, oldest first."""
+    statement = _DEFINED if kind is None else _DEFINED.where(definitions.c.kind == kind.value)
+    return [_definition(row) for row in tx.execute(statement, {"namespace": namespace})]
+
+
+def find_definition(tx: Transaction, namespace: str, kind: Kind, key: str) -> Definition | None:
+    """Return one definition by its key, or None."""
+    statement = _DEFINED.where(definitions.c.kind == kind.value, definitions.c.key == key)
+    row = tx.execute(statement, {"namespace": namespace}).first()
+    return None if row is None else _definition(row)
+
+
+def add_definitions(tx: Transaction, namespace: str, added: Iterable[Definition]) -> None:
+    """Insert definitions.
+
+    Raises:
+        MetadefExists: one of them is there already.
+    """
+    for each in added:
+        try:
+            tx.execute(insert(definitions), {"namespace": namespace, **_definition_row(each)})
+        except exc.IntegrityError as error:
+            raise _exists(each, namespace) from error
+
+
+def save_definition(tx: Transaction, namespace: str, changed: Definition, *, key: str) -> None:
+    """Write a changed definition over the one of that key.
+
+    Raises:
+        MetadefExists: the new name is another one's.
+    """
+    mine = (definitions.c.namespace == namespace, definitions.c.kind == changed.kind.value, definitions.c.key == key)
+    try:
+        tx.execute(update(definitions).where(*mine).values(_definition_row(changed)))
+    except exc.IntegrityError as error:
+        raise _exists(changed, namespace) from error
+
+
+def remove_definitions(tx: Transaction, namespace: str, kind: Kind, key: str | None = None) -> None:
+    """Delete one definition, or all of a kind."""
+    mine = [definitions.c.namespace == namespace, definitions.c.kind == kind.value]
+    mine += [] if key is None else [definitions.c.key == key]
+    tx.execute(delete(definitions).where(*mine))
+
+
+def list_resource_types(tx: Transaction) -> list[Association]:
+    """List the types of resources that any namespace was ever for, oldest first; without prefixes."""
+    statement = select(*resource_types.c).order_by(resource_types.c.created_at, resource_types.c.name)
+    return [
+        Association(resource_type=name, created_at=from_microseconds(created_at), updated_at=from_microseconds(updated_at))
+        for name, created_at, updated_at in tx.execute(statement)
+    ]
+
+
+def associated(tx: Transaction, names: Collection[str]) -> dict[str, list[Association]]:
+    """List the associations of these namespaces, oldest first; those without any are absent from the answer."""
+    found: dict[str, list[Association]] = {}
+    for name, resource_type, prefix, target, created_at, updated_at in tx.execute(_ASSOCIATED, {"names": list(names)}):
+        found.setdefault(name, []).append(
+            Association(
+                resource_type=resource_type,
+                prefix=prefix,
+                properties_target=target,
+                created_at=from_microseconds(created_at),
+                updated_at=from_microseconds(updated_at),
+            ),
+        )
+    return found
+
+
+def associate(tx: Transaction, namespace: str, added: Iterable[Association]) -> None:
+    """Insert associations, and the types of resources that are new.
+
+    Raises:
+        MetadefExists: one of them is there already.
+    """
+    for each in added:
+        times = {"created_at": to_microseconds(each.created_at), "updated_at": to_microseconds(each.updated_at)}
+        known = tx.execute(select(resource_types.c.name).where(resource_types.c.name == each.resource_type)).first()
+        if known is None:
+            tx.execute(insert(resource_types), {"name": each.resource_type, **times})
+        row = {"namespace": namespace, "resource_type": each.resource_type, "prefix": each.prefix, **times}
+        try:
+            tx.execute(insert(associations), {**row, "properties_target": each.properties_target})
+        except exc.IntegrityError as error:
+            raise problems.MetadefExists(
+                f"The metadata definition resource-type association of resource-type={each.resource_type} to "
+                f"namespace={namespace} already exists.",
+            ) from error
+
+
+def dissociate(tx: Transaction, namespace: str, resource_type: str) -> bool:
+    """Delete an association; say whether it was there."""
+    mine = and_(associations.c.namespace == namespace, associations.c.resource_type == resource_type)
+    return tx.execute(delete(associations).where(mine)).rowcount == 1
+
+
+def _after(tx: Transaction, caller: Caller, query: NamespaceQuery, key: ColumnElement[Any]) -> ColumnElement[bool]:
+    marker = find(tx, caller, query.marker or "")
+    last = select(key).where(namespaces.c.name == marker.name).scalar_subquery()
+    beyond = key < last if query.descending else key > last
+    same = namespaces.c.name < marker.name if query.descending else namespaces.c.name > marker.name
+    return or_(beyond, and_(key == last, same))
+
+
+def _exists(definition: Definition, namespace: str) -> problems.MetadefExists:
+    if definition.kind is Kind.TAG:
+        return problems.MetadefExists(
+            f"A metadata tag with name={definition.name} already exists in namespace={namespace}. "
+            "(Please note that metadata tag names are case insensitive).",
+        )
+    return problems.MetadefExists(
+        f"A metadata definition {definition.kind} with name={definition.name} already exists in namespace={namespace}.",
+    )
+
+
+def _row(namespace: Namespace) -> dict[str, object]:
+    return {
+        "name": namespace.name,
+        "owner": namespace.owner,
+        "display_name": namespace.display_name,
+        "description": namespace.description,
+        "public": namespace.public,
+        "protected": namespace.protected,
+        "created_at": to_microseconds(namespace.created_at),
+        "updated_at": to_microseconds(namespace.updated_at),
+    }
+
+
+def _namespace(row: Sequence[Any]) -> Namespace:
+    name, owner, display_name, description, public, protected, created_at, updated_at = row
+    return Namespace(
+        name=name,
+        owner=None if owner is None else ProjectID(owner),
+        display_name=display_name,
+        description=description,
+        public=public,
+        protected=protected,
+        created_at=from_microseconds(created_at),
+        updated_at=from_microseconds(updated_at),
+    )
+
+
+def _definition_row(definition: Definition) -> dict[str, object]:
+    return {
+        "kind": definition.kind.value,
+        "key": definition.key,
+        "name": definition.name,
+        "document": orjson.dumps(dict(definition.document)).decode(),
+        "created_at": to_microseconds(definition.created_at),
+        "updated_at": to_microseconds(definition.updated_at),
+    }
+
+
+def _definition(row: Sequence[Any]) -> Definition:
+    kind, name, document, created_at, updated_at = row
+    empty = _EMPTY_OBJECT if kind == Kind.OBJECT else {}
+    return Definition(
+        kind=Kind(kind),
+        name=name,
+        document={**empty, **orjson.loads(document)},
+        created_at=from_microseconds(created_at),
+        updated_at=from_microseconds(updated_at),
+    )
