@@ -1,5 +1,6 @@
 """The command `partage`: what stands in the way is one sentence and an exit status, never a traceback."""
 
+import json
 import os
 import socket
 import sqlite3
@@ -166,3 +167,20 @@ def test_manage_takes_the_data_directory_and_the_grace_period(tmp_path: Path) ->
     swept = run("manage", "sweep", "--data", str(tmp_path), "--grace", "0")
     assert (swept.returncode, swept.stderr) == (0, "")
     assert swept.stdout.startswith("Forgot 0 contents")
+
+
+def test_metadata_definitions_are_loaded_once(tmp_path: Path) -> None:
+    data, files = tmp_path / "data", tmp_path / "files"
+    assert run("manage", "upgrade-database", "--data", str(data)).returncode == 0
+    files.mkdir()
+    for number in range(2):
+        document = {"namespace": f"OS::Test::{number}", "visibility": "public", "protected": True, "tags": [{"name": "a"}]}
+        (files / f"{number}.json").write_text(json.dumps(document))
+    load = ("manage", "load-metadefs", "--data", str(data), "--from", str(files))
+    assert run(*load).stdout == "Created 2 namespaces; 0 of 2 were there already\n"
+    assert run(*load).stdout == "Created 0 namespaces; 2 of 2 were there already\n"
+    (files / "bad.json").write_text('{"namespace": 5}')
+    assert "bad.json cannot be used" in refused(*load, status=2)
+    assert "no JSON files" in refused("manage", "load-metadefs", "--data", str(data), "--from", str(tmp_path / "absent"), status=2)
+    shipped = refused("manage", "load-metadefs", "--data", str(data), status=2)
+    assert "glance" in shipped
