@@ -18,6 +18,7 @@ def upgrade() -> None:
     _create_images()
     _create_shares_and_uploads()
     _create_tasks()
+    _create_reservations()
 
 
 def _create_contents() -> None:
@@ -185,3 +186,14 @@ def _create_tasks() -> None:
     op.create_index("ix_tasks_expires_at", "tasks", ["expires_at"])
     op.create_index("ix_tasks_image_id", "tasks", ["image_id", "created_at"])
     op.create_index("ix_tasks_status_created_at", "tasks", ["status", "created_at", "id"])
+
+
+def _create_reservations() -> None:
+    op.create_table(
+        "reservations",
+        sa.Column("image_id", sa.String(36), sa.ForeignKey("images.id", name="fk_reservations_image_id", ondelete="CASCADE")),
+        sa.Column("token", sa.String(36)),
+        sa.Column("place", sa.String(10), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("image_id", "token", name="pk_reservations"),
+    )
