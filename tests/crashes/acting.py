@@ -17,10 +17,11 @@ from typing import Any
 
 from partage import problems
 from partage.content.manifest import digests
-from partage.model.ids import ImageID
+from partage.model.ids import ImageID, ProjectID
+from partage.model.quota import Usage
 from partage.operations import recovery, sweep, verify
 from partage.operations.service import Service
-from partage.records import contents, schema
+from partage.records import contents, reservations, schema
 from partage.stores import layout
 from tests.crashes import power, tracing, worlds
 
@@ -143,6 +144,7 @@ def _look(folder: Path, request: dict[str, Any]) -> str:
     seconds = time.monotonic() - started
     found = worlds.state(service)
     _check_references(service)
+    _check_usage(service)
     repeated = _again(service, request["act"]) if request["act"] in worlds.ACTS else "done"
     if repeated == "done before" and found == request["before"]:
         repeated = "refused, and had not been done before"
@@ -165,6 +167,15 @@ def _check_references(service: Service) -> None:
     for pack_id in {place.pack_id for place in places.values()}:
         assert pack_id in packs, "a chunk lies in a pack that is not known"
         assert store.stat(layout.pack_key(pack_id)) is not None, "a pack is not in the store"
+
+
+def _check_usage(service: Service) -> None:
+    """What the owner's project is charged is what its images have; nothing is kept for an upload that died."""
+    with service.database.read() as tx:
+        usage = reservations.usage(tx, ProjectID("A"))
+        sizes = [size or 0 for (size,) in tx.exec_driver_sql("SELECT size FROM images WHERE owner = 'A'")]
+    assert usage == Usage(stored_bytes=sum(sizes), images=len(sizes)), f"{usage} is charged for images of {sizes}"
+    assert worlds.kept_rooms(service) == 0, "room is kept for an upload that died"
 
 
 def _check_nothing_is_left(service: Service, folder: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 
 from partage import problems
-from partage.model.ids import ImageID
+from partage.model.ids import ImageID, ProjectID
+from partage.model.quota import Usage
 from partage.operations import images, members, verify
+from partage.records import reservations, schema
 from tests import postgresql
-from tests.crashes import worlds
+from tests.crashes import crowding, worlds
 from tests.crashes.worlds import OWNER, fetch, noise
 
 ROOT = Path(__file__).parents[2]
@@ -41,20 +44,36 @@ def test_four_processes_share_a_database_and_lose_nothing(tmp_path: Path, kind: 
         assert not [verdict for verdict in verify.verify(service) if verdict.fault]
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_four_processes_never_pass_a_quota_together(tmp_path: Path, kind: str) -> None:
+    """32 uploads against a quota for three; some say their size, some do not."""
+    (tmp_path / "store").mkdir()
+    with ExitStack() as stack:
+        url = f"sqlite:///{tmp_path}/partage.db" if kind == "sqlite" else stack.enter_context(postgresql.server())
+        service = worlds.compose(tmp_path, url=url)
+        stack.callback(service.database.close)
+        schema.upgrade(service.database)
+        running = [stack.enter_context(_process("crowding", tmp_path, url, f"p{number}", 8)) for number in range(PROCESSES)]
+        for process in running:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+        ended = sum((Counter(json.loads(process.communicate("\n")[0])) for process in running), Counter[str]())
+        assert ended == {"done": 3, "QuotaExceeded": 29}
+        with service.database.read() as tx:
+            usage = reservations.usage(tx, ProjectID("A"))
+        assert usage == Usage(stored_bytes=3 * crowding.SIZE_BYTES, images=32)
+
+
 def run_processes(folder: Path, url: str, seed: int) -> list[dict[str, Any]]:
     """Start them, let them go at once, and collect what each was told."""
     (folder / "store").mkdir()
     with ExitStack() as stack:
         running = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-m", "tests.crashes.mixing", str(folder), url, f"p{number}", str(seed + number), str(ROUNDS)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    cwd=ROOT,
-                ),
-            )
-            for number in range(PROCESSES)
+            stack.enter_context(_process("mixing", folder, url, f"p{number}", seed + number, ROUNDS)) for number in range(PROCESSES)
         ]
         return [json.loads(process.communicate("\n")[0]) for process in running]
+
+
+def _process(program: str, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", f"tests.crashes.{program}", *map(str, arguments)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)

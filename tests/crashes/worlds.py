@@ -62,7 +62,7 @@ def compose(folder: Path, *, url: str = "", store: Store | None = None, **change
         stores={LOCAL: NamedStore(id=LOCAL, store=store or PosixStore(folder / "store"), type="posix", properties={})},
         default_store=LOCAL,
         authority=Authority(),
-        limits=Limits(),
+        limits=Limits(storage_per_project_bytes=1 << 40),  # so that every upload keeps room
         formats=Formats(),
         hash_algorithm="sha512",
         clock=lambda: datetime.now(UTC),
@@ -129,7 +129,7 @@ def make(service: Service) -> None:
 def begin_and_die(service: Service, image_id: ImageID) -> None:
     """Do as much of an upload as a process does that is killed while bytes arrive."""
     dead = replace(service, worker=service.worker + "0")  # a process that began at another time: it is gone
-    image_data._begin(dead, OWNER, image_id, None)  # noqa: SLF001
+    image_data._begin(dead, OWNER, image_id, 1000)  # noqa: SLF001
 
 
 def state(service: Service, *, with_bytes: bool = True) -> dict[str, Any]:
@@ -144,6 +144,12 @@ def state(service: Service, *, with_bytes: bool = True) -> dict[str, Any]:
         has_data = image.status in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
         assert has_data == (image.size is not None), f"image {image.name} is {image.status} with size {image.size}"
     return {image.id: _seen(service, image) for image in found}
+
+
+def kept_rooms(service: Service) -> int:
+    """Count the rooms that are kept for data under way."""
+    with service.database.read() as tx:
+        return int(tx.exec_driver_sql("SELECT count(*) FROM reservations").scalar_one())
 
 
 def _seen(service: Service, image: Image) -> dict[str, Any]:

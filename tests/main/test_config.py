@@ -34,7 +34,7 @@ def test_defaults_need_no_file() -> None:
 def test_defaults_are_those_of_the_layers_below() -> None:
     settings = config.load({})
     edge = EdgeOptions(www_authenticate_uri="")
-    assert Limits(**settings.limits.model_dump()) == Limits()
+    assert compose.limits(settings) == Limits()
     assert settings.formats.disk_formats == edge.disk_formats
     assert settings.formats.container_formats == edge.container_formats
     assert compose.fetch_rules(settings) == Rules()
@@ -123,7 +123,7 @@ def test_sample_names_every_setting_and_is_toml_once_uncommented(tmp_path: Path)
     uncommented = (
         uncommented.replace('policy_file = ""', "")
         .replace('property_protection_file = ""', "")
-        .replace('id = ""', 'id = "a"')
+        .replace('\nid = ""', '\nid = "a"')
         .replace('path = ""', 'path = "/a"')
     )
     settings = config.load({}, file=written(tmp_path, uncommented))

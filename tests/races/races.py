@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from partage import problems
 from partage.content.manifest import digests
 from partage.model.ids import ProjectID
+from partage.model.limits import Limits
 from partage.model.patch import Change, Operation
-from partage.operations import images, members, recovery, sweep, verify
+from partage.operations import image_data, images, members, recovery, sweep, verify
 from partage.operations.service import Service
 from partage.operations.sweep import Swept
 from partage.records import contents, uploads
@@ -99,6 +100,22 @@ def download_other(service: Service) -> bool:
 def download_old(service: Service) -> bool:
     """Read an image that is being deleted."""
     return fetch(service, id_of("old")) == DATA
+
+
+def crowd(name: str, announced_bytes: int | None) -> Actor:
+    """Upload data that takes two thirds of the quota, and says so or not."""
+
+    def act(service: Service) -> None:
+        limited = replace(service, limits=Limits(storage_per_project_bytes=len(HALF) * 3 // 2))
+        image_data.upload(limited, OWNER, id_of(name), worlds.blocks(HALF), announced_bytes=announced_bytes, store_id=None)
+
+    return act
+
+
+def two_new(service: Service) -> None:
+    """Two images wait for data."""
+    worlds.create(service, "one")
+    worlds.create(service, "two")
 
 
 def patch(*path: str) -> Actor:
@@ -198,6 +215,18 @@ RACES = {
         {"upload": (problems.StatusConflict,), "upload too": (problems.StatusConflict,)},
         exactly_one_was_taken,
     ),
+    "upload, upload, room for one": Race(
+        two_new,
+        {"upload": crowd("one", None), "upload too": crowd("two", None)},
+        {"upload": (problems.QuotaExceeded,), "upload too": (problems.QuotaExceeded,)},
+        exactly_one_was_taken,
+    ),
+    "upload, announced upload, room for one": Race(
+        two_new,
+        {"upload": crowd("one", None), "upload too": crowd("two", len(HALF))},
+        {"upload": (problems.QuotaExceeded,), "upload too": (problems.QuotaExceeded,)},
+        exactly_one_was_taken,
+    ),
     "recovery, upload again": Race(
         a_new_of_a_dead_worker,
         {"upload": upload, "recover": recovery.recover, "recover too": recovery.recover},
@@ -242,6 +271,7 @@ def check(service: Service, ended: Ended) -> None:
     with service.database.read() as tx:
         assert not uploads.list_uploads(tx), f"an upload has not ended: {ended}"
         saving = tx.exec_driver_sql("SELECT count(*) FROM images WHERE status NOT IN ('active', 'queued')").scalar()
+    assert worlds.kept_rooms(service) == 0, f"room is still kept: {ended}"
     assert saving == 0, f"an image is neither active nor queued: {ended}"
     later = replace(service, clock=lambda: datetime.now(UTC) + timedelta(hours=2))
     sweeping(later)

@@ -19,7 +19,7 @@ from partage.model.limits import Limits
 from partage.model.patch import Change, Operation
 from partage.operations import image_data, images, members, sweep
 from partage.operations.service import Service
-from partage.records import images as image_rows
+from partage.records import reservations
 from tests.crashes import worlds
 from tests.crashes.worlds import NO_GRACE, OWNER, create, fetch, id_of, noise, send
 from tests.races.stages import Stage
@@ -109,7 +109,9 @@ def test_thirty_two_uploads_never_pass_the_storage_quota_together(service: Servi
     assert outcome["done"] == 3
     assert outcome["QuotaExceeded"] == 29
     with service.database.read() as tx:
-        assert image_rows.stored_bytes_of(tx, ProjectID("A")) == used + 3 * len(noise(0, 0.1))
+        usage = reservations.usage(tx, ProjectID("A"))
+    assert usage.stored_bytes == used + 3 * len(noise(0, 0.1))
+    assert usage.kept_stored_bytes == usage.uploading == 0
     found = [images.show_image(service, OWNER, id_of(f"q{number}")).status for number in range(32)]
     assert Counter(found) == {ImageStatus.ACTIVE: 3, ImageStatus.QUEUED: 29}
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from partage.http import wire
 from partage.http.messages import Reply, Request
 from partage.model.ids import ImageID, StoreID
-from partage.operations import stores
+from partage.operations import quota, stores
 
 FEATURES = {
     "2.17": "locations for services of the cloud",
@@ -65,9 +65,10 @@ async def detail_stores(request: Request) -> Reply:
 
 
 async def usage(request: Request) -> Reply:
-    """Report usage against unified limits: none are in force. Source: Glance answers the same without them."""
-    del request
-    return wire.reply({"usage": {}})
+    """Report usage against unified limits; nothing when none are in force. Source: Glance answers the same."""
+    edge = request.edge
+    found = await edge.threads.call(quota.usage, edge.service, request.caller)
+    return wire.reply({"usage": {name: {"usage": used, "limit": limit} for name, (used, limit) in found.items()}})
 
 
 async def delete_from_store(request: Request) -> Reply:

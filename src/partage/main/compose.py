@@ -1,5 +1,6 @@
 """Put the parts together: settings in, a service and the application around it out. The only place that knows every layer."""
 
+import dataclasses
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +10,10 @@ from partage.conversion import convert
 from partage.http.app import Application, application
 from partage.http.options import EdgeOptions
 from partage.identity import keystone
+from partage.identity.limits import UnifiedLimits, Whose
 from partage.identity.tokens import TokenCache
 from partage.main import liveness
-from partage.main.config import ImportSettings, Settings, StoreSettings
+from partage.main.config import IdentitySettings, ImportSettings, Settings, StoreSettings
 from partage.model.ids import StoreID
 from partage.model.limits import Limits
 from partage.operations.import_plugins import ImportPlugins
@@ -37,7 +39,7 @@ def service(settings: Settings) -> Service:
         default_store=StoreID(settings.effective_default_store),
         authority=authority,
         protections=_protections(settings, authority),
-        limits=Limits(**settings.limits.model_dump()),
+        limits=limits(settings),
         formats=Formats(
             match_required=settings.formats.require_image_format_match,
             vmdk_types=settings.formats.vmdk_allowed_types,
@@ -50,7 +52,13 @@ def service(settings: Settings) -> Service:
         worker=liveness.own_name(),
         worker_lives=liveness.lives,
         fetch=fetch_rules(settings),
+        unified_limits=_unified_limits(settings) if settings.limits.use_keystone_limits else None,
     )
+
+
+def limits(settings: Settings) -> Limits:
+    """Say how much the service takes by its own limits."""
+    return Limits(**settings.limits.model_dump(include={each.name for each in dataclasses.fields(Limits)}))
 
 
 def fetch_rules(settings: Settings) -> Rules:
@@ -61,22 +69,35 @@ def fetch_rules(settings: Settings) -> Rules:
 def identity(settings: Settings, authority: Authority) -> keystone.Keystone:
     """Build the edge to Keystone. Sends nothing yet."""
     given = settings.identity
-    connection = keystone.connect(
-        keystone.Credentials(
-            url=given.url,
-            username=given.username,
-            password=given.password.get_secret_value(),
-            project_name=given.project_name,
-            user_domain_name=given.user_domain_name,
-            project_domain_name=given.project_domain_name,
-            region=given.region or None,
-            interface=given.interface or None,
-            timeout_seconds=given.timeout_seconds,
-            ca_file=given.cafile or None,
-        )
-    )
     cache = TokenCache(seconds=given.cache_seconds)
-    return keystone.Keystone(connection, cache, is_admin=authority.is_admin, allow_expired=given.allow_expired)
+    return keystone.Keystone(
+        keystone.connect(_credentials(given)), cache, is_admin=authority.is_admin, allow_expired=given.allow_expired
+    )
+
+
+def _unified_limits(settings: Settings) -> UnifiedLimits:
+    given = settings.limits
+    whose = Whose(
+        endpoint_id=given.keystone_endpoint_id or None,
+        service_type=given.keystone_service_type,
+        region=given.keystone_region or None,
+    )
+    return UnifiedLimits(keystone.connect(_credentials(settings.identity)), whose, seconds=given.keystone_cache_seconds)
+
+
+def _credentials(given: IdentitySettings) -> keystone.Credentials:
+    return keystone.Credentials(
+        url=given.url,
+        username=given.username,
+        password=given.password.get_secret_value(),
+        project_name=given.project_name,
+        user_domain_name=given.user_domain_name,
+        project_domain_name=given.project_domain_name,
+        region=given.region or None,
+        interface=given.interface or None,
+        timeout_seconds=given.timeout_seconds,
+        ca_file=given.cafile or None,
+    )
 
 
 def compose(settings: Settings, built: Service) -> Application:

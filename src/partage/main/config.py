@@ -83,6 +83,23 @@ class LimitSettings(_Section):
     tags: Annotated[int, Field(ge=-1, description="Tags of one image; -1: no limit")] = _LIMITS.tags
     properties: Annotated[int, Field(ge=-1, description="Custom properties of one image; -1: no limit")] = _LIMITS.properties
     members: Annotated[int, Field(ge=-1, description="Members of one image; -1: no limit")] = _LIMITS.members
+    use_keystone_limits: Annotated[
+        bool,
+        Field(description="Let Keystone's unified limits rule in place of images_per_project and storage_per_project_bytes"),
+    ] = False
+    keystone_endpoint_id: Annotated[
+        str, Field(description="The endpoint whose limits count; empty: that of the service type and region below")
+    ] = ""
+    keystone_service_type: Annotated[str, Field(description="The type of the service that the limits are registered for")] = "image"
+    keystone_region: Annotated[str, Field(description="The region that the limits are registered for; empty: the only one")] = ""
+    keystone_cache_seconds: Annotated[
+        float,
+        Field(ge=0, le=10, description="How long a limit is remembered that was lowered in Keystone; a raised one counts at once"),
+    ] = 10.0
+    one_upload_may_exceed: Annotated[
+        bool,
+        Field(description="Let one upload without a declared size at a time pass a limit in Keystone, as Glance lets any"),
+    ] = False
     page_default: Annotated[int, Field(ge=1, description="Images in a list when the client does not say")] = _LIMITS.page_default
     page_max: Annotated[int, Field(ge=1, description="Images in a list at most")] = _LIMITS.page_max
 

@@ -11,6 +11,8 @@ from partage.model.image import Image
 class Limits:
     """The operator's limits. Sizes are bytes; 0 for a project's storage or images means no limit.
 
+    `one_upload_may_exceed` is about limits that are kept in Keystone: see `one_over` in `model/quota.py`.
+
     Source: Glance's defaults for size cap, tags, properties, members and pages; a cap on image records is ours, because
     records without data could otherwise fill the database (OSSN-0076).
     """
@@ -23,6 +25,7 @@ class Limits:
     members: int = 128
     page_default: int = 25
     page_max: int = 1000
+    one_upload_may_exceed: bool = False
 
     def check_tags(self, count: int) -> None:
         """Raises: TooMany."""
@@ -44,35 +47,6 @@ class Limits:
         """
         self.check_tags(len(image.tags))
         self.check_properties(image.properties)
-
-    def check_image_count(self, count: int) -> None:
-        """Refuse one more image than a project may have.
-
-        Raises:
-            QuotaExceeded: `count` is above the limit.
-        """
-        if 0 < self.images_per_project < count:
-            raise problems.QuotaExceeded(
-                f"The project may have {self.images_per_project} images and has them all; delete one or ask for a higher quota",
-            )
-
-    def check_storage(self, used_bytes: int) -> None:
-        """Refuse more bytes than a project may store.
-
-        Raises:
-            QuotaExceeded: `used_bytes` is above the limit.
-        """
-        if 0 < self.storage_per_project_bytes < used_bytes:
-            raise problems.QuotaExceeded(
-                f"The project may store {self.storage_per_project_bytes} bytes of image data and this would make {used_bytes}; "
-                "delete images or ask for a higher quota",
-            )
-
-    def room_bytes(self, used_bytes: int) -> int:
-        """Say how many bytes one more image may have, when `used_bytes` are stored already."""
-        if not self.storage_per_project_bytes:
-            return self.image_size_cap_bytes
-        return max(0, min(self.image_size_cap_bytes, self.storage_per_project_bytes - used_bytes))
 
 
 def _at_most(maximum: int, attempted: int, words: str) -> None:

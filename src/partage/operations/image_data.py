@@ -19,12 +19,14 @@ from partage.content.manifest import Content, Segment, digests
 from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, PackID, StoreID
 from partage.model.image import Image, ImageStatus
-from partage.operations import recovery, visible
+from partage.model.quota import Allowance, Place
+from partage.operations import quota, recovery, visible
 from partage.operations.chunk_index import DatabaseIndex
+from partage.operations.quota import Reservation
 from partage.operations.service import NamedStore, Service
 from partage.policies import authority
 from partage.policies.images import DOWNLOAD_FROM_STORE, DOWNLOAD_IMAGE, MODIFY_IMAGE, UPLOAD_IMAGE
-from partage.records import contents, images, projects, stagings, uploads
+from partage.records import contents, images, stagings, uploads
 from partage.records.database import Transaction
 from partage.stores import reader, writer
 from partage.stores.writer import WriteOptions, Written
@@ -50,11 +52,11 @@ def upload(
         ClientGone, or whatever else `blocks` raises: the image is back in queued.
     """
     named = service.writable_store(store_id)
-    saving, token, room = _begin(service, caller, image_id, announced_bytes)
-    with _queued_again_on_failure(service, saving, token):
-        options = WriteOptions(limit_bytes=room.bytes, announced_bytes=announced_bytes, limit_problem=room.problem)
-        written = store_bytes(service, named, blocks, inspector_for(service, saving), options)
-        _finish(service, saving, token, named, written)
+    begun = _begin(service, caller, image_id, announced_bytes)
+    with _queued_again_on_failure(service, begun):
+        options, arriving = options_of(service, announced_bytes), quota.metered(service, begun.room, blocks)
+        written = store_bytes(service, named, arriving, inspector_for(service, begun.image), options)
+        _finish(service, begun, named, written)
 
 
 def stage(
@@ -74,11 +76,11 @@ def stage(
         ClientGone, or whatever else `blocks` raises: the image is back in queued.
     """
     named = service.writable_store(None)
-    uploading, token, room = _begin(service, caller, image_id, announced_bytes, to=ImageStatus.UPLOADING)
-    with _queued_again_on_failure(service, uploading, token):
-        options = WriteOptions(limit_bytes=room.bytes, announced_bytes=announced_bytes, limit_problem=room.problem)
-        written = store_bytes(service, named, blocks, Unwatched(), options)
-        _keep_staged(service, uploading, token, named, written)
+    begun = _begin(service, caller, image_id, announced_bytes, to=ImageStatus.UPLOADING)
+    with _queued_again_on_failure(service, begun):
+        options, arriving = options_of(service, announced_bytes), quota.metered(service, begun.room, blocks)
+        written = store_bytes(service, named, arriving, Unwatched(), options)
+        _keep_staged(service, begun, named, written)
 
 
 def store_bytes(service: Service, named: NamedStore, blocks: Iterable[Buffer], watcher: Watcher, options: WriteOptions) -> Written:
@@ -219,11 +221,12 @@ def segments(service: Service, content_id: ContentID, start: int, stop: int) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """How large the image may become, and what to say when it would be larger."""
+class _Begun:
+    """An upload under way: its image, its token, and the room that is kept for it."""
 
-    bytes: int
-    problem: problems.Problem
+    image: Image
+    token: str
+    room: Reservation
 
 
 def _begin(
@@ -233,78 +236,99 @@ def _begin(
     announced_bytes: int | None,
     *,
     to: ImageStatus = ImageStatus.SAVING,
-) -> tuple[Image, str, Room]:
+) -> _Begun:
     recovery.recover(service, image_id)
-    now = service.clock()
+    with service.database.read() as tx:
+        found = visible.find(service, tx, caller, image_id)
     token = service.new_id()
-    service.running_uploads.add(token)
-    try:
+
+    def begin(allowance: Allowance) -> _Begun:
+        now = service.clock()
         with service.database.write() as tx:
             image = visible.find_for_change(service, tx, caller, image_id)
             rule = UPLOAD_IMAGE if to is ImageStatus.SAVING else MODIFY_IMAGE
             service.authority.require(caller, rule, authority.of_image(caller, image))
-            saving = image.begin_saving(now=now) if to is ImageStatus.SAVING else image.become(to, now=now)
-            space = room(service, tx, image, announced_bytes)
-            images.change_status(tx, saving, was=ImageStatus.QUEUED)
+            begun = image.begin_saving(now=now) if to is ImageStatus.SAVING else image.become(to, now=now)
+            require_owner(image, found)
+            require_size(service, announced_bytes)
+            place = Place.STORED if to is ImageStatus.SAVING else Place.STAGED
+            room = quota.reserve(tx, image, allowance, token=token, place=place, size_bytes=announced_bytes)
+            images.change_status(tx, begun, was=ImageStatus.QUEUED)
             uploads.begin(tx, uploads.UploadRow(image.id, token, service.worker, now))
+        return _Begun(begun, token, room)
+
+    service.running_uploads.add(token)
+    try:
+        return quota.under(service, found.owner, begin)
     except BaseException:
         service.running_uploads.discard(token)
         raise
-    return saving, token, space
 
 
-def room(service: Service, tx: Transaction, image: Image, announced_bytes: int | None) -> Room:
-    """Say how large the image's data may become; what is staged for it already counts as nothing.
+def options_of(service: Service, announced_bytes: int | None) -> WriteOptions:
+    """Say how large an image may be. What its project may have is the matter of `quota.metered`."""
+    cap = service.limits.image_size_cap_bytes
+    return WriteOptions(limit_bytes=cap, announced_bytes=announced_bytes, limit_problem=_too_large(cap))
+
+
+def require_size(service: Service, size_bytes: int | None) -> None:
+    """Refuse an image above the size cap.
 
     Raises:
-        ImageTooLarge, QuotaExceeded: more bytes are announced.
+        ImageTooLarge: so many bytes are announced.
     """
     cap = service.limits.image_size_cap_bytes
-    used = images.stored_bytes_of(tx, image.owner) if image.owner and service.limits.storage_per_project_bytes else 0
-    free = service.limits.room_bytes(used - (image.size or 0))
-    problem: problems.Problem = problems.ImageTooLarge(f"The incoming image is too large: at most {cap} bytes are taken")
-    if free < cap:
-        problem = problems.QuotaExceeded(f"Image exceeds the storage quota: the project has room for {free} more bytes")
-    if announced_bytes is not None and announced_bytes > free:
-        raise problem
-    return Room(free, problem)
+    if size_bytes is not None and size_bytes > cap:
+        raise _too_large(cap)
+
+
+def require_owner(image: Image, found: Image) -> None:
+    """Refuse an image that was given to another project since its owner's limits were asked for.
+
+    Raises:
+        StatusConflict: it was.
+    """
+    if image.owner != found.owner:
+        raise problems.StatusConflict(f"Image {image.id} was given to another project at this moment; try again")
+
+
+def _too_large(cap: int) -> problems.ImageTooLarge:
+    return problems.ImageTooLarge(f"The incoming image is too large: at most {cap} bytes are taken")
 
 
 @contextmanager
-def _queued_again_on_failure(service: Service, saving: Image, token: str) -> Iterator[None]:
+def _queued_again_on_failure(service: Service, begun: _Begun) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        recovery.restore(service, saving, token)
+        recovery.restore(service, begun.image, begun.token)
         raise
     finally:
-        service.running_uploads.discard(token)
+        service.running_uploads.discard(begun.token)
 
 
-def _finish(service: Service, saving: Image, token: str, named: NamedStore, written: Written) -> None:
+def _finish(service: Service, begun: _Begun, named: NamedStore, written: Written) -> None:
     now = service.clock()
     content_id = ContentID(service.new_id())
-    active = with_content(service, saving.become(ImageStatus.ACTIVE, now=now), content_id, written.content, named)
+    active = with_content(service, begun.image.become(ImageStatus.ACTIVE, now=now), content_id, written.content, named)
     with service.database.write() as tx:
         contents.add(tx, content_id, written.content, written.segments, now=now)
         # The image before its upload, as everybody who changes both: a delete at the same moment waits, or is waited for.
-        if not images.change_status(tx, active, was=ImageStatus.SAVING) or not uploads.end(tx, active.id, token):
-            raise _gone(saving)
+        if not images.change_status(tx, active, was=ImageStatus.SAVING) or not uploads.end(tx, active.id, begun.token):
+            raise _gone(begun.image)
         require_chunks(tx, named, written.segments)
-        check_storage(service, tx, active)
 
 
-def _keep_staged(service: Service, uploading: Image, token: str, named: NamedStore, written: Written) -> None:
+def _keep_staged(service: Service, begun: _Begun, named: NamedStore, written: Written) -> None:
     now = service.clock()
-    staged = replace(uploading, size=written.content.size_bytes, updated_at=now)
+    staged = replace(begun.image, size=written.content.size_bytes, updated_at=now)
     content_id = ContentID(service.new_id())
     with service.database.write() as tx:
         contents.add(tx, content_id, written.content, written.segments, now=now)
-        if not images.change_status(tx, staged, was=ImageStatus.UPLOADING) or not uploads.end(tx, staged.id, token):
-            raise _gone(uploading)
+        if not images.change_status(tx, staged, was=ImageStatus.UPLOADING) or not uploads.end(tx, staged.id, begun.token):
+            raise _gone(begun.image)
         stagings.put(tx, stagings.Staging(staged.id, content_id, named.id, written.content.size_bytes))
         require_chunks(tx, named, written.segments)
-        check_storage(service, tx, staged)
 
 
 def _gone(image: Image) -> problems.ImageGone:
@@ -325,14 +349,6 @@ def with_content(service: Service, image: Image, content_id: ContentID, content:
         content_id=content_id,
         stores=(named.id,),
     )
-
-
-def check_storage(service: Service, tx: Transaction, active: Image) -> None:
-    """Check the quota again where it was added to, under the project's lock: parallel uploads never overshoot together."""
-    if active.owner is None or not service.limits.storage_per_project_bytes:
-        return
-    projects.lock(tx, active.owner)
-    service.limits.check_storage(images.stored_bytes_of(tx, active.owner))
 
 
 def require_chunks(tx: Transaction, named: NamedStore, manifest: Collection[Segment]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from partage import problems
 from partage.model import patch
@@ -9,12 +10,13 @@ from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
 from partage.model.query import ImageQuery, Page
-from partage.operations import visible
+from partage.model.quota import Allowance
+from partage.operations import quota, visible
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import images as rules
 from partage.policies.properties import Action
-from partage.records import images, projects
+from partage.records import images
 from partage.records.database import Transaction
 
 _RULE_OF_VISIBILITY = {Visibility.PUBLIC: rules.PUBLICIZE_IMAGE, Visibility.COMMUNITY: rules.COMMUNITIZE_IMAGE}
@@ -34,10 +36,7 @@ def create_image(service: Service, caller: Caller, new: NewImage) -> Image:
     if service.protections is not None:
         service.protections.require_creation(caller, image)
     service.limits.check_image(image)
-    with service.database.write() as tx:
-        if image.owner is not None:
-            _check_image_count(service, tx, image.owner)
-        images.add(tx, image)
+    quota.under(service, image.owner, partial(_add, service, image))
     return visible.shown(service, caller, image)
 
 
@@ -76,7 +75,9 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
         ImageNotFound: no such image, or none the caller may know of.
         PolicyForbids, AttributeReadOnly, PropertyConflict, BodyInvalid: a change is not allowed or makes no sense.
         TooMany: the image would have too many tags or properties.
+        QuotaExceeded: an administrator gives the image to a project that has no room for it.
     """
+    allowance = _allowance_of_receiver(service, caller, changes)
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)
         service.authority.require(caller, rules.MODIFY_IMAGE, authority.of_image(caller, image))
@@ -86,8 +87,8 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
             changed = service.protections.applied(caller, image, seen, changed, patch.touched(changes))
         _authorise_changes(service, caller, changed, patch.touched(changes))
         _check_counts(service, image, changed)
-        if changed.owner is not None and changed.owner != image.owner:
-            _check_image_count(service, tx, changed.owner)
+        if changed.owner != image.owner:
+            quota.check_moved_image(tx, changed, allowance)
         images.save(tx, changed, was=image)
     return visible.shown(service, caller, changed)
 
@@ -171,10 +172,16 @@ def _check_counts(service: Service, image: Image, changed: Image) -> None:
         service.limits.check_properties(changed.properties)
 
 
-def _check_image_count(service: Service, tx: Transaction, owner: ProjectID) -> None:
-    if service.limits.images_per_project:
-        projects.lock(tx, owner)
-        service.limits.check_image_count(images.count_of(tx, owner) + 1)
+def _add(service: Service, image: Image, allowance: Allowance) -> None:
+    with service.database.write() as tx:
+        quota.check_new_image(tx, image.owner, allowance)
+        images.add(tx, image)
+
+
+def _allowance_of_receiver(service: Service, caller: Caller, changes: tuple[patch.Change, ...]) -> Allowance:
+    """Say what the project may have that an administrator gives an image to."""
+    given = [change.value for change in changes if change.path == ("owner",) and isinstance(change.value, str)]
+    return quota.allowance_of(service, ProjectID(given[-1]) if given and caller.is_admin else None, fresh=True)
 
 
 def _marker(service: Service, tx: Transaction, caller: Caller, marker: ImageID) -> Image:

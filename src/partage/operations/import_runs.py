@@ -19,9 +19,10 @@ from partage.model.ids import ContentID, ImageID, StoreID
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest, request_of
 from partage.model.task import Task, TaskType
-from partage.operations import image_data, import_sources
+from partage.operations import image_data, import_sources, quota
+from partage.operations.quota import Reservation
 from partage.operations.service import NamedStore, Service
-from partage.records import contents, images, stagings, tasks
+from partage.records import contents, images, reservations, stagings, tasks
 from partage.records.database import Transaction
 from partage.records.tasks import ClaimRow
 from partage.stores.writer import WriteOptions, Written
@@ -156,9 +157,10 @@ def _begin(service: Service, work: Run) -> Image:
 
 def _bring(service: Service, work: Run, image: Image) -> Image:
     """Get the data into the first store that takes it."""
+    room = quota.resume(service, image, token=work.task.id, copies=len(work.stores))
     for store_id in work.stores:
         try:
-            return _bring_to(service, work, image, service.writable_store(store_id))
+            return _bring_to(service, work, image, service.writable_store(store_id), room)
         except (problems.StoreFull, problems.Unavailable, problems.StoreReadOnly) as problem:
             if work.request.all_stores_must_succeed or isinstance(problem, problems.DatabaseUnavailable):
                 raise
@@ -166,19 +168,20 @@ def _bring(service: Service, work: Run, image: Image) -> Image:
     raise problems.StoreUnavailable("None of the stores took the image data")
 
 
-def _bring_to(service: Service, work: Run, image: Image, named: NamedStore) -> Image:
-    with service.database.read() as tx:
-        room = image_data.room(service, tx, image, None)
-    with import_sources.open_source(service, image, work.request, limit_bytes=room.bytes) as source:
-        options = WriteOptions(limit_bytes=room.bytes, limit_problem=room.problem)
-        blocks = service.import_plugins.unpacked(image, _told(service, work, source.blocks), limit_bytes=room.bytes)
+def _bring_to(service: Service, work: Run, image: Image, named: NamedStore, room: Reservation) -> Image:
+    options = image_data.options_of(service, None)
+    limit_bytes = options.limit_bytes
+    with import_sources.open_source(service, image, work.request, limit_bytes=limit_bytes) as source:
+        unpacked = service.import_plugins.unpacked(image, _told(service, work, source.blocks), limit_bytes=limit_bytes)
+        blocks = quota.metered(service, room, unpacked, expected_bytes=source.size_bytes)
         written = image_data.store_bytes(service, named, blocks, image_data.inspector_for(service, image), options)
     if not service.import_plugins.converts(image):
         return _keep(service, work, named, written, image.disk_format)
     stored = image_data.read_written(service, named, written)
     result = replace(image, disk_format=service.import_plugins.convert_to)
-    with service.import_plugins.converted(image, stored, limit_bytes=room.bytes) as converted:
-        written = image_data.store_bytes(service, named, converted, image_data.inspector_for(service, result), options)
+    with service.import_plugins.converted(image, stored, limit_bytes=limit_bytes) as converted:
+        blocks = quota.metered(service, room, converted)
+        written = image_data.store_bytes(service, named, blocks, image_data.inspector_for(service, result), options)
     return _keep(service, work, named, written, result.disk_format)
 
 
@@ -197,7 +200,7 @@ def _keep(service: Service, work: Run, named: NamedStore, written: Written, disk
         images.save(tx, kept, was=image)
         stagings.remove(tx, image.id)
         image_data.require_chunks(tx, named, written.segments)
-        image_data.check_storage(service, tx, kept)
+        _settle(tx, work, kept)
     return kept
 
 
@@ -247,6 +250,13 @@ def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> None:
         copied = importing.stored(replace(found, stores=(*found.stores, named.id), updated_at=service.clock()), named.id)
         images.save(tx, copied, was=found)
         image_data.require_chunks(tx, named, manifest)
+        _settle(tx, work, copied)
+
+
+def _settle(tx: Transaction, work: Run, image: Image) -> None:
+    """Keep room only for the copies that are still to be made; the others count as stored by now."""
+    missing = [each for each in work.stores if each not in image.stores]
+    reservations.resize(tx, image.id, work.task.id, size_bytes=(image.size or 0) * len(missing))
 
 
 def _note_failure(service: Service, work: Run, store_id: StoreID, problem: problems.Problem) -> None:
@@ -263,6 +273,7 @@ def _finish(service: Service, work: Run, failures: int) -> None:
         if done.status is ImageStatus.IMPORTING:
             done = done.become(ImageStatus.ACTIVE, now=now)
         images.save(tx, done, was=image)
+        reservations.end(tx, image.id, work.task.id)
         result = {"image_id": image.id}
         ended = task.succeed(result, now=now)
         if not failures:
@@ -283,6 +294,7 @@ def _fail(service: Service, work: Run, reason: str) -> None:
 def _undo(service: Service, tx: Transaction, work: Run, image: Image | None) -> None:
     if image is None or importing.holder(image) != work.task.id:
         return
+    reservations.end(tx, image.id, work.task.id)
     undone = importing.released(image)
     missing = [each for each in work.stores if each not in image.stores]
     if not work.copies and image.status is not ImageStatus.ACTIVE:

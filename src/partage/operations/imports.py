@@ -1,15 +1,18 @@
 """Ask for an import: what is checked at once, and the task that a worker takes up. The work itself: `operations/import_runs.py`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from partage import problems
 from partage.model import importing
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, StoreID, TaskID
-from partage.model.image import Image
+from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
+from partage.model.quota import Allowance, Place
 from partage.model.task import Task, TaskStatus, TaskType
-from partage.operations import visible
+from partage.operations import image_data, quota, visible
 from partage.operations.service import Service
 from partage.outbound.rules import check_url
 from partage.policies import authority
@@ -26,35 +29,69 @@ def request_import(service: Service, caller: Caller, image_id: ImageID, request:
         StatusConflict: the image is in another status than the method needs, or another import has it.
         FormatMissing: disk_format or container_format is not set.
         PolicyForbids: the caller may not.
+        QuotaExceeded: the image's project has no room for the data.
         StoreMissing, StorePresent, UriRefused: the request names a store or a place that cannot be used.
     """
-    now = service.clock()
+    with service.database.read() as tx:
+        found = visible.find(service, tx, caller, image_id)
+    asked = _Asked(caller, found, request, request_id)
+    return quota.under(service, found.owner, partial(_request, service, asked))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who asks for what, of which image, as it was found at first."""
+
+    caller: Caller
+    image: Image
+    request: ImportRequest
+    request_id: str
+
+
+def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | None:
+    caller, request = asked.caller, asked.request
     with service.database.write() as tx:
-        image = visible.find_for_change(service, tx, caller, image_id)
+        image = visible.find_for_change(service, tx, caller, asked.image.id)
         request.require_status(image.status)
         require_formats(image)
         copying = request.method is ImportMethod.COPY_IMAGE
         service.authority.require(caller, COPY_IMAGE if copying else MODIFY_IMAGE, authority.of_image(caller, image))
         require_free(tx, image)
+        image_data.require_owner(image, asked.image)
         stores = _targets(service, image, request)
         if not stores:
             return None
         if request.method is ImportMethod.WEB_DOWNLOAD:
             check_url(request.uri, service.fetch)
-        task = Task(
-            id=TaskID(service.new_id()),
-            type=TaskType.API_IMAGE_IMPORT,
-            owner=caller.project_id or image.owner or ProjectID(""),
-            created_at=now,
-            updated_at=now,
-            user_id=caller.user_id,
-            request_id=request_id,
-            image_id=image.id,
-            input={"image_id": image.id, "import_req": request.document(), "backend": list(stores)},
-        )
+        task = _task(service, asked, image, stores)
+        _keep_room(tx, image, allowance, task, copies=len(stores))
         tasks.add(tx, task, roles=sorted(caller.roles))
         images.save(tx, importing.locked(image, task.id), was=image)
     return task
+
+
+def _task(service: Service, asked: _Asked, image: Image, stores: Sequence[StoreID]) -> Task:
+    now = service.clock()
+    return Task(
+        id=TaskID(service.new_id()),
+        type=TaskType.API_IMAGE_IMPORT,
+        owner=asked.caller.project_id or image.owner or ProjectID(""),
+        created_at=now,
+        updated_at=now,
+        user_id=asked.caller.user_id,
+        request_id=asked.request_id,
+        image_id=image.id,
+        input={"image_id": image.id, "import_req": asked.request.document(), "backend": list(stores)},
+    )
+
+
+def _keep_room(tx: Transaction, image: Image, allowance: Allowance, task: Task, *, copies: int) -> None:
+    """Refuse an import that does not fit while somebody listens, and keep its room until the task has ended."""
+    # Data in a store or in staging has its size already; data from elsewhere has none before it has come.
+    known = None if image.status is ImageStatus.QUEUED else image.size
+    if image.status is not ImageStatus.UPLOADING:
+        quota.check_staging(tx, image, allowance)
+    quota.reserve(tx, image, allowance, token=task.id, place=Place.STORED, size_bytes=known, copies=copies)
 
 
 def require_formats(image: Image) -> None:

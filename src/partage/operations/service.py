@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from partage import problems
-from partage.model.ids import StoreID
+from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
 from partage.operations.import_plugins import ImportPlugins
 from partage.outbound.rules import Rules
@@ -36,13 +37,24 @@ class Formats:
     vmdk_types: tuple[str, ...] = ("streamOptimized", "monolithicSparse")
 
 
+class UnifiedLimits(Protocol):
+    """Where projects' limits are kept. Thread-safe."""
+
+    def of(self, project_id: ProjectID, *, fresh: bool = False) -> Mapping[str, int]:
+        """Return a project's limits by their names in Keystone; -1 is none. `fresh`: not what is remembered.
+
+        Raises:
+            IdentityUnavailable: they cannot be had.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One process's view of the service. Thread-safe, because everything in it is.
 
     `worker` names this process among all that share the database, and `worker_lives` says whether another one of this machine still
     runs: None when only its own word can tell, because it runs elsewhere. `running_uploads` are the tokens of the uploads that this
-    process is at, and `running_tasks` the claims of its tasks.
+    process is at, and `running_tasks` the claims of its tasks. `unified_limits` None: the operator's own limits count.
     """
 
     database: Database
@@ -62,6 +74,7 @@ class Service:
     fetch: Rules = field(default_factory=Rules)
     http_locations: bool = False
     import_plugins: ImportPlugins = field(default_factory=ImportPlugins)
+    unified_limits: UnifiedLimits | None = None
 
     def store_named(self, store_id: StoreID | None) -> NamedStore:
         """Return the store of that name, or the default one.

@@ -14,7 +14,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     exc,
-    func,
     insert,
     literal,
     or_,
@@ -40,8 +39,6 @@ _FIND_FOR_CHANGE = {is_admin: statement.with_for_update(of=images) for is_admin,
 _FIND_FOR_WORK = select(*_COLUMNS).where(images.c.id == bindparam("image_id")).with_for_update()
 _LOCK = select(images.c.id).where(images.c.id == bindparam("image_id")).with_for_update()
 _ID_WAS_USED = select(deleted_images.c.id).where(deleted_images.c.id == bindparam("image_id"))
-_COUNT = select(func.count()).select_from(images).where(images.c.owner == bindparam("owner"))
-_STORED = select(func.coalesce(func.sum(images.c.size), 0)).where(images.c.owner == bindparam("owner"))
 _CHANGE_STATUS = update(images).where(images.c.id == bindparam("image_id"), images.c.status == bindparam("was"))
 
 
@@ -86,16 +83,6 @@ def page(tx: Transaction, caller: Caller, query: ImageQuery, *, marker: Image | 
     else:
         found = tx.execute(_page_statement(shape), given)
     return [_image(row) for row in found]
-
-
-def count_of(tx: Transaction, owner: ProjectID) -> int:
-    """Count a project's images."""
-    return int(tx.execute(_COUNT, {"owner": owner}).scalar_one())
-
-
-def stored_bytes_of(tx: Transaction, owner: ProjectID) -> int:
-    """Add up the sizes of a project's images, in bytes."""
-    return int(tx.execute(_STORED, {"owner": owner}).scalar_one())
 
 
 def add(tx: Transaction, image: Image) -> None:

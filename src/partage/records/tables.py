@@ -179,6 +179,16 @@ stagings = Table(
     Index("ix_stagings_content_id", "content_id"),
 )
 
+# Room that is kept for image data under way, against the quota of the image's owner. `token` is the upload's, or the task's id.
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("image_id", String(36), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("token", String(36), primary_key=True),
+    Column("place", String(10), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+)
+
 # Work that goes on after the answer. `claim` tells the run that may still write from one whose worker was given up; `attempts`
 # counts the runs; `roles` are those of whoever asked. A task outlives its image: it says why there is none.
 tasks = Table(

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, insert, select, update
 
 from partage.model.ids import ImageID
+from partage.records import reservations
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.tables import uploads
 
@@ -32,8 +33,14 @@ def begin(tx: Transaction, upload: UploadRow) -> None:
 
 
 def end(tx: Transaction, image_id: ImageID, token: str) -> bool:
-    """Delete an upload; say whether it still was this one: False when the image was deleted or the upload given up on."""
-    return tx.execute(delete(uploads).where(uploads.c.image_id == image_id, uploads.c.token == token)).rowcount == 1
+    """Delete an upload, and the room that was kept for it; say whether it still was this one.
+
+    It is not when the image was deleted or the upload given up on.
+    """
+    if tx.execute(delete(uploads).where(uploads.c.image_id == image_id, uploads.c.token == token)).rowcount != 1:
+        return False
+    reservations.end(tx, image_id, token)
+    return True
 
 
 def renew(tx: Transaction, worker: str, *, now: datetime) -> int:

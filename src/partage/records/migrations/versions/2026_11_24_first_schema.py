@@ -19,6 +19,7 @@ def upgrade() -> None:
     _create_shares_and_uploads()
     _create_tasks()
     _create_metadefs()
+    _create_reservations()
 
 
 def _create_contents() -> None:
@@ -238,3 +239,14 @@ def _create_metadefs() -> None:
 
 def _of_namespace(table: str) -> sa.ForeignKey:
     return sa.ForeignKey("metadef_namespaces.name", name=f"fk_{table}_namespace", ondelete="CASCADE", onupdate="CASCADE")
+
+
+def _create_reservations() -> None:
+    op.create_table(
+        "reservations",
+        sa.Column("image_id", sa.String(36), sa.ForeignKey("images.id", name="fk_reservations_image_id", ondelete="CASCADE")),
+        sa.Column("token", sa.String(36)),
+        sa.Column("place", sa.String(10), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("image_id", "token", name="pk_reservations"),
+    )

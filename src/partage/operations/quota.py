@@ -1,0 +1,241 @@
+"""Quotas: what a project may have, and room kept for image data under way so that it never has more.
+
+Whoever adds to what a project has takes the project's lock, looks at what it has and what is kept for others, and adds or is
+refused. Data whose size is known has its room before the first byte; other data grows its room as it arrives (`metered`), and gives
+all of it back in the transaction that refuses more: so of several uploads that do not fit together, the last to be refused would
+not have fitted beside those that were taken. When data has arrived, its room becomes its size in one transaction.
+
+Limits are asked for before a transaction begins, because Keystone may have to be asked; a refusal by remembered limits is
+reconsidered with fresh ones. Data under way keeps to the limits that it began under.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from partage import problems
+from partage.model.caller import Caller
+from partage.model.ids import ImageID, ProjectID
+from partage.model.image import Image, ImageStatus
+from partage.model.quota import RESOURCES, Allowance, Place, Usage, unified
+from partage.operations.service import Service
+from partage.records import projects, reservations
+from partage.records.database import Transaction
+
+_Outcome = TypeVar("_Outcome")
+_UNDER_WAY = (ImageStatus.SAVING, ImageStatus.UPLOADING, ImageStatus.IMPORTING)
+
+
+class Sized(Protocol):
+    """A piece of image data."""
+
+    def __len__(self) -> int:
+        """Count its bytes."""
+
+
+_Block = TypeVar("_Block", bound=Sized)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Room that was kept for an image's data: `granted_bytes` for each of `copies` stores.
+
+    `exact`: the size was known, and no more will be asked for.
+    """
+
+    image_id: ImageID
+    token: str
+    place: Place
+    allowance: Allowance
+    granted_bytes: int
+    copies: int = 1
+    exact: bool = False
+
+    @property
+    def counted(self) -> bool:
+        """Say whether anything limits the bytes."""
+        return self.allowance.limit_bytes(self.place) is not None
+
+
+def under(service: Service, owner: ProjectID | None, act: Callable[[Allowance], _Outcome]) -> _Outcome:
+    """Do something under what a project may have. What `act` refuses for a quota is tried again when the quota has changed.
+
+    Raises:
+        IdentityUnavailable: the limits are kept in Keystone, which does not answer.
+    """
+    allowance = allowance_of(service, owner)
+    try:
+        return act(allowance)
+    except problems.QuotaExceeded:
+        fresh = allowance_of(service, owner, fresh=True)
+        if fresh == allowance:
+            raise
+        return act(fresh)
+
+
+def allowance_of(service: Service, owner: ProjectID | None, *, fresh: bool = False) -> Allowance:
+    """Say what a project may have. Images of nobody are limited by nothing.
+
+    Raises:
+        IdentityUnavailable: the limits are kept in Keystone, which does not answer.
+    """
+    if owner is None:
+        return Allowance()
+    if service.unified_limits is not None:
+        limits = service.unified_limits.of(owner, fresh=fresh)
+        return unified(limits, one_over=service.limits.one_upload_may_exceed)
+    static = service.limits
+    return Allowance(images=static.images_per_project or None, stored_bytes=static.storage_per_project_bytes or None)
+
+
+def check_new_image(tx: Transaction, owner: ProjectID | None, allowance: Allowance) -> None:
+    """Refuse one more image of a project, under the project's lock.
+
+    Raises:
+        QuotaExceeded: it has as many as it may.
+    """
+    if owner is not None and allowance.images is not None:
+        allowance.check_images(_locked_usage(tx, owner))
+
+
+def check_moved_image(tx: Transaction, moved: Image, allowance: Allowance) -> None:
+    """Refuse to give an image to a project that it does not fit into, with what it has stored.
+
+    Raises:
+        QuotaExceeded: the project has as many images as it may, or no room for its bytes.
+    """
+    if moved.owner is None:
+        return
+    usage = _locked_usage(tx, moved.owner)
+    allowance.check_images(usage)
+    copies = max(1, len(moved.stores)) if allowance.together else len(moved.stores)
+    charge = (moved.size or 0) * copies
+    if charge:
+        allowance.check_bytes(Place.STORED, allowance.used_bytes(Place.STORED, usage), charge)
+
+
+def reserve(
+    tx: Transaction,
+    image: Image,
+    allowance: Allowance,
+    *,
+    token: str,
+    place: Place,
+    size_bytes: int | None,
+    copies: int = 1,
+) -> Reservation:
+    """Keep room for an image's data, which will lie in `copies` stores; `size_bytes` None is unknown.
+
+    In the transaction that locked the image. Whoever calls ends the reservation together with `token`.
+
+    Raises:
+        QuotaExceeded: it does not fit, or too many images have data under way.
+    """
+    granted = Reservation(image.id, token, place, allowance, size_bytes or 0, copies, exact=size_bytes is not None)
+    if image.owner is None or not (granted.counted or allowance.uploading is not None):
+        return granted
+    usage = _locked_usage(tx, image.owner)
+    if image.status not in _UNDER_WAY:
+        allowance.check_uploading(usage)
+    used = allowance.used_bytes(place, usage)
+    if allowance.together and not image.stores:
+        used -= image.size or 0
+    wanted = granted.granted_bytes * copies
+    if wanted or not allowance.together:
+        allowance.check_bytes(place, used, wanted)
+    reservations.put(tx, image.id, token, place=place, size_bytes=wanted)
+    return granted
+
+
+def check_staging(tx: Transaction, image: Image, allowance: Allowance) -> None:
+    """Refuse an import that in Glance would stage an image's data, when there is no room for it where it would be staged.
+
+    Raises:
+        QuotaExceeded: there is none.
+    """
+    if image.owner is not None and not allowance.together and allowance.staged_bytes is not None:
+        used = allowance.used_bytes(Place.STAGED, _locked_usage(tx, image.owner))
+        allowance.check_bytes(Place.STAGED, used, image.size or 0)
+
+
+def resume(service: Service, image: Image, *, token: str, copies: int) -> Reservation:
+    """Take up the room that was kept for an image when its import was asked for; what is unpacked or converted may need more.
+
+    Raises:
+        IdentityUnavailable: as `allowance_of`.
+    """
+    allowance = allowance_of(service, image.owner)
+    resumed = Reservation(image.id, token, Place.STORED, allowance, 0, copies)
+    if image.owner is None or not resumed.counted:
+        return resumed
+    with service.database.write() as tx:
+        found = reservations.find(tx, image.id, token)
+        if found is None:  # nothing was limited when the import was asked for
+            reservations.put(tx, image.id, token, place=Place.STORED, size_bytes=0)
+            return resumed
+    return replace(resumed, granted_bytes=found[1] // copies)
+
+
+def metered(
+    service: Service,
+    reservation: Reservation,
+    blocks: Iterable[_Block],
+    *,
+    expected_bytes: int | None = None,
+) -> Iterator[_Block]:
+    """Pass image data on for which there is room, and keep more room when there is need; at once for `expected_bytes`.
+
+    Raises:
+        QuotaExceeded: there is no room for the next block. All that was kept for this data has been given back.
+        ImageGone: the image was deleted.
+    """
+    granted, received = reservation.granted_bytes, 0
+    grows = reservation.counted and not reservation.exact
+    if grows and expected_bytes is not None and expected_bytes > granted:
+        granted = _grow(service, reservation, expected_bytes)
+    for block in blocks:
+        received += len(block)
+        if grows and received > granted:
+            granted = _grow(service, reservation, received)
+        yield block
+
+
+def usage(service: Service, caller: Caller) -> Mapping[str, tuple[int, int]]:
+    """Say of each unified limit what the caller's project has and may have; nothing when limits are the operator's own.
+
+    Raises:
+        IdentityUnavailable: Keystone does not say.
+    """
+    if service.unified_limits is None or caller.project_id is None:
+        return {}
+    limits = service.unified_limits.of(caller.project_id, fresh=False)
+    with service.database.read() as tx:
+        used = reservations.usage(tx, caller.project_id).reported()
+    return {name: (used[name], limits.get(name, 0)) for name in RESOURCES}
+
+
+def _grow(service: Service, reservation: Reservation, received: int) -> int:
+    """Keep room for `received` bytes and perhaps some ahead; return for how many."""
+    refused: problems.QuotaExceeded | None = None
+    with service.database.write() as tx:
+        found = reservations.find(tx, reservation.image_id, reservation.token)
+        if found is None:
+            raise problems.ImageGone(f"Image {reservation.image_id} was deleted while its data was being written")
+        owner, kept = found
+        if owner is None:
+            return received
+        allowance, place = reservation.allowance, reservation.place
+        others = allowance.used_bytes(place, _locked_usage(tx, owner)) - kept
+        try:
+            granted = allowance.grow(place, others, received * reservation.copies)
+        except problems.QuotaExceeded as problem:
+            granted, refused = 0, problem
+        reservations.resize(tx, reservation.image_id, reservation.token, size_bytes=granted)
+    if refused is not None:
+        raise refused
+    return granted // reservation.copies
+
+
+def _locked_usage(tx: Transaction, owner: ProjectID) -> Usage:
+    projects.lock(tx, owner)
+    return reservations.usage(tx, owner)

@@ -1,0 +1,92 @@
+"""Rows of room that is kept for image data under way: put, grow, find, end; and what a project has, rows and room together.
+
+A row ends with what it was kept for: `records/uploads.py` ends an upload's, an import's task ends its own, and an image takes its
+row with it when it is deleted. So a crash leaves none that its recovery does not find.
+"""
+
+import orjson
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal, or_, select, union_all, update
+
+from partage.model import importing
+from partage.model.ids import ImageID, ProjectID
+from partage.model.image import ImageStatus
+from partage.model.quota import Place, Usage
+from partage.records.database import Transaction
+from partage.records.tables import image_properties, images, reservations
+
+_OWNED = images.c.owner == bindparam("owner")
+_COPYING = exists().where(
+    image_properties.c.image_id == images.c.id,
+    image_properties.c.name == importing.TO_STORES,
+    image_properties.c.value != "",
+)
+_STAGED = or_(images.c.status.in_((ImageStatus.UPLOADING.value, ImageStatus.IMPORTING.value)), _COPYING)
+_KEPT_FOR = exists().where(reservations.c.image_id == images.c.id)
+_SIZED = and_(_OWNED, images.c.size > 0)
+# One statement, because it must see one moment: data that arrives between two would be counted in neither.
+_USAGE = union_all(
+    select(literal("held").label("kind"), images.c.stores.label("what"), func.sum(images.c.size).label("amount"))
+    .where(_SIZED)
+    .group_by(images.c.stores),
+    select(literal("staged"), literal(""), func.sum(images.c.size)).where(_SIZED, _STAGED),
+    select(literal("kept"), reservations.c.place, func.sum(reservations.c.bytes))
+    .join(images, images.c.id == reservations.c.image_id)
+    .where(_OWNED)
+    .group_by(reservations.c.place),
+    select(literal("images"), literal(""), func.count()).select_from(images).where(_OWNED),
+    select(literal("uploading"), literal(""), func.count())
+    .select_from(images)
+    .where(_OWNED, or_(images.c.status == ImageStatus.SAVING.value, _STAGED, _KEPT_FOR)),
+)
+_OWNER = (
+    select(images.c.owner, reservations.c.bytes)
+    .join(images, images.c.id == reservations.c.image_id)
+    .where(reservations.c.image_id == bindparam("image_id"), reservations.c.token == bindparam("token"))
+)
+
+
+def usage(tx: Transaction, project_id: ProjectID) -> Usage:
+    """Add up what a project has at this moment. Bytes count once for every store that has them."""
+    counted = {"stored": 0, "lone": 0, "staged": 0, "images": 0, "uploading": 0, Place.STORED.value: 0, Place.STAGED.value: 0}
+    kept = {"stored": 0, "staged": 0}
+    for kind, what, amount in tx.execute(_USAGE, {"owner": project_id}):
+        found = int(amount or 0)
+        if kind == "held":
+            stores = len(orjson.loads(what))
+            counted["stored"] += found * stores
+            counted["lone"] += 0 if stores else found
+        elif kind == "kept":
+            kept[what] += found
+        else:
+            counted[kind] = found
+    return Usage(
+        stored_bytes=counted["stored"],
+        lone_bytes=counted["lone"],
+        staged_bytes=counted["staged"],
+        kept_stored_bytes=kept["stored"],
+        kept_staged_bytes=kept["staged"],
+        images=counted["images"],
+        uploading=counted["uploading"],
+    )
+
+
+def put(tx: Transaction, image_id: ImageID, token: str, *, place: Place, size_bytes: int) -> None:
+    """Keep room for an image's data."""
+    tx.execute(insert(reservations), {"image_id": image_id, "token": token, "place": place.value, "bytes": size_bytes})
+
+
+def resize(tx: Transaction, image_id: ImageID, token: str, *, size_bytes: int) -> bool:
+    """Keep more or less room; say whether there still was any."""
+    mine = (reservations.c.image_id == image_id, reservations.c.token == token)
+    return tx.execute(update(reservations).where(*mine).values(bytes=size_bytes)).rowcount == 1
+
+
+def find(tx: Transaction, image_id: ImageID, token: str) -> tuple[ProjectID | None, int] | None:
+    """Return the project that owns the image and the bytes that are kept, or None when nothing is kept under this token."""
+    row = tx.execute(_OWNER, {"image_id": image_id, "token": token}).first()
+    return None if row is None else (None if row.owner is None else ProjectID(row.owner), row.bytes)
+
+
+def end(tx: Transaction, image_id: ImageID, token: str) -> None:
+    """Keep nothing under this token any more."""
+    tx.execute(delete(reservations).where(reservations.c.image_id == image_id, reservations.c.token == token))

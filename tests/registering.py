@@ -1,0 +1,51 @@
+"""Unified limits of the image service in the real Keystone, made by its administrator for one test and taken away after it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tests.standalone import RunningKeystone
+
+
+@dataclass
+class Registry:
+    """Limits of one service; `sets` makes or changes a project's own."""
+
+    keystone: RunningKeystone
+    service_id: str
+    own: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def sets(self, project_id: str, name: str, value: int) -> None:
+        """Give a project a limit of its own."""
+        known = self.own.get((project_id, name))
+        if known is not None:
+            self.keystone.call("PATCH", f"/limits/{known}", {"limit": {"resource_limit": value}})
+            return
+        limit = {
+            "service_id": self.service_id,
+            "region_id": "RegionOne",
+            "project_id": project_id,
+            "resource_name": name,
+            "resource_limit": value,
+        }
+        self.own[project_id, name] = self.keystone.call("POST", "/limits", {"limits": [limit]})["limits"][0]["id"]
+
+
+@contextmanager
+def registry(keystone: RunningKeystone, defaults: Mapping[str, int]) -> Iterator[Registry]:
+    """Register limits, and forget them when the block ends."""
+    service_id = keystone.call("GET", "/services?type=image")["services"][0]["id"]
+    wanted = [
+        {"service_id": service_id, "region_id": "RegionOne", "resource_name": name, "default_limit": value}
+        for name, value in defaults.items()
+    ]
+    made = keystone.call("POST", "/registered_limits", {"registered_limits": wanted})["registered_limits"]
+    registered = Registry(keystone, service_id)
+    try:
+        yield registered
+    finally:
+        for own in registered.own.values():
+            keystone.call("DELETE", f"/limits/{own}")
+        for each in made:
+            if each["resource_name"] in defaults:
+                keystone.call("DELETE", f"/registered_limits/{each['id']}")
