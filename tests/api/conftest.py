@@ -3,10 +3,11 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -163,13 +164,13 @@ def stalling_world(identity: Keystone, tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def another_world(identity: Keystone, tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Make a service with other limits, rules or parts, for one test: call it with what `Service` shall have instead."""
+    """Make a service with other parts, for one test: call it with what `Service`, and in `options` the edge, shall have instead."""
     running = []
 
-    def make(**changed: Any) -> World:
+    def make(options: Mapping[str, Any] = MappingProxyType({}), **changed: Any) -> World:
         folder = tmp_path / f"world-{len(running)}"
         service, rules = make_service(folder, **changed)
-        context = serving(service, identity, rules, folder)
+        context = serving(service, identity, rules, folder, **options)
         running.append(context)
         return context.__enter__()
 

@@ -305,3 +305,20 @@ def test_a_task_that_makes_no_sense_makes_no_image(document: object, cast: Cast)
     before = len(cast.admin.call("GET", "/v2/tasks?limit=1000").json()["tasks"])
     assert cast.admin.call("POST", "/v2/tasks", json=document).status_code == 400
     assert len(cast.admin.call("GET", "/v2/tasks?limit=1000").json()["tasks"]) == before
+
+
+@pytest.mark.parametrize(("direct_url", "locations"), [(False, False), (True, False), (False, True), (True, True)])
+def test_users_see_where_bytes_are_only_if_the_operator_says_so(
+    direct_url: bool, locations: bool, another_world: Callable[..., World], everybody: dict[str, tuple[str, str]]
+) -> None:
+    cast = cast_of(another_world(options={"show_direct_url": direct_url, "show_locations": locations}), everybody)
+    image = cast.owner.has_an_image(DATA)
+    url = f"partage://local/{image}"
+    for document in (cast.owner.shows(image).json(), cast.owner.lists()[0]):
+        assert document.get("direct_url") == (url if direct_url else None)
+        assert document.get("locations") == ([{"url": url, "metadata": {"store": "local"}}] if locations else None)
+    cast.owner.does("deactivate", image)
+    withheld = cast.owner.shows(image).json()
+    assert "direct_url" not in withheld
+    assert withheld.get("locations") == ([] if locations else None)
+    assert cast.owner.patches(image, {"op": "remove", "path": "/locations/0"}).status_code == 403

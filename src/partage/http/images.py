@@ -18,7 +18,7 @@ async def create(request: Request) -> Reply:
     body = await request.body.read(edge.options.document_bytes)
     new = document.parse_new_image(wire.document_of(body), edge.options.formats)
     image = await edge.threads.call(images.create_image, edge.service, request.caller, new)
-    written = wire.reply(wire.image_to_wire(image, request.caller))
+    written = wire.reply(wire.image_to_wire(image, request.caller, _shown(request)))
     location = f"{request.origin}/v2/images/{image.id}".encode()
     headers: tuple[Header, ...] = (
         (b"location", location),
@@ -37,14 +37,16 @@ async def index(request: Request) -> Reply:
     asked = query.parse(parameters, page_default=limits.page_default, page_max=limits.page_max)
     page = await edge.threads.call(images.list_images, edge.service, request.caller, asked)
     following = None if page.next_marker is None else query.link(parameters, page.next_marker)
-    return wire.reply(wire.images_to_wire(page.items, request.caller, first=query.link(parameters), following=following))
+    return wire.reply(
+        wire.images_to_wire(page.items, request.caller, _shown(request), first=query.link(parameters), following=following)
+    )
 
 
 async def show(request: Request) -> Reply:
     """Show one image."""
     edge = request.edge
     image = await edge.threads.call(images.show_image, edge.service, request.caller, ImageID(request.path["image_id"]))
-    return wire.reply(wire.image_to_wire(image, request.caller))
+    return wire.reply(wire.image_to_wire(image, request.caller, _shown(request)))
 
 
 async def update(request: Request) -> Reply:
@@ -57,7 +59,7 @@ async def update(request: Request) -> Reply:
     changes = patch.parse(wire.document_of(body), version=version, known=edge.options.formats)
     image_id = ImageID(request.path["image_id"])
     image = await edge.threads.call(images.update_image, edge.service, request.caller, image_id, changes)
-    return wire.reply(wire.image_to_wire(image, request.caller))
+    return wire.reply(wire.image_to_wire(image, request.caller, _shown(request)))
 
 
 async def delete(request: Request) -> Reply:
@@ -79,6 +81,11 @@ async def reactivate(request: Request) -> Reply:
     edge = request.edge
     await edge.threads.call(images.reactivate_image, edge.service, request.caller, ImageID(request.path["image_id"]))
     return Reply()
+
+
+def _shown(request: Request) -> wire.Shown:
+    options = request.edge.options
+    return wire.Shown(direct_url=options.show_direct_url, locations=options.show_locations)
 
 
 def media_type(request: Request) -> str:

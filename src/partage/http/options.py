@@ -20,6 +20,8 @@ class EdgeOptions:
     disk_formats: tuple[str, ...] = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
     container_formats: tuple[str, ...] = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
     import_methods: tuple[ImportMethod, ...] = ()
+    show_direct_url: bool = False
+    show_locations: bool = False
     document_bytes: int = 1 << 20
     stall_seconds: float = 300.0
     metadata_threads: int = 8

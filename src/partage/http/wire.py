@@ -4,6 +4,7 @@ Written for speed: a page of a hundred images is built and encoded in about half
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,9 +16,21 @@ from partage.http.messages import Reply
 from partage.model.caller import Caller
 from partage.model.image import Image, ImageStatus
 from partage.model.member import Member
+from partage.operations.locations import locations_of
 from partage.operations.service import NamedStore
 
 DOCUMENT = b"application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What users are shown of where an image's bytes are: nothing, unless the operator says so. Source: OSSN-0065, OSSN-0090."""
+
+    direct_url: bool = False
+    locations: bool = False
+
+
+NOTHING_SHOWN = Shown()
 
 
 def reply(document: object) -> Reply:
@@ -36,7 +49,7 @@ def time_to_wire(moment: datetime) -> str:
     return moment.isoformat()[:19] + "Z"
 
 
-def image_to_wire(image: Image, caller: Caller) -> dict[str, Any]:
+def image_to_wire(image: Image, caller: Caller, shown: Shown = NOTHING_SHOWN) -> dict[str, Any]:
     """Write an image as the API has it. Custom properties lie beside the attributes and never hide one.
 
     Where the data of a deactivated image rests is for administrators only. Source: Glance hides its locations then.
@@ -67,15 +80,31 @@ def image_to_wire(image: Image, caller: Caller) -> dict[str, Any]:
         "file": path + "/file",
         "schema": "/v2/schemas/image",
     }
-    if image.stores and (image.status is not ImageStatus.DEACTIVATED or caller.is_admin):
+    hidden = image.status is ImageStatus.DEACTIVATED and not caller.is_admin
+    if image.stores and not hidden:
         written["stores"] = ",".join(image.stores)
+    if shown.locations or shown.direct_url:
+        written |= _locations_to_wire(image, shown, hidden=hidden)
     return written
 
 
-def images_to_wire(images: Sequence[Image], caller: Caller, *, first: str, following: str | None) -> dict[str, Any]:
+def _locations_to_wire(image: Image, shown: Shown, *, hidden: bool) -> dict[str, Any]:
+    found = [] if hidden else locations_of(image)
+    written: dict[str, Any] = {"locations": found} if shown.locations else {}
+    return {**written, "direct_url": found[0]["url"]} if shown.direct_url and found else written
+
+
+def images_to_wire(
+    images: Sequence[Image],
+    caller: Caller,
+    shown: Shown = NOTHING_SHOWN,
+    *,
+    first: str,
+    following: str | None,
+) -> dict[str, Any]:
     """Write a page of images with the links to its first and next page."""
     written: dict[str, Any] = {
-        "images": [image_to_wire(image, caller) for image in images],
+        "images": [image_to_wire(image, caller, shown) for image in images],
         "first": first,
         "schema": "/v2/schemas/images",
     }

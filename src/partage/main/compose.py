@@ -108,6 +108,8 @@ def compose(settings: Settings, built: Service) -> Application:
         disk_formats=tuple(settings.formats.disk_formats),
         container_formats=tuple(settings.formats.container_formats),
         import_methods=settings.imports.methods,
+        show_direct_url=settings.show_image_direct_url,
+        show_locations=settings.show_multiple_locations,
     )
     return application(service=built, identity=identity(settings, built.authority), options=options)
 

@@ -240,6 +240,12 @@ class Settings(BaseSettings):
     property_protection_rule_format: Annotated[
         Literal["roles", "policies"], Field(description="What that file names: roles, or rules of the policy file")
     ] = "roles"
+    show_image_direct_url: Annotated[
+        bool, Field(description="Show users the first place of an image's bytes, as direct_url; it tells them how stores are named")
+    ] = False
+    show_multiple_locations: Annotated[
+        bool, Field(description="Show users all places of an image's bytes, as locations; nobody can change them there")
+    ] = False
     os_hash_algo: Annotated[
         Literal["sha512", "sha256"], Field(description="The algorithm of os_hash_value, beside the md5 checksum")
     ] = "sha512"
