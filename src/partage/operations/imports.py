@@ -11,7 +11,7 @@ from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.task import Task, TaskStatus, TaskType
 from partage.operations import visible
 from partage.operations.service import Service
-from partage.outbound.rules import check_url
+from partage.outbound.rules import check_given
 from partage.policies import authority
 from partage.policies.images import COPY_IMAGE, MODIFY_IMAGE
 from partage.records import images, tasks
@@ -40,7 +40,7 @@ def request_import(service: Service, caller: Caller, image_id: ImageID, request:
         if not stores:
             return None
         if request.method is ImportMethod.WEB_DOWNLOAD:
-            check_url(request.uri, service.fetch)
+            check_given(request.uri, service.fetch, purpose="web-download")
         task = Task(
             id=TaskID(service.new_id()),
             type=TaskType.API_IMAGE_IMPORT,
