@@ -67,6 +67,19 @@ def test_a_download_that_fails_leaves_a_queued_image_and_a_reason(
     assert owner.uploads(image, DATA).status_code == 204
 
 
+def test_a_refused_url_is_told_in_the_words_that_clients_know(near: World, everybody: dict[str, tuple[str, str]]) -> None:
+    """Tempest, for one, tells by "does not pass filtering" that another URL may do."""
+    cast = cast_of(near, everybody)
+    image, url = cast.owner.has_an_image(None), "http://example.org:22/disk"
+    for purpose, refusal in (
+        ("web-download", cast.owner.imports(image, "web-download", _uri=url)),
+        ("add location", cast.owner.gives_location(image, url, cast.service)),
+    ):
+        assert refusal.status_code == 400
+        assert f"URI for {purpose} does not pass filtering: Image data is not fetched from port 22" in refusal.text
+    assert cast.owner.shows(image).json()["status"] == "queued"
+
+
 def test_a_download_above_the_size_cap_stops(
     another_world: Callable[..., World], origin: str, everybody: dict[str, tuple[str, str]]
 ) -> None:

@@ -14,33 +14,12 @@ from typing import Any
 
 import pytest
 
-from tests.compat import clouds, differences, questions, transcript, worlds
+from tests.compat import asking, clouds, differences, questions, worlds
 from tests.compat.clouds import Cloud
 from tests.compat.questions import Question
-from tests.compat.worlds import Answer
 
 DOCS = Path(__file__).parents[2] / "docs"
 RECORDED = Path(__file__).with_name("recorded")
-HEADERS = (
-    *(
-        "accept-patch",
-        "accept-ranges",
-        "allow",
-        "content-length",
-        "content-md5",
-        "content-range",
-        "content-type",
-        "etag",
-        "location",
-    ),
-    *("openstack-image-import-methods", "openstack-image-store-ids", "retry-after", "www-authenticate", "x-openstack-request-id"),
-)
-SHAPES = (
-    ("etag", r'"[\x21\x23-\x7e]+"', "a strong one"),
-    ("x-openstack-request-id", r"req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "a new one"),
-)
-"""Headers whose value is new each time, its shape, and what is recorded of it."""
-
 ALL = [pytest.param(table, each, id=each.name) for table, rows in questions.TABLES.items() for each in rows]
 
 
@@ -64,7 +43,7 @@ def recorded(table: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("table", "question"), ALL)
 def test_answer_is_the_recorded_one(table: str, question: Question, cloud: Cloud, listed: dict[str, str], asked: str) -> None:
-    said = ask(cloud, question, listed, asked)
+    said = asking.ask(cloud, question, listed, asked)
     if cloud.is_glance and os.environ.get("PARTAGE_GOLDEN") == "write":
         record(table, question.name, said)
         return
@@ -102,61 +81,3 @@ def record(table: str, name: str, said: dict[str, Any]) -> None:
     kept = json.loads(file.read_text()) if file.exists() else {}
     ordered = {each.name: kept.get(each.name) for each in questions.TABLES[table]} | {name: said}
     file.write_text(json.dumps({key: value for key, value in ordered.items() if value}, indent=1, ensure_ascii=False) + "\n")
-
-
-def ask(cloud: Cloud, question: Question, listed: dict[str, str], name: str) -> dict[str, Any]:
-    """Ask, and return status, headers and body with names in place of ids and times."""
-    places = {each.removeprefix("project-"): project for each, project in cloud.projects.items()}
-    names = transcript.Names({project: f"<{each}>" for each, project in cloud.projects.items()})
-    names.known |= {image: f"<{each}>" for image, each in listed.items()}
-    names.known |= {cloud.endpoint: "<image service>", cloud.identity: "<identity service>"}
-    places["second"] = next(image for image, each in listed.items() if each == "beta")
-    if question.on:
-        places["image"] = worlds.image_in(cloud, question.on, name)
-        names.known[places["image"]] = "<image>"
-    path, body = filled(question.path, places), filled(question.body, places)
-    answer = worlds.send(cloud, question.who, question.method, path, body=body, headers=question.headers)
-    forget_created(cloud, question, answer)
-    return written(question, answer, names)
-
-
-def filled(value: Any, places: dict[str, str]) -> Any:
-    """Put ids where their names stand in braces."""
-    if isinstance(value, str):
-        for name, place in places.items():
-            value = value.replace("{" + name + "}", place)
-        return value
-    if isinstance(value, list):
-        return [filled(each, places) for each in value]
-    if isinstance(value, dict):
-        return {name: filled(each, places) for name, each in value.items()}
-    return value
-
-
-def forget_created(cloud: Cloud, question: Question, answer: Answer) -> None:
-    """Delete the image that a question has created."""
-    if question.method == "POST" and question.path == "/v2/images" and answer.status == 201:
-        worlds.send(cloud, question.who, "DELETE", f"/v2/images/{answer.document['id']}")
-
-
-def written(question: Question, answer: Answer, names: transcript.Names) -> dict[str, Any]:
-    """Write an answer as it is recorded: values that are new each time become names or a sentence."""
-    headers = {name: ", ".join(answer.headers[name]) for name in HEADERS if name in answer.headers}
-    if "allow" in headers:
-        headers["allow"] = ", ".join(sorted(headers["allow"].replace(" ", "").split(",")))
-    if "octet-stream" not in headers.get("content-type", ""):
-        headers.pop("content-length", None)
-    for name, shape, sentence in SHAPES:
-        if name in headers:
-            headers[name] = sentence if re.fullmatch(shape, headers[name]) else f"not {sentence}: {headers[name]}"
-    kept = {"status": answer.status, "headers": headers, "body": body_of(answer)}
-    if question.name.startswith("list: ") and "images" in (kept["body"] or ()):
-        kept["body"]["images"] = [image["name"] for image in kept["body"]["images"]]
-    return dict(json.loads(names.applied_to(json.dumps(kept, ensure_ascii=False, sort_keys=True))))
-
-
-def body_of(answer: Answer) -> Any:
-    """Read the body as its media type says; image data as text."""
-    if answer.body and "application/json" in answer.headers.get("content-type", [""])[0]:
-        return answer.document
-    return " ".join(answer.body.decode().split()) or None

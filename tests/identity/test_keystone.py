@@ -296,3 +296,18 @@ def _pump(source: socket.socket, sink: socket.socket, words: list[bytes] | None)
         sink.shutdown(socket.SHUT_WR)
     except OSError:
         return
+
+
+def test_many_changes_at_once_all_succeed(keystone: RunningKeystone) -> None:
+    """Keystone reads and then writes in one transaction; on SQLite two such at a time end one another with a 500."""
+
+    def come_and_go(name: str) -> None:
+        for _ in range(3):
+            user = keystone.call("POST", "/users", {"user": {"name": name, "password": "chosen for a test"}})["user"]
+            keystone.token("user-a", "project-a")
+            keystone.call("DELETE", f"/users/{user['id']}")
+
+    assert keystone.admin.get_token(), "signed in once, for all"
+    with ThreadPoolExecutor(6) as threads:
+        for done in [threads.submit(come_and_go, f"passer-by-{number}") for number in range(6)]:
+            done.result()

@@ -33,7 +33,9 @@ from partage.main.standalone import ADMIN, PEOPLE, REGION, SERVICE, Person, Stan
 
 _APIS = provider_api.ProviderAPIs
 _DOMAIN = "default"
-_THREADS = 4
+_THREADS = 1
+"""One request at a time. Two transactions that read and then write would end each other with "database is locked", a 500; and as
+nearly all of a request is computation in Python, further threads would answer no sooner."""
 _SEEDED = "seeded"
 """The file that says for which Keystone and URLs everything is in place; without it the first start is not over."""
 

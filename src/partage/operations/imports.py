@@ -14,7 +14,7 @@ from partage.model.quota import Allowance, Place
 from partage.model.task import Task, TaskStatus, TaskType
 from partage.operations import image_data, quota, visible
 from partage.operations.service import Service
-from partage.outbound.rules import check_url
+from partage.outbound.rules import check_given
 from partage.policies import authority
 from partage.policies.images import COPY_IMAGE, MODIFY_IMAGE
 from partage.records import images, tasks
@@ -62,7 +62,7 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
         if not stores:
             return None
         if request.method is ImportMethod.WEB_DOWNLOAD:
-            check_url(request.uri, service.fetch)
+            check_given(request.uri, service.fetch, purpose="web-download")
         task = _task(service, asked, image, stores)
         _keep_room(tx, image, allowance, task, copies=len(stores))
         tasks.add(tx, task, roles=sorted(caller.roles))

@@ -15,7 +15,7 @@ from partage.model.location import NewLocation
 from partage.model.task import Task, TaskType
 from partage.operations import imports, visible
 from partage.operations.service import Service
-from partage.outbound.rules import check_url
+from partage.outbound.rules import check_given
 from partage.policies import authority
 from partage.policies.images import ADD_IMAGE_LOCATION, FETCH_IMAGE_LOCATION
 from partage.records import images, tasks
@@ -40,7 +40,7 @@ def add_location(service: Service, caller: Caller, image_id: ImageID, location: 
         service.authority.require(caller, ADD_IMAGE_LOCATION, authority.of_image(caller, image))
         if _SERVICE not in caller.roles | caller.service_roles and not service.http_locations:
             raise problems.Forbidden("http store must be enabled to use location API by normal user.")
-        check_url(location.url, service.fetch)
+        check_given(location.url, service.fetch, purpose="add location")
         imports.require_formats(image)
         imports.require_free(tx, image)
         task = Task(

@@ -112,6 +112,18 @@ def check_url(url: str, rules: Rules) -> Target:
     return target
 
 
+def check_given(url: str, rules: Rules, *, purpose: str) -> Target:
+    """Do as `check_url` for a URL that a user has given; the refusal begins in Glance's words, by which clients know it.
+
+    Raises:
+        UriRefused: as for `check_url`.
+    """
+    try:
+        return check_url(url, rules)
+    except problems.UriRefused as refusal:
+        raise problems.UriRefused(f"URI for {purpose} does not pass filtering: {refusal}") from refusal
+
+
 def check_redirect(source: Target, location: str, rules: Rules) -> Target:
     """Read the Location of a redirect, which may be relative, and hold it against the same rules.
 
