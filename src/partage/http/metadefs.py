@@ -5,7 +5,6 @@ Objects, properties and tags are handled alike; what differs is how they are wri
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -48,7 +47,7 @@ async def index(request: Request) -> Reply:
 async def create(request: Request) -> Reply:
     """Create a namespace with what is to be defined in it."""
     edge = request.edge
-    new = metadef.parse_namespace(await _document(request), now=datetime.now(UTC))
+    new = metadef.parse_namespace(await _document(request), now=request.edge.service.clock())
     made = await edge.threads.call(metadefs.create_namespace, edge.service, request.caller, new)
     given = {name: new.document[name] for name in ("objects", "properties", "tags") if new.document.get(name)}
     written = wire.reply({**_whole_to_wire(Whole(made.namespace, (), made.associations)), **given})
@@ -68,7 +67,7 @@ async def show(request: Request) -> Reply:
 async def update(request: Request) -> Reply:
     """Replace a namespace's attributes."""
     edge = request.edge
-    new = metadef.parse_namespace(await _document(request), now=datetime.now(UTC))
+    new = metadef.parse_namespace(await _document(request), now=request.edge.service.clock())
     changed = await edge.threads.call(metadefs.update_namespace, edge.service, request.caller, request.path["namespace"], new)
     return wire.reply(_namespace_to_wire(changed))
 
@@ -96,16 +95,19 @@ def made(kind: Kind, list_to_wire: Callable[[str, Sequence[Definition]], dict[st
     """Build the handlers of one kind; `list_to_wire` writes all of a namespace's."""
 
     async def index_(request: Request) -> Reply:
+        """List a namespace's definitions of one kind."""
         edge = request.edge
         name = request.path["namespace"]
         found = await edge.threads.call(metadefs.list_definitions, edge.service, request.caller, name, kind)
         return wire.reply(list_to_wire(name, _cut(request, found) if kind is Kind.TAG else found))
 
     async def create_(request: Request) -> Reply:
-        new = metadef.parse_definition(await _document(request), kind, now=datetime.now(UTC))
+        """Add a definition to a namespace."""
+        new = metadef.parse_definition(await _document(request), kind, now=request.edge.service.clock())
         return await _added(request, new)
 
     async def show_(request: Request) -> Reply:
+        """Show one definition."""
         edge = request.edge
         of_type = dict(query.parameters_of(request.query)).get("resource_type") if kind is Kind.PROPERTY else None
         name, wanted = request.path["namespace"], _named(request, kind)
@@ -113,19 +115,22 @@ def made(kind: Kind, list_to_wire: Callable[[str, Sequence[Definition]], dict[st
         return wire.reply(_definition_to_wire(name, found))
 
     async def update_(request: Request) -> Reply:
+        """Replace one definition."""
         edge = request.edge
-        new = metadef.parse_definition(await _document(request), kind, now=datetime.now(UTC))
+        new = metadef.parse_definition(await _document(request), kind, now=request.edge.service.clock())
         name, was = request.path["namespace"], _named(request, kind)
         changed = await edge.threads.call(metadefs.update_definition, edge.service, request.caller, name, was, new)
         return wire.reply(_definition_to_wire(name, changed))
 
     async def delete_(request: Request) -> Reply:
+        """Remove one definition."""
         edge = request.edge
         name = request.path["namespace"]
         await edge.threads.call(metadefs.delete_definition, edge.service, request.caller, name, _named(request, kind))
         return Reply()
 
     async def delete_all_(request: Request) -> Reply:
+        """Remove every definition of one kind from a namespace."""
         edge = request.edge
         await edge.threads.call(metadefs.delete_definitions, edge.service, request.caller, request.path["namespace"], kind)
         return Reply()
@@ -136,13 +141,13 @@ def made(kind: Kind, list_to_wire: Callable[[str, Sequence[Definition]], dict[st
 async def create_tag(request: Request) -> Reply:
     """Create the tag that the path names."""
     document = {"name": request.path["name"]}
-    return await _added(request, metadef.parse_definition(document, Kind.TAG, now=datetime.now(UTC)))
+    return await _added(request, metadef.parse_definition(document, Kind.TAG, now=request.edge.service.clock()))
 
 
 async def create_tags(request: Request) -> Reply:
     """Create many tags, in the place of those there are unless `X-Openstack-Append` says otherwise."""
     edge = request.edge
-    tags = metadef.parse_tags(await _document(request), now=datetime.now(UTC))
+    tags = metadef.parse_tags(await _document(request), now=request.edge.service.clock())
     append = strutils.bool_from_string(request.header(b"x-openstack-append"))
     await edge.threads.call(metadefs.add_tags, edge.service, request.caller, request.path["namespace"], tags, append=append)
     return wire.reply({"tags": [{"name": each.name} for each in tags]})
@@ -165,7 +170,7 @@ async def associations(request: Request) -> Reply:
 async def associate(request: Request) -> Reply:
     """Say that a namespace is for a type of resources."""
     edge = request.edge
-    new = metadef.parse_association(await _document(request), now=datetime.now(UTC))
+    new = metadef.parse_association(await _document(request), now=request.edge.service.clock())
     added = await edge.threads.call(metadefs.associate, edge.service, request.caller, request.path["namespace"], new)
     return wire.reply(_association_to_wire(added))
 
@@ -199,7 +204,7 @@ async def _added(request: Request, new: Definition) -> Reply:
 
 def _named(request: Request, kind: Kind) -> Definition:
     """Give what the path names, as far as it is known."""
-    now = datetime.now(UTC)
+    now = request.edge.service.clock()
     return Definition(kind=kind, name=request.path["name"], created_at=now, updated_at=now)
 
 

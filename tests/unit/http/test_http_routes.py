@@ -15,7 +15,7 @@ KNOWN_RULES = {rule.name for rule in RULES}
 @pytest.mark.parametrize("row", routes.ROWS, ids=lambda row: f"{row.method} {row.path}")
 def test_row_is_sane(row: routes.Row) -> None:
     assert row.method in {"GET", "POST", "PUT", "PATCH", "DELETE"}
-    assert re.fullmatch(r"/v2(/(\{[a-z_]+\}|[a-z]+))+", row.path)
+    assert re.fullmatch(r"/v2(/(\{[a-z_]+\}|[a-z_]+))+", row.path)
     assert row.rule is None or row.rule in KNOWN_RULES
     assert inspect.iscoroutinefunction(row.handler)
     assert row.handler.__doc__
