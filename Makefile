@@ -33,7 +33,7 @@ demo: $(USED)
 	@once='$(ONCE)'; exec $(BIN)/python demo/demo.py --port $(DEMO_PORT) $${once:+--once}
 
 test: $(DEVELOPED)
-	@scripts/need 'run every test' '/usr/lib/postgresql/*/bin/initdb:postgresql' qemu-img:qemu-utils mke2fs:e2fsprogs strace:strace
+	@scripts/need 'run every test' '/usr/lib/postgresql/*/bin/initdb:postgresql' qemu-img:qemu-utils mke2fs:e2fsprogs strace:strace bwrap:bubblewrap
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: fmt-check lint types layers test

@@ -270,7 +270,7 @@ def test_program_is_given_nothing_but_two_names(
         "files": [0, 1, 2],
         "input": "/dev/null",
         "folder": "/",
-        "nice": os.nice(0) + 10,
+        "nice": min(os.nice(0) + 10, 19),
         "leads": [True, True],
         "privileges": ["NoNewPrivs:\t1\n"],
     }
