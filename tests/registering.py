@@ -49,3 +49,24 @@ def registry(keystone: RunningKeystone, defaults: Mapping[str, int]) -> Iterator
         for each in made:
             if each["resource_name"] in defaults:
                 keystone.call("DELETE", f"/registered_limits/{each['id']}")
+
+
+@contextmanager
+def region(keystone: RunningKeystone, name: str, urls: Mapping[str, str]) -> Iterator[str]:
+    """Let a region have an image service of its own, at a URL for each interface, until the block ends."""
+    service_id = keystone.call("GET", "/services?type=image")["services"][0]["id"]
+    keystone.call("POST", "/regions", {"region": {"id": name}})
+    made = [
+        keystone.call(
+            "POST",
+            "/endpoints",
+            {"endpoint": {"service_id": service_id, "interface": interface, "url": url, "region_id": name}},
+        )
+        for interface, url in urls.items()
+    ]
+    try:
+        yield name
+    finally:
+        for each in made:
+            keystone.call("DELETE", f"/endpoints/{each['endpoint']['id']}")
+        keystone.call("DELETE", f"/regions/{name}")

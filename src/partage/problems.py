@@ -9,6 +9,8 @@
     │   ├── StoreUnknown        a store of that name is not configured
     │   ├── UriRefused          a URL that the service does not open on anybody's behalf
     │   ├── FetchFailed         what is at a URL could not be had, for whatever reason
+    │   ├── RegionUnknown       no image service of that region and interface is in the catalog
+    │   ├── RemoteImageRefused  the image service of another region does not give an image, or not one that can be taken
     │   ├── ArchiveRefused      compressed image data that cannot be unpacked
     │   ├── ConversionFailed    image data that cannot be converted to another disk format
     │   └── DigestMismatch      the bytes do not have the digest that was promised
@@ -126,16 +128,31 @@ class UriRefused(Invalid):
 
 @dataclass(eq=False)
 class FetchFailed(Invalid):
-    """What is at a URL could not be had. `detail` is for the operator's log: told to users, it would make a port scanner."""
+    """What is at a URL could not be had. `detail` is for the operator's log: told to users, it would make a port scanner.
+
+    `status` is that of the answer, if one came and it was not 200. It is to be told only of URLs that the operator named.
+    """
 
     reason: str = field(init=False, default="")
     detail: str = ""
+    status: int | None = None
 
     def sentence(self) -> str:  # noqa: D102 -- keeps the promise of Problem.sentence
         return (
             "The image data could not be fetched from the URL; check that anybody can download all of it there, that its server "
             "answers in time and directly, and that the server's certificate is valid"
         )
+
+
+class RegionUnknown(Invalid):
+    """No image service of that region and interface is in the identity service's catalog."""
+
+
+@dataclass(eq=False)
+class RemoteImageRefused(Invalid):
+    """The image service of another region does not give an image, or not one that can be taken. `detail` is for the log."""
+
+    detail: str = ""
 
 
 class ArchiveRefused(Invalid):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tarfile
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from partage.main import listening
+from partage.model.import_request import ImportMethod
 from tests import standalone
 from tests.compat import clouds
 
@@ -46,6 +48,8 @@ def _settings(folder: Path, web_port: int) -> dict[str, str]:
     stores = [{"id": name, "path": str(folder / name), "weight": weight} for name, weight in (("fast", 20), ("slow", 10))]
     return {
         "PARTAGE_STORES": json.dumps(stores),
+        "PARTAGE_IMPORTS__METHODS": json.dumps([method.value for method in ImportMethod]),
+        "PARTAGE_IMPORTS__TOKEN_KEYS": json.dumps([secrets.token_hex(32)]),  # what one service seals, a worker of the other opens
         "PARTAGE_IMPORTS__HTTP_LOCATIONS": "true",
         "PARTAGE_FETCH__PORTS": json.dumps([80, 443, web_port]),
         "PARTAGE_FETCH__NETWORKS_ALLOWED": '["127.0.0.1/32"]',

@@ -8,7 +8,10 @@ import pytest
 
 from partage import problems
 from partage.http.options import EdgeOptions
+from partage.identity.sealing import TokenSeal
 from partage.main import compose, config, sample
+from partage.model.ids import TaskID
+from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
 from partage.outbound.rules import Rules
 
@@ -35,8 +38,8 @@ def test_defaults_are_those_of_the_layers_below() -> None:
     settings = config.load({})
     edge = EdgeOptions(www_authenticate_uri="")
     assert compose.limits(settings) == Limits()
-    assert settings.formats.disk_formats == edge.disk_formats
-    assert settings.formats.container_formats == edge.container_formats
+    assert (settings.formats.disk_formats, settings.formats.container_formats) == (edge.formats.disk, edge.formats.container)
+    assert ImportMethod.GLANCE_DOWNLOAD not in settings.imports.methods
     assert compose.fetch_rules(settings) == Rules()
 
 
@@ -47,6 +50,23 @@ def test_networks_to_fetch_from_are_read_and_shown(tmp_path: Path) -> None:
     assert rules.networks_allowed == (ip_network("10.1.0.0/16"), ip_network("fd00::/64"))
     assert (rules.ports, rules.hosts_denied) == ((8080,), (".example.org",))
     assert tomllib.loads(sample.effective(settings))["fetch"]["networks_allowed"] == ["10.1.0.0/16", "fd00::/64"]
+
+
+def test_glance_download_needs_a_key_and_what_is_set_reaches_the_service(tmp_path: Path) -> None:
+    key = "a key that was drawn at random, say"
+    on = "[imports]\nmethods = ['glance-download']\nremote_properties = ['os_']\n"
+    with pytest.raises(problems.Unavailable, match=r"needs a secret for that in imports\.token_keys"):
+        compose.service(config.load({"data": tmp_path}, file=written(tmp_path, on)))
+    with pytest.raises(problems.Invalid, match=r"imports\.token_keys: a key has at least 32 characters"):
+        config.load({}, file=written(tmp_path, f"{on}token_keys = ['short']"))
+    known = f"{on}token_keys = ['{key}']\n[identity]\ncafile = '/ca.pem'\n[fetch]\nports = [8080]\nhosts_denied = ['a']\n"
+    settings = config.load({"data": tmp_path}, file=written(tmp_path, known))
+    assert key not in sample.effective(settings) + repr(settings)
+    regions = compose.service(settings).regions_on()
+    assert regions.copied == ("os_",)
+    assert (regions.rules.cafile, regions.rules.redirects, regions.rules.hosts_denied) == ("/ca.pem", 0, ())
+    assert 9292 in regions.rules.ports
+    assert regions.seal.unseal(TokenSeal([key]).seal("token", task_id=TaskID("t")), task_id=TaskID("t")) == "token"
 
 
 def test_command_line_wins_over_environment_and_that_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ async def begin(request: Request) -> Reply:
         image_id,
         asked,
         request_id=request.request_id,
+        token=request.header(b"x-auth-token") or "",
     )
     return Reply()
 

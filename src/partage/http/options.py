@@ -1,6 +1,6 @@
 """What an operator may set about the edge."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from partage.model.document import KnownFormats
 from partage.model.import_request import ImportMethod
@@ -17,8 +17,7 @@ class EdgeOptions:
 
     www_authenticate_uri: str
     public_endpoint: str | None = None
-    disk_formats: tuple[str, ...] = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
-    container_formats: tuple[str, ...] = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
+    formats: KnownFormats = field(default_factory=KnownFormats)
     import_methods: tuple[ImportMethod, ...] = ()
     show_direct_url: bool = False
     show_locations: bool = False
@@ -27,8 +26,3 @@ class EdgeOptions:
     metadata_threads: int = 8
     upload_threads: int = 32
     download_threads: int = 8
-
-    @property
-    def formats(self) -> KnownFormats:
-        """The formats as the model wants them."""
-        return KnownFormats(disk=self.disk_formats, container=self.container_formats)

@@ -10,15 +10,20 @@ from partage.conversion import convert
 from partage.http.app import Application, application
 from partage.http.options import EdgeOptions
 from partage.identity import keystone
+from partage.identity.catalog import Catalog
 from partage.identity.limits import UnifiedLimits, Whose
+from partage.identity.sealing import TokenSeal
 from partage.identity.tokens import TokenCache
 from partage.main import liveness
 from partage.main.config import IdentitySettings, ImportSettings, Settings, StoreSettings
+from partage.model.document import KnownFormats
 from partage.model.ids import StoreID
+from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
 from partage.operations.import_plugins import ImportPlugins
+from partage.operations.other_regions import OtherRegions
 from partage.operations.service import Formats, NamedStore, Service
-from partage.outbound.rules import Rules
+from partage.outbound.rules import Rules, operators_rules
 from partage.policies.authority import Authority
 from partage.policies.properties import PropertyProtections
 from partage.records.database import Database
@@ -29,7 +34,7 @@ def service(settings: Settings) -> Service:
     """Build what every operation is handed. Opens no connection yet.
 
     Raises:
-        Unavailable: the policy file cannot be read, or the database's URL makes no sense.
+        Unavailable: the policy file cannot be read, the database's URL makes no sense, or what a setting needs is not there.
     """
     stores = [_store(each) for each in settings.effective_stores]
     authority = Authority(settings.policy_file)
@@ -43,6 +48,7 @@ def service(settings: Settings) -> Service:
         formats=Formats(
             match_required=settings.formats.require_image_format_match,
             vmdk_types=settings.formats.vmdk_allowed_types,
+            known=KnownFormats(disk=settings.formats.disk_formats, container=settings.formats.container_formats),
         ),
         hash_algorithm=settings.os_hash_algo,
         clock=lambda: datetime.now(UTC),
@@ -53,6 +59,7 @@ def service(settings: Settings) -> Service:
         worker_lives=liveness.lives,
         fetch=fetch_rules(settings),
         unified_limits=_unified_limits(settings) if settings.limits.use_keystone_limits else None,
+        other_regions=_other_regions(settings) if ImportMethod.GLANCE_DOWNLOAD in settings.imports.methods else None,
     )
 
 
@@ -85,6 +92,21 @@ def _unified_limits(settings: Settings) -> UnifiedLimits:
     return UnifiedLimits(keystone.connect(_credentials(settings.identity)), whose, seconds=given.keystone_cache_seconds)
 
 
+def _other_regions(settings: Settings) -> OtherRegions:
+    keys = [each.get_secret_value() for each in settings.imports.token_keys]
+    if not keys:
+        raise problems.Unavailable(
+            "imports.methods has glance-download, which keeps users' tokens for its workers and needs a secret for that in "
+            "imports.token_keys, the same in every process; draw one with openssl rand -hex 32"
+        )
+    return OtherRegions(
+        catalog=Catalog(keystone.connect(_credentials(settings.identity))),
+        seal=TokenSeal(keys),
+        rules=operators_rules(fetch_rules(settings), cafile=settings.identity.cafile),
+        copied=settings.imports.remote_properties,
+    )
+
+
 def _credentials(given: IdentitySettings) -> keystone.Credentials:
     return keystone.Credentials(
         url=given.url,
@@ -105,8 +127,7 @@ def compose(settings: Settings, built: Service) -> Application:
     options = EdgeOptions(
         www_authenticate_uri=settings.identity.www_authenticate_uri or settings.identity.url,
         public_endpoint=settings.public_endpoint or None,
-        disk_formats=tuple(settings.formats.disk_formats),
-        container_formats=tuple(settings.formats.container_formats),
+        formats=built.formats.known,
         import_methods=settings.imports.methods,
         show_direct_url=settings.show_image_direct_url,
         show_locations=settings.show_multiple_locations,

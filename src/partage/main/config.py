@@ -14,8 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
 from partage import problems
+from partage.model.document import KnownFormats
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
+from partage.model.remote_image import COPIED
 from partage.outbound.addresses import Network
 from partage.outbound.rules import Rules
 
@@ -26,6 +28,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 
+_SHORTEST_KEY = 32
+_FORMATS = KnownFormats()
 _LIMITS = Limits()
 _RULES = Rules()
 
@@ -65,7 +69,12 @@ class IdentitySettings(_Section):
         Field(ge=0, le=300, description="How long an answer about a token is believed; a revoked token works this much longer"),
     ] = 10.0
     www_authenticate_uri: Annotated[str, Field(description="Where a 401 sends clients to get a token; empty: url")] = ""
-    cafile: Annotated[str, Field(description="Authorities for Keystone's certificate, a PEM file; empty: the system's")] = ""
+    cafile: Annotated[
+        str,
+        Field(
+            description="Authorities for certificates of Keystone and of what its catalog names, a PEM file; empty: the system's"
+        ),
+    ] = ""
     allow_expired: Annotated[
         bool,
         Field(description="Take an expired user token beside a valid service token, as long operations of other services need"),
@@ -113,29 +122,8 @@ class FormatSettings(_Section):
     vmdk_allowed_types: Annotated[
         tuple[str, ...], Field(description="VMDK subformats that are taken; the others can name files of the host")
     ] = ("streamOptimized", "monolithicSparse")
-    disk_formats: Annotated[tuple[str, ...], Field(description="Values that disk_format may have")] = (
-        "ami",
-        "ari",
-        "aki",
-        "vhd",
-        "vhdx",
-        "vmdk",
-        "raw",
-        "qcow2",
-        "vdi",
-        "iso",
-        "ploop",
-    )
-    container_formats: Annotated[tuple[str, ...], Field(description="Values that container_format may have")] = (
-        "ami",
-        "ari",
-        "aki",
-        "bare",
-        "ovf",
-        "ova",
-        "docker",
-        "compressed",
-    )
+    disk_formats: Annotated[tuple[str, ...], Field(description="Values that disk_format may have")] = _FORMATS.disk
+    container_formats: Annotated[tuple[str, ...], Field(description="Values that container_format may have")] = _FORMATS.container
 
 
 class ImportSettings(_Section):
@@ -161,6 +149,13 @@ class ImportSettings(_Section):
         str, Field(description="Where two files of an image's size have room while it is converted; empty: the system's")
     ] = ""
     at_once: Annotated[int, Field(ge=1, le=64, description="Imports that one import worker does at a time")] = 2
+    remote_properties: Annotated[
+        tuple[str, ...], Field(description="Beginnings of the names of properties that glance-download copies with an image")
+    ] = COPIED
+    token_keys: Annotated[
+        tuple[SecretStr, ...],
+        Field(description="Secrets that seal users' tokens for glance-download's workers; the first seals, the others still open"),
+    ] = ()
 
     @field_validator("inject")
     @classmethod
@@ -169,6 +164,13 @@ class ImportSettings(_Section):
             if not each.partition(":")[0] or ":" not in each:
                 raise ValueError(f"{each} is not of the form name:value")
         return inject
+
+    @field_validator("token_keys")
+    @classmethod
+    def _are_long(cls, token_keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(each.get_secret_value()) < _SHORTEST_KEY for each in token_keys):
+            raise ValueError(f"a key has at least {_SHORTEST_KEY} characters, drawn at random: openssl rand -hex 32")
+        return token_keys
 
 
 class FetchSettings(_Section):

@@ -1,7 +1,7 @@
 """What `partage up` keeps in its directory beside images and identities.
 
     DIR/lock               held while a `partage up` runs on DIR
-    DIR/standalone.json    Keystone's port and every password, drawn at random on the first start
+    DIR/standalone.json    Keystone's port, every password and the key for tokens, drawn at random on the first start
     DIR/clouds.yaml        the same for clients of the `openstack` family
     DIR/keystone/          the identity service: its configuration, keys, database and log
     DIR/partage.db         images, tags, properties, members
@@ -55,6 +55,7 @@ class Standalone:
     directory: Path
     keystone_port: int
     passwords: Mapping[str, str]
+    token_key: str = ""
 
     @property
     def identity_url(self) -> str:
@@ -91,10 +92,12 @@ def load(directory: Path) -> Standalone:
     file = directory / _KEPT
     before = load_kept(directory) if file.exists() else Standalone(directory, 0, {})
     port = before.keystone_port if _is_free(before.keystone_port) else listening.free_port()
+    token_key = before.token_key or secrets.token_urlsafe(32)
     names = [person.user for person in (ADMIN, SERVICE, *PEOPLE)]
     passwords = {name: secrets.token_urlsafe(18) for name in names} | dict(before.passwords)
-    write_privately(file, json.dumps({"keystone_port": port, "passwords": passwords}, indent=1) + "\n")
-    return Standalone(directory, port, passwords)
+    written = {"keystone_port": port, "passwords": passwords, "token_key": token_key}
+    write_privately(file, json.dumps(written, indent=1) + "\n")
+    return Standalone(directory, port, passwords, token_key)
 
 
 def load_kept(directory: Path) -> Standalone:
@@ -106,7 +109,7 @@ def load_kept(directory: Path) -> Standalone:
     file = directory / _KEPT
     try:
         kept = json.loads(file.read_text())
-        return Standalone(directory, int(kept["keystone_port"]), dict(kept["passwords"]))
+        return Standalone(directory, int(kept["keystone_port"]), dict(kept["passwords"]), str(kept.get("token_key", "")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise problems.Unavailable(f"{file} is not what partage up writes; restore it, or start with another --data") from error
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from partage.main import compose, config, keystone_child, listening, liveness, readiness, serve, standalone, work
 from partage.main.config import Settings
 from partage.main.standalone import REGION, SERVICE, Standalone
@@ -32,7 +34,7 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
     readiness.prepare_directory(directory)
     with standalone.locked(directory):
         kept = standalone.load(directory)
-        settings = config.load({**overrides, "data": directory, "identity": _identity(kept)})
+        settings = _with_token_key(config.load({**overrides, "data": directory, "identity": _identity(kept)}), kept)
         with (
             listening.listen(settings.host, settings.port) as listener,
             keystone_child.running(directory, serve.url(settings)) as child,
@@ -51,6 +53,14 @@ def _identity(kept: Standalone) -> dict[str, str]:
         "project_name": SERVICE.project,
         "region": REGION,
     }
+
+
+def _with_token_key(settings: Settings, kept: Standalone) -> Settings:
+    """Let glance-download be switched on without more ado, unless a key is given that other processes know as well."""
+    if settings.imports.token_keys:
+        return settings
+    imports = settings.imports.model_copy(update={"token_keys": (SecretStr(kept.token_key),)})
+    return settings.model_copy(update={"imports": imports})
 
 
 def _prepare(settings: Settings) -> None:

@@ -43,10 +43,10 @@ _SHOWN_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class KnownFormats:
-    """The disk and container formats that the operator allows."""
+    """The disk and container formats that the operator allows; the defaults are Glance's."""
 
-    disk: tuple[str, ...]
-    container: tuple[str, ...]
+    disk: tuple[str, ...] = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
+    container: tuple[str, ...] = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
 
 
 def parse_new_image(document: object, known: KnownFormats) -> NewImage:

@@ -6,20 +6,22 @@ dead one finds what that one finished: chunks that are stored, and the stores th
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from partage import problems
 from partage.content.inspection import Unwatched
 from partage.content.manifest import Content
 from partage.model import importing
-from partage.model.ids import ContentID, ImageID, StoreID
+from partage.model.caller import Caller
+from partage.model.ids import ContentID, ImageID, StoreID, UserID
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest, request_of
 from partage.model.task import Task, TaskType
 from partage.operations import image_data, import_sources, quota
+from partage.operations.import_sources import Errand
 from partage.operations.quota import Reservation
 from partage.operations.service import NamedStore, Service
 from partage.records import contents, images, reservations, stagings, tasks
@@ -36,6 +38,9 @@ SILENCE = timedelta(seconds=30)
 UNCLAIMED = timedelta(hours=2)
 """After this long without any worker that takes it up, a task is given up. Source: Glance's lock on pending tasks."""
 
+_NOT_OF_A_STORE = problems.DatabaseUnavailable | problems.IdentityUnavailable
+"""Another store would not help."""
+
 _MEBIBYTE = 1 << 20
 _REPORT_SECONDS = 2.0
 _LOG = logging.getLogger(__name__)
@@ -43,12 +48,13 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One try to do one task."""
+    """One try to do one task. `roles` and `sealed_token` are of whoever asked for it."""
 
     task: Task
     claim: str
     roles: tuple[str, ...]
     stores: tuple[StoreID, ...]
+    sealed_token: str | None = field(default=None, repr=False)
 
     @property
     def image_id(self) -> ImageID:
@@ -87,7 +93,9 @@ def claim(service: Service) -> Run | None:
     finally:
         if claimed is None:
             service.running_tasks.discard(name)
-    return None if claimed is None else _run_of(service, claimed[0], name, claimed[1])
+    if claimed is None:
+        return None
+    return replace(_run_of(service, claimed.task, name, claimed.roles), sealed_token=claimed.sealed_token)
 
 
 def run(service: Service, work: Run) -> None:
@@ -103,7 +111,7 @@ def run(service: Service, work: Run) -> None:
     except problems.DatabaseUnavailable:
         raise
     except problems.Problem as problem:
-        if isinstance(problem, problems.FetchFailed | problems.ConversionFailed):
+        if isinstance(problem, problems.FetchFailed | problems.ConversionFailed | problems.RemoteImageRefused):
             _LOG.warning("task %s, request %s: %s", work.task.id, work.task.request_id, problem.detail)
         _fail(service, work, problem.sentence())
     except Exception:  # noqa: BLE001 - nobody else would tell the task's owner
@@ -162,7 +170,7 @@ def _bring(service: Service, work: Run, image: Image) -> Image:
         try:
             return _bring_to(service, work, image, service.writable_store(store_id), room)
         except (problems.StoreFull, problems.Unavailable, problems.StoreReadOnly) as problem:
-            if work.request.all_stores_must_succeed or isinstance(problem, problems.DatabaseUnavailable):
+            if work.request.all_stores_must_succeed or isinstance(problem, _NOT_OF_A_STORE):
                 raise
             _note_failure(service, work, store_id, problem)
     raise problems.StoreUnavailable("None of the stores took the image data")
@@ -171,28 +179,34 @@ def _bring(service: Service, work: Run, image: Image) -> Image:
 def _bring_to(service: Service, work: Run, image: Image, named: NamedStore, room: Reservation) -> Image:
     options = image_data.options_of(service, None)
     limit_bytes = options.limit_bytes
-    with import_sources.open_source(service, image, work.request, limit_bytes=limit_bytes) as source:
-        unpacked = service.import_plugins.unpacked(image, _told(service, work, source.blocks), limit_bytes=limit_bytes)
+    with import_sources.open_source(service, image, work.request, errand=_errand(service, work), limit_bytes=limit_bytes) as source:
+        described = source.over(image)
+        unpacked = service.import_plugins.unpacked(described, _told(service, work, source.blocks), limit_bytes=limit_bytes)
         blocks = quota.metered(service, room, unpacked, expected_bytes=source.size_bytes)
-        written = image_data.store_bytes(service, named, blocks, image_data.inspector_for(service, image), options)
-    if not service.import_plugins.converts(image):
-        return _keep(service, work, named, written, image.disk_format)
+        written = image_data.store_bytes(service, named, blocks, image_data.inspector_for(service, described), options)
+    # The bytes were inspected as this format, whatever the image says by now.
+    if not service.import_plugins.converts(described):
+        return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=described.disk_format))
     stored = image_data.read_written(service, named, written)
-    result = replace(image, disk_format=service.import_plugins.convert_to)
-    with service.import_plugins.converted(image, stored, limit_bytes=limit_bytes) as converted:
+    result = replace(described, disk_format=service.import_plugins.convert_to)
+    with service.import_plugins.converted(described, stored, limit_bytes=limit_bytes) as converted:
         blocks = quota.metered(service, room, converted)
         written = image_data.store_bytes(service, named, blocks, image_data.inspector_for(service, result), options)
-    return _keep(service, work, named, written, result.disk_format)
+    return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=result.disk_format))
 
 
-def _keep(service: Service, work: Run, named: NamedStore, written: Written, disk_format: str | None) -> Image:
+def _errand(service: Service, work: Run) -> Errand:
+    asked = Caller(user_id=work.task.user_id or UserID(""), project_id=work.task.owner or None, roles=frozenset(work.roles))
+    caller = replace(asked, is_admin=service.authority.is_admin(asked))
+    return Errand(work.task.id, caller, work.sealed_token)
+
+
+def _keep(service: Service, work: Run, named: NamedStore, written: Written, over: Callable[[Image], Image]) -> Image:
     with _image_of(service, work) as (tx, _task, image):
         now = service.clock()
         content_id = ContentID(service.new_id())
         contents.add(tx, content_id, written.content, written.segments, now=now)
-        kept = image_data.with_content(
-            service, replace(image, updated_at=now, disk_format=disk_format), content_id, written.content, named
-        )
+        kept = image_data.with_content(service, replace(over(image), updated_at=now), content_id, written.content, named)
         kept = _as_promised(work, importing.stored(kept, named.id), written.content)
         kept = service.import_plugins.injected(kept, work.roles)
         if not work.request.all_stores_must_succeed:

@@ -1,41 +1,85 @@
-"""Where the bytes of an import come from: what was staged, or another place that the fetcher may ask."""
+"""Where the bytes of an import come from: what was staged, or another place that the fetcher may ask.
 
-from collections.abc import Iterable, Iterator
+Those of another region bring a part of their description with them, which is held to what its new owner may say by itself.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from partage import problems
+from partage.model.caller import Caller
+from partage.model.document import RESERVED_PREFIX
+from partage.model.ids import TaskID
 from partage.model.image import Image
 from partage.model.import_request import ImportMethod, ImportRequest
-from partage.operations import image_data
+from partage.model.remote_image import RemoteImage
+from partage.operations import image_data, other_regions
 from partage.operations.service import Service
 from partage.outbound import fetch
 from partage.records import stagings
 
 
+def _as_it_is(image: Image) -> Image:
+    return image
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Bytes on their way in; `size_bytes` is None where nobody said how many."""
+    """Bytes on their way in; `size_bytes` is None where nobody said how many. `over` gives their image its new description."""
 
     blocks: Iterable[bytes]
     size_bytes: int | None
+    over: Callable[[Image], Image] = _as_it_is
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """On whose behalf data is fetched, and for which task. Their token is sealed; there is one where the import needs it."""
+
+    task_id: TaskID
+    caller: Caller
+    sealed_token: str | None = field(default=None, repr=False)
 
 
 @contextmanager
-def open_source(service: Service, image: Image, request: ImportRequest, *, limit_bytes: int) -> Iterator[Source]:
+def open_source(service: Service, image: Image, request: ImportRequest, *, errand: Errand, limit_bytes: int) -> Iterator[Source]:
     """Open what the data of an import is read from.
 
     Raises:
         StatusConflict: nothing is staged.
         UriRefused, FetchFailed, ImageTooLarge: as the fetcher, now or while the blocks are read.
+        FeatureOff, AttributeReadOnly, TooMany, and what `other_regions.open_remote` raises: for an image of another region.
     """
     if request.method is ImportMethod.GLANCE_DIRECT:
         yield _staged(service, image)
     elif request.method is ImportMethod.WEB_DOWNLOAD:
         with fetch.open_url(request.uri, service.fetch, limit_bytes=limit_bytes) as fetched:
             yield Source(fetched.blocks, fetched.size_bytes)
+    elif request.method is ImportMethod.GLANCE_DOWNLOAD:
+        regions = service.regions_on()
+        token = regions.seal.unseal(errand.sealed_token or "", task_id=errand.task_id)
+        with other_regions.open_remote(regions, request, token, known=service.formats.known, limit_bytes=limit_bytes) as opened:
+            yield Source(opened.blocks, opened.image.size_bytes, partial(_described, service, errand.caller, opened.image))
     else:
         raise problems.FeatureOff(f"The import method '{request.method}' is not available here")
+
+
+def _described(service: Service, caller: Caller, remote: RemoteImage, image: Image) -> Image:
+    """Describe an image as one of another region, as far as whoever asked may do that by themselves.
+
+    Raises:
+        AttributeReadOnly: a property is protected.
+        TooMany: there would be too many properties.
+    """
+    described = remote.over(image)
+    if service.protections is not None:
+        described = service.protections.applied(caller, image, image, described, frozenset(remote.properties))
+    if len(described.properties) > len(image.properties):
+        own = {name: value for name, value in described.properties.items() if not name.startswith(RESERVED_PREFIX)}
+        service.limits.check_properties(own)
+    return described
 
 
 def _staged(service: Service, image: Image) -> Source:

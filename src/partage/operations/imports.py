@@ -1,7 +1,7 @@
 """Ask for an import: what is checked at once, and the task that a worker takes up. The work itself: `operations/import_runs.py`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from partage import problems
@@ -21,8 +21,12 @@ from partage.records import images, tasks
 from partage.records.database import Transaction
 
 
-def request_import(service: Service, caller: Caller, image_id: ImageID, request: ImportRequest, *, request_id: str) -> Task | None:
+def request_import(
+    service: Service, caller: Caller, image_id: ImageID, request: ImportRequest, *, request_id: str, token: str = ""
+) -> Task | None:
     """Let a worker bring data to an image. None when there is nothing to do: the image is in every store already.
+
+    `token` is the caller's, of which only an import from another region keeps anything: sealed, until the task has ended.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
@@ -31,10 +35,11 @@ def request_import(service: Service, caller: Caller, image_id: ImageID, request:
         PolicyForbids: the caller may not.
         QuotaExceeded: the image's project has no room for the data.
         StoreMissing, StorePresent, UriRefused: the request names a store or a place that cannot be used.
+        FeatureOff: images are not imported from other regions here.
     """
     with service.database.read() as tx:
         found = visible.find(service, tx, caller, image_id)
-    asked = _Asked(caller, found, request, request_id)
+    asked = _Asked(caller, found, request, request_id, token)
     return quota.under(service, found.owner, partial(_request, service, asked))
 
 
@@ -46,6 +51,7 @@ class _Asked:
     image: Image
     request: ImportRequest
     request_id: str
+    token: str = field(repr=False)
 
 
 def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | None:
@@ -65,7 +71,7 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
             check_given(request.uri, service.fetch, purpose="web-download")
         task = _task(service, asked, image, stores)
         _keep_room(tx, image, allowance, task, copies=len(stores))
-        tasks.add(tx, task, roles=sorted(caller.roles))
+        tasks.add(tx, task, roles=sorted(caller.roles), sealed_token=_sealed(service, asked, task))
         images.save(tx, importing.locked(image, task.id), was=image)
     return task
 
@@ -83,6 +89,12 @@ def _task(service: Service, asked: _Asked, image: Image, stores: Sequence[StoreI
         image_id=image.id,
         input={"image_id": image.id, "import_req": asked.request.document(), "backend": list(stores)},
     )
+
+
+def _sealed(service: Service, asked: _Asked, task: Task) -> str | None:
+    if asked.request.method is not ImportMethod.GLANCE_DOWNLOAD:
+        return None
+    return service.regions_on().seal.seal(asked.token, task_id=task.id)
 
 
 def _keep_room(tx: Transaction, image: Image, allowance: Allowance, task: Task, *, copies: int) -> None:

@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Protocol
 
 from partage import problems
+from partage.model.document import KnownFormats
 from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
 from partage.operations.import_plugins import ImportPlugins
+from partage.operations.other_regions import OtherRegions
 from partage.outbound.rules import Rules
 from partage.policies.authority import Authority
 from partage.policies.properties import PropertyProtections
@@ -31,10 +33,11 @@ class NamedStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Formats:
-    """Which disk images are taken: whether bytes must match their declared format, and which VMDK kinds are safe."""
+    """Which disk images are taken: if bytes must match their declared format, which VMDK kinds are safe, what may be declared."""
 
     match_required: bool = True
     vmdk_types: tuple[str, ...] = ("streamOptimized", "monolithicSparse")
+    known: KnownFormats = field(default_factory=KnownFormats)
 
 
 class UnifiedLimits(Protocol):
@@ -55,6 +58,7 @@ class Service:
     `worker` names this process among all that share the database, and `worker_lives` says whether another one of this machine still
     runs: None when only its own word can tell, because it runs elsewhere. `running_uploads` are the tokens of the uploads that this
     process is at, and `running_tasks` the claims of its tasks. `unified_limits` None: the operator's own limits count.
+    `other_regions` None: images are not imported from there.
     """
 
     database: Database
@@ -75,6 +79,7 @@ class Service:
     http_locations: bool = False
     import_plugins: ImportPlugins = field(default_factory=ImportPlugins)
     unified_limits: UnifiedLimits | None = None
+    other_regions: OtherRegions | None = None
 
     def store_named(self, store_id: StoreID | None) -> NamedStore:
         """Return the store of that name, or the default one.
@@ -98,3 +103,13 @@ class Service:
         if found.read_only:
             raise problems.StoreReadOnly(f"The store {found.id} takes no new image data; name another one in X-Image-Meta-Store")
         return found
+
+    def regions_on(self) -> OtherRegions:
+        """Return what imports from other regions need.
+
+        Raises:
+            FeatureOff: they are not switched on here.
+        """
+        if self.other_regions is None:
+            raise problems.FeatureOff("The import method 'glance-download' is not available here; see the list of those that are")
+        return self.other_regions

@@ -5,7 +5,8 @@ no second look-up that could answer otherwise. The name stays in the Host header
 take the same way from the start. Nothing of the environment counts: no proxy, no .netrc. No credentials or cookies are sent.
 
 Until the data begins, every failure takes as long as every other one and has the same words: open, closed, filtered and non-HTTP
-ports cannot be told apart by a user. Source: OSSN-0078, OSSA-2026-004, and the fix of CVE-2026-71196 with what it left open.
+ports cannot be told apart by a user. Only where the operator named the URL are failures told at once.
+Source: OSSN-0078, OSSA-2026-004, and the fix of CVE-2026-71196 with what it left open.
 """
 
 import http.client
@@ -74,7 +75,7 @@ def open_url(
 
     Raises:
         UriRefused: a rule forbids the URL, one it redirects to, or an address of one of them. Nothing was sent there.
-        FetchFailed: there is no answer, or none of use; after `rules.connect_seconds`, whatever the reason.
+        FetchFailed: there is no answer, or none of use; after `rules.connect_seconds`, whatever the reason, where that is hidden.
         ImageTooLarge: more than `limit_bytes` are announced.
     """
     until = time.monotonic() + rules.total_seconds
@@ -136,13 +137,19 @@ class _Answer:
 class _UselessError(Exception):
     """The origin kept to the protocol, but its answer is of no use."""
 
+    def __init__(self, told: str, status: int | None = None) -> None:
+        super().__init__(told)
+        self.status = status
+
 
 def _final_answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
-    for _ in range(call.rules.redirects + 1):
+    for left in reversed(range(call.rules.redirects + 1)):
         answer = _answer(target, headers, call)
         if answer.location is None:
             return answer
         answer.close()
+        if not left:
+            break
         following = check_redirect(target, answer.location, call.rules)
         headers = headers if following.origin == target.origin else _NONE
         target = following
@@ -150,7 +157,7 @@ def _final_answer(target: Target, headers: Mapping[str, str], call: _Call) -> _A
 
 
 def _answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
-    """Ask one server. Whatever fails is told when `connect_seconds` are over."""
+    """Ask one server. Whatever fails is told when `connect_seconds` are over, unless nothing is to be hidden."""
     found = resolve(target, call.rules, call.resolver)
     until = min(time.monotonic() + call.rules.connect_seconds, call.until)
     try:
@@ -163,8 +170,9 @@ def _answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
             connected.close()
             raise
     except (*_BROKEN, _UselessError) as error:
-        failure = problems.FetchFailed(_told(error))
-        time.sleep(max(0.0, until - time.monotonic()))
+        failure = problems.FetchFailed(_told(error), status=error.status if isinstance(error, _UselessError) else None)
+        if call.rules.hides_failures:
+            time.sleep(max(0.0, until - time.monotonic()))
         raise failure from error
 
 
@@ -214,7 +222,7 @@ def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], h
     if response.status in _REDIRECTS:
         return _Answer(connected, limited, response, _location(response), None)
     if response.status != http.client.OK:
-        raise _UselessError(f"status {response.status}")
+        raise _UselessError(f"status {response.status}", response.status)
     return _Answer(connected, limited, response, None, _announced_bytes(response))
 
 

@@ -1,4 +1,4 @@
-"""Which URLs the service opens on a user's behalf, decided without touching the network.
+"""Which URLs the service opens on a user's behalf, decided without touching the network. Who named the URL decides the rules.
 
 A URL is read once, by a grammar narrower than any library's, into a `Target`; nothing downstream reads it again, so no two parsers
 can disagree on where it leads. Addresses are judged by `Rules.permits`: for URLs that hold one here, for names in `fetch.py` after
@@ -7,9 +7,10 @@ they were resolved. Messages say which rule stood in the way, never what is to b
 Source of the grammar: RFC 3986, less what is not needed; hosts that end in a number are addresses, as in the WHATWG URL standard.
 """
 
+import ipaddress
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urljoin
 
 from partage import problems
@@ -25,6 +26,7 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LONGEST_NAME = 253
 _HIGHEST_PORT = 65535
+_EVERYWHERE = (ipaddress.IPv4Network("0.0.0.0/0"), ipaddress.IPv6Network("::/0"))
 
 _HOST_REFUSED = (
     "Image data is not fetched from the host of this URL: it has to be a name or address that is allowed and that leads to "
@@ -38,7 +40,8 @@ class Rules:
 
     A host in a list matches itself; one that begins with a dot matches every name below it as well. Denied wins over allowed; no
     hosts allowed means all. To allow a host does not allow its addresses: those are public, or in `networks_allowed`.
-    `connect_seconds` covers connecting and the head of the answer, and is how long every failure in them takes, whatever it was.
+    `connect_seconds` covers connecting and the head of the answer, and is how long every failure in them takes, whatever it was,
+    as long as `hides_failures`.
     """
 
     schemes: Collection[str] = ("http", "https")
@@ -54,6 +57,7 @@ class Rules:
     slowest_bytes_per_second: int = 1000
     header_bytes: int = 65_536
     cafile: str = ""
+    hides_failures: bool = True
 
     def permits(self, address: addresses.Address) -> bool:
         """Say whether a connection to the address may be opened; so must be every address that it embeds."""
@@ -110,6 +114,25 @@ def check_url(url: str, rules: Rules) -> Target:
     if not _host_allowed(target.host, rules) or (address is not None and not rules.permits(address)):
         raise host_refused()
     return target
+
+
+def operators_rules(rules: Rules, *, cafile: str) -> Rules:
+    """Give the rules for URLs that the operator named and no user, such as the endpoints of the catalog; patience stays as it is.
+
+    They lead wherever the operator wants, private networks above all, so there is nothing to hide about who answers there.
+    They are not left by a redirect, because they are opened with a user's token.
+    """
+    return replace(
+        rules,
+        ports=range(1, _HIGHEST_PORT + 1),
+        hosts_allowed=(),
+        hosts_denied=(),
+        networks_allowed=_EVERYWHERE,
+        networks_denied=(),
+        redirects=0,
+        cafile=cafile,
+        hides_failures=False,
+    )
 
 
 def check_given(url: str, rules: Rules, *, purpose: str) -> Target:

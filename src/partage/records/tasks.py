@@ -5,7 +5,7 @@ locks it too: a run whose worker was taken for dead finds nothing, and can chang
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -30,14 +30,24 @@ class ClaimRow:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A task that was just taken, with what its row keeps of whoever asked for it."""
+
+    task: Task
+    roles: tuple[str, ...]
+    sealed_token: str | None = field(repr=False)
+
+
 _DOCUMENT = tuple(tasks.c)[:13]
 _CLAIM = (tasks.c.claim, tasks.c.worker, tasks.c.renewed_at, tasks.c.attempts)
 _FIND = select(*_DOCUMENT).where(tasks.c.id == bindparam("task_id"))
 _OF_IMAGE = select(*_DOCUMENT).where(tasks.c.image_id == bindparam("image_id")).order_by(tasks.c.created_at, tasks.c.id)
+_ENDED = (TaskStatus.SUCCESS, TaskStatus.FAILURE)
 _RUNNING = select(*_DOCUMENT, *_CLAIM).where(tasks.c.status == TaskStatus.PROCESSING.value)
 _CLAIMED = select(*_DOCUMENT).where(tasks.c.id == bindparam("task_id"), tasks.c.claim == bindparam("claim")).with_for_update()
 _NEXT = (
-    select(*_DOCUMENT, tasks.c.attempts, tasks.c.roles)
+    select(*_DOCUMENT, tasks.c.attempts, tasks.c.roles, tasks.c.sealed_token)
     .where(tasks.c.status == TaskStatus.PENDING.value)
     .order_by(tasks.c.created_at, tasks.c.id)
     .limit(1)
@@ -45,9 +55,10 @@ _NEXT = (
 )
 
 
-def add(tx: Transaction, task: Task, *, roles: Sequence[str]) -> None:
-    """Insert a task that waits for a worker, with the roles of whoever asked for it."""
-    tx.execute(insert(tasks), {**_row(task), "roles": orjson.dumps(list(roles)).decode(), "attempts": 0})
+def add(tx: Transaction, task: Task, *, roles: Sequence[str], sealed_token: str | None = None) -> None:
+    """Insert a task that waits for a worker, with the roles of whoever asked for it and, where it is needed, their token."""
+    kept = {"roles": orjson.dumps(list(roles)).decode(), "sealed_token": sealed_token, "attempts": 0}
+    tx.execute(insert(tasks), {**_row(task), **kept})
 
 
 def find(tx: Transaction, task_id: TaskID) -> Task:
@@ -85,16 +96,16 @@ def page(tx: Transaction, query: TaskQuery) -> list[Task]:
     return [_task(row) for row in tx.execute(statement.order_by(*order).limit(query.limit))]
 
 
-def claim_next(tx: Transaction, *, claim: str, worker: str, now: datetime) -> tuple[Task, tuple[str, ...]] | None:
-    """Take the task that has waited longest, with the roles of whoever asked for it; None when none waits."""
+def claim_next(tx: Transaction, *, claim: str, worker: str, now: datetime) -> Claimed | None:
+    """Take the task that has waited longest; None when none waits."""
     row = tx.execute(_NEXT).first()
     if row is None:
         return None
-    begun = _task(row[:-2]).begin(now=now)
-    attempts, roles = row[-2:]
+    begun = _task(row[:-3]).begin(now=now)
+    attempts, roles, sealed_token = row[-3:]
     values = _row(begun) | {"claim": claim, "worker": worker, "renewed_at": to_microseconds(now), "attempts": attempts + 1}
     tx.execute(update(tasks).where(tasks.c.id == begun.id).values(values))
-    return begun, tuple(orjson.loads(roles))
+    return Claimed(begun, tuple(orjson.loads(roles)), sealed_token)
 
 
 def claim_this(tx: Transaction, task: Task, *, claim: str, worker: str, now: datetime) -> bool:
@@ -111,10 +122,15 @@ def find_claimed(tx: Transaction, task_id: TaskID, claim: str) -> Task | None:
 
 
 def save_claimed(tx: Transaction, task: Task, claim: str, *, now: datetime) -> None:
-    """Write a task that `find_claimed` returned in this transaction; one that has ended or waits again loses its claim."""
+    """Write a task that `find_claimed` returned in this transaction; one that has ended or waits again loses its claim.
+
+    A task that has ended needs no token any more.
+    """
     values: dict[str, object] = _row(task) | {"renewed_at": to_microseconds(now)}
     if task.status is not TaskStatus.PROCESSING:
         values |= {"claim": None, "worker": None, "renewed_at": None}
+    if task.status in _ENDED:
+        values |= {"sealed_token": None}
     tx.execute(update(tasks).where(tasks.c.id == task.id, tasks.c.claim == claim).values(values))
 
 

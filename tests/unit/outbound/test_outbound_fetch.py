@@ -5,6 +5,7 @@ import itertools
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from partage import problems
 from partage.outbound import fetch
-from partage.outbound.rules import Rules
+from partage.outbound.rules import Rules, operators_rules
 from tests.unit.outbound import origins
 from tests.unit.outbound.test_outbound_rules import REFUSED
 
@@ -333,3 +334,38 @@ def test_kinds_of_ports_cannot_be_told_apart(ports: dict[str, int], scheme: str)
     assert min(seconds) >= 0.3
     assert max(seconds) < 0.4
     assert len(reasons) >= 3  # the operator's log tells them apart
+
+
+# URLs that the operator named
+
+
+def test_operators_url_leads_inside_with_the_callers_token(internal: origins.Origin) -> None:
+    """The same place stays closed to a URL that a user names."""
+    rules = origins.rules(internal.port)
+    with pytest.raises(problems.UriRefused):
+        fetched(internal.url(host="127.0.0.1"), rules)
+    assert internal.connections == 0
+    with origins.serving(origins.saying(origins.content(b"image")), host="127.0.0.1") as origin:
+        headers = {"X-Auth-Token": "secret"}
+        assert fetched(origin.url(host="127.0.0.1"), operators_rules(rules, cafile=""), headers=headers) == b"image"
+    assert b"X-Auth-Token: secret\r\n" in origin.requests[0]
+
+
+@pytest.mark.parametrize("location", ["/elsewhere", "http://127.0.0.1:{port}/", "//127.0.0.1:{port}/", "ftp://x/", "not a URL"])
+def test_operators_url_is_not_left(location: str, internal: origins.Origin) -> None:
+    answer = origins.saying(origins.redirect(location.format(port=internal.port)))
+    with origins.serving(answer) as origin, pytest.raises(problems.FetchFailed) as caught:
+        fetched(origin.url(), operators_rules(origins.rules(), cafile=""), headers={"X-Auth-Token": "secret"})
+    assert (len(origin.requests), internal.connections) == (1, 0)
+    assert caught.value.detail == "more than 0 redirects"
+
+
+def test_failure_of_an_operators_url_is_told_at_once_and_with_its_status() -> None:
+    answer = origins.saying(origins.content(b"", status="404 Not Found"))
+    for rules, hidden in ((origins.rules(), True), (operators_rules(origins.rules(), cafile=""), False)):
+        with origins.serving(answer) as origin, pytest.raises(problems.FetchFailed) as caught:
+            began = time.monotonic()
+            fetched(origin.url(), replace(rules, ports=range(65536), connect_seconds=2.0))
+        assert (time.monotonic() - began >= 2.0) is hidden
+        assert caught.value.status == 404
+        assert "404" not in caught.value.sentence()

@@ -1,0 +1,113 @@
+"""An image of another region as its image service describes it: what of that description is taken over, and what never is.
+
+Pure. The other region belongs to the same cloud, and still its word counts no more than a client's: names that are the service's
+own or kept for it are left out, and what does not fit an image here is refused. Source: Glance's `glance-download`.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from partage import problems
+from partage.model.document import (
+    ATTRIBUTES,
+    DISALLOWED,
+    DROPPED,
+    KnownFormats,
+    check_allowed,
+    check_storable,
+    check_value,
+)
+from partage.model.image import Image, ImageStatus
+
+COPIED = ("hw_", "trait:", "os_distro", "os_secure_boot", "os_type")
+"""Beginnings of the names of properties that belong to an image's bytes. Source: Glance's default."""
+
+LARGEST_BYTES = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteImage:
+    """What comes with the bytes. `digest` is an algorithm and its value, None where the other service tells none."""
+
+    size_bytes: int
+    digest: tuple[str, str] | None
+    disk_format: str
+    container_format: str
+    properties: Mapping[str, str]
+
+    def over(self, image: Image) -> Image:
+        """Describe an image as this one is described."""
+        return replace(
+            image,
+            disk_format=self.disk_format,
+            container_format=self.container_format,
+            properties={**image.properties, **self.properties},
+        )
+
+
+def parse_remote_image(document: object, *, copied: Collection[str], known: KnownFormats) -> RemoteImage:
+    """Check another image service's document of an image and make a value of it; `copied` begin the names of properties to take.
+
+    Raises:
+        RemoteImageRefused: it is no image's, the image is not active, or something of it cannot be kept here.
+    """
+    if not isinstance(document, dict):
+        raise _refused("is not described by a JSON object")
+    status = document.get("status")
+    if status != ImageStatus.ACTIVE:
+        raise _refused(f"should be active and is {str(status)[:50]}")
+    size = document.get("size")
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= LARGEST_BYTES:
+        raise _refused("does not say its size")
+    for name in ("disk_format", "container_format"):
+        if document.get(name) is None:
+            raise _refused(f"has no {name}")
+        _require_fitting(name, document[name], known)
+    return RemoteImage(
+        size_bytes=size,
+        digest=_digest(document),
+        disk_format=document["disk_format"],
+        container_format=document["container_format"],
+        properties=MappingProxyType(_properties(document, copied, known)),
+    )
+
+
+def _digest(document: Mapping[str, Any]) -> tuple[str, str] | None:
+    for algorithm, value in ((document.get("os_hash_algo"), document.get("os_hash_value")), ("md5", document.get("checksum"))):
+        if isinstance(algorithm, str) and isinstance(value, str) and algorithm and value:
+            return algorithm, value
+    return None
+
+
+def _properties(document: Mapping[str, Any], copied: Collection[str], known: KnownFormats) -> dict[str, str]:
+    found = {name: value for name, value in document.items() if name.startswith(tuple(copied)) and _is_property(name)}
+    for name, value in found.items():
+        _require_fitting(name, value, known)
+    return found
+
+
+def _is_property(name: str) -> bool:
+    """Say whether a name may be a property's: not an attribute's, and not kept for the service in any spelling."""
+    if name in ATTRIBUTES or name in DISALLOWED or name in DROPPED:
+        return False
+    try:
+        check_allowed(name)
+    except problems.Problem:
+        return False
+    return True
+
+
+def _require_fitting(name: str, value: object, known: KnownFormats) -> None:
+    try:
+        check_value(name, value, known)
+        check_storable(name, value)
+    except problems.BodyInvalid as problem:
+        raise _refused(f"has a {name[:100]} that is not taken here: {problem.sentence()}") from problem
+    if "\x00" in f"{name}{value}":
+        raise _refused("has a NUL character in a property")
+
+
+def _refused(words: str) -> problems.RemoteImageRefused:
+    return problems.RemoteImageRefused(f"The image in the other region {words}; only a complete and active image can be copied")

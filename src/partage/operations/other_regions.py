@@ -1,0 +1,147 @@
+"""Images of other regions of the same cloud: fetched with the token of whoever asked, from where the catalog says, and checked.
+
+The token is sealed while it waits in the task, is opened for as long as the import runs, and is shown to nobody but the identity
+service and the one image service. The other service's word is a client's word: see `model/remote_image.py`.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import quote
+
+import orjson
+
+from partage import problems
+from partage.content import digest
+from partage.model.document import KnownFormats
+from partage.model.ids import TaskID
+from partage.model.import_request import ImportRequest
+from partage.model.remote_image import COPIED, RemoteImage, parse_remote_image
+from partage.outbound import fetch
+from partage.outbound.rules import Rules
+
+DOCUMENT_BYTES = 1 << 20
+_DIGESTS = frozenset(name for name in hashlib.algorithms_guaranteed if not name.startswith("shake"))
+"""Those of a fixed length. Glance lets its operators choose any of them."""
+
+_ANSWERS = {
+    401: "does not accept the token any more; ask for the import again",
+    403: "does not let you have the image; you need the role member there, in a project that the image is shared with",
+    404: "has no such image that you may see; check the region, the image's id and your project",
+}
+
+
+class Catalog(Protocol):
+    """Where the image services of the cloud are. Thread-safe."""
+
+    def image_endpoint(self, token: str, region: str, interface: str) -> str:
+        """Find the image service of a region; its URL is without the version at the end.
+
+        Raises:
+            RegionUnknown, Unauthenticated, IdentityUnavailable: it cannot be found.
+        """
+
+
+class TokenSeal(Protocol):
+    """How a token waits for its task. Thread-safe."""
+
+    def seal(self, token: str, *, task_id: TaskID) -> str:
+        """Make text of a token that only `unseal` reads, for the same task."""
+
+    def unseal(self, sealed: str, *, task_id: TaskID) -> str:
+        """Give the token again.
+
+        Raises:
+            Unauthenticated: it cannot be read.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherRegions:
+    """What an import from another region needs. `copied` begin the names of the properties that come with the bytes."""
+
+    catalog: Catalog
+    seal: TokenSeal
+    rules: Rules
+    copied: tuple[str, ...] = COPIED
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An image of another region: its description, and its bytes, which are what it says when they have ended without a problem."""
+
+    image: RemoteImage
+    blocks: Iterator[bytes]
+
+
+@contextmanager
+def open_remote(
+    regions: OtherRegions, request: ImportRequest, token: str, *, known: KnownFormats, limit_bytes: int
+) -> Iterator[Opened]:
+    """Open an image of another region, as whoever the token is of.
+
+    Raises:
+        RegionUnknown, Unauthenticated, IdentityUnavailable: there is no way to it.
+        RemoteImageRefused, ImageTooLarge: it is not given, or cannot be taken; now or while the blocks are read.
+        DigestMismatch: when the blocks are read.
+    """
+    endpoint = regions.catalog.image_endpoint(token, request.region, request.interface)
+    url = f"{endpoint}/v2/images/{quote(request.remote_image_id, safe='')}"
+    headers = {"X-Auth-Token": token}
+    with _refusing(request.region):
+        image = parse_remote_image(_document(url, regions.rules, headers), copied=regions.copied, known=known)
+        _require_known_digest(image)
+        if image.size_bytes > limit_bytes:
+            raise problems.ImageTooLarge(f"The image in the other region is too large: at most {limit_bytes} bytes are taken")
+        with fetch.open_url(f"{url}/file", regions.rules, limit_bytes=limit_bytes, headers=headers) as answer:
+            yield Opened(image, _checked(image, answer.blocks))
+
+
+@contextmanager
+def _refusing(region: str) -> Iterator[None]:
+    """Tell what the other region's service answered: the operator named it, so nothing is to be hidden."""
+    told = f"The image service of the region {region[:100]!r}"
+    try:
+        yield
+    except problems.FetchFailed as problem:
+        answer = _ANSWERS.get(problem.status or 0, "did not give the image or all of it; try again, or ask the operator")
+        raise problems.RemoteImageRefused(f"{told} {answer}", detail=problem.detail) from problem
+    except problems.UriRefused as problem:
+        words = f"{told} cannot be reached by its address in the catalog; ask the operator"
+        raise problems.RemoteImageRefused(words, detail=problem.sentence()) from problem
+
+
+def _document(url: str, rules: Rules, headers: Mapping[str, str]) -> object:
+    try:
+        with fetch.open_url(url, rules, limit_bytes=DOCUMENT_BYTES, headers=headers) as answer:
+            return orjson.loads(b"".join(answer.blocks))
+    except (problems.ImageTooLarge, orjson.JSONDecodeError) as error:
+        raise problems.RemoteImageRefused("The other region's description of the image cannot be read; ask the operator") from error
+
+
+def _require_known_digest(image: RemoteImage) -> None:
+    if image.digest is not None and image.digest[0] not in _DIGESTS:
+        raise problems.RemoteImageRefused(
+            f"The image in the other region has a digest of the kind {image.digest[0][:50]!r}, which is not known here"
+        )
+
+
+def _checked(image: RemoteImage, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Pass bytes on, and end with a problem when they are not those of the image's description."""
+    counted = _counted(blocks, image.size_bytes)
+    return counted if image.digest is None else digest.verified(counted, *image.digest)
+
+
+def _counted(blocks: Iterator[bytes], expected_bytes: int) -> Iterator[bytes]:
+    count = 0
+    for block in blocks:
+        count += len(block)
+        if count > expected_bytes:
+            break
+        yield block
+    if count != expected_bytes:
+        raise problems.RemoteImageRefused(
+            f"The image in the other region should have {expected_bytes} bytes and has another number; ask for the import again"
+        )
