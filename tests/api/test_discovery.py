@@ -159,3 +159,32 @@ def test_every_answer_names_its_request(cast: Cast) -> None:
     assert {each[:4] for each in ids} == {"req-"}
     given = {"X-Openstack-Request-Id": "req-7c1a5a7e-made-by-nova"}
     assert cast.owner.call("GET", "/v2/images", headers=given).headers["X-Openstack-Request-Id"] == "req-7c1a5a7e-made-by-nova"
+
+
+OPENAPI = "/partage/v1/openapi/image-api-v2.json"
+
+
+def test_the_openapi_document_is_for_everybody(cast: Cast) -> None:
+    answer = cast.anonymous.call("GET", OPENAPI)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["ETag"].startswith('"')
+    document = answer.json()
+    assert document["openapi"].startswith("3.1.")
+    assert "/v2/images/{image_id}/members" in document["paths"]
+    assert cast.badtoken.call("GET", OPENAPI).content == answer.content
+
+
+def test_the_openapi_document_is_not_sent_twice(cast: Cast) -> None:
+    etag = cast.anonymous.call("GET", OPENAPI).headers["ETag"]
+    for method in ("GET", "HEAD"):
+        answer = cast.anonymous.call(method, OPENAPI, headers={"If-None-Match": etag})
+        assert (answer.status_code, answer.headers["ETag"], answer.content) == (304, etag, b"")
+    head = cast.anonymous.call("HEAD", OPENAPI)
+    assert (head.status_code, head.headers["ETag"], head.content) == (200, etag, b"")
+
+
+def test_the_openapi_document_is_only_read(cast: Cast) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        answer = cast.owner.call(method, OPENAPI)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 from partage import problems
 from partage.http import body as bodies
 from partage.http import caller as callers
-from partage.http import conditions, discovery, errors, routes
+from partage.http import conditions, discovery, errors, openapi, routes
 from partage.http.body import Receive, RequestBody, Send, Wire
 from partage.http.caller import Identity
 from partage.http.messages import Edge, Header, Reply, Request, Stream
@@ -71,6 +71,7 @@ class _Application:
         self._edge = edge
         self._identity = identity
         self._root = root
+        self._described = openapi.reply(routes.ROWS, edge.options.formats)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the server's start and stop."""
@@ -113,6 +114,8 @@ class _Application:
         path = _path(arrived.scope)
         if path == "/healthcheck":
             return Reply(status=HTTPStatus.OK, body=b"OK", content_type=b"text/plain; charset=UTF-8")
+        if path == openapi.PATH:
+            return _document(self._described, arrived)
         first, _, rest = path.lstrip("/").partition("/")
         if first == "versions":
             return discovery.versions(arrived.origin, HTTPStatus.OK)
@@ -192,6 +195,15 @@ class _Application:
             return
         if whole:
             await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _document(reply: Reply, arrived: _Arrived) -> Reply:
+    """Give a document that is the same for everybody, or say that the client has it."""
+    if arrived.method not in ("GET", "HEAD"):
+        raise problems.MethodNotAllowed(("GET", "HEAD"))
+    if reply.etag is not None and conditions.is_known(arrived.text(b"if-none-match"), reply.etag):
+        return Reply(status=HTTPStatus.NOT_MODIFIED, etag=reply.etag)
+    return reply
 
 
 def _settled(reply: Reply, row: routes.Row, request: Request) -> Reply:

@@ -1,0 +1,194 @@
+"""Schemas and parameters that the Image API serves nowhere, for the OpenAPI document: requests, small answers, query and headers.
+
+What clients may fetch as a JSON schema is in `schemas.py` and `model/metadef_schemas.py`, and is put into the document from there.
+"""
+
+from typing import Any
+
+from partage.model.document import STATUSES, VISIBILITIES
+from partage.model.import_request import INTERFACES, ImportMethod
+from partage.model.location import DIGEST_BYTES
+from partage.model.member import MemberStatus
+from partage.model.metadef_schemas import BY_NAME, LONGEST_NAME
+from partage.model.query import SORT_ATTRIBUTES
+from partage.model.task import TaskStatus, TaskType
+
+Schema = dict[str, Any]
+
+_TEXT: Schema = {"type": "string"}
+_NAME: Schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME}
+_ID: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
+_NUMBER: Schema = {"type": "integer"}
+_FLAG: Schema = {"type": "boolean"}
+_WORD: Schema = {"type": "string", "enum": ["true"]}
+_MOMENT = "ISO 8601, with `gt:`, `gte:`, `lt:`, `lte:`, `eq:` or `neq:` before it"
+_LISTED = 'A value, `eq:value`, or `in:value,"value, with comma"`'
+_DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-fA-F]+$", "maxLength": 128}
+
+
+def request_schemas() -> dict[str, Schema]:
+    """Build the schemas of documents that clients send."""
+    path = {"type": "string", "pattern": "^/", "examples": ["/name", "/colour", "/tags"]}
+    return {
+        "image_patch": _list(
+            {
+                "type": "object",
+                "properties": {"op": {"enum": ["add", "replace", "remove"]}, "path": path, "value": {}},
+                "required": ["op", "path"],
+            }
+        ),
+        "image_patch_2_0": _list(
+            {
+                "type": "object",
+                "oneOf": [{"properties": {name: path, "value": {}}, "required": [name]} for name in ("add", "replace", "remove")],
+            }
+        ),
+        "new_member": _object({"member": _ID}, "member"),
+        "member_answer": _object({"status": {"enum": [each.value for each in MemberStatus]}}, "status"),
+        "import_request": _import_request(),
+        "new_location": _object({"url": _TEXT, "validation_data": _validation_data()}, "url"),
+        "new_task": _new_task(),
+        "new_tags": _object({"tags": _list(_object({"name": _NAME}, "name"))}, "tags"),
+    }
+
+
+def answer_schemas() -> dict[str, Schema]:
+    """Build the schemas of documents that the service answers with."""
+    store = {"id": _TEXT, "description": _TEXT, "default": _WORD, "read-only": _WORD}
+    detail = {**store, "type": _TEXT, "weight": _NUMBER, "properties": {"type": "object"}}
+    usage = {"type": "object", "additionalProperties": _object({"usage": _NUMBER, "limit": _NUMBER}, "usage", "limit")}
+    methods = {"description": _TEXT, "type": {"const": "array"}, "value": _list({"enum": [each.value for each in ImportMethod]})}
+    return {
+        "error": _object({"message": _TEXT, "code": _TEXT, "title": _TEXT}, "message", "code", "title"),
+        "octets": {"type": "string", "format": "binary"},
+        "schema": _object({"name": _TEXT, "properties": {"type": "object"}}, "name", "properties"),
+        "import_methods": _object({"import-methods": _object(methods, *methods)}, "import-methods"),
+        "stores": _object({"stores": _list(_object(store, "id"))}, "stores"),
+        "stores_detail": _object({"stores": _list(_object(detail, "id", "type", "weight", "properties"))}, "stores"),
+        "usage": _object({"usage": usage}, "usage"),
+        "locations": _list(_object({"url": _TEXT, "metadata": {"type": "object"}}, "url", "metadata")),
+        "tasks_of_image": _object({"tasks": _list(_object({"id": _ID, "type": _TEXT, "status": _TEXT}, "id"))}, "tasks"),
+        "all_resource_types": _object({"resource_types": _list({"$ref": "#/components/schemas/resource_type"})}, "resource_types"),
+        # The schema that is served for it wants a name inside each property, where Glance's answers have none. So have ours.
+        "properties": _object({"properties": {"$ref": "#/components/schemas/namespace.property"}}, "properties"),
+    }
+
+
+def parameters() -> dict[str, Schema]:
+    """Build the parameters, by the names by which descriptions speak of them."""
+    query = {**_paging(), **_filters(), **_other_queries()}
+    return {**{name: {"in": "query", "name": name, **given} for name, given in query.items()}, **_headers(), **_path()}
+
+
+def _paging() -> dict[str, Schema]:
+    return {
+        "limit": {"schema": {"type": "integer", "minimum": 0}, "description": "The size of the page"},
+        "marker": {"schema": _ID, "description": "The last of the page before; better follow `next`"},
+        "sort_key": {"schema": _TEXT, "description": "What to sort by"},
+        "sort_dir": {"schema": {"type": "string", "enum": ["asc", "desc"]}, "description": "In which direction"},
+        "sort": {"schema": _TEXT, "description": f"`key:asc,key:desc`, keys of {', '.join(SORT_ATTRIBUTES)}"},
+    }
+
+
+def _filters() -> dict[str, Schema]:
+    numbers = ("size", "virtual_size", "min_ram", "min_disk")
+    bounds = tuple(f"{name}_{end}" for name in ("size", "min_ram", "min_disk") for end in ("min", "max"))
+    return {
+        "visibility": {"schema": {"type": "string", "enum": [*VISIBILITIES, "all"]}},
+        "member_status": {"schema": {"type": "string", "enum": [*(each.value for each in MemberStatus), "all"]}},
+        **{name: {"schema": _TEXT, "description": _LISTED} for name in ("name", "id", "container_format", "disk_format")},
+        "status": {"schema": {"type": "string", "examples": list(STATUSES)}, "description": _LISTED},
+        **{
+            name: {"schema": {**_TEXT, "examples": ["gt:2026-01-01"]}, "description": _MOMENT}
+            for name in ("created_at", "updated_at")
+        },
+        **{name: {"schema": _NUMBER} for name in (*numbers, *bounds)},
+        **{name: {"schema": _TEXT} for name in ("owner", "checksum", "os_hash_algo", "os_hash_value")},
+        **{name: {"schema": _FLAG} for name in ("protected", "os_hidden")},
+        "tag": {"schema": _list(_TEXT), "description": "The image has them all"},
+        "custom_properties": {
+            "schema": {"type": "object", "additionalProperties": _TEXT},
+            "style": "form",
+            "explode": True,
+            "description": "Any further name filters by the custom property of that name",
+        },
+    }
+
+
+def _other_queries() -> dict[str, Schema]:
+    return {
+        "prefer": {"schema": _TEXT, "description": "Stores to read from, the best first"},
+        "task_status": {"name": "status", "schema": {"type": "string", "enum": [each.value for each in TaskStatus]}},
+        "task_type": {"name": "type", "schema": {"type": "string", "enum": [each.value for each in TaskType]}},
+        "namespace_visibility": {"name": "visibility", "schema": {"type": "string", "enum": ["public", "private"]}},
+        "resource_types": {"schema": _TEXT, "description": "Types of resources, with commas between"},
+        "resource_type": {"schema": _TEXT, "description": "Give properties the names that they have on this type of resources"},
+    }
+
+
+def _headers() -> dict[str, Schema]:
+    size = {"type": "integer", "minimum": 0}
+    given = {
+        "Range": {"schema": {"type": "string", "examples": ["bytes=0-1"]}, "description": "One range of bytes"},
+        "If-Range": {"schema": _TEXT, "description": "The range counts only while this is the ETag"},
+        "If-None-Match": {"schema": _TEXT, "description": "ETags that the client has"},
+        "X-OpenStack-Image-Size": {"schema": size, "description": "How many bytes are to come"},
+        "X-Image-Meta-Store": {"schema": {"type": "string", "minLength": 1}, "description": "The store to use"},
+        "X-Openstack-Append": {"schema": _FLAG, "description": "Keep the tags there are"},
+    }
+    return {name: {"in": "header", "name": name, **each} for name, each in given.items()}
+
+
+def _path() -> dict[str, Schema]:
+    given = {
+        **dict.fromkeys(("image_id", "member_id", "tag", "store_id", "task_id"), _ID),
+        **dict.fromkeys(("namespace", "name"), _NAME),
+        "schema": {"type": "string", "enum": list(BY_NAME)},
+    }
+    return {f"path.{name}": {"in": "path", "name": name, "required": True, "schema": each} for name, each in given.items()}
+
+
+def _import_request() -> Schema:
+    fields: dict[ImportMethod, Schema] = {
+        ImportMethod.GLANCE_DIRECT: {},
+        ImportMethod.WEB_DOWNLOAD: {"uri": {"type": "string", "format": "uri"}},
+        ImportMethod.COPY_IMAGE: {},
+        ImportMethod.GLANCE_DOWNLOAD: {
+            "glance_region": {"type": "string", "minLength": 1},
+            "glance_image_id": {"type": "string", "format": "uuid"},
+        },
+    }
+    optional = {ImportMethod.GLANCE_DOWNLOAD: {"glance_service_interface": {"enum": list(INTERFACES)}}}
+    methods = [
+        _object({"name": {"const": name.value}, **given, **optional.get(name, {})}, "name", *given)
+        for name, given in fields.items()
+    ]
+    return _object(
+        {
+            "method": {"oneOf": methods},
+            "stores": {**_list(_TEXT), "minItems": 1},
+            "all_stores": _FLAG,
+            "all_stores_must_succeed": _FLAG,
+        },
+        "method",
+    )
+
+
+def _validation_data() -> Schema:
+    return {
+        **_object({"os_hash_algo": {"enum": list(DIGEST_BYTES)}, "os_hash_value": _DIGEST}, "os_hash_algo", "os_hash_value"),
+        "additionalProperties": False,
+    }
+
+
+def _new_task() -> Schema:
+    given = {"import_from": _TEXT, "import_from_format": _TEXT, "image_properties": {"$ref": "#/components/schemas/image"}}
+    return _object({"type": {"const": TaskType.IMPORT.value}, "input": _object(given, *given)}, "type", "input")
+
+
+def _object(properties: Schema, *required: str) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}

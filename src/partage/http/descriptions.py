@@ -1,0 +1,163 @@
+"""What the table of routes does not say of a route: parameters, bodies, answers, and how it may fail. One row for each of them.
+
+`openapi.py` makes the document of it. What follows from the route itself (401, 403 under a rule, 404 for a path with parameters,
+413 and 408 for a body, 304 for a document) is added there and not repeated here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+_JSON = "application/json"
+_OCTETS = "application/octet-stream"
+_PATCHES = {
+    "application/openstack-images-v2.1-json-patch": "image_patch",
+    "application/openstack-images-v2.0-json-patch": "image_patch_2_0",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """One route. `takes` and `gives` lead from media types to names of schemas; `query` and `headers` name parameters.
+
+    `also` are successes beside that of the route, `fails` statuses beside those that follow from the route. `names` says which
+    parameters of longer paths the answer has, as runtime expressions.
+    """
+
+    takes: Mapping[str, str] = field(default_factory=dict)
+    gives: Mapping[str, str] = field(default_factory=dict)
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    also: tuple[int, ...] = ()
+    fails: tuple[int, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    located: bool = False
+    succeeds: bool = True
+
+
+def _json(name: str) -> Mapping[str, str]:
+    return {_JSON: name}
+
+
+_PAGES = ("limit", "marker", "sort_key", "sort_dir")
+_IMAGES = (
+    *_PAGES, "sort", "visibility", "member_status", "name", "id", "status", "container_format", "disk_format", "created_at",
+    "updated_at", "size", "virtual_size", "min_ram", "min_disk", "size_min", "size_max", "min_ram_min", "min_ram_max",
+    "min_disk_min", "min_disk_max", "tag", "owner", "checksum", "os_hash_algo", "os_hash_value", "protected", "os_hidden",
+    "custom_properties",
+)  # fmt: skip
+
+_IMAGE = "/v2/images/{image_id}"
+_MEMBER = _IMAGE + "/members/{member_id}"
+_TAG = _IMAGE + "/tags/{tag}"
+_NAMESPACES = "/v2/metadefs/namespaces"
+_NAMESPACE = _NAMESPACES + "/{namespace}"
+
+_IMAGES_API: Mapping[str, Description] = {
+    "GET /v2/images": Description(gives=_json("images"), query=_IMAGES),
+    "POST /v2/images": Description(
+        takes=_json("image"), gives=_json("image"), fails=(409,), names={"image_id": "$response.body#/id"}, located=True
+    ),
+    f"GET {_IMAGE}": Description(gives=_json("image")),
+    f"PATCH {_IMAGE}": Description(takes=_PATCHES, gives=_json("image"), fails=(409, 415)),
+    f"DELETE {_IMAGE}": Description(fails=(409,)),
+    f"GET {_IMAGE}/tasks": Description(gives=_json("tasks_of_image")),
+    f"POST {_IMAGE}/actions/deactivate": Description(fails=(409,)),
+    f"POST {_IMAGE}/actions/reactivate": Description(fails=(409,)),
+    f"GET {_IMAGE}/file": Description(
+        gives={_OCTETS: "octets"}, query=("prefer",), headers=("Range", "If-Range"), also=(204, 206, 304), fails=(416,)
+    ),
+    f"PUT {_IMAGE}/file": Description(
+        takes={_OCTETS: "octets"}, headers=("X-OpenStack-Image-Size", "X-Image-Meta-Store"), fails=(409, 410, 415)
+    ),
+    f"PUT {_IMAGE}/stage": Description(takes={_OCTETS: "octets"}, headers=("X-OpenStack-Image-Size",), fails=(409, 410, 415)),
+    f"POST {_IMAGE}/import": Description(takes=_json("import_request"), headers=("X-Image-Meta-Store",), fails=(409, 410)),
+    f"GET {_IMAGE}/locations": Description(gives=_json("locations")),
+    f"POST {_IMAGE}/locations": Description(takes=_json("new_location"), fails=(409,)),
+    f"PUT {_TAG}": Description(fails=(413,)),
+    f"DELETE {_TAG}": Description(),
+    f"GET {_IMAGE}/members": Description(gives=_json("members")),
+    f"POST {_IMAGE}/members": Description(
+        takes=_json("new_member"),
+        gives=_json("member"),
+        fails=(409,),
+        names={"image_id": "$response.body#/image_id", "member_id": "$response.body#/member_id"},
+    ),
+    f"GET {_MEMBER}": Description(gives=_json("member")),
+    f"PUT {_MEMBER}": Description(takes=_json("member_answer"), gives=_json("member")),
+    f"DELETE {_MEMBER}": Description(),
+}
+
+_SERVICE_API: Mapping[str, Description] = {
+    "GET /v2/info/import": Description(gives=_json("import_methods")),
+    "GET /v2/info/stores": Description(gives=_json("stores")),
+    "GET /v2/info/stores/detail": Description(gives=_json("stores_detail")),
+    "GET /v2/info/usage": Description(gives=_json("usage")),
+    "DELETE /v2/stores/{store_id}/{image_id}": Description(fails=(409,)),
+    "GET /v2/tasks": Description(gives=_json("tasks"), query=(*_PAGES, "task_status", "task_type"), fails=(404,)),
+    "POST /v2/tasks": Description(
+        takes=_json("new_task"), gives=_json("task"), fails=(409,), names={"task_id": "$response.body#/id"}, located=True
+    ),
+    "GET /v2/tasks/{task_id}": Description(gives=_json("task")),
+    "DELETE /v2/tasks/{task_id}": Description(succeeds=False, fails=(405,)),
+    **{
+        f"GET /v2/schemas/{name}": Description(gives=_json("schema"))
+        for name in ("metadefs/{schema}", "image", "images", "member", "members", "task", "tasks")
+    },
+}
+
+
+def _definitions(plural: str, one: str) -> dict[str, Description]:
+    """Describe the routes that objects, properties and tags have alike."""
+    of_all, of_one = f"{_NAMESPACE}/{plural}", f"{_NAMESPACE}/{plural}/{{name}}"
+    return {
+        f"GET {of_all}": Description(gives=_json(plural)),
+        f"POST {of_all}": Description(
+            takes=_json(one),
+            gives=_json(one),
+            fails=(404, 409),
+            names={"namespace": "$request.path.namespace", "name": "$response.body#/name"},
+        ),
+        f"DELETE {of_all}": Description(),
+        f"GET {of_one}": Description(gives=_json(one)),
+        f"PUT {of_one}": Description(takes=_json(one), gives=_json(one), fails=(409,)),
+        f"DELETE {of_one}": Description(),
+    }
+
+
+_METADEFS_API: Mapping[str, Description] = {
+    f"GET {_NAMESPACES}": Description(
+        gives=_json("namespaces"), query=(*_PAGES, "namespace_visibility", "resource_types"), fails=(404,)
+    ),
+    f"POST {_NAMESPACES}": Description(
+        takes=_json("namespace"),
+        gives=_json("namespace"),
+        fails=(404, 409),
+        names={"namespace": "$response.body#/namespace"},
+        located=True,
+    ),
+    f"GET {_NAMESPACE}": Description(gives=_json("namespace"), query=("resource_type",)),
+    f"PUT {_NAMESPACE}": Description(takes=_json("namespace"), gives=_json("namespace"), fails=(409,)),
+    f"DELETE {_NAMESPACE}": Description(),
+    **_definitions("objects", "object"),
+    **_definitions("properties", "property"),
+    **_definitions("tags", "tag"),
+    f"GET {_NAMESPACE}/properties/{{name}}": Description(gives=_json("property"), query=("resource_type",)),
+    f"GET {_NAMESPACE}/tags": Description(gives=_json("tags"), query=_PAGES),
+    f"POST {_NAMESPACE}/tags": Description(
+        takes=_json("new_tags"), gives=_json("tags"), headers=("X-Openstack-Append",), fails=(409,)
+    ),
+    f"POST {_NAMESPACE}/tags/{{name}}": Description(gives=_json("tag"), fails=(409,)),
+    f"GET {_NAMESPACE}/resource_types": Description(gives=_json("resource_types")),
+    f"POST {_NAMESPACE}/resource_types": Description(
+        takes=_json("resource_type"),
+        gives=_json("resource_type"),
+        fails=(409,),
+        names={"namespace": "$request.path.namespace", "name": "$response.body#/name"},
+    ),
+    f"DELETE {_NAMESPACE}/resource_types/{{name}}": Description(),
+    "GET /v2/metadefs/resource_types": Description(gives=_json("all_resource_types")),
+}
+
+DESCRIPTIONS: Mapping[str, Description] = MappingProxyType({**_IMAGES_API, **_SERVICE_API, **_METADEFS_API})
+"""By method and path, as the table of routes has them."""
