@@ -30,7 +30,8 @@ from partage.records.database import Database
 from partage.stores.memory import MemoryStore
 from partage.stores.posix import PosixStore
 from tests import postgresql
-from tests.api.personas import Cast, Persona, register
+from tests.api import personas
+from tests.api.personas import Cast, register
 from tests.standalone import RunningKeystone
 
 LOCAL, SECOND = StoreID("local"), StoreID("second")
@@ -181,10 +182,7 @@ def another_world(identity: Keystone, tmp_path: Path) -> Iterator[Callable[..., 
 
 def cast_of(world: World, everybody: dict[str, tuple[str, str]]) -> Cast:
     """Let every persona act on this service."""
-    people = {name: Persona(name, world.endpoint, project_id=project, token=token) for name, (project, token) in everybody.items()}
-    people["anonymous"] = Persona("anonymous", world.endpoint)
-    people["badtoken"] = Persona("badtoken", world.endpoint, token="not-a-token")
-    return Cast(people)
+    return personas.at(world.endpoint, everybody)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -41,6 +42,11 @@ class Connection:
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
+
+    def finish(self) -> None:
+        """Say that nothing more will be sent; answers can still be read."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
 
     def answer(self, *, to: str = "GET") -> Answer:
         """Read one response, an interim one included; `to` is the request's method."""

@@ -152,6 +152,14 @@ class Cast:
             each.http.close()
 
 
+def at(endpoint: str, everybody: dict[str, tuple[str, str]]) -> Cast:
+    """Let everybody who is registered, and some who are not, act on the service at this endpoint."""
+    people = {name: Persona(name, endpoint, project_id=project, token=token) for name, (project, token) in everybody.items()}
+    people["anonymous"] = Persona("anonymous", endpoint)
+    people["badtoken"] = Persona("badtoken", endpoint, token="not-a-token")
+    return Cast(people)
+
+
 def register(keystone: RunningKeystone) -> dict[str, tuple[str, str]]:
     """Create the personas' projects and users in Keystone and return each one's project id and token."""
     keystone.call("POST", "/roles", {"role": {"name": "no-rights"}})

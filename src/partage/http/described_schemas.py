@@ -5,18 +5,30 @@ What clients may fetch as a JSON schema is in `schemas.py` and `model/metadef_sc
 
 from typing import Any
 
-from partage.model.document import STATUSES, VISIBILITIES
+from partage.model.document import (
+    DISALLOWED,
+    DROPPED,
+    LARGEST_INTEGER,
+    LONGEST_NAME,
+    LONGEST_VALUE,
+    RESERVED,
+    RESERVED_PREFIX,
+    SERVICE_OWNED,
+    STATUSES,
+    VISIBILITIES,
+)
 from partage.model.import_request import INTERFACES, ImportMethod
 from partage.model.location import DIGEST_BYTES
 from partage.model.member import MemberStatus
-from partage.model.metadef_schemas import BY_NAME, LONGEST_NAME
+from partage.model.metadef_schemas import BY_NAME
+from partage.model.metadef_schemas import LONGEST_NAME as LONGEST_METADEF_NAME
 from partage.model.query import SORT_ATTRIBUTES
 from partage.model.task import TaskStatus, TaskType
 
 Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string"}
-_NAME: Schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME}
+_NAME: Schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_METADEF_NAME}
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
 _NUMBER: Schema = {"type": "integer"}
 _FLAG: Schema = {"type": "boolean"}
@@ -71,6 +83,32 @@ def answer_schemas() -> dict[str, Schema]:
         "all_resource_types": _object({"resource_types": _list({"$ref": "#/components/schemas/resource_type"})}, "resource_types"),
         # The schema that is served for it wants a name inside each property, where Glance's answers have none. So have ours.
         "properties": _object({"properties": {"$ref": "#/components/schemas/namespace.property"}}, "properties"),
+    }
+
+
+def new_image(image: Schema) -> Schema:
+    """Build the schema of an image to be made from that of an image: without what is the service's, within what can be kept."""
+    not_given = {*DISALLOWED, *DROPPED, *SERVICE_OWNED, *RESERVED}
+    kept = {"pattern": "^[\\u0001-\\uffff]*$"}
+    number = {"minimum": 0, "maximum": LARGEST_INTEGER}
+    further: dict[str, Schema] = {
+        "min_ram": number,
+        "min_disk": number,
+        "name": kept,
+        "owner": kept,
+        "tags": {"items": {**_TEXT, **kept, "maxLength": LONGEST_NAME}},
+    }
+    return {
+        "type": "object",
+        "properties": {
+            name: {**each, **further.get(name, {})} for name, each in image["properties"].items() if name not in not_given
+        },
+        "additionalProperties": {**_TEXT, **kept, "maxLength": LONGEST_VALUE},
+        "propertyNames": {
+            **kept,
+            "maxLength": LONGEST_NAME,
+            "not": {"pattern": f"^({'|'.join(sorted(not_given))})$|^{RESERVED_PREFIX}"},
+        },
     }
 
 

@@ -56,7 +56,7 @@ _NAMESPACE = _NAMESPACES + "/{namespace}"
 _IMAGES_API: Mapping[str, Description] = {
     "GET /v2/images": Description(gives=_json("images"), query=_IMAGES),
     "POST /v2/images": Description(
-        takes=_json("image"), gives=_json("image"), fails=(409,), names={"image_id": "$response.body#/id"}, located=True
+        takes=_json("new_image"), gives=_json("image"), fails=(409,), names={"image_id": "$response.body#/id"}, located=True
     ),
     f"GET {_IMAGE}": Description(gives=_json("image")),
     f"PATCH {_IMAGE}": Description(takes=_PATCHES, gives=_json("image"), fails=(409, 415)),

@@ -184,6 +184,7 @@ def _schemas(formats: KnownFormats) -> Part:
         **metadef_schemas.BY_NAME,
     }
     found: Part = {**described_schemas.request_schemas(), **described_schemas.answer_schemas()}
+    found["new_image"] = described_schemas.new_image(served["image"])
     for name, schema in served.items():
         if name in found:
             continue

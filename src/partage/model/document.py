@@ -34,7 +34,9 @@ LONGEST_NAME = 255
 LONGEST_VALUE = 65_535
 """Characters of a property's value: what a TEXT column of MariaDB holds; Glance answers 500 above it."""
 
-_LARGEST_INTEGER = 2**31 - 1
+LARGEST_INTEGER = 2**31 - 1
+"""Of `min_ram` and `min_disk`: what their columns hold."""
+
 _UUID_PATTERN = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
 _UUID = re.compile(_UUID_PATTERN)
 _FOUR_BYTES = re.compile("[\U00010000-\U0010ffff]")
@@ -250,8 +252,8 @@ def _check_locations(value: object) -> None:
 def _check_range(name: str, value: int) -> None:
     if value < 0:
         raise problems.BodyInvalid(f"Invalid value '{value}' for parameter '{name}': Cannot be a negative value")
-    if value > _LARGEST_INTEGER:
-        raise problems.BodyInvalid(f"'{name}' value out of range, must not exceed {_LARGEST_INTEGER}.")
+    if value > LARGEST_INTEGER:
+        raise problems.BodyInvalid(f"'{name}' value out of range, must not exceed {LARGEST_INTEGER}.")
 
 
 _CHECKS: Mapping[str, Callable[[object], None]] = MappingProxyType(
