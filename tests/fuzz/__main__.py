@@ -1,6 +1,6 @@
 """Attack the real service on each database with tens of thousands of requests: `make fuzz`, or python -m tests.fuzz --help.
 
-Prints the seed, which PARTAGE_FUZZ_SEED repeats, counts, and each failure with the request that made it. Ends with 1 when anything failed.
+Prints the seed, which PARTAGE_FUZZ_SEED repeats, counts, and each failure with the request that made it. Ends with 1 after any.
 """
 
 import argparse
