@@ -80,7 +80,7 @@ $(USED): pyproject.toml constraints.txt
 	@scripts/venv $(VENV) $@ -e '.[standalone]'
 
 $(DEVELOPED): pyproject.toml constraints.txt
-	@scripts/venv $(VENV) $@ -e '.[standalone,postgresql]' --group dev
+	@scripts/venv $(VENV) $@ -e '.[standalone,postgresql,signatures]' --group dev
 
 $(TEMPEST)/.installed: tests/compat/tempest_suite/requirements.txt
 	@CONSTRAINTS=tests/compat/tempest_suite/requirements.txt scripts/venv $(TEMPEST) $@ -r tests/compat/tempest_suite/requirements.txt

@@ -13,7 +13,8 @@
     │   ├── RemoteImageRefused  the image service of another region does not give an image, or not one that can be taken
     │   ├── ArchiveRefused      compressed image data that cannot be unpacked
     │   ├── ConversionFailed    image data that cannot be converted to another disk format
-    │   └── DigestMismatch      the bytes do not have the digest that was promised
+    │   ├── DigestMismatch      the bytes do not have the digest that was promised
+    │   └── SignatureRefused    the bytes are not those that the image's signature is over, or that cannot be verified
     ├── Unauthenticated         no token, or not one that the identity service vouches for
     ├── Forbidden               the caller may see the thing, but not do this to it
     │   ├── PolicyForbids       a policy rule says no
@@ -56,6 +57,7 @@
         ├── StoreUnavailable
         ├── DatabaseUnavailable
         ├── IdentityUnavailable
+        ├── KeyManagerUnavailable
         └── ContentCorrupt      stored bytes no longer have their digest
 
 A problem knows what happened, never how HTTP says it: `http/errors.py` holds the one table from kind to status.
@@ -168,6 +170,10 @@ class ConversionFailed(Invalid):
 
 class DigestMismatch(Invalid):
     """The bytes do not have the digest that was promised."""
+
+
+class SignatureRefused(Invalid):
+    """The bytes are not those that the image's signature is over, or that cannot be verified: nobody takes them on a guess."""
 
 
 class Unauthenticated(Explained):
@@ -355,6 +361,10 @@ class DatabaseUnavailable(Unavailable):
 
 class IdentityUnavailable(Unavailable):
     """The identity service does not answer: nobody is let in on a guess."""
+
+
+class KeyManagerUnavailable(Unavailable):
+    """The key manager, which has the certificates of images' signatures, does not answer."""
 
 
 class ContentCorrupt(Unavailable):

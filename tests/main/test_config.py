@@ -1,5 +1,7 @@
 """Settings: where they come from, which win, and what is said of wrong ones."""
 
+import subprocess
+import sys
 import tomllib
 from ipaddress import ip_network
 from pathlib import Path
@@ -14,6 +16,7 @@ from partage.model.ids import TaskID
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
 from partage.outbound.rules import Rules
+from partage.signatures.certificates import KeyManagerSignatures
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +70,38 @@ def test_glance_download_needs_a_key_and_what_is_set_reaches_the_service(tmp_pat
     assert (regions.rules.cafile, regions.rules.redirects, regions.rules.hosts_denied) == ("/ca.pem", 0, ())
     assert 9292 in regions.rules.ports
     assert regions.seal.unseal(TokenSeal([key]).seal("token", task_id=TaskID("t")), task_id=TaskID("t")) == "token"
+
+
+def test_signatures_are_verified_by_the_key_manager_that_is_set(tmp_path: Path) -> None:
+    at_home = {"data": tmp_path}
+    assert isinstance(compose.service(config.load(at_home)).signatures, KeyManagerSignatures)
+    castellan = tmp_path / "castellan.conf"
+    text = f"[signatures]\ncastellan_file = '{castellan}'\ntimeout_seconds = 3"
+    settings = config.load(at_home, file=written(tmp_path, text))
+    for broken in ("no section", "[key_manager]\nbackend = nothing.of.that.name\n"):
+        castellan.write_text(broken)
+        with pytest.raises(problems.Unavailable, match="describes no key manager"):
+            compose.service(settings)
+    castellan.write_text("[key_manager]\nbackend = vault\n[vault]\nvault_url = http://127.0.0.1:8200\n")
+    assert isinstance(compose.service(settings).signatures, KeyManagerSignatures)
+    castellan.unlink()
+    with pytest.raises(problems.Unavailable, match="describes no key manager"):
+        compose.service(settings)
+
+
+WITHOUT = """
+import sys
+sys.modules |= dict.fromkeys(("barbicanclient", "castellan", "cursive"))
+from partage.main import compose, config
+print(type(compose.service(config.load({"signatures": {"castellan_file": sys.argv[1]}})).signatures).__name__)
+"""
+
+
+@pytest.mark.parametrize(("file", "told"), [("", "Unverifiable"), ("x", "castellan_file needs partage[signatures]")])
+def test_without_the_extra_signatures_are_refused_and_a_setting_of_them_is_told(file: str, told: str, tmp_path: Path) -> None:
+    """A process that cannot import what the extra brings, as where it is not installed."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT, file], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told in done.stdout + done.stderr
 
 
 def test_command_line_wins_over_environment_and_that_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ async def upload(request: Request) -> Reply:
             request.body.blocks(asyncio.get_running_loop()),
             announced_bytes=announced_bytes(request),
             store_id=None if store is None else StoreID(store),
+            token=request.header(b"x-auth-token") or "",
         )
     except asyncio.CancelledError:
         await request.body.give_up()  # the server stops: the thread must not wait for a body that nobody receives

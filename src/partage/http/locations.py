@@ -12,7 +12,15 @@ async def add(request: Request) -> Reply:
     edge = request.edge
     given = parse_new_location(wire.document_of(await request.body.read(edge.options.document_bytes)))
     image_id = ImageID(request.path["image_id"])
-    await edge.threads.call(locations.add_location, edge.service, request.caller, image_id, given, request_id=request.request_id)
+    await edge.threads.call(
+        locations.add_location,
+        edge.service,
+        request.caller,
+        image_id,
+        given,
+        request_id=request.request_id,
+        token=request.header(b"x-auth-token") or "",
+    )
     return Reply()
 
 

@@ -45,7 +45,14 @@ async def create(request: Request) -> Reply:
     edge = request.edge
     await edge.threads.call(tasks.require_access, edge.service, request.caller)
     new = parse_new_task(wire.document_of(await request.body.read(edge.options.document_bytes)), edge.options.formats)
-    task = await edge.threads.call(tasks.create_task, edge.service, request.caller, new, request_id=request.request_id)
+    task = await edge.threads.call(
+        tasks.create_task,
+        edge.service,
+        request.caller,
+        new,
+        request_id=request.request_id,
+        token=request.header(b"x-auth-token") or "",
+    )
     written = wire.reply(task_to_wire(task))
     location = f"{request.origin}/v2/tasks/{task.id}".encode()
     return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))

@@ -23,10 +23,12 @@ from partage.model.limits import Limits
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
 from partage.operations.service import Formats, NamedStore, Service
+from partage.operations.signing import Signatures, Unverifiable
 from partage.outbound.rules import Rules, operators_rules
 from partage.policies.authority import Authority
 from partage.policies.properties import PropertyProtections
 from partage.records.database import Database
+from partage.signatures import certificates
 from partage.stores.posix import PosixStore
 
 
@@ -59,6 +61,7 @@ def service(settings: Settings) -> Service:
         worker_lives=liveness.lives,
         fetch=fetch_rules(settings),
         unified_limits=_unified_limits(settings) if settings.limits.use_keystone_limits else None,
+        signatures=_signatures(settings),
         other_regions=_other_regions(settings) if ImportMethod.GLANCE_DOWNLOAD in settings.imports.methods else None,
     )
 
@@ -105,6 +108,17 @@ def _other_regions(settings: Settings) -> OtherRegions:
         rules=operators_rules(fetch_rules(settings), cafile=settings.identity.cafile),
         copied=settings.imports.remote_properties,
     )
+
+
+def _signatures(settings: Settings) -> Signatures:
+    file, identity_ = settings.signatures.castellan_file, settings.identity
+    if not certificates.IS_POSSIBLE:
+        if file:
+            raise problems.Unavailable("signatures.castellan_file needs partage[signatures], which is not installed")
+        return Unverifiable()
+    auth_url = keystone.versioned(identity_.url)
+    keys = certificates.configured(Path(file)) if file else certificates.barbican(auth_url=auth_url, cafile=identity_.cafile)
+    return certificates.KeyManagerSignatures(keys, auth_url=auth_url, timeout_seconds=settings.signatures.timeout_seconds)
 
 
 def _credentials(given: IdentitySettings) -> keystone.Credentials:

@@ -213,6 +213,16 @@ class FetchSettings(_Section):
         return cafile
 
 
+class SignatureSettings(_Section):
+    """Where the certificates of images' signatures are; needs partage[signatures]."""
+
+    castellan_file: Annotated[
+        str,
+        Field(description="A file with castellan's sections key_manager, barbican or vault; empty: the Barbican of the catalog"),
+    ] = ""
+    timeout_seconds: Annotated[Positive, Field(description="How long one answer of the key manager may take")] = 10.0
+
+
 class LogSettings(_Section):
     """What is written to the standard error stream."""
 
@@ -262,6 +272,7 @@ class Settings(BaseSettings):
     formats: FormatSettings = FormatSettings()
     imports: ImportSettings = ImportSettings()
     fetch: FetchSettings = FetchSettings()
+    signatures: SignatureSettings = SignatureSettings()
     log: LogSettings = LogSettings()
     stores: Annotated[
         tuple[StoreSettings, ...],

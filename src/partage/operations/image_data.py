@@ -20,7 +20,7 @@ from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, PackID, StoreID
 from partage.model.image import Image, ImageStatus
 from partage.model.quota import Allowance, Place
-from partage.operations import quota, recovery, visible
+from partage.operations import quota, recovery, signing, visible
 from partage.operations.chunk_index import DatabaseIndex
 from partage.operations.quota import Reservation
 from partage.operations.service import NamedStore, Service
@@ -42,11 +42,16 @@ def upload(
     *,
     announced_bytes: int | None,
     store_id: StoreID | None,
+    token: str = "",
 ) -> None:
     """Store image data and make the image active. `blocks` is read only once the caller is known to be allowed.
 
+    With the caller's `token` the certificate of a signed image is fetched.
+
     Raises:
         StoreUnknown, StoreReadOnly, ImageNotFound, PolicyForbids, StatusConflict, FormatMissing: before a byte is read.
+        KeyManagerUnavailable: before a byte is read; the image is back in queued.
+        SignatureRefused: the image is back in queued; before a byte is read if no bytes could have the signature.
         ImageTooLarge, QuotaExceeded, SizeMismatch, FormatRefused, StoreFull, StoreUnavailable: the image is back in queued.
         ImageGone: it was deleted meanwhile.
         ClientGone, or whatever else `blocks` raises: the image is back in queued.
@@ -54,7 +59,9 @@ def upload(
     named = service.writable_store(store_id)
     begun = _begin(service, caller, image_id, announced_bytes)
     with _queued_again_on_failure(service, begun):
-        options, arriving = options_of(service, announced_bytes), quota.metered(service, begun.room, blocks)
+        options, properties = options_of(service, announced_bytes), begun.image.properties
+        certificate = signing.certificate_for(service.signatures, caller, properties, token)
+        arriving = signing.verified(service.signatures, properties, certificate, quota.metered(service, begun.room, blocks))
         written = store_bytes(service, named, arriving, inspector_for(service, begun.image), options)
         _finish(service, begun, named, written)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from partage import problems
+from partage.content.digest import Buffer
 from partage.content.inspection import Unwatched
 from partage.content.manifest import Content
 from partage.model import importing
@@ -19,8 +20,9 @@ from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, StoreID, UserID
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest, request_of
+from partage.model.signature import Certificate
 from partage.model.task import Task, TaskType
-from partage.operations import image_data, import_sources, quota
+from partage.operations import image_data, import_sources, quota, signing
 from partage.operations.import_sources import Errand
 from partage.operations.quota import Reservation
 from partage.operations.service import NamedStore, Service
@@ -48,13 +50,14 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One try to do one task. `roles` and `sealed_token` are of whoever asked for it."""
+    """One try to do one task. `roles`, `sealed_token` and the `certificate` of a signed image are from whoever asked for it."""
 
     task: Task
     claim: str
     roles: tuple[str, ...]
     stores: tuple[StoreID, ...]
     sealed_token: str | None = field(default=None, repr=False)
+    certificate: Certificate | None = None
 
     @property
     def image_id(self) -> ImageID:
@@ -95,7 +98,8 @@ def claim(service: Service) -> Run | None:
             service.running_tasks.discard(name)
     if claimed is None:
         return None
-    return replace(_run_of(service, claimed.task, name, claimed.roles), sealed_token=claimed.sealed_token)
+    work = _run_of(service, claimed.task, name, claimed.roles)
+    return replace(work, sealed_token=claimed.sealed_token, certificate=claimed.certificate)
 
 
 def run(service: Service, work: Run) -> None:
@@ -183,16 +187,22 @@ def _bring_to(service: Service, work: Run, image: Image, named: NamedStore, room
         described = source.over(image)
         unpacked = service.import_plugins.unpacked(described, _told(service, work, source.blocks), limit_bytes=limit_bytes)
         blocks = quota.metered(service, room, unpacked, expected_bytes=source.size_bytes)
-        written = image_data.store_bytes(service, named, blocks, image_data.inspector_for(service, described), options)
+        # A signature is over the bytes that the image gets, so as those are: unpacked, and in the format that they are kept in.
+        signed = blocks if service.import_plugins.converts(described) else _verified(service, work, described, blocks)
+        written = image_data.store_bytes(service, named, signed, image_data.inspector_for(service, described), options)
     # The bytes were inspected as this format, whatever the image says by now.
     if not service.import_plugins.converts(described):
         return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=described.disk_format))
     stored = image_data.read_written(service, named, written)
     result = replace(described, disk_format=service.import_plugins.convert_to)
     with service.import_plugins.converted(described, stored, limit_bytes=limit_bytes) as converted:
-        blocks = quota.metered(service, room, converted)
-        written = image_data.store_bytes(service, named, blocks, image_data.inspector_for(service, result), options)
+        signed = _verified(service, work, described, quota.metered(service, room, converted))
+        written = image_data.store_bytes(service, named, signed, image_data.inspector_for(service, result), options)
     return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=result.disk_format))
+
+
+def _verified(service: Service, work: Run, image: Image, blocks: Iterable[Buffer]) -> Iterable[Buffer]:
+    return signing.verified(service.signatures, image.properties, work.certificate, blocks)
 
 
 def _errand(service: Service, work: Run) -> Errand:

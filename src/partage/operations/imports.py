@@ -11,8 +11,9 @@ from partage.model.ids import ImageID, ProjectID, StoreID, TaskID
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.quota import Allowance, Place
+from partage.model.signature import Certificate
 from partage.model.task import Task, TaskStatus, TaskType
-from partage.operations import image_data, quota, visible
+from partage.operations import image_data, quota, signing, visible
 from partage.operations.service import Service
 from partage.outbound.rules import check_given
 from partage.policies import authority
@@ -26,7 +27,8 @@ def request_import(
 ) -> Task | None:
     """Let a worker bring data to an image. None when there is nothing to do: the image is in every store already.
 
-    `token` is the caller's, of which only an import from another region keeps anything: sealed, until the task has ended.
+    `token` is the caller's, of which only an import from another region keeps anything: sealed, until the task has ended. With it
+    the certificate of a signed image is fetched.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
@@ -36,10 +38,13 @@ def request_import(
         QuotaExceeded: the image's project has no room for the data.
         StoreMissing, StorePresent, UriRefused: the request names a store or a place that cannot be used.
         FeatureOff: images are not imported from other regions here.
+        SignatureRefused, KeyManagerUnavailable: the image is signed, and no bytes could be verified.
     """
     with service.database.read() as tx:
         found = visible.find(service, tx, caller, image_id)
-    asked = _Asked(caller, found, request, request_id, token)
+    copying = request.method is ImportMethod.COPY_IMAGE
+    certificate = None if copying else signing.certificate_for(service.signatures, caller, found.properties, token)
+    asked = _Asked(caller, found, request, request_id, token, certificate)
     return quota.under(service, found.owner, partial(_request, service, asked))
 
 
@@ -52,6 +57,7 @@ class _Asked:
     request: ImportRequest
     request_id: str
     token: str = field(repr=False)
+    certificate: Certificate | None
 
 
 def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | None:
@@ -71,7 +77,7 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
             check_given(request.uri, service.fetch, purpose="web-download")
         task = _task(service, asked, image, stores)
         _keep_room(tx, image, allowance, task, copies=len(stores))
-        tasks.add(tx, task, roles=sorted(caller.roles), sealed_token=_sealed(service, asked, task))
+        tasks.add(tx, task, roles=sorted(caller.roles), sealed_token=_sealed(service, asked, task), certificate=asked.certificate)
         images.save(tx, importing.locked(image, task.id), was=image)
     return task
 

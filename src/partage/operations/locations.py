@@ -13,7 +13,7 @@ from partage.model.ids import ImageID, ProjectID, TaskID
 from partage.model.image import Image, ImageStatus
 from partage.model.location import NewLocation
 from partage.model.task import Task, TaskType
-from partage.operations import imports, visible
+from partage.operations import imports, signing, visible
 from partage.operations.service import Service
 from partage.outbound.rules import check_given
 from partage.policies import authority
@@ -23,16 +23,22 @@ from partage.records import images, tasks
 _SERVICE = "service"
 
 
-def add_location(service: Service, caller: Caller, image_id: ImageID, location: NewLocation, *, request_id: str) -> Task:
-    """Let a worker fetch an image's bytes from a location.
+def add_location(
+    service: Service, caller: Caller, image_id: ImageID, location: NewLocation, *, request_id: str, token: str = ""
+) -> Task:
+    """Let a worker fetch an image's bytes from a location. With the caller's `token` the certificate of a signed image is fetched.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
         StatusConflict: the image is not queued, has no formats, or another task has it.
         PolicyForbids, Forbidden: the caller may not.
         UriRefused: the URL may not be asked.
+        SignatureRefused, KeyManagerUnavailable: the image is signed, and no bytes could be verified.
     """
     now = service.clock()
+    with service.database.read() as tx:
+        properties = visible.find(service, tx, caller, image_id).properties
+    certificate = signing.certificate_for(service.signatures, caller, properties, token)
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)
         if image.status is not ImageStatus.QUEUED:
@@ -58,7 +64,7 @@ def add_location(service: Service, caller: Caller, image_id: ImageID, location: 
                 "validation_data": location.validation_data(),
             },
         )
-        tasks.add(tx, task, roles=sorted(caller.roles))
+        tasks.add(tx, task, roles=sorted(caller.roles), certificate=certificate)
         images.save(tx, importing.locked(image, task.id), was=image)
     return task
 

@@ -11,6 +11,7 @@ from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
+from partage.operations.signing import Signatures, Unverifiable
 from partage.outbound.rules import Rules
 from partage.policies.authority import Authority
 from partage.policies.properties import PropertyProtections
@@ -80,6 +81,7 @@ class Service:
     import_plugins: ImportPlugins = field(default_factory=ImportPlugins)
     unified_limits: UnifiedLimits | None = None
     other_regions: OtherRegions | None = None
+    signatures: Signatures = field(default_factory=Unverifiable)
 
     def store_named(self, store_id: StoreID | None) -> NamedStore:
         """Return the store of that name, or the default one.

@@ -6,7 +6,7 @@ from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, TaskID
 from partage.model.new_task import NewTask
 from partage.model.task import Task, TaskQuery, TaskType
-from partage.operations import images, visible
+from partage.operations import images, signing, visible
 from partage.operations.service import Service
 from partage.outbound.rules import check_url
 from partage.policies import authority
@@ -15,16 +15,20 @@ from partage.records import images as image_rows
 from partage.records import tasks
 
 
-def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: str) -> Task:
+def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: str, token: str = "") -> Task:
     """Make an image and let a worker fetch its data: the older way to import, for administrators.
+
+    With the caller's `token` the certificate of a signed image is fetched.
 
     Raises:
         PolicyForbids: the caller is no administrator, or may not make such an image.
         UriRefused: the URL may not be asked.
         ImageExists, TooMany, QuotaExceeded: as for creating an image.
+        SignatureRefused, KeyManagerUnavailable: the image is signed, and no bytes could be verified.
     """
     require_access(service, caller)
     check_url(new.import_from, service.fetch)
+    certificate = signing.certificate_for(service.signatures, caller, new.image.properties, token)
     image = images.create_image(service, caller, new.image)
     now = service.clock()
     task = Task(
@@ -40,7 +44,7 @@ def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: s
     )
     with service.database.write() as tx:
         locked = image_rows.find_for_change(tx, caller, image.id)
-        tasks.add(tx, task, roles=sorted(caller.roles))
+        tasks.add(tx, task, roles=sorted(caller.roles), certificate=certificate)
         image_rows.save(tx, importing.locked(locked, task.id), was=locked)
     return task
 

@@ -190,8 +190,8 @@ reservations = Table(
 )
 
 # Work that goes on after the answer. `claim` tells the run that may still write from one whose worker was given up; `attempts`
-# counts the runs; `roles` are those of whoever asked, `sealed_token` is their token where the task needs it, until it has ended. A
-# task outlives its image: it says why there is none.
+# counts the runs; `roles` are those of whoever asked, `sealed_token` is their token where the task needs it, until it has ended;
+# `certificate` is what a signed image's bytes are verified with. A task outlives its image: it says why there is none.
 tasks = Table(
     "tasks",
     metadata,
@@ -210,6 +210,7 @@ tasks = Table(
     Column("expires_at", BigInteger),
     Column("roles", Text, nullable=False),
     Column("sealed_token", Text),
+    Column("certificate", Text),
     Column("claim", String(36)),
     Column("worker", String(255)),
     Column("renewed_at", BigInteger),

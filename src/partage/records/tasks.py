@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, or_
 
 from partage import problems
 from partage.model.ids import ImageID, ProjectID, TaskID, UserID
+from partage.model.signature import Certificate, certificate_of
 from partage.model.task import Task, TaskQuery, TaskStatus, TaskType
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.tables import tasks
@@ -37,6 +38,7 @@ class Claimed:
     task: Task
     roles: tuple[str, ...]
     sealed_token: str | None = field(repr=False)
+    certificate: Certificate | None
 
 
 _DOCUMENT = tuple(tasks.c)[:13]
@@ -47,7 +49,7 @@ _ENDED = (TaskStatus.SUCCESS, TaskStatus.FAILURE)
 _RUNNING = select(*_DOCUMENT, *_CLAIM).where(tasks.c.status == TaskStatus.PROCESSING.value)
 _CLAIMED = select(*_DOCUMENT).where(tasks.c.id == bindparam("task_id"), tasks.c.claim == bindparam("claim")).with_for_update()
 _NEXT = (
-    select(*_DOCUMENT, tasks.c.attempts, tasks.c.roles, tasks.c.sealed_token)
+    select(*_DOCUMENT, tasks.c.attempts, tasks.c.roles, tasks.c.sealed_token, tasks.c.certificate)
     .where(tasks.c.status == TaskStatus.PENDING.value)
     .order_by(tasks.c.created_at, tasks.c.id)
     .limit(1)
@@ -55,9 +57,20 @@ _NEXT = (
 )
 
 
-def add(tx: Transaction, task: Task, *, roles: Sequence[str], sealed_token: str | None = None) -> None:
-    """Insert a task that waits for a worker, with the roles of whoever asked for it and, where it is needed, their token."""
+def add(
+    tx: Transaction,
+    task: Task,
+    *,
+    roles: Sequence[str],
+    sealed_token: str | None = None,
+    certificate: Certificate | None = None,
+) -> None:
+    """Insert a task that waits for a worker, with the roles of whoever asked for it.
+
+    Where they are needed, their token and the certificate of the image's signature are kept as well.
+    """
     kept = {"roles": orjson.dumps(list(roles)).decode(), "sealed_token": sealed_token, "attempts": 0}
+    kept["certificate"] = None if certificate is None else certificate.text()
     tx.execute(insert(tasks), {**_row(task), **kept})
 
 
@@ -101,11 +114,11 @@ def claim_next(tx: Transaction, *, claim: str, worker: str, now: datetime) -> Cl
     row = tx.execute(_NEXT).first()
     if row is None:
         return None
-    begun = _task(row[:-3]).begin(now=now)
-    attempts, roles, sealed_token = row[-3:]
+    begun = _task(row[:-4]).begin(now=now)
+    attempts, roles, sealed_token, certificate = row[-4:]
     values = _row(begun) | {"claim": claim, "worker": worker, "renewed_at": to_microseconds(now), "attempts": attempts + 1}
     tx.execute(update(tasks).where(tasks.c.id == begun.id).values(values))
-    return Claimed(begun, tuple(orjson.loads(roles)), sealed_token)
+    return Claimed(begun, tuple(orjson.loads(roles)), sealed_token, None if certificate is None else certificate_of(certificate))
 
 
 def claim_this(tx: Transaction, task: Task, *, claim: str, worker: str, now: datetime) -> bool:

@@ -178,6 +178,7 @@ def _create_tasks() -> None:
         sa.Column("expires_at", sa.BigInteger()),
         sa.Column("roles", sa.Text(), nullable=False),
         sa.Column("sealed_token", sa.Text()),
+        sa.Column("certificate", sa.Text()),
         sa.Column("claim", sa.String(36)),
         sa.Column("worker", sa.String(255)),
         sa.Column("renewed_at", sa.BigInteger()),

@@ -1,0 +1,110 @@
+"""Signed images: their bytes are verified in the stream, before the image is active, or are not taken at all.
+
+The certificate is fetched while whoever asked is there, with their token; a task keeps the certificate, which is public, and for
+this no token.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+from partage import problems
+from partage.content.digest import Buffer
+from partage.model.caller import Caller
+from partage.model.signature import Certificate, ImageSignature, signature_of
+
+
+class Verifier(Protocol):
+    """What one signature says of one stream."""
+
+    def update(self, buffer: Buffer) -> None:
+        """Take the next bytes."""
+
+    def finish(self) -> None:
+        """Say whether the bytes are those that were signed.
+
+        Raises:
+            SignatureRefused: they are not.
+        """
+
+
+class Signatures(Protocol):
+    """How signatures are verified. Thread-safe."""
+
+    def certificate(self, signature: ImageSignature, token: str, project_id: str | None) -> Certificate:
+        """Fetch the certificate that a signature names, as the user whose token this is.
+
+        Raises:
+            SignatureRefused, KeyManagerUnavailable: it cannot be had.
+        """
+
+    def verifier(self, signature: ImageSignature, certificate: Certificate) -> Verifier:
+        """Make what verifies one stream.
+
+        Raises:
+            SignatureRefused: the signature can never be verified with this certificate.
+        """
+
+
+class Unverifiable:
+    """Signatures where nothing is installed to verify them: none counts as good."""
+
+    def certificate(self, signature: ImageSignature, token: str, project_id: str | None) -> Certificate:  # noqa: ARG002 - the protocol's
+        """Refuse.
+
+        Raises:
+            SignatureRefused: always.
+        """
+        raise problems.SignatureRefused(
+            "This service cannot verify the signature of the image; remove the properties img_signature..., or ask the operator to "
+            "install partage[signatures]"
+        )
+
+    def verifier(self, signature: ImageSignature, certificate: Certificate) -> Verifier:
+        """Refuse.
+
+        Raises:
+            SignatureRefused: always.
+        """
+        self.certificate(signature, "", None)
+        raise AssertionError(certificate.id)
+
+
+def certificate_for(signatures: Signatures, caller: Caller, properties: Mapping[str, str], token: str) -> Certificate | None:
+    """Fetch what the bytes of an image will be verified with; None when it is not signed. No transaction may be open.
+
+    Raises:
+        SignatureRefused: the signature is one that no bytes could have.
+        KeyManagerUnavailable: the key manager does not answer.
+    """
+    signature = signature_of(properties)
+    if signature is None:
+        return None
+    certificate = signatures.certificate(signature, token, caller.project_id)
+    signatures.verifier(signature, certificate)
+    return certificate
+
+
+def verified(
+    signatures: Signatures, properties: Mapping[str, str], certificate: Certificate | None, blocks: Iterable[Buffer]
+) -> Iterable[Buffer]:
+    """Pass the bytes of an image on, and end with a problem when they are not those that were signed.
+
+    Raises:
+        SignatureRefused: the image was signed, or by another certificate, after `certificate` was fetched; or, when the blocks
+            are read, they are not what was signed.
+    """
+    signature = signature_of(properties)
+    if signature is None:
+        return blocks
+    if certificate is None or certificate.id != signature.certificate_id:
+        raise problems.SignatureRefused(
+            "The image got another signature after its data was asked for; ask again, and leave the img_signature properties alone"
+        )
+    return _verified(signatures.verifier(signature, certificate), blocks)
+
+
+def _verified(verifier: Verifier, blocks: Iterable[Buffer]) -> Iterator[Buffer]:
+    for block in blocks:
+        verifier.update(block)
+        yield block
+    verifier.finish()

@@ -1,0 +1,132 @@
+"""Fetch certificates from the cloud's key manager, Barbican unless the operator says otherwise, by way of `castellan`.
+
+The user's token is taken there, as Glance does: whose secrets are whose is the key manager's to say. Its address is the operator's,
+from the catalog or castellan's own file. Castellan sets no time limit, so each question is asked on a thread of its own that is
+given up after a while; there are only so many such threads at a time.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from partage import problems
+from partage.model.signature import Certificate, ImageSignature, require_id
+from partage.signatures.verifiers import StreamVerifier
+
+try:
+    from castellan import key_manager as key_managers
+    from castellan.common import exception as failures
+    from castellan.common.credentials.keystone_token import KeystoneToken
+    from castellan.common.objects.x_509 import X509
+    from castellan.key_manager.barbican_key_manager import BarbicanKeyManager
+    from cursive import signature_utils
+    from oslo_config import cfg
+
+    IS_POSSIBLE = signature_utils is not None
+except ImportError:
+    IS_POSSIBLE = False
+
+_AT_ONCE = 8
+_LOG = logging.getLogger(__name__)
+
+
+def barbican(*, auth_url: str, cafile: str) -> Any:
+    """Make castellan's client of the Barbican that the catalog names. Nothing is sent yet; no global configuration is touched."""
+    options = cfg.ConfigOpts()
+    options([], project="partage", default_config_files=[], default_config_dirs=[])
+    BarbicanKeyManager(options)  # registers the options, so that they can be set; the next one reads them
+    options.set_override("auth_endpoint", auth_url, group="barbican")
+    options.set_override("verify_ssl_path", cafile or None, group="barbican")
+    return BarbicanKeyManager(options)
+
+
+def configured(file: Path) -> Any:
+    """Make the key manager that a file with castellan's own sections describes.
+
+    Raises:
+        Unavailable: the file cannot be read, or names no key manager.
+    """
+    options = cfg.ConfigOpts()
+    try:
+        options([], project="partage", default_config_files=[str(file)], default_config_dirs=[])
+        return key_managers.API(options)
+    except (cfg.Error, ImportError, ValueError) as error:
+        raise problems.Unavailable(f"signatures.castellan_file: {file} describes no key manager: {error}") from error
+
+
+class KeyManagerSignatures:
+    """Signatures whose certificates a key manager has. Thread-safe, as castellan's key managers are."""
+
+    def __init__(self, keys: Any, *, auth_url: str, timeout_seconds: float) -> None:
+        """Ask `keys`, castellan's KeyManager, with tokens of the Keystone at `auth_url`, and wait so long for an answer."""
+        self._keys = keys
+        self._auth_url = auth_url
+        self._timeout_seconds = timeout_seconds
+        self._places = threading.BoundedSemaphore(_AT_ONCE)
+
+    def certificate(self, signature: ImageSignature, token: str, project_id: str | None) -> Certificate:
+        """Fetch the certificate that a signature names, as the user whose token this is.
+
+        Raises:
+            SignatureRefused: there is none, or not for this user.
+            KeyManagerUnavailable: the key manager does not answer in time.
+        """
+        require_id(signature)
+        context = KeystoneToken(token=token, auth_url=self._auth_url, project_id=project_id, reauthenticate=False)
+        name = signature.certificate_id
+        try:
+            found = self._within_time(lambda: self._keys.get(context, name))
+        except failures.ManagedObjectNotFoundError as error:
+            raise problems.SignatureRefused(f"There is no certificate {name} in the key manager") from error
+        except problems.KeyManagerUnavailable:
+            raise
+        except Exception as error:  # castellan lets pass what its drivers and their libraries raise
+            _LOG.warning("certificate %s: %s: %s", name, type(error).__name__, error)
+            raise problems.SignatureRefused(
+                f"The certificate {name} could not be had from the key manager; check that your project may read it, "
+                "and that openstack catalog show key-manager finds one"
+            ) from error
+        der = found.get_encoded() if isinstance(found, X509) else None
+        if not der:
+            raise problems.SignatureRefused(f"What the key manager has under {name} is no certificate")
+        return Certificate(name, der)
+
+    def verifier(self, signature: ImageSignature, certificate: Certificate) -> StreamVerifier:
+        """Make what verifies one stream.
+
+        Raises:
+            SignatureRefused: the signature can never be verified with this certificate.
+        """
+        return StreamVerifier(signature, certificate)
+
+    def _within_time(self, ask: Callable[[], Any]) -> Any:
+        if not self._places.acquire(timeout=self._timeout_seconds):
+            raise _silent()
+        answer: list[Any] = []
+        failure: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                answer.append(ask())
+            except Exception as error:  # noqa: BLE001 - it is raised again by whoever waits
+                failure.append(error)
+            finally:
+                self._places.release()
+
+        # Not of a pool: a process that ends does not wait for a key manager that never answers.
+        asking = threading.Thread(target=work, name="key-manager", daemon=True)
+        asking.start()
+        asking.join(self._timeout_seconds)
+        if failure:
+            raise failure[0]
+        if not answer:
+            raise _silent()
+        return answer[0]
+
+
+def _silent() -> problems.KeyManagerUnavailable:
+    return problems.KeyManagerUnavailable(
+        "The key manager, which has the certificate of the image's signature, does not answer; try again later"
+    )
