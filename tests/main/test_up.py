@@ -175,3 +175,23 @@ def test_terminal_stays_quiet(live_service: LiveService) -> None:
     assert "Traceback" not in words
     assert "Deprecat" not in words
     assert "clouds.yaml" in words
+
+
+def test_images_are_copied_from_other_regions_without_more_ado_than_the_method(tmp_path: Path) -> None:
+    """The only region there is will do; the key that seals tokens is drawn, kept, the same for the worker and the next start."""
+    methods = '["glance-direct", "glance-download"]'
+    with standalone.up(tmp_path / "data", "--workers", "1", PARTAGE_IMPORTS__METHODS=methods) as live:
+        key = json.loads((live.directory / "standalone.json").read_text())["token_key"]
+        disk = tmp_path / "disk.raw"
+        disk.write_bytes(PIECE)
+        formats = ("--disk-format", "raw", "--container-format", "bare")
+        source = live.openstack("project-a", "image", "create", *formats, "--file", str(disk), "source", "-f", "value", "-c", "id")
+        made = live.openstack("project-a", "image", "create", *formats, "copy", "-f", "value", "-c", "id")
+        wanted = ("--method", "glance-download", "--remote-region", "RegionOne", "--remote-image", source.stdout.strip())
+        asked = live.openstack("project-a", "image", "import", *wanted, made.stdout.strip())
+        assert (asked.returncode, asked.stderr) == (0, "")
+        standalone.wait_for(lambda: status_of(live, made.stdout.strip()) == "active", seconds=30)
+    assert len(key) >= 32
+    assert key not in live.log.read_text()
+    with standalone.up(tmp_path / "data", port=live.port) as again:
+        assert json.loads((again.directory / "standalone.json").read_text())["token_key"] == key
