@@ -29,7 +29,7 @@ from partage.records import schema
 from partage.records.database import Database
 from partage.stores.memory import MemoryStore
 from partage.stores.posix import PosixStore
-from tests import postgresql
+from tests import invariants, postgresql
 from tests.api import personas
 from tests.api.personas import Cast, register
 from tests.standalone import RunningKeystone
@@ -61,6 +61,7 @@ def make_service(folder: Path, *, database_url: str | None = None, **changed: An
     (folder / "store").mkdir(parents=True, exist_ok=True)
     database = Database(database_url or f"sqlite:///{folder}/partage.db")
     schema.upgrade(database)
+    invariants.watch(database)
     parts: dict[str, Any] = {
         "database": database,
         "stores": {

@@ -18,6 +18,7 @@ from partage.records import schema
 from partage.records.database import Database
 from partage.stores.posix import PosixStore
 from partage.stores.store import Store
+from tests import invariants
 
 LOCAL = StoreID("local")
 
@@ -45,6 +46,7 @@ def make(folder: Path, store: Store | None = None, **changed: Any) -> Service:
     (folder / "store").mkdir(parents=True, exist_ok=True)
     database = Database(f"sqlite:///{folder}/partage.db")
     schema.upgrade(database)
+    invariants.watch(database)
     named = NamedStore(id=LOCAL, store=store or PosixStore(folder / "store"), type="posix", properties={})
     made = Service(
         database=database,

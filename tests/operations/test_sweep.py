@@ -1,12 +1,15 @@
 """The sweep takes what nothing names and nothing else."""
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from partage import problems
+from partage.model.ids import ProjectID
+from partage.model.image import NewImage
 from partage.operations import image_data, images, sweep, verify
 from partage.operations.service import Service
 from tests.operations.services import OWNER, Clock, download, image_with, make, queued_image, upload
@@ -125,3 +128,18 @@ def test_sweeping_a_healthy_store_changes_nothing(service: Service, tmp_path: Pa
     swept = sweep.sweep(service, grace=NOW)
     assert (swept.chunks, swept.packs, stored_bytes(tmp_path)) == (0, 0, before)
     assert [download(service, image.id) for image in made] == [noise(seed) for seed in range(3)]
+
+
+def test_an_id_is_remembered_whatever_is_swept(service: Service, clock: Clock, tmp_path: Path) -> None:
+    """T-12: members who trusted an id never meet another image under it, however long ago it was deleted."""
+    image = image_with(service, noise(1))
+    images.delete_image(service, OWNER, image.id)
+    for _ in range(3):
+        clock.passes(days=1000)
+        sweep.sweep(service, grace=NOW)
+    assert stored_bytes(tmp_path) == 0
+    service.database.close()
+    again = make(tmp_path, clock=clock)
+    for caller in (OWNER, replace(OWNER, project_id=ProjectID("B")), replace(OWNER, roles=OWNER.roles | {"admin"}, is_admin=True)):
+        with pytest.raises(problems.ImageExists):
+            images.create_image(again, caller, NewImage(id=image.id))

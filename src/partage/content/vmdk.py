@@ -19,8 +19,12 @@ END_BYTES = 1536
 
 
 def possible(first: bytes | bytearray) -> bool:
-    """Say whether a stream that begins with `first` (a sector at least, if it has one) may be a VMDK of any kind."""
-    return first.startswith((_SPARSE, _VMFS_SPARSE)) or _TEXT.fullmatch(bytes(first[:512]).partition(b"\0")[0]) is not None
+    """Say whether a stream that begins with `first` (a sector at least, if it has one) may be a VMDK of any kind.
+
+    A descriptor is opened as the text up to its first NUL, whatever stands behind that. So a stream whose first NUL has not come may
+    still become one.
+    """
+    return first.startswith((_SPARSE, _VMFS_SPARSE)) or _probes(first) or b"\0" not in first or _names_a_type(first)
 
 
 class Parser:
@@ -39,7 +43,7 @@ class Parser:
             self._eat(head)
             self.unsafe = self._judge_descriptor(head)
         else:
-            self.matches = _is_descriptor(head.partition(b"\0")[0])
+            self.matches = _probes(head) or _names_a_type(head)
             self.unsafe = "it is a descriptor that names other files" if self.matches else ""
 
     @property
@@ -102,7 +106,9 @@ class Parser:
 
 _SPARSE = b"KDMV"
 _VMFS_SPARSE = b"COWD"
-_TEXT = re.compile(rb"[\t\n\f\r\x1b -~\x80-\xff]+")
+_PROBED_BYTES = 2048
+"""More than the 512 bytes by which qemu recognises formats, and other programs may look further."""
+_PROBED = re.compile(rb"(?:[ \t\f\v\r]*(?:#[^\n]*)?\n)*[ \t\f\v\r]*version\s*=", re.IGNORECASE)
 _HEADER = struct.Struct("<12xQ16xQ")
 """Capacity and the descriptor's length, both in sectors; the rest of the header is oslo.utils' to read."""
 _DESCRIPTOR_READ_BYTES = 20 * 512
@@ -110,9 +116,11 @@ _DESCRIPTOR_READ_BYTES = 20 * 512
 _ACCESS = ([b"rw"], [b"rdonly"], [b"noaccess"])
 
 
-def _is_descriptor(text: bytes) -> bool:
-    """Recognise a text descriptor as qemu does by itself (comments, then `version=`) or told the format (`createType`)."""
-    lowered = text.lower()
-    lines = (line.strip() for line in lowered.splitlines())
-    first = next((line for line in lines if line and not line.startswith(b"#")), b"")
-    return first.startswith(b"version=") or b"createtype" in lowered
+def _probes(head: bytes | bytearray) -> bool:
+    """Recognise a text descriptor as qemu does by itself: comments, of any bytes, and blank lines, then `version=`."""
+    return _PROBED.match(head[:_PROBED_BYTES]) is not None
+
+
+def _names_a_type(head: bytes | bytearray) -> bool:
+    """Recognise a text descriptor as qemu does when it is told the format: the text, whatever its bytes, has a `createType`."""
+    return b"createtype" in bytes(head).partition(b"\0")[0].lower()

@@ -263,6 +263,12 @@ def hostile() -> Any:
         "T-42 type late",
         b"# Disk DescriptorFile\nversion=1\n" + b"#\n" * 100_000 + b'createType="vmfs"\nRW 1 VMFS "/etc/passwd"\n',
     )
+    flat = vmdk_text(kind="monolithicFlat", extent='RW 2048 FLAT "/etc/passwd" 0')
+    yield "T-42 descriptor before noise", flat + random.Random(7).randbytes(MIB)
+    yield "T-42 descriptor before bytes that are no text", flat + b"\x01" * 2000 + bytes(MIB)
+    yield "T-42 descriptor behind bytes that are no text", b"\x01\x02\n" + flat + bytes(MIB)
+    yield "T-42 descriptor far behind bytes that are no text", b"\x01" * 90_000 + flat + bytes(MIB)
+    yield "T-42 descriptor behind a comment of any bytes", b"# \x00\x01\xff\n \r\n" + flat + bytes(MIB)
     yield "T-42 descriptor in a padded file", vmdk_text(kind="vmfs").ljust(5 * MIB, b"\0")
     yield "T-42 footer missing", vmdk(kind="streamOptimized", directory=2**64 - 1)
     yield "T-42 footer with another descriptor", with_footer(vmdk(kind="streamOptimized", directory=2**64 - 1), at=7)
