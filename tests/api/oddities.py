@@ -214,6 +214,7 @@ HEADERS = {
         "bytes=" + "0" * LONG,
         "bytes=" + "1-2," * 10_000,
         "bytes" + " " * LONG + "=0-1",
+        "bytes=" + " " * LONG + "!",
         "bytes=0-" + "9" * LONG,
         "bytes=" + "-" * LONG,
     ],

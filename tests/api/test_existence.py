@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from partage.http.routes import ROWS
+from tests.api.conftest import World
 from tests.api.personas import DATA, PATCH, Cast, Persona
 
 METHODS = ("GET", "HEAD", "PATCH", "PUT", "POST", "DELETE", "OPTIONS")
@@ -278,3 +279,77 @@ def test_the_identity_service_is_not_asked_about_members(cast: Cast) -> None:
     answers = [cast.owner.shares_with(image, each) for each in (real, invented)]
     assert [each.status_code for each in answers] == [200, 200]
     assert [list(each.json()) for each in answers] == [list(answers[0].json())] * 2
+
+
+NAMESPACES = tuple(dict.fromkeys(row.path for row in ROWS if "{namespace}" in row.path))
+
+
+WITH_A_NAMESPACE: tuple[dict[str, Any], ...] = (
+    {},
+    {"json": {"name": "it"}},
+    {"json": {"namespace": "x"}},
+    {"data": "["},
+    {"headers": {"If-None-Match": "*"}},
+)
+"""What comes with a request that names a namespace."""
+
+
+def namespace_answers(who: Persona, namespace: str) -> dict[str, tuple[Any, ...]]:
+    """Send everything to every path below a namespace and return what came back, blanked."""
+    found = {}
+    for path in NAMESPACES:
+        for method in METHODS:
+            at = path.format(namespace=namespace, name="it")
+            for number, more in enumerate(WITH_A_NAMESPACE):
+                found[f"{method} {path} {number}"] = blanked(who.call(method, at, **more), namespace)
+    return found
+
+
+@pytest.mark.parametrize("name", ["outsider", "outsider_reader", "owner"])
+def test_a_private_namespace_is_answered_as_one_that_never_was(name: str, cast: Cast) -> None:
+    """It belongs to the administrators' project; everybody else cannot tell it from nothing."""
+    private, never = f"private-{uuid4()}", f"private-{uuid4()}"
+    document = {
+        "namespace": private,
+        "visibility": "private",
+        "protected": True,
+        "objects": [{"name": "it"}],
+        "properties": {"it": {"title": "t", "type": "string"}},
+        "tags": [{"name": "it"}],
+        "resource_type_associations": [{"name": "it"}],
+    }
+    assert cast.admin.call("POST", "/v2/metadefs/namespaces", json=document).status_code == 201
+    asked, unknown = (namespace_answers(cast.people[name], each) for each in (private, never))
+    assert {each: seen for each, seen in asked.items() if seen != unknown[each]} == {}
+    assert not {each: seen for each, seen in asked.items() if 200 <= seen[0] < 400}
+    for query in (
+        f"marker={private}",
+        f"limit=1&marker={private}",
+        "visibility=private&limit=1000",
+        "resource_types=it&limit=1000",
+    ):
+        known = blanked(cast.people[name].call("GET", f"/v2/metadefs/namespaces?{query}"), private)
+        assert known == blanked(cast.people[name].call("GET", f"/v2/metadefs/namespaces?{query.replace(private, never)}"), never)
+        assert private not in known[2]
+
+
+def test_a_name_of_a_namespace_in_use_is_told_to_administrators_alone(cast: Cast) -> None:
+    private = f"private-{uuid4()}"
+    assert cast.admin.call("POST", "/v2/metadefs/namespaces", json={"namespace": private}).status_code == 201
+    for who in (cast.owner, cast.outsider, cast.owner_reader):
+        answers = [who.call("POST", "/v2/metadefs/namespaces", json={"namespace": each}) for each in (private, f"new-{uuid4()}")]
+        assert [each.status_code for each in answers] == [403, 403]
+
+
+def test_tasks_of_others_are_answered_as_tasks_that_never_were(world: World, cast: Cast) -> None:
+    image = cast.owner.has_an_image(None)
+    cast.owner.stages(image)
+    assert cast.owner.imports(image).status_code == 202
+    world.works()
+    task = cast.owner.call("GET", f"/v2/images/{image}/tasks").json()["tasks"][0]["id"]
+    never = str(uuid4())
+    for who in (cast.owner, cast.outsider, cast.owner_reader):
+        for method in METHODS:
+            known = blanked(who.call(method, f"/v2/tasks/{task}"), task)
+            assert known == blanked(who.call(method, f"/v2/tasks/{never}"), never)
+            assert known[0] >= 400

@@ -9,17 +9,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from partage.identity.keystone import Keystone, connect
+from partage.identity.tokens import TokenCache
 from partage.model.limits import Limits
+from partage.operations import sweep
 from partage.operations.service import Formats, NamedStore
+from partage.policies.authority import Authority
 from partage.stores.posix import PosixStore
-from tests.api.conftest import LOCAL, World, cast_of
+from tests.api.conftest import LOCAL, World, cast_of, make_service, serving
 from tests.api.connection import Connection, chunk, head
 from tests.api.personas import DATA, Cast, Persona, at_once
+from tests.standalone import RunningKeystone, wait_for
 
 MIB = 1 << 20
 OCTETS = f"Content-Type: {DATA}"
@@ -218,6 +225,31 @@ def test_an_image_that_is_deleted_while_its_data_comes_is_gone(cast: Cast) -> No
         wire.send(b"56789")
         assert wire.answer().status == 410
     assert cast.owner.shows(image).status_code == 404
+
+
+def test_a_token_that_ends_during_an_upload_leaves_nothing_behind(
+    keystone: RunningKeystone, everybody: Everybody, tmp_path: Path
+) -> None:
+    """T-23: the upload was let begin, and ends well; what it brought is the image's, and goes with it."""
+    service, rules = make_service(tmp_path)
+    identity = Keystone(connect(keystone.credentials), TokenCache(seconds=0), is_admin=Authority().is_admin)
+    with serving(service, identity, rules, tmp_path) as world:
+        cast = cast_of(world, everybody)
+        owner = replace(cast.owner, token=keystone.token("persona-owner", "alpha"))
+        image = owner.has_an_image(None)
+        with Connection(world.endpoint) as wire:
+            wire.send(head(owner, "PUT", f"/v2/images/{image}/file", OCTETS, "Content-Length: 10") + b"01234")
+            wait_for(lambda: cast.admin.shows(image).json()["status"] == "saving", seconds=20)
+            keystone.revoke(str(owner.token))
+            assert owner.shows(image).status_code == 401
+            wire.send(b"56789")
+            assert wire.answer().status == 204
+        assert cast.admin.shows(image).json()["size"] == 10
+        assert cast.admin.deletes(image).status_code == 204
+        cast.leave()
+    sweep.sweep(service, grace=timedelta(0))
+    assert not [each for each in (tmp_path / "store").rglob("*") if each.is_file()]
+    service.database.close()
 
 
 # Clients that do not finish

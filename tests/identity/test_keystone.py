@@ -2,22 +2,28 @@
 
 import logging
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from keystoneclient.contrib.ec2.utils import Ec2Signer
 
 from partage import problems
 from partage.identity.keystone import Credentials, Keystone, connect
 from partage.identity.tokens import TokenCache
+from partage.main.config import IdentitySettings
 from partage.model.caller import Caller
 from tests.standalone import RunningKeystone
+from tests.unit.outbound import origins
 
 CACHE_SECONDS = 1.0
 
@@ -311,3 +317,129 @@ def test_many_changes_at_once_all_succeed(keystone: RunningKeystone) -> None:
     with ThreadPoolExecutor(6) as threads:
         for done in [threads.submit(come_and_go, f"passer-by-{number}") for number in range(6)]:
             done.result()
+
+
+# Access that ends (T-60), and tokens that are worth less than their user (T-63)
+
+
+def still_believed(identity: Keystone, token: str, what_ends_it: Callable[[], object]) -> float:
+    """Let a token be believed, end it, and give the seconds after which it was believed for the last time."""
+    identity.validate(token)
+    what_ends_it()
+    ended = last = time.monotonic()
+    with pytest.raises(problems.Unauthenticated):
+        while True:
+            asked = time.monotonic()
+            identity.validate(token)
+            last = asked
+            time.sleep(0.05)
+    return last - ended
+
+
+@pytest.mark.parametrize(
+    "what", ["token revoked", "role removed", "user disabled", "project disabled", "project deleted", "user deleted"]
+)
+def test_whatever_ends_access_ends_it_within_the_time_of_the_cache(
+    what: str, keystone: RunningKeystone, identity: Keystone
+) -> None:
+    name = f"ending-{time.time_ns()}"
+    keystone.add_user(name, name, "member")
+    project = keystone.project_id(name)
+    user = keystone.call("GET", f"/users?name={name}")["users"][0]["id"]
+    member = keystone.call("GET", "/roles?name=member")["roles"][0]["id"]
+    token = keystone.token(name, name)
+    end = {
+        "token revoked": lambda: keystone.revoke(token),
+        "role removed": lambda: keystone.call("DELETE", f"/projects/{project}/users/{user}/roles/{member}"),
+        "user disabled": lambda: keystone.call("PATCH", f"/users/{user}", {"user": {"enabled": False}}),
+        "project disabled": lambda: keystone.call("PATCH", f"/projects/{project}", {"project": {"enabled": False}}),
+        "project deleted": lambda: keystone.call("DELETE", f"/projects/{project}"),
+        "user deleted": lambda: keystone.call("DELETE", f"/users/{user}"),
+    }[what]
+    assert still_believed(identity, token, end) <= CACHE_SECONDS
+
+
+def test_an_answer_is_believed_for_ten_seconds_at_most_unless_the_operator_says_so() -> None:
+    assert IdentitySettings().cache_seconds <= 10
+
+
+def test_a_credential_with_one_role_has_no_other(keystone: RunningKeystone, identity: Keystone) -> None:
+    token = credential_token(keystone, roles=[{"name": "reader"}])
+    caller = identity.validate(token)
+    assert (caller.roles, caller.is_admin) == ({"reader"}, False)
+    assert caller.project_id == keystone.project_id("project-c")
+
+
+def test_a_trust_is_worth_its_project_and_its_roles(keystone: RunningKeystone, identity: Keystone) -> None:
+    """An administrator lends a user the role of a reader: the token has neither more, nor the trustee's own."""
+    admin, user = keystone.session("admin", "admin"), keystone.session("user-b", "project-b")
+    trust = {
+        "trustor_user_id": admin.get_user_id(),
+        "trustee_user_id": user.get_user_id(),
+        "project_id": admin.get_project_id(),
+        "impersonation": False,
+        "roles": [{"name": "reader"}],
+    }
+    made = admin.post(f"{keystone.url}/v3/OS-TRUST/trusts", json={"trust": trust}).json()["trust"]
+    caller = identity.validate(keystone.token("user-b", trust_id=made["id"]))
+    assert (caller.user_id, caller.project_id) == (user.get_user_id(), admin.get_project_id())
+    assert (caller.roles, caller.is_admin) == ({"reader"}, False)
+
+
+def test_a_token_got_with_ec2_credentials_is_worth_its_project(keystone: RunningKeystone, identity: Keystone) -> None:
+    user = keystone.session("user-b", "project-b")
+    path = f"{keystone.url}/v3/users/{user.get_user_id()}/credentials/OS-EC2"
+    pair = user.post(path, json={"tenant_id": user.get_project_id()}).json()["credential"]
+    signed_with = {"SignatureVersion": "2", "SignatureMethod": "HmacSHA256"}
+    given = {"access": pair["access"], "host": "h", "verb": "GET", "path": "/", "params": signed_with}
+    signature = Ec2Signer(pair["secret"]).generate(given)
+    question = {"credentials": {**given, "signature": signature}}
+    service = keystone.session("partage", "service")
+    token = service.post(f"{keystone.url}/v3/ec2tokens", json=question).headers["X-Subject-Token"]
+    caller = identity.validate(token)
+    assert (caller.project_id, caller.is_admin) == (user.get_project_id(), False)
+    assert caller.roles <= {"member", "reader"}
+
+
+# The certificate of Keystone (T-81)
+
+
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
+CERTIFICATES: dict[str, Callable[[trustme.CA], trustme.LeafCert]] = {
+    "unknown authority": lambda _: trustme.CA().issue_cert("localhost"),
+    "another host": lambda authority: authority.issue_cert("keystone.example"),
+    "expired": lambda authority: authority.issue_cert("localhost", not_before=YESTERDAY - timedelta(days=1), not_after=YESTERDAY),
+    "not yet valid": lambda authority: authority.issue_cert("localhost", not_before=YESTERDAY + timedelta(days=2)),
+}
+
+
+@pytest.mark.parametrize("kind", CERTIFICATES)
+def test_a_keystone_with_a_bad_certificate_is_told_no_secret(
+    kind: str, keystone: RunningKeystone, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    CERTIFICATES[kind](authority).configure_cert(context)
+    with origins.serving(origins.saying(origins.content(b"{}")), host="127.0.0.1", tls=context) as impostor:
+        url = f"https://localhost:{impostor.port}"
+        for path in (str(tmp_path / "authority.pem"), None):
+            given = replace(keystone.credentials, url=url, ca_file=path, timeout_seconds=5.0)
+            with pytest.raises(problems.IdentityUnavailable):
+                edge(given).validate("a-token")
+        assert impostor.connections >= 2
+        assert [each for each in impostor.requests if each] == []
+    assert keystone.credentials.password not in caplog.text
+
+
+def test_a_keystone_with_a_good_certificate_is_asked(keystone: RunningKeystone, tmp_path: Path) -> None:
+    """The same impostor, vouched for: it is spoken to, so that the test above shows what it says."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    with origins.serving(origins.saying(origins.content(b"{}")), host="127.0.0.1", tls=context) as other:
+        given = replace(keystone.credentials, url=f"https://localhost:{other.port}", ca_file=str(tmp_path / "authority.pem"))
+        with pytest.raises(problems.IdentityUnavailable):
+            edge(given).validate("a-token")
+        assert any(other.requests)

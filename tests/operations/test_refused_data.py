@@ -64,7 +64,7 @@ def works(service: Service) -> None:
 
 
 ROADS = {"upload": uploaded, "stage and import": staged, "web-download": downloaded}
-PICKED = [name for name in sorted(HOSTILE) if "bit" not in name][::4]
+PICKED = [name for name in sorted(HOSTILE) if "bit" not in name and "cut off" not in name][::4]
 """A quarter of the hostile files: each road has the same inspector, and that one is shown all of them in its own suite."""
 
 

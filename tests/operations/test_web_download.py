@@ -116,3 +116,36 @@ def test_server_that_trickles_does_not_hold_the_worker(service: Service) -> None
         image, status, _ = imported(service, origin.url(), origin.port, silence_seconds=0.3, slowest_bytes_per_second=1000)
         assert time.monotonic() - began < 10
     assert (image.status, status) == (ImageStatus.QUEUED, TaskStatus.FAILURE)
+
+
+def test_a_url_that_lets_anybody_in_is_in_no_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """T-75, T-77: signed URLs are secrets, and their servers, or those they redirect to, fail in every way."""
+    caplog.set_level("DEBUG")
+    answers = {
+        "/forbidden?signature=planted-1": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+        "/elsewhere?signature=planted-2": origins.redirect("http://127.0.0.1/?signature=planted-3"),
+        "/circle?signature=planted-4": origins.redirect("/circle?signature=planted-4"),
+        "/short?signature=planted-5": OK + b"Content-Length: 9\r\n\r\nx",
+        "/image?signature=planted-6": origins.content(DATA),
+    }
+    with origins.serving(origins.by_path(answers)) as origin:
+        for path in answers:
+            _, _, message = imported(service, origin.url(path), origin.port)
+            assert "planted" not in message
+    assert caplog.text
+    assert "planted" not in caplog.text
+    assert "planted" not in "".join(str(each.__dict__) for each in caplog.records)
+
+
+def test_nothing_of_the_service_or_its_users_is_told_to_a_server(service: Service) -> None:
+    """T-37: no token, no cookie, no password, no header of the request that asked for it, nor what the server set before."""
+    answers = {
+        "/": origins.redirect("/image\r\nSet-Cookie: a=b\r\nWWW-Authenticate: Basic realm=x"),
+        "/image": origins.content(DATA, "Set-Cookie: c=d"),
+    }
+    with origins.serving(origins.by_path(answers)) as origin:
+        imported(service, origin.url(), origin.port)
+        imported(service, origin.url(), origin.port)
+        names = {line.split(b":")[0].lower() for head in origin.requests for line in head.split(b"\r\n")[1:] if line}
+    assert len(origin.requests) == 4
+    assert names == {b"host", b"accept", b"accept-encoding", b"user-agent", b"connection"}

@@ -5,6 +5,7 @@ depend on how a client's bytes happened to be split, and every container format 
 listed in docs/decisions/0013. Decides only: where the bytes go is for `stores/writer.py`. Memory: about 1.2 MiB.
 """
 
+import uuid
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Protocol
@@ -217,7 +218,7 @@ class Inspector:
         if self._bare and self._end[-_SECTOR_BYTES:].startswith(b"conectix") and not self._parsers["vhd"].matches:
             raise self._refused("vhd", "a VHD footer stands at its end, so it is a disk of fixed size in that format as well")
         if self._first[:8] == b"conectix" and self._first[_VHD_TYPE:][:4] == _VHD_DIFFERENCING:
-            raise self._refused("vhd", "it is a differencing disk and names a parent file")
+            raise self._refused("vhd", _REASONS["parent"])
 
     def _refused(self, name: str, reason: str) -> problems.FormatRefused:
         return problems.FormatRefused(
@@ -276,7 +277,14 @@ class _Parser:
             return " and ".join(_REASONS.get(name, f"the check {name} failed") for name in sorted(failed.failures))
         except Exception:  # noqa: BLE001 - what cannot be checked is not safe
             return _INCOHERENT
-        return _INCOHERENT if self._failed else ""
+        if self._failed:
+            return _INCOHERENT
+        return _REASONS["parent"] if self._has_vhdx_parent() else ""
+
+    def _has_vhdx_parent(self) -> bool:
+        """Say whether it is a VHDX whose table of metadata leads to a parent file. oslo.utils lets those pass."""
+        inspector = self._inspector
+        return inspector.has_region("metadata") and _VHDX_PARENT_LOCATOR in bytes(inspector.region("metadata").data)
 
     def virtual_size(self, size_bytes: int) -> int | None:
         """Say how large the disk is for its user; None when its headers make no sense."""
@@ -293,6 +301,8 @@ _INCOHERENT = "its headers are incomplete or contradict themselves"
 _SECTOR_BYTES = 512
 _VHD_TYPE = 60
 _VHD_DIFFERENCING = b"\0\0\0\x04"
+_VHDX_PARENT_LOCATOR = uuid.UUID("A8D35F2D-B30B-454D-ABF7-D3D84834AB0C").bytes_le
+"""Source: Microsoft's [MS-VHDX], 2.6.2.6: differencing disks have this item, and only they."""
 _SIZED_BY_FILE = ("gpt", "raw")
 _VIRTUAL_SIZE_LIMIT = 1 << 63
 """What a signed 64-bit column can hold; no hypervisor makes larger disks (CVE-2013-2096 and its kin)."""
@@ -306,6 +316,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "version": "its version is not supported",
         "banned": "this format is not accepted",
         "inner_safety": "what it wraps is not safe",
+        "parent": "it is a differencing disk and names a parent file",
     },
 )
 _ADVICE: Mapping[str, str] = MappingProxyType(

@@ -21,8 +21,8 @@ END_BYTES = 1536
 def possible(first: bytes | bytearray) -> bool:
     """Say whether a stream that begins with `first` (a sector at least, if it has one) may be a VMDK of any kind.
 
-    A descriptor is opened as the text up to its first NUL, whatever stands behind that. So a stream whose first NUL has not come may
-    still become one.
+    A descriptor is opened as the text up to its first NUL, whatever stands behind that. So a stream whose first NUL has not come
+    may still become one.
     """
     return first.startswith((_SPARSE, _VMFS_SPARSE)) or _probes(first) or b"\0" not in first or _names_a_type(first)
 

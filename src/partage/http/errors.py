@@ -18,6 +18,8 @@ from partage.http.messages import Header, Reply
 _LOG = logging.getLogger(__name__)
 _RETRY_SECONDS = 2
 _SHOWN_CHARACTERS = 200
+_MOST_RANGES = 100
+"""As many kinds of media are looked at: a header of 64 KiB has room for 30,000, and every refusal reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def preferred_form(accept: str | None) -> str:
     """
     if accept is None or accept == "*/*":
         return "text/html"
-    ranges = [_media_range(part) for part in accept.split(",") if part.strip()]
+    ranges = [_media_range(part) for part in accept.split(",", _MOST_RANGES)[:_MOST_RANGES] if part.strip()]
     best = max(("text/html", "application/json"), key=lambda offer: _quality(offer, ranges))
     return best if _quality(best, ranges) > 0 else "text/plain"
 

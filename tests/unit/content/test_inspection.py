@@ -87,14 +87,15 @@ def guid(text: Any) -> Any:
     return uuid.UUID(text).bytes_le
 
 
-def vhdx(size: int = 9 * MIB, length: int = 8, where: Any = 2 * MIB, item: Any = 65536, regions: Any = 1) -> Any:
+def vhdx(size: int = 9 * MIB, length: int = 8, where: Any = 2 * MIB, item: Any = 65536, *, more: bytes = b"") -> Any:
     data = bytearray(where + item + 64 * KIB)
     data[:8] = b"vhdxfile"
-    data[192 * KIB : 192 * KIB + 16] = struct.pack("<IIII", 0x69676572, 0, regions, 0)
+    data[192 * KIB : 192 * KIB + 16] = struct.pack("<IIII", 0x69676572, 0, 1, 0)
     entry = guid("8B7CA206-4790-4B9A-B8FE-575F050F886E") + struct.pack("<QII", where, MIB, 1)
     data[192 * KIB + 16 : 192 * KIB + 48] = entry
-    data[where : where + 12] = struct.pack("<8sHH", b"metadata", 0, 1)
+    data[where : where + 12] = struct.pack("<8sHH", b"metadata", 0, 1 + len(more) // 32)
     data[where + 32 : where + 60] = guid("2FA54224-CD1B-4876-B211-5DBED83BF4B8") + struct.pack("<III", item, length, 0)
+    data[where + 64 : where + 64 + len(more)] = more
     data[where + item : where + item + 8] = struct.pack("<Q", size)
     return bytes(data)
 
@@ -285,6 +286,10 @@ def hostile_as_a_whole() -> Any:
     yield "T-47 qcow2, ISO and GPT", qcow2()[:446] + mbr()[446:512] + iso()[512:]
     yield "T-47 VHD footer on raw", random.Random(5).randbytes(MIB) + vhd(kind=2)
     yield "T-47 VHD footer on qcow2", qcow2() + vhd(kind=2)
+    parent = guid("A8D35F2D-B30B-454D-ABF7-D3D84834AB0C") + struct.pack("<IIII", 65536 + 8, 1000, 4, 0)
+    other = guid("CDA348F7-445D-4471-9CC9-E9885251C556") + struct.pack("<IIII", 65536 + 16, 4, 6, 0)
+    yield "VHDX with a parent", vhdx(more=parent)
+    yield "VHDX with a parent behind other items", vhdx(more=other * 9 + parent)
     yield "VHD with a parent", vhd(kind=4) + bytes(MIB)
     yield "T-48 QED", b"QED\0" + bytes(MIB)
     yield "T-48 LUKS v2", luks(2)
@@ -372,6 +377,58 @@ def test_damaged_headers_give_a_verdict_and_no_other_error(name: str, changes: A
         data[at : at + 1] = bytes([value]) if at < len(data) else b""
     for declared in ("raw", "qcow2", "vmdk", "vhdx", "iso"):
         assert verdict(bytes(data), declared, sizes=(997,)) == verdict(bytes(data), declared)
+
+
+def every_length(data: bytes, lengths: Any) -> None:
+    """Cut a file at each length, and give it to the inspector whole and in other pieces."""
+    for length in lengths:
+        cut = data[:length]
+        for declared in ("raw", "qcow2", "vmdk"):
+            assert verdict(cut, declared, sizes=(997,)) == verdict(cut, declared, sizes=(length or 1,)), (declared, length)
+
+
+HEADED = (
+    "qcow2",
+    "vdi",
+    "vhd",
+    "vhdx",
+    "vmdk",
+    "iso+gpt",
+    "T-41 backing json",
+    "T-42 parent file",
+    "T-48 LUKS v2",
+    "VHDX with a parent",
+)
+
+
+@pytest.mark.parametrize("name", HEADED)
+def test_a_file_that_ends_anywhere_in_its_first_sectors_has_one_verdict(name: str) -> None:
+    """T-49: every length to 600 bytes; with -m slow to 64 KiB, and those around each boundary beyond."""
+    data = bytes(HARMLESS[name][0] if name in HARMLESS else HOSTILE[name])
+    every_length(data, range(0, 601, 7))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HEADED)
+def test_a_file_that_ends_anywhere_has_one_verdict(name: str) -> None:
+    data = bytes(HARMLESS[name][0] if name in HARMLESS else HOSTILE[name])
+    every_length(data, [*range(4096), *range(4096, 65536, 61), *range(65530, 65545), *range(196_600, len(data), 4093)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(HARMLESS))
+def test_ten_thousand_damages_of_each_format_give_verdicts_and_no_other_error(name: str) -> None:
+    """T-49: a hundred thousand and more in all. What is damaged is the head, the tables further in, and the length."""
+    chance = random.Random(f"damages of {name}")
+    whole = HARMLESS[name][0][: 300 * KIB]
+    for _ in range(10_000):
+        data = bytearray(whole[: chance.choice((len(whole), chance.randrange(2000), chance.randrange(len(whole)))) or 1])
+        for _ in range(chance.randrange(1, 12)):
+            at = chance.choice((chance.randrange(128), chance.randrange(1200), chance.randrange(len(whole))))
+            data[at : at + 1] = bytes([chance.choice((0, 1, 255, chance.randrange(256)))]) if at < len(data) else b""
+        declared = chance.choice(("raw", "raw", "qcow2", "vmdk", "vhdx", "iso", "ami"))
+        size = chance.choice((1 + chance.randrange(700), 65536, MIB))
+        assert verdict(bytes(data), declared, sizes=(max(size, len(data) // 500),)) == verdict(bytes(data), declared)
 
 
 @given(
