@@ -25,6 +25,7 @@ help:
 	@echo 'make layers  check who imports whom'
 	@echo 'make crash   kill at every point, race through every order: minutes to an hour'
 	@echo 'make fuzz    tens of thousands of requests by chance, on each database: half an hour (FUZZ=--help: less or more of it)'
+	@echo 'make hostile a hundred thousand damaged files, the suites under python -OO, what a clock tells: an hour'
 	@echo 'make compat  Tempest, Nova'"'"'s and Cinder'"'"'s image modules, the guide, requests to Glance and here: about 15 minutes'
 	@echo '             (PEER_DIR: scripts that start a real Glance; without them its part is left out)'
 	@echo 'make bench   compare with the real Glance (PEER_DIR: its scripts)'
@@ -65,6 +66,10 @@ fuzz: $(DEVELOPED)
 	@scripts/need 'attack both databases' '/usr/lib/postgresql/*/bin/initdb:postgresql'
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
+hostile: $(DEVELOPED)
+	@scripts/need 'make disk images' qemu-img:qemu-utils
+	$(BIN)/python -m pytest -m slow tests/unit tests/api tests/main
+
 compat: $(DEVELOPED) $(TEMPEST)/.installed $(SERVICES)/.installed
 	@scripts/need 'make disk images' qemu-img:qemu-utils mke2fs:e2fsprogs
 	PEER_DIR=$(PEER_DIR) PARTAGE_COMPAT_SERVICES=$(SERVICES) $(BIN)/python -m pytest -m slow tests/compat
@@ -88,4 +93,4 @@ $(TEMPEST)/.installed: tests/compat/tempest_suite/requirements.txt
 $(SERVICES)/.installed: tests/compat/services/requirements.txt
 	@CONSTRAINTS=tests/compat/services/requirements.txt scripts/venv $(SERVICES) $@ -r tests/compat/services/requirements.txt
 
-.PHONY: help demo test check fmt-check fmt lint types layers crash fuzz compat bench clean
+.PHONY: help demo test check fmt-check fmt lint types layers crash fuzz hostile compat bench clean

@@ -136,9 +136,9 @@ def _credentials(given: IdentitySettings) -> keystone.Credentials:
     )
 
 
-def compose(settings: Settings, built: Service) -> Application:
-    """Build the ASGI application around a service."""
-    options = EdgeOptions(
+def edge_options(settings: Settings, built: Service) -> EdgeOptions:
+    """Say what the operator has set about the edge."""
+    return EdgeOptions(
         www_authenticate_uri=settings.identity.www_authenticate_uri or settings.identity.url,
         public_endpoint=settings.public_endpoint or None,
         formats=built.formats.known,
@@ -146,7 +146,11 @@ def compose(settings: Settings, built: Service) -> Application:
         show_direct_url=settings.show_image_direct_url,
         show_locations=settings.show_multiple_locations,
     )
-    return application(service=built, identity=identity(settings, built.authority), options=options)
+
+
+def compose(settings: Settings, built: Service) -> Application:
+    """Build the ASGI application around a service."""
+    return application(service=built, identity=identity(settings, built.authority), options=edge_options(settings, built))
 
 
 def _protections(settings: Settings, authority: Authority) -> PropertyProtections | None:
