@@ -39,6 +39,7 @@ LARGEST_INTEGER = 2**31 - 1
 
 _UUID_PATTERN = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
 _UUID = re.compile(_UUID_PATTERN)
+_ORNAMENTS = re.compile(r"\A[\W_]+")
 _FOUR_BYTES = re.compile("[\U00010000-\U0010ffff]")
 _SHOWN_CHARACTERS = 300
 
@@ -161,8 +162,8 @@ def reserved(name: str) -> problems.AttributeReadOnly:
 
 
 def _looks_like(name: str) -> str:
-    """Give a name as a careless reader sees it. Differs from Glance, which lets OS_GLANCE_x and the like through."""
-    return unicodedata.normalize("NFKC", name).strip().casefold()
+    """Give a name as a careless reader sees it. Differs from Glance, which lets OS_GLANCE_x, /os_glance_x and the like through."""
+    return _ORNAMENTS.sub("", unicodedata.normalize("NFKC", name)).casefold()
 
 
 def _mismatch(complaint: str) -> NoReturn:
