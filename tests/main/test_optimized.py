@@ -27,10 +27,10 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Live:
-    """A running `partage serve` without assertions, and the Keystone that it asks."""
+    """A running `partage serve` without assertions, and tokens of those who ask it: two members, and a reader beside the first."""
 
     url: str
-    keystone: RunningKeystone
+    tokens: dict[str, str]
 
 
 @pytest.fixture
@@ -42,6 +42,8 @@ def live(keystone: RunningKeystone, tmp_path: Path) -> Iterator[Live]:
         "PARTAGE_WORKERS": "1",
         "PARTAGE_IDENTITY__URL": keystone.url,
         "PARTAGE_IDENTITY__PASSWORD": keystone.credentials.password,
+        "PARTAGE_IDENTITY__TIMEOUT_SECONDS": "60",
+        "PARTAGE_IDENTITY__CACHE_SECONDS": "300",
         "PYTHONOPTIMIZE": "2",
     }
     environment = {**os.environ, **settings}
@@ -51,7 +53,8 @@ def live(keystone: RunningKeystone, tmp_path: Path) -> Iterator[Live]:
         try:
             url = f"http://127.0.0.1:{port}"
             standalone.wait_for(lambda: standalone.answers(f"{url}/versions") == HTTPStatus.OK, seconds=120)
-            yield Live(url, keystone)
+            people = {"user-a": "project-a", "user-b": "project-b", "reader-a": "project-a"}
+            yield Live(url, {user: keystone.token(user, project) for user, project in people.items()})
         finally:
             process.terminate()
 
@@ -59,10 +62,8 @@ def live(keystone: RunningKeystone, tmp_path: Path) -> Iterator[Live]:
 def asks(
     live: Live, who: str, method: str, path: str, *, body: Any = None, media_type: str = "application/json"
 ) -> tuple[int, Any]:
-    user, _, project = who.partition("@")
-    token = live.keystone.token(user, project)
     data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-    headers = {"X-Auth-Token": token, "Content-Type": media_type}
+    headers = {"X-Auth-Token": live.tokens[who], "Content-Type": media_type}
     request = urllib.request.Request(live.url + path, data=data, method=method, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -73,7 +74,7 @@ def asks(
 
 
 def test_what_is_refused_is_refused_without_assertions(live: Live) -> None:
-    a, b, reader = "user-a@project-a", "user-b@project-b", "reader-a@project-a"
+    a, b, reader = live.tokens
     octets, patch = "application/octet-stream", "application/openstack-images-v2.1-json-patch"
     new = {"name": "x", "disk_format": "raw", "container_format": "bare"}
     image = asks(live, a, "POST", "/v2/images", body=new)[1]["id"]
