@@ -37,6 +37,7 @@ NOT_TRIED = {
     "default_store": "has to be one of the stores",
     "limits.use_keystone_limits": "needs a Keystone; tests/api/test_unified_limits.py has one",
     "fetch.cafile": "has to be a file",
+    "signatures.castellan_file": "has to be a file",
     "imports.convert_to": "has to be a format, and needs a program: tests/operations/test_imports.py",
     "imports.http_locations": "lets owners give locations, and says so; none of the calls below is about that",
 }
