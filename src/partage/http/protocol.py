@@ -33,6 +33,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._moved_on = False
         self._head_bytes = 0
         self._field_bytes = 0
+        self._unanswered: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
@@ -42,6 +43,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
         self._stop_waiting()
+        self._answer_no_more()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -64,8 +66,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Refuse what came; but not in the middle of an answer, where the words would be taken for a part of it."""
         newest = cast("RequestResponseCycle | None", self.cycle)
         if self.pipeline or (newest is not None and newest.response_started and not newest.response_complete):
-            self.transport.close()
+            self._close()
         else:
+            self._answer_no_more()
             super().send_400_response(msg)
 
     def on_message_begin(self) -> None:
@@ -94,6 +97,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._move_on(in_head=False)
         self._has_begun = False
         super().on_headers_complete()
+        self._unanswered = [each for each in self._unanswered if not each.response_complete]
+        newest = cast("RequestResponseCycle | None", self.cycle)
+        if newest is not None and newest not in self._unanswered:
+            self._unanswered.append(newest)
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
@@ -102,7 +109,21 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _wait(self) -> None:
         self._stop_waiting()
-        self._patience = self.loop.call_later(self.head_seconds, self.transport.close)
+        self._patience = self.loop.call_later(self.head_seconds, self._close)
+
+    def _close(self) -> None:
+        self._answer_no_more()
+        self.transport.close()
+
+    def _answer_no_more(self) -> None:
+        """Tell every request that has no whole answer yet that its client is gone; uvicorn tells the newest one, and later.
+
+        uvloop refuses what is written to a connection that has been closed, and the refusal would be taken for a failure.
+        """
+        for cycle in self._unanswered:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:

@@ -171,3 +171,19 @@ def test_a_refused_upload_gets_its_answer_although_it_is_still_sending(address: 
     begun = b"PUT /v2/images/x/file HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\nContent-Length: 20000000\r\n\r\n"
     answer = talk(address, begun, *([b"x" * 1_000_000] * 20))
     assert answer.startswith(b"HTTP/1.1 415")
+
+
+@pytest.mark.parametrize("behind", [b"", HEAD + b"\r\n", HEAD + b"\r\n" + HEAD + b"\r\n"], ids=["one", "two", "three"])
+def test_a_connection_that_ends_in_nonsense_ends_without_a_failure(
+    behind: bytes, address: tuple[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Found by make fuzz: what was still to be sent was written to a closed connection, with a traceback in the log."""
+    refused = b"POST /v2/none HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+    for _ in range(20):
+        with socket.create_connection(address, timeout=5) as connection:
+            connection.sendall(refused)
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 404")
+            connection.sendall(b"0\r\n\r\n" + behind + b"nonsense\r\n\r\n")
+            while connection.recv(65_536):
+                pass
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
