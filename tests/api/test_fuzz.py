@@ -3,10 +3,21 @@
 A failing run prints its seed; PARTAGE_FUZZ_SEED=<seed> repeats it.
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import orjson
 import pytest
 
-from tests.api.personas import Cast
-from tests.fuzz.attack import Tally, by_chance, seed_of_this_run
+from partage.http import openapi
+from partage.http.options import EdgeOptions
+from partage.http.routes import ROWS
+from tests.api.personas import Cast, Persona
+from tests.fuzz.attack import Tally, by_chance, fire, seed_of_this_run
+from tests.fuzz.chance import Shot
+from tests.fuzz.explore import explore
 from tests.fuzz.service import still_serves
 
 
@@ -27,3 +38,63 @@ def test_1000_requests_by_chance(cast: Cast) -> None:
 @pytest.mark.usefixtures("world_on_postgresql")
 def test_300_requests_by_chance_on_postgresql(cast_on_postgresql: Cast) -> None:
     attacked(cast_on_postgresql, 300)
+
+
+def test_answers_are_those_of_the_openapi_document(cast: Cast) -> None:
+    found = explore(cast.admin, seed=seed_of_this_run(), examples=2, phases="fuzzing,stateful")
+    assert found.is_good, found.words
+    assert found.count > 100
+
+
+class Broken(BaseHTTPRequestHandler):
+    """A service that serves its OpenAPI document and nothing else: it fails, is silent, hangs up, or answers nonsense."""
+
+    def do_GET(self) -> None:
+        if self.path == openapi.PATH:
+            self.say(200, orjson.dumps(openapi.document(ROWS, EdgeOptions(www_authenticate_uri="").formats)))
+        elif self.path == "/silent":
+            self.rfile.read(1)
+        elif self.path == "/nonsense":
+            self.wfile.write(b"nonsense\r\n\r\n")
+        elif self.path != "/gone":
+            self.say(500, b"{}")
+        self.close_connection = True
+
+    def say(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name that is overridden
+        del format, arguments
+
+
+@contextmanager
+def broken() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Broken)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [("/", "answered 500"), ("/silent", "no answer within"), ("/gone", "closed without"), ("/nonsense", "not HTTP")],
+)
+def test_a_service_that_fails_is_noticed(path: str, fault: str) -> None:
+    with broken() as endpoint:
+        _, found = fire(endpoint, Shot("GET", f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()))
+    assert found is not None
+    assert fault in found
+
+
+def test_answers_that_are_not_those_of_the_openapi_document_are_noticed() -> None:
+    with broken() as endpoint:
+        found = explore(Persona("nobody", endpoint, token="x"), seed=1, examples=2, phases="fuzzing", include_path="/v2/images")
+    assert not found.is_good
+    assert "Server error" in found.words

@@ -16,7 +16,7 @@ from tests.fuzz.chance import Chance, Shot
 
 PATIENCE_SECONDS = 5.0
 _QUIET_SECONDS = 0.7
-_SHOWN_BYTES = 2000
+_SHOWN_BYTES = 1000
 _MOST_FAILURES = 25
 
 
@@ -99,7 +99,7 @@ def fire(endpoint: str, shot: Shot) -> tuple[Answer | None, str | None]:
             return None, f"no answer within {PATIENCE_SECONDS} s" if shot.whole else _let_go(wire)
         except (EOFError, ConnectionResetError):
             return None, "closed without an answer" if shot.whole else None
-        except ValueError:
+        except (ValueError, IndexError):
             return None, "answered what is not HTTP"
     return answer, _fault_of(answer)
 

@@ -167,7 +167,7 @@ class Documents:
             "protected": choose((False, False, True, self.value())),
             "owner": choose((*self.near["project"], self.word())),
             "objects": [self._object() for _ in range(choose((0, 1, 2)))],
-            "properties": {self._name(): self._property()},
+            "properties": {self.word(): self._property()},
             "tags": [{"name": self._name()}],
             "resource_type_associations": [self._association()],
         }
@@ -175,7 +175,7 @@ class Documents:
         return {"namespace": choose((*self.near["namespace"], self._name())), **kept, **self._further(choose((0, 0, 0, 1)))}
 
     def _object(self) -> Any:
-        parts = {"description": self.word(), "required": [self.word()], "properties": {self._name(): self._property()}}
+        parts = {"description": self.word(), "required": [self.word()], "properties": {self.word(): self._property()}}
         kept = {name: value for name, value in parts.items() if self.now_and_then(0.5)}
         return {"name": self._name(), **kept, **self._further(self.random.choice((0, 0, 0, 1)))}
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from partage.http import openapi
 from tests.api.personas import Persona
@@ -49,8 +50,11 @@ def explore(
         *("--request-timeout", "10", "--continue-on-failure", "--no-color", "--warnings", "off", "--generation-database", "none"),
         *(word for name, value in more.items() for word in (f"--{name.replace('_', '-')}", value)),
     ]
-    environment = {**os.environ, "SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("hooks.py"))}
-    run = subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": str(Path(__file__).resolve().with_name("hooks.py"))}
+    with TemporaryDirectory() as folder:  # it leaves notes where it is started
+        run = subprocess.run(
+            command, env=environment, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
     counted = _COUNTED.search(run.stdout)
     return Exploration(
         int(counted[1]) if counted else 0, run.returncode == 0, run.stdout.replace(who.token or "-", f"<token of {who.name}>")
