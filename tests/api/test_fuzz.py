@@ -41,9 +41,9 @@ def test_300_requests_by_chance_on_postgresql(cast_on_postgresql: Cast) -> None:
 
 
 def test_answers_are_those_of_the_openapi_document(cast: Cast) -> None:
-    found = explore(cast.admin, seed=seed_of_this_run(), examples=2, phases="fuzzing,stateful")
+    found = explore(cast.admin, seed=seed_of_this_run(), examples=1, phases="fuzzing,stateful")
     assert found.is_good, found.words
-    assert found.count > 100
+    assert found.count > 60
 
 
 class Broken(BaseHTTPRequestHandler):
@@ -95,6 +95,13 @@ def test_a_service_that_fails_is_noticed(path: str, fault: str) -> None:
 
 def test_answers_that_are_not_those_of_the_openapi_document_are_noticed() -> None:
     with broken() as endpoint:
-        found = explore(Persona("nobody", endpoint, token="x"), seed=1, examples=2, phases="fuzzing", include_path="/v2/images")
+        found = explore(
+            Persona("nobody", endpoint, token="x"),
+            seed=1,
+            examples=1,
+            phases="fuzzing",
+            include_path="/v2/images",
+            max_failures="1",
+        )
     assert not found.is_good
     assert "Server error" in found.words

@@ -75,7 +75,7 @@ def running(folder: Path, database: str) -> Iterator[Target]:
             "PARTAGE_DATABASE_URL": url,
             "PARTAGE_STORES": json.dumps(stores),
             # It is not Keystone that is attacked: on a busy machine it would be what fails.
-            "PARTAGE_IDENTITY__CACHE_SECONDS": "3600",
+            "PARTAGE_IDENTITY__CACHE_SECONDS": "300",
             "PARTAGE_IDENTITY__TIMEOUT_SECONDS": "60",
             "PARTAGE_IMPORTS__HTTP_LOCATIONS": "true",
             "PARTAGE_FETCH__NETWORKS_ALLOWED": '["127.0.0.0/8"]',
