@@ -145,8 +145,10 @@ class Chance:
         return self.random.random() < often
 
     def row(self) -> Row:
-        choose = self.random.choice
-        return choose([each for each in ROWS if "/schemas/" not in each.path or self.now_and_then(0.1)])
+        """Choose a route: those by which things come into being and change more often than their share."""
+        if self.now_and_then(0.3):
+            return self.random.choice([each for each in ROWS if each.body is Body.TAKEN and each.method != "GET"])
+        return self.random.choice([each for each in ROWS if "/schemas/" not in each.path or self.now_and_then(0.1)])
 
     def somebody(self) -> Persona:
         owner, member, outsider, admin = (self.cast.people[name] for name in ("owner", "member", "outsider", "admin"))

@@ -126,6 +126,10 @@ class Documents:
 
     def _import(self) -> Any:
         choose = self.random.choice
+        if self.now_and_then(0.4):
+            name = choose(("glance-direct", "web-download", "copy-image"))
+            method = {"name": name, "uri": choose(self.near["url"])}
+            return {"method": method, **choose(({}, {"stores": ["second"]}, {"all_stores": True}))}
         name = choose(("glance-direct", "web-download", "copy-image", "glance-download", self.value()))
         method = {"name": name, "uri": choose((self.url(), self.url(), self.value())), **self._further(choose((0, 0, 0, 1)))}
         if name == "glance-download":
@@ -151,6 +155,10 @@ class Documents:
 
     def _task(self) -> Any:
         choose = self.random.choice
+        if self.now_and_then(0.3):
+            known = {"disk_format": "raw", "container_format": "bare"}
+            given = {"import_from": choose(self.near["url"]), "import_from_format": "raw", "image_properties": known}
+            return {"type": "import", "input": given}
         given = {
             "import_from": choose((self.url(), self.value())),
             "import_from_format": choose(("raw", self.value())),
