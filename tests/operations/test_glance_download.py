@@ -21,6 +21,7 @@ from partage.model.ids import TaskID
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.limits import Limits
+from partage.model.signature import NAMES
 from partage.model.task import Task, TaskStatus
 from partage.operations import images, import_runs, imports, tasks
 from partage.operations.import_plugins import ImportPlugins
@@ -285,6 +286,13 @@ def test_protected_properties_are_for_those_who_may_set_them(service: Service, c
         image, task = done(guarded, asked(guarded))
         assert [head.split()[1].decode() for head in origin.requests] == [DOCUMENT, FILE]
     assert (image.status, task.message) == (ImageStatus.QUEUED, "Attribute 'hw_cpu_cores' is reserved.")
+
+
+def test_signature_of_another_region_is_not_taken_on_trust(service: Service, catalog: Catalog) -> None:
+    """Its certificate is in that region's key manager, if anywhere."""
+    service = replace(service, other_regions=replace(service.regions_on(), copied=("img_",)))
+    image, task = imported(service, catalog, region(described(**dict.fromkeys(NAMES, "x"))))
+    assert (image.status, "got another signature" in task.message) == (ImageStatus.QUEUED, True)
 
 
 def test_more_properties_than_an_image_may_have_are_not_taken(service: Service, catalog: Catalog) -> None:

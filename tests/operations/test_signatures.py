@@ -1,5 +1,6 @@
 """Signed images: bytes that were signed are taken, others are not, whichever way they come; T-15 and T-79."""
 
+import gzip
 import random
 import threading
 import time
@@ -19,8 +20,10 @@ from partage.content.digest import Buffer
 from partage.model.ids import ProjectID
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
+from partage.model.location import NewLocation
 from partage.model.task import Task, TaskStatus
-from partage.operations import image_data, images, import_runs, imports, tasks
+from partage.operations import image_data, images, import_runs, imports, locations, tasks
+from partage.operations.import_plugins import ImportPlugins
 from partage.operations.service import Service
 from partage.operations.signing import Unverifiable
 from partage.records import images as image_rows
@@ -250,6 +253,29 @@ def test_signature_that_changed_since_is_not_taken_on_trust(service: Service, ke
         with_properties(service, shown(service, image), other.signs(DATA))
         image, task = run(service, image)
         assert (image.status, "got another signature" in task.message) == (ImageStatus.QUEUED, True)
+
+
+def test_signature_is_over_the_bytes_that_the_image_gets(service: Service, keys: Keys, rsa: Signer) -> None:
+    unpacking = replace(service, import_plugins=ImportPlugins(decompress=True))
+    packed = gzip.compress(DATA, mtime=0)
+    for signed, status in ((DATA, ImageStatus.ACTIVE), (packed, ImageStatus.QUEUED)):
+        image = staged(unpacking, known_to(keys, rsa).signs(signed), packed)
+        asks(unpacking, image)
+        assert run(unpacking, image)[0].status is status
+
+
+def test_what_is_refused_anyway_asks_nobody(service: Service, keys: Keys, rsa: Signer) -> None:
+    image = sent(service, signed_image(service, known_to(keys, rsa).signs(DATA)), DATA)
+    keys.asked.clear()
+    with pytest.raises(problems.StatusConflict):
+        asks(service, image)
+    with pytest.raises(problems.StatusConflict):
+        locations.add_location(service, OWNER, image.id, NewLocation(url="https://example.org/"), request_id="r", token=TOKEN)
+    reader = replace(OWNER, roles=frozenset({"reader"}))
+    waiting = staged(service, rsa.signs(DATA), DATA)
+    with pytest.raises(problems.PolicyForbids):
+        imports.request_import(service, reader, waiting.id, DIRECT, request_id="r", token=TOKEN)
+    assert keys.asked == []
 
 
 def test_copies_between_stores_ask_nobody(service: Service, keys: Keys, rsa: Signer) -> None:

@@ -11,7 +11,7 @@ from partage.model.ids import ImageID, ProjectID, StoreID, TaskID
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.quota import Allowance, Place
-from partage.model.signature import Certificate
+from partage.model.signature import Certificate, signature_of
 from partage.model.task import Task, TaskStatus, TaskType
 from partage.operations import image_data, quota, signing, visible
 from partage.operations.service import Service
@@ -42,8 +42,10 @@ def request_import(
     """
     with service.database.read() as tx:
         found = visible.find(service, tx, caller, image_id)
-    copying = request.method is ImportMethod.COPY_IMAGE
-    certificate = None if copying else signing.certificate_for(service.signatures, caller, found.properties, token)
+    certificate = None
+    if signature_of(found.properties) and request.method is not ImportMethod.COPY_IMAGE:
+        _require_ready(service, caller, found, request)  # what would be refused anyway makes nobody ask the key manager
+        certificate = signing.certificate_for(service.signatures, caller, found.properties, token)
     asked = _Asked(caller, found, request, request_id, token, certificate)
     return quota.under(service, found.owner, partial(_request, service, asked))
 
@@ -64,10 +66,7 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
     caller, request = asked.caller, asked.request
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, asked.image.id)
-        request.require_status(image.status)
-        require_formats(image)
-        copying = request.method is ImportMethod.COPY_IMAGE
-        service.authority.require(caller, COPY_IMAGE if copying else MODIFY_IMAGE, authority.of_image(caller, image))
+        _require_ready(service, caller, image, request)
         require_free(tx, image)
         image_data.require_owner(image, asked.image)
         stores = _targets(service, image, request)
@@ -80,6 +79,13 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
         tasks.add(tx, task, roles=sorted(caller.roles), sealed_token=_sealed(service, asked, task), certificate=asked.certificate)
         images.save(tx, importing.locked(image, task.id), was=image)
     return task
+
+
+def _require_ready(service: Service, caller: Caller, image: Image, request: ImportRequest) -> None:
+    request.require_status(image.status)
+    require_formats(image)
+    copying = request.method is ImportMethod.COPY_IMAGE
+    service.authority.require(caller, COPY_IMAGE if copying else MODIFY_IMAGE, authority.of_image(caller, image))
 
 
 def _task(service: Service, asked: _Asked, image: Image, stores: Sequence[StoreID]) -> Task:

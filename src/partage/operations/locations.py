@@ -12,6 +12,7 @@ from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, TaskID
 from partage.model.image import Image, ImageStatus
 from partage.model.location import NewLocation
+from partage.model.signature import signature_of
 from partage.model.task import Task, TaskType
 from partage.operations import imports, signing, visible
 from partage.operations.service import Service
@@ -37,17 +38,14 @@ def add_location(
     """
     now = service.clock()
     with service.database.read() as tx:
-        properties = visible.find(service, tx, caller, image_id).properties
-    certificate = signing.certificate_for(service.signatures, caller, properties, token)
+        found = visible.find(service, tx, caller, image_id)
+    certificate = None
+    if signature_of(found.properties):
+        _require_ready(service, caller, found, location)  # what would be refused anyway makes nobody ask the key manager
+        certificate = signing.certificate_for(service.signatures, caller, found.properties, token)
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)
-        if image.status is not ImageStatus.QUEUED:
-            raise problems.StatusConflict(f"It's not allowed to add locations if image status is {image.status}.")
-        service.authority.require(caller, ADD_IMAGE_LOCATION, authority.of_image(caller, image))
-        if _SERVICE not in caller.roles | caller.service_roles and not service.http_locations:
-            raise problems.Forbidden("http store must be enabled to use location API by normal user.")
-        check_given(location.url, service.fetch, purpose="add location")
-        imports.require_formats(image)
+        _require_ready(service, caller, image, location)
         imports.require_free(tx, image)
         task = Task(
             id=TaskID(service.new_id()),
@@ -67,6 +65,16 @@ def add_location(
         tasks.add(tx, task, roles=sorted(caller.roles), certificate=certificate)
         images.save(tx, importing.locked(image, task.id), was=image)
     return task
+
+
+def _require_ready(service: Service, caller: Caller, image: Image, location: NewLocation) -> None:
+    if image.status is not ImageStatus.QUEUED:
+        raise problems.StatusConflict(f"It's not allowed to add locations if image status is {image.status}.")
+    service.authority.require(caller, ADD_IMAGE_LOCATION, authority.of_image(caller, image))
+    if _SERVICE not in caller.roles | caller.service_roles and not service.http_locations:
+        raise problems.Forbidden("http store must be enabled to use location API by normal user.")
+    check_given(location.url, service.fetch, purpose="add location")
+    imports.require_formats(image)
 
 
 def list_locations(service: Service, caller: Caller, image_id: ImageID) -> list[Mapping[str, object]]:
