@@ -9,18 +9,20 @@ from typing import Any
 import pytest
 
 from partage import problems
-from partage.stores import memory, posix
+from partage.stores import cache, cached, memory, posix
 from tests.unit.stores import doubles
 
 KEY = "packs/ab/" + "ab" * 16
 
 
-@pytest.fixture(params=["memory", "posix", "failing double"])
+@pytest.fixture(params=["memory", "posix", "cached", "failing double"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     if request.param == "memory":
         return memory.MemoryStore()
     if request.param == "posix":
         return posix.PosixStore(tmp_path)
+    if request.param == "cached":
+        return cached.CachedStore(memory.MemoryStore(), cache.CacheDirectory(tmp_path, limit_bytes=1 << 30))
     return doubles.FailingStore(memory.MemoryStore())
 
 

@@ -5,9 +5,10 @@ names them, so that the chunk index of the database can be rebuilt from packs al
 """
 
 import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 
 import blake3
 
@@ -88,22 +89,35 @@ def read_index(source: store.Store, pack_id: ids.PackID) -> SealedPack:
     """
     key = layout.pack_key(pack_id)
     stat = source.stat(key)
-    if stat is None or stat.size_bytes < _HEAD.size + _TAIL_BYTES:
+    return _index(pack_id, 0 if stat is None else stat.size_bytes, partial(source.get, key))
+
+
+def index_of(whole: bytes, pack_id: ids.PackID) -> SealedPack:
+    """Read what a pack holds from all of its bytes, as `read_index` does.
+
+    Raises:
+        ContentCorrupt, ValueError: as `read_index`.
+    """
+    return _index(pack_id, len(whole), lambda start, length: whole[start : start + length])
+
+
+def _index(pack_id: ids.PackID, size_bytes: int, get: Callable[[int, int], bytes]) -> SealedPack:
+    if size_bytes < _HEAD.size + _TAIL_BYTES:
         raise problems.ContentCorrupt(f"The pack {pack_id} is missing or too short; restore it from a backup")
-    head = source.get(key, 0, _HEAD.size)
+    head = get(0, _HEAD.size)
     magic, version, own_id = _HEAD.unpack(head)
     if magic == _MAGIC and version != VERSION:
         raise ValueError(f"The pack {pack_id} has version {version}, this service reads version {VERSION}; run a newer one")
-    tail = source.get(key, stat.size_bytes - _TAIL_BYTES, _TAIL_BYTES)
+    tail = get(size_bytes - _TAIL_BYTES, _TAIL_BYTES)
     foot, checksum = tail[: _FOOT.size], tail[_FOOT.size :]
     index_start, count, magic_end = _FOOT.unpack(foot)
     sound = magic == _MAGIC and magic_end == _MAGIC_END and own_id.hex() == pack_id
-    if not sound or index_start + count * _ENTRY.size + _TAIL_BYTES != stat.size_bytes:
+    if not sound or index_start + count * _ENTRY.size + _TAIL_BYTES != size_bytes:
         raise problems.ContentCorrupt(f"The pack {pack_id} is damaged at its ends; restore it from a backup")
-    index = source.get(key, index_start, count * _ENTRY.size)
+    index = get(index_start, count * _ENTRY.size)
     if checksum != blake3.blake3(head + index + foot).digest():
         raise problems.ContentCorrupt(f"The index of pack {pack_id} is damaged; restore it from a backup")
-    return SealedPack(pack_id, stat.size_bytes, tuple(_entry(row) for row in _ENTRY.iter_unpack(index)))
+    return SealedPack(pack_id, size_bytes, tuple(_entry(row) for row in _ENTRY.iter_unpack(index)))
 
 
 def rewrite(target: store.Store, pack: SealedPack, keep: Collection[ids.ChunkDigest], new_pack_id: ids.PackID) -> SealedPack | None:
