@@ -10,7 +10,7 @@ from sqlalchemy.sql import Executable
 from partage.model.ids import ImageID
 from partage.model.image import Visibility
 from partage.model.query import Condition, ImageQuery, Operator, SortKey
-from partage.records import contents, images, members, paging
+from partage.records import cache, contents, images, members, paging
 
 FOLDER = Path(__file__).parent / "sql"
 DIALECTS = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}
@@ -40,6 +40,7 @@ STATEMENTS: dict[str, Executable] = {
     "page_of_all_visibilities": page(ImageQuery(limit=25, all_visibilities=True)),
     "list_members": members._LIST[False],  # noqa: SLF001
     "manifest_segments": contents._SEGMENTS,  # noqa: SLF001
+    "list_cached_images": cache._LIST,  # noqa: SLF001
 }
 
 

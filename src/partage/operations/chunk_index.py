@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from partage.model.ids import ChunkDigest, StoreID
+from partage.model.ids import ChunkDigest, PackID, StoreID
 from partage.records import contents
 from partage.records.contents import ChunkRow, PackRow
 from partage.records.database import Database
@@ -14,11 +14,15 @@ from partage.stores.pack import Encoding, SealedPack
 
 @dataclass(frozen=True, slots=True)
 class DatabaseIndex:
-    """The chunks of one store. Thread-safe: it holds nothing but the database and a clock."""
+    """The chunks of one store. Thread-safe: it holds nothing but the database and a clock.
+
+    In `located`, if it is given, the packs are noted that chunks were found in: those that a reader then reads.
+    """
 
     database: Database
     store_id: StoreID
     clock: Callable[[], datetime]
+    located: set[PackID] | None = None
 
     def known(self, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
         """Say which of these chunks need not be stored again."""
@@ -34,6 +38,8 @@ class DatabaseIndex:
         """Say where these chunks lie."""
         with self.database.read() as tx:
             places = contents.locate(tx, self.store_id, digests)
+        if self.located is not None:
+            self.located.update(place.pack_id for place in places.values())
         return {
             digest: ChunkLocation(
                 pack_id=place.pack_id,

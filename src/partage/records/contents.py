@@ -260,6 +260,17 @@ def every_pack(tx: Transaction, store_id: StoreID) -> list[PackRow]:
     ]
 
 
+def pack_sizes(tx: Transaction, pack_ids: Collection[PackID]) -> dict[PackID, int]:
+    """Say how many bytes these packs have; those that are gone, or retired and about to go, are absent from the answer."""
+    found: dict[PackID, int] = {}
+    ordered = sorted(pack_ids)
+    for first in range(0, len(ordered), _IN_ONE_STATEMENT):
+        part = ordered[first : first + _IN_ONE_STATEMENT]
+        statement = select(packs.c.id, packs.c.size).where(packs.c.id.in_(part), packs.c.retired_at.is_(None))
+        found.update((PackID(row.id), row.size) for row in tx.execute(statement))
+    return found
+
+
 def remove_pack(tx: Transaction, pack_id: PackID) -> None:
     """Forget a retired pack, after its object is gone."""
     tx.execute(delete(packs).where(packs.c.id == pack_id))

@@ -221,6 +221,29 @@ tasks = Table(
     Index("ix_tasks_expires_at", "expires_at"),
 )
 
+# Images that a node has near, and the packs that this takes: it is no longer true when one of them has left the node's cache.
+cached_images = Table(
+    "cached_images",
+    metadata,
+    Column("image_id", String(36), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("node", String(255), primary_key=True),
+    Column("hits", Integer, nullable=False),
+    Column("last_accessed", BigInteger, nullable=False),
+    Column("last_modified", BigInteger, nullable=False),
+    Column("packs", Text, nullable=False),
+    Index("ix_cached_images_node", "node"),
+)
+
+# Images that a node is to bring near.
+cache_queue = Table(
+    "cache_queue",
+    metadata,
+    Column("image_id", String(36), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("node", String(255), primary_key=True),
+    Column("queued_at", BigInteger, nullable=False),
+    Index("ix_cache_queue_node_queued_at", "node", "queued_at"),
+)
+
 metadef_namespaces = Table(
     "metadef_namespaces",
     metadata,

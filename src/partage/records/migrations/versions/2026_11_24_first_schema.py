@@ -20,6 +20,7 @@ def upgrade() -> None:
     _create_tasks()
     _create_metadefs()
     _create_reservations()
+    _create_cache()
 
 
 def _create_contents() -> None:
@@ -252,3 +253,25 @@ def _create_reservations() -> None:
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("image_id", "token", name="pk_reservations"),
     )
+
+
+def _create_cache() -> None:
+    op.create_table(
+        "cached_images",
+        sa.Column("image_id", sa.String(36), sa.ForeignKey("images.id", name="fk_cached_images_image_id", ondelete="CASCADE")),
+        sa.Column("node", sa.String(255)),
+        sa.Column("hits", sa.Integer(), nullable=False),
+        sa.Column("last_accessed", sa.BigInteger(), nullable=False),
+        sa.Column("last_modified", sa.BigInteger(), nullable=False),
+        sa.Column("packs", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("image_id", "node", name="pk_cached_images"),
+    )
+    op.create_index("ix_cached_images_node", "cached_images", ["node"])
+    op.create_table(
+        "cache_queue",
+        sa.Column("image_id", sa.String(36), sa.ForeignKey("images.id", name="fk_cache_queue_image_id", ondelete="CASCADE")),
+        sa.Column("node", sa.String(255)),
+        sa.Column("queued_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("image_id", "node", name="pk_cache_queue"),
+    )
+    op.create_index("ix_cache_queue_node_queued_at", "cache_queue", ["node", "queued_at"])

@@ -1,0 +1,127 @@
+"""Rows of what each node has near and is to fetch: note, list, remove; queue, next, put off."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from partage.model.cache import CachedImage
+from partage.model.ids import ImageID, PackID
+from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.tables import cache_queue, cached_images, images
+
+_LIST = (
+    select(
+        cached_images.c.image_id,
+        cached_images.c.hits,
+        cached_images.c.last_accessed,
+        cached_images.c.last_modified,
+        cached_images.c.packs,
+        images.c.size,
+        images.c.checksum,
+    )
+    .join(images, images.c.id == cached_images.c.image_id)
+    .where(cached_images.c.node == bindparam("node"))
+    .order_by(cached_images.c.last_modified, cached_images.c.image_id)
+)
+_QUEUED = (
+    select(cache_queue.c.image_id)
+    .where(cache_queue.c.node == bindparam("node"))
+    .order_by(cache_queue.c.queued_at, cache_queue.c.image_id)
+)
+_NODES = select(cached_images.c.node).where(cached_images.c.image_id == bindparam("image_id")).order_by(cached_images.c.node)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """An image that a node has near as long as it has all these packs."""
+
+    image: CachedImage
+    packs: frozenset[PackID]
+
+
+def note(tx: Transaction, node: str, image_id: ImageID, packs: Collection[PackID], *, now: datetime) -> None:
+    """Say that a node has an image near, or that it was read there once more. The caller has locked the image's row."""
+    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    moment = to_microseconds(now)
+    statement = make(cached_images).values(
+        image_id=image_id,
+        node=node,
+        hits=0,
+        last_accessed=moment,
+        last_modified=moment,
+        packs=orjson.dumps(sorted(packs)).decode(),
+    )
+    again = {"hits": cached_images.c.hits + 1, "last_accessed": moment, "packs": statement.excluded.packs}
+    tx.execute(statement.on_conflict_do_update(index_elements=["image_id", "node"], set_=again))
+
+
+def list_entries(tx: Transaction, node: str) -> list[CacheEntry]:
+    """List what a node was noted to have near, in the order in which it came."""
+    return [
+        CacheEntry(
+            CachedImage(
+                image_id=ImageID(row.image_id),
+                hits=row.hits,
+                last_accessed=from_microseconds(row.last_accessed),
+                last_modified=from_microseconds(row.last_modified),
+                size=row.size or 0,
+                checksum=row.checksum,
+            ),
+            frozenset(PackID(each) for each in orjson.loads(row.packs)),
+        )
+        for row in tx.execute(_LIST, {"node": node})
+    ]
+
+
+def list_nodes(tx: Transaction, image_id: ImageID) -> list[str]:
+    """Name the nodes that have an image near."""
+    return list(tx.execute(_NODES, {"image_id": image_id}).scalars())
+
+
+def remove(tx: Transaction, node: str, image_id: ImageID) -> None:
+    """Forget that a node has an image near."""
+    tx.execute(delete(cached_images).where(cached_images.c.image_id == image_id, cached_images.c.node == node))
+
+
+def remove_untouched(tx: Transaction, node: str, seen: CachedImage) -> None:
+    """Forget that a node has an image near, unless it was noted again since it was seen."""
+    mine = (cached_images.c.image_id == seen.image_id, cached_images.c.node == node)
+    tx.execute(delete(cached_images).where(*mine, cached_images.c.last_accessed == to_microseconds(seen.last_accessed)))
+
+
+def clear(tx: Transaction, node: str) -> None:
+    """Forget all that a node has near."""
+    tx.execute(delete(cached_images).where(cached_images.c.node == node))
+
+
+def queue(tx: Transaction, node: str, image_id: ImageID, *, now: datetime) -> None:
+    """Let a node fetch an image; one that waits already keeps its place."""
+    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    statement = make(cache_queue).values(image_id=image_id, node=node, queued_at=to_microseconds(now))
+    tx.execute(statement.on_conflict_do_nothing(index_elements=["image_id", "node"]))
+
+
+def list_queued(tx: Transaction, node: str) -> list[ImageID]:
+    """List what a node is to fetch, the next one first."""
+    return [ImageID(each) for each in tx.execute(_QUEUED, {"node": node}).scalars()]
+
+
+def put_off(tx: Transaction, node: str, image_id: ImageID, *, now: datetime) -> None:
+    """Let the others in the queue go first."""
+    mine = (cache_queue.c.image_id == image_id, cache_queue.c.node == node)
+    tx.execute(update(cache_queue).where(*mine).values(queued_at=to_microseconds(now)))
+
+
+def unqueue(tx: Transaction, node: str, image_id: ImageID) -> bool:
+    """Let a node fetch an image no more; say whether it was to."""
+    mine = (cache_queue.c.image_id == image_id, cache_queue.c.node == node)
+    return tx.execute(delete(cache_queue).where(*mine)).rowcount == 1
+
+
+def clear_queue(tx: Transaction, node: str) -> None:
+    """Let a node fetch nothing more."""
+    tx.execute(delete(cache_queue).where(cache_queue.c.node == node))

@@ -1,0 +1,99 @@
+"""What nodes have near and are to fetch, on both databases."""
+
+from datetime import timedelta
+
+from partage.model.ids import ImageID, PackID, StoreID
+from partage.records import cache, contents, images
+from partage.records.contents import PackRow
+from partage.records.database import Database
+from tests.contract.records_worlds import START, build, image, undone
+
+ONE, TWO = image(1, size=10, checksum="md5 of one"), image(2)
+HERE, THERE = "http://here:9292", "http://there:9292"
+A, B = PackID("a" * 32), PackID("b" * 32)
+LATER = START + timedelta(seconds=5, microseconds=7)
+
+
+def test_a_note_is_told_with_what_the_image_says_of_itself(database: Database) -> None:
+    with undone(database) as tx:
+        build(tx, [ONE, TWO])
+        cache.note(tx, HERE, TWO.id, {B, A}, now=LATER)
+        cache.note(tx, HERE, ONE.id, set(), now=START)
+        first, second = cache.list_entries(tx, HERE)
+    assert (first.image.image_id, first.image.size, first.image.checksum) == (ONE.id, 10, "md5 of one")
+    assert (first.packs, second.packs) == (frozenset(), {A, B})
+    assert (second.image.hits, second.image.size, second.image.checksum) == (0, 0, None)
+    assert second.image.last_accessed == second.image.last_modified == LATER
+
+
+def test_noting_again_counts_and_keeps_when_it_came(database: Database) -> None:
+    with undone(database) as tx:
+        build(tx, [ONE])
+        for moment, packs in ((START, {A}), (LATER, {A}), (LATER, {B})):
+            cache.note(tx, HERE, ONE.id, packs, now=moment)
+        [found] = cache.list_entries(tx, HERE)
+    assert (found.image.hits, found.image.last_modified, found.image.last_accessed) == (2, START, LATER)
+    assert found.packs == {B}
+
+
+def test_nodes_are_kept_apart(database: Database) -> None:
+    with undone(database) as tx:
+        build(tx, [ONE, TWO])
+        for node in (THERE, HERE):
+            cache.note(tx, node, ONE.id, {A}, now=START)
+            cache.note(tx, node, TWO.id, {A}, now=START)
+            cache.queue(tx, node, TWO.id, now=START)
+        assert cache.list_nodes(tx, ONE.id) == [HERE, THERE]
+        cache.remove(tx, HERE, ONE.id)
+        assert cache.list_nodes(tx, ONE.id) == [THERE]
+        cache.clear(tx, HERE)
+        cache.clear_queue(tx, HERE)
+        assert (cache.list_entries(tx, HERE), cache.list_queued(tx, HERE)) == ([], [])
+        assert (len(cache.list_entries(tx, THERE)), cache.list_queued(tx, THERE)) == (2, [TWO.id])
+
+
+def test_a_note_that_was_renewed_since_it_was_seen_stays(database: Database) -> None:
+    with undone(database) as tx:
+        build(tx, [ONE])
+        cache.note(tx, HERE, ONE.id, {A}, now=START)
+        [seen] = cache.list_entries(tx, HERE)
+        cache.note(tx, HERE, ONE.id, {B}, now=LATER)
+        cache.remove_untouched(tx, HERE, seen.image)
+        [renewed] = cache.list_entries(tx, HERE)
+        cache.remove_untouched(tx, HERE, renewed.image)
+        assert cache.list_entries(tx, HERE) == []
+
+
+def test_the_queue_is_in_order_and_keeps_places(database: Database) -> None:
+    with undone(database) as tx:
+        build(tx, [ONE, TWO])
+        cache.queue(tx, HERE, TWO.id, now=START)
+        cache.queue(tx, HERE, ONE.id, now=START + timedelta(seconds=1))
+        cache.queue(tx, HERE, TWO.id, now=LATER)
+        assert cache.list_queued(tx, HERE) == [TWO.id, ONE.id]
+        cache.put_off(tx, HERE, TWO.id, now=LATER)
+        assert cache.list_queued(tx, HERE) == [ONE.id, TWO.id]
+        assert [cache.unqueue(tx, HERE, ONE.id), cache.unqueue(tx, HERE, ONE.id)] == [True, False]
+        assert cache.list_queued(tx, HERE) == [TWO.id]
+
+
+def test_a_removed_image_is_neither_near_nor_fetched(database: Database) -> None:
+    with undone(database) as tx:
+        build(tx, [ONE, TWO])
+        for each in (ONE, TWO):
+            cache.note(tx, HERE, each.id, {A}, now=START)
+            cache.queue(tx, HERE, each.id, now=START)
+        images.remove(tx, ONE)
+        assert [entry.image.image_id for entry in cache.list_entries(tx, HERE)] == [TWO.id]
+        assert cache.list_queued(tx, HERE) == [TWO.id]
+        assert cache.list_nodes(tx, ImageID(ONE.id)) == []
+
+
+def test_sizes_are_told_of_packs_that_will_stay(database: Database) -> None:
+    with undone(database) as tx:
+        for pack_id, size in ((A, 100), (B, 200)):
+            contents.add_pack(tx, StoreID("local"), PackRow(pack_id, size, None), [], now=START)
+        many = {PackID(f"{number:032x}") for number in range(2000)}
+        assert contents.pack_sizes(tx, {A, B} | many) == {A: 100, B: 200}
+        contents.retire_empty_packs(tx, StoreID("local"), now=START)
+        assert contents.pack_sizes(tx, {A, B}) == {}
