@@ -22,11 +22,13 @@ from partage.identity.tokens import TokenCache
 from partage.model.ids import StoreID
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
-from partage.operations import import_runs
-from partage.operations.service import Formats, NamedStore, Service
+from partage.operations import cache, import_runs
+from partage.operations.service import Cache, Formats, NamedStore, Service
 from partage.policies.authority import Authority
 from partage.records import schema
 from partage.records.database import Database
+from partage.stores.cache import CacheDirectory
+from partage.stores.cached import CachedStore
 from partage.stores.memory import MemoryStore
 from partage.stores.posix import PosixStore
 from tests import invariants, postgresql
@@ -51,6 +53,13 @@ class World:
         done = 0
         while (work := import_runs.claim(self.service)) is not None:
             import_runs.run(self.service, work)
+            done += 1
+        return done
+
+    def fetches(self) -> int:
+        """Bring near what is queued for this node's cache, as its own process does; return how many images there were."""
+        done = 0
+        while self.service.cache and cache.fetch_next(self.service, self.service.cache, may_go_on=lambda: True):
             done += 1
         return done
 
@@ -81,6 +90,23 @@ def make_service(folder: Path, *, database_url: str | None = None, **changed: An
     return Service(**{**parts, **changed}), rules
 
 
+def with_cache(
+    folder: Path, *, near: Path | None = None, node: str = "http://node-1.example", limit_bytes: int = 1 << 30
+) -> dict[str, Any]:
+    """Give the parts of a service that reads its first store through a cache, for `make_service`; `near`: where that is."""
+    near, store = near or folder / "cache", folder / "store"
+    for each in (near, store):
+        each.mkdir(parents=True, exist_ok=True)
+    directory = CacheDirectory(near, limit_bytes=limit_bytes)
+    return {
+        "stores": {
+            LOCAL: NamedStore(id=LOCAL, store=CachedStore(PosixStore(store), directory), type="posix", properties={}),
+            SECOND: NamedStore(id=SECOND, store=MemoryStore(), type="memory", properties={}),
+        },
+        "cache": Cache(node=node, directory=directory),
+    }
+
+
 @contextmanager
 def serving(
     service: Service,
@@ -94,7 +120,10 @@ def serving(
     app = application(
         service=service,
         identity=identity,
-        options=EdgeOptions(www_authenticate_uri="http://identity.example", **{"import_methods": tuple(ImportMethod), **options}),
+        options=EdgeOptions(
+            www_authenticate_uri="http://identity.example",
+            **{"import_methods": tuple(ImportMethod), "has_cache": service.cache is not None, **options},
+        ),
     )
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     server = uvicorn.Server(uvicorn.Config(app, http=protocol, log_level="warning", lifespan="on", ws="none", access_log=False))
@@ -130,6 +159,24 @@ def world(identity: Keystone, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with serving(service, identity, rules, folder) as running:
         yield running
     service.database.close()
+
+
+@pytest.fixture(scope="session")
+def caching_world(identity: Keystone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One service with a cache for all stories that need one and change none of its settings."""
+    folder = tmp_path_factory.mktemp("caching")
+    service, rules = make_service(folder, **with_cache(folder))
+    with serving(service, identity, rules, folder) as running:
+        yield running
+    service.database.close()
+
+
+@pytest.fixture
+def caching_cast(caching_world: World, everybody: dict[str, tuple[str, str]]) -> Iterator[Cast]:
+    """Everybody, on the service with a cache."""
+    people = cast_of(caching_world, everybody)
+    yield people
+    people.leave()
 
 
 @pytest.fixture(scope="session")

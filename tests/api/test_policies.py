@@ -11,7 +11,7 @@ import requests
 from partage.http import routes
 from partage.http.routes import ROWS, Row
 from partage.policies.authority import RULES, Authority
-from tests.api.conftest import World, cast_of
+from tests.api.conftest import World, cast_of, with_cache
 from tests.api.personas import DATA, Cast, Persona
 from tests.api.test_shared_image import ROWS as CELLS
 from tests.api.test_shared_image import TASK, a_namespace, outcome
@@ -30,6 +30,7 @@ RULES_BEYOND_ROUTES = {
     "download_from_store": "asked beside download_image when a client chooses the store",
     "metadef_admin": "a part of other rules",
     "get_metadef_resource_type": "asked beside list_metadef_resource_types for the types of one namespace",
+    "manage_image_cache": "an older name, for rules of the operator's that refer to it",
     "communitize_image": "asked beside add_image or modify_image when the visibility becomes community",
 }
 
@@ -137,7 +138,7 @@ def succeeds_at(row: Row, world: World, cast: Cast) -> tuple[Callable[[], reques
     }.get(named(row), {})
     who = member if named(row).startswith("PUT /v2/images/{image_id}/members") else owner
     who = cast.admin if row.path.endswith("/locations") and row.method == "GET" else who
-    who = cast.admin if row.path.endswith("/detail") or row.path.startswith(("/v2/tasks", "/v2/stores")) else who
+    who = cast.admin if row.path.endswith("/detail") or row.path.startswith(("/v2/tasks", "/v2/stores", "/v2/cache")) else who
     return lambda: who.call(row.method, path_of(row, image, member.project_id, task), **more), row.status
 
 
@@ -146,7 +147,10 @@ SUCCEEDING = [row for row in ROWS if named(row) != "DELETE /v2/tasks/{task_id}"]
 
 
 @pytest.mark.parametrize("row", SUCCEEDING, ids=named)
-def test_the_rule_beside_a_route_is_the_one_it_requires(row: Row, world: World, cast: Cast) -> None:
+def test_the_rule_beside_a_route_is_the_one_it_requires(row: Row, request: pytest.FixtureRequest) -> None:
+    kind = "caching_" if row.path.startswith("/v2/cache") else ""
+    world: World = request.getfixturevalue(f"{kind}world")
+    cast: Cast = request.getfixturevalue(f"{kind}cast")
     call, status = succeeds_at(row, world, cast)
     world.rules_asked.clear()
     assert call().status_code == status
@@ -165,7 +169,8 @@ def test_a_route_is_closed_once_the_operator_gives_its_rule_to_nobody(
 ) -> None:
     file = tmp_path / "policy.yaml"
     file.write_text("{}")
-    world = another_world(authority=Authority(file))
+    parts = with_cache(tmp_path) if row.path.startswith("/v2/cache") else {}
+    world = another_world(authority=Authority(file), **parts)
     call, _ = succeeds_at(row, world, cast_of(world, everybody))
     file.write_text(f'"{row.rule}": "!"')
     os.utime(file, (2**31, 2**31))  # another time of change, however quick the test is

@@ -48,6 +48,7 @@ READS = (
     "list",
     "task",
     "locations",
+    "cache",
 )
 
 
@@ -135,6 +136,14 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "task unknown": lambda: who.call("GET", f"/v2/tasks/{image}"),
         "task delete": lambda: who.call("DELETE", f"/v2/tasks/{image}"),
         "versions": lambda: who.call("GET", "/"),
+        "cache": lambda: who.call("GET", "/v2/cache"),
+        "cache queue": lambda: who.call("PUT", f"/v2/cache/{image}"),
+        "cache forget": lambda: who.call("DELETE", f"/v2/cache/{image}"),
+        "cache clear": lambda: who.call("DELETE", "/v2/cache"),
+        "cache clear malformed": lambda: who.call("DELETE", "/v2/cache", headers={"X-Image-Cache-Clear-Target": "x"}),
+        "cache clean": lambda: who.call("POST", "/v2/cache/clean"),
+        "cache prune": lambda: who.call("POST", "/v2/cache/prune"),
+        "cache nodes": lambda: who.call("GET", f"/v2/cache/nodes/{image}"),
     }[words]()
 
 
@@ -198,7 +207,8 @@ def outcome(who: Persona, operation: str, image: str, cast: Cast) -> str:
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_answers_are_those_of_the_table(operation: str, cast: Cast) -> None:
+def test_answers_are_those_of_the_table(operation: str, request: pytest.FixtureRequest) -> None:
+    cast: Cast = request.getfixturevalue("caching_cast" if operation.startswith("cache") else "cast")
     expected = dict(zip(COLUMNS, ROWS[operation], strict=True))
     common = shared_image(cast, operation)
     answers = {}

@@ -1,5 +1,6 @@
 """Settings: where they come from, which win, and what is said of wrong ones."""
 
+import socket
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,7 @@ from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
 from partage.outbound.rules import Rules
 from partage.signatures.certificates import KeyManagerSignatures
+from partage.stores.cached import CachedStore
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +127,38 @@ def test_stores_come_from_the_file(tmp_path: Path) -> None:
     assert settings.effective_default_store == "old"
 
 
+STORES = "[[stores]]\nid = 'fast'\npath = '/srv/fast'\n[[stores]]\nid = 'slow'\npath = '/srv/slow'\n"
+
+
+@pytest.mark.parametrize(
+    ("cache", "through_it"),
+    [
+        ("", set()),
+        ("directory = '/var/cache/partage'", {"fast", "slow"}),
+        ("directory = '/var/cache/partage'\nstores = ['slow']", {"slow"}),
+        ("stores = ['slow']", set()),
+    ],
+)
+def test_slow_stores_are_read_through_the_cache_by_those_who_give_images_out(
+    tmp_path: Path, cache: str, through_it: set[str]
+) -> None:
+    settings = config.load({"data": tmp_path}, file=written(tmp_path, f"[cache]\n{cache}\n{STORES}"))
+    giving, looking = compose.service(settings, with_cache=True), compose.service(settings)
+    assert {each.id for each in giving.stores.values() if isinstance(each.store, CachedStore)} == through_it
+    assert not [each for each in looking.stores.values() if isinstance(each.store, CachedStore)]
+    assert (giving.cache is not None, looking.cache) == (bool(through_it), None)
+
+
+@pytest.mark.parametrize(
+    ("node", "told"), [("", f"http://{socket.gethostname()}:9393"), ("https://a.example", "https://a.example")]
+)
+def test_a_node_has_a_name(tmp_path: Path, node: str, told: str) -> None:
+    settings = config.load({"data": tmp_path, "port": 9393, "cache": {"directory": str(tmp_path), "node": node}})
+    made = compose.service(settings, with_cache=True).cache
+    assert made is not None
+    assert (made.node, made.directory.limit_bytes) == (told, 10 << 30)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -135,6 +169,8 @@ def test_stores_come_from_the_file(tmp_path: Path) -> None:
         ("[identity]\ncache_seconds = 100000", "identity.cache_seconds"),
         ("os_hash_algo = 'md5'", "os_hash_algo"),
         ("default_store = 'x'", "default_store is x, but the stores are local"),
+        ("[cache]\nstores = ['x']", "cache.stores are x, but the stores are local"),
+        ("[cache]\nsize_bytes = -1", "cache.size_bytes"),
         ("[[stores]]\nid = 'a'\npath = '/a'\n[[stores]]\nid = 'a'\npath = '/b'", "two stores have the same id"),
         ("[[stores]]\nid = 'a'\npath = '/a'\ntype = 'tape'", "stores.0.type"),
         ("[fetch]\nnetworks_allowed = ['10.1.0.1/16']", "fetch.networks_allowed.0"),

@@ -195,3 +195,18 @@ def test_images_are_copied_from_other_regions_without_more_ado_than_the_method(t
     assert key not in live.log.read_text()
     with standalone.up(tmp_path / "data", port=live.port) as again:
         assert json.loads((again.directory / "standalone.json").read_text())["token_key"] == key
+
+
+def test_a_cache_that_cannot_be_stops_nobody(tmp_path: Path) -> None:
+    data = tmp_path / "data.bin"
+    data.write_bytes(PIECE)
+    with standalone.up(tmp_path / "data", PARTAGE_CACHE__DIRECTORY="/proc/cache") as live:
+        assert "nothing is cached: The directory /proc/cache cannot be made" in live.log.read_text()
+        made = live.openstack("project-a", "image", "create", "--file", str(data), "--disk-format", "raw", "-f", "json", "whole")
+        image_id = json.loads(made.stdout)["id"]
+        assert live.openstack("admin", "cached", "image", "queue", image_id).returncode == 0
+        for _ in range(2):
+            assert live.openstack("project-a", "image", "save", "--file", str(tmp_path / "saved"), image_id).returncode == 0
+            assert (tmp_path / "saved").read_bytes() == PIECE
+        standalone.wait_for(lambda: "was not brought into the cache" in live.log.read_text(), seconds=20)
+        assert json.loads(live.openstack("admin", "cached", "image", "list", "-f", "json").stdout) == []

@@ -117,13 +117,14 @@ class _Application:
         if path == openapi.PATH:
             return _document(self._described, arrived)
         first, _, rest = path.lstrip("/").partition("/")
+        with_cache = self._edge.options.has_cache
         if first == "versions":
-            return discovery.versions(arrived.origin, HTTPStatus.OK)
+            return discovery.versions(arrived.origin, HTTPStatus.OK, with_cache=with_cache)
         accept = arrived.text(b"accept") or ""
         if accept.startswith(_MEDIA_TYPE_VERSION):
             first, rest = accept.removeprefix(_MEDIA_TYPE_VERSION), path.removeprefix("/")
-        if not discovery.is_version(first):
-            return discovery.versions(arrived.origin, HTTPStatus.MULTIPLE_CHOICES)
+        if not discovery.is_version(first, with_cache=with_cache):
+            return discovery.versions(arrived.origin, HTTPStatus.MULTIPLE_CHOICES, with_cache=with_cache)
         caller = await callers.find(arrived.headers, self._identity, self._edge.threads)
         if path == f"/{first}":
             return Reply(status=HTTPStatus.FOUND, headers=((b"location", f"{arrived.origin}/v2/".encode()),))

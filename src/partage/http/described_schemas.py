@@ -32,6 +32,9 @@ _NAME: Schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_METADEF_
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
 _NUMBER: Schema = {"type": "integer"}
 _FLAG: Schema = {"type": "boolean"}
+_SECONDS: Schema = {"type": "number", "description": "Seconds since 1970-01-01 UTC"}
+_UNSET: Schema = {"type": ["string", "null"]}
+_PRUNED = ("total_files_pruned", "total_bytes_pruned")
 _WORD: Schema = {"type": "string", "enum": ["true"]}
 _MOMENT = "ISO 8601, with `gt:`, `gte:`, `lt:`, `lte:`, `eq:` or `neq:` before it"
 _LISTED = 'A value, `eq:value`, or `in:value,"value, with comma"`'
@@ -69,6 +72,14 @@ def answer_schemas() -> dict[str, Schema]:
     store = {"id": _TEXT, "description": _TEXT, "default": _WORD, "read-only": _WORD}
     detail = {**store, "type": _TEXT, "weight": _NUMBER, "properties": {"type": "object"}}
     usage = {"type": "object", "additionalProperties": _object({"usage": _NUMBER, "limit": _NUMBER}, "usage", "limit")}
+    near = {
+        "image_id": _ID,
+        "hits": _NUMBER,
+        "last_accessed": _SECONDS,
+        "last_modified": _SECONDS,
+        "size": _NUMBER,
+        "checksum": _UNSET,
+    }
     methods = {"description": _TEXT, "type": {"const": "array"}, "value": _list({"enum": [each.value for each in ImportMethod]})}
     return {
         "error": _object({"message": _TEXT, "code": _TEXT, "title": _TEXT}, "message", "code", "title"),
@@ -78,6 +89,11 @@ def answer_schemas() -> dict[str, Schema]:
         "stores": _object({"stores": _list(_object(store, "id"))}, "stores"),
         "stores_detail": _object({"stores": _list(_object(detail, "id", "type", "weight", "properties"))}, "stores"),
         "usage": _object({"usage": usage}, "usage"),
+        "cache": _object(
+            {"cached_images": _list(_object(near, *near)), "queued_images": _list(_ID)}, "cached_images", "queued_images"
+        ),
+        "cache_pruned": _object(dict.fromkeys(_PRUNED, _NUMBER), *_PRUNED),
+        "cache_nodes": _list(_TEXT),
         "locations": _list(_object({"url": _TEXT, "metadata": {"type": "object"}}, "url", "metadata")),
         "tasks_of_image": _object({"tasks": _list(_object({"id": _ID, "type": _TEXT, "status": _TEXT}, "id"))}, "tasks"),
         "all_resource_types": _object({"resource_types": _list({"$ref": "#/components/schemas/resource_type"})}, "resource_types"),
@@ -172,6 +188,10 @@ def _headers() -> dict[str, Schema]:
         "If-None-Match": {"schema": _TEXT, "description": "ETags that the client has"},
         "X-OpenStack-Image-Size": {"schema": size, "description": "How many bytes are to come"},
         "X-Image-Meta-Store": {"schema": {"type": "string", "minLength": 1}, "description": "The store to use"},
+        "X-Image-Cache-Clear-Target": {
+            "schema": {"type": "string", "enum": ["", "cache", "queue"]},
+            "description": "What to clear; empty: both",
+        },
         "X-Openstack-Append": {"schema": _FLAG, "description": "Keep the tags there are"},
     }
     return {name: {"in": "header", "name": name, **each} for name, each in given.items()}

@@ -94,6 +94,13 @@ _SERVICE_API: Mapping[str, Description] = {
     "GET /v2/info/stores/detail": Description(gives=_json("stores_detail")),
     "GET /v2/info/usage": Description(gives=_json("usage")),
     "DELETE /v2/stores/{store_id}/{image_id}": Description(fails=(409,)),
+    "GET /v2/cache": Description(gives=_json("cache"), fails=(404,)),
+    "DELETE /v2/cache": Description(headers=("X-Image-Cache-Clear-Target",), fails=(404,)),
+    "DELETE /v2/cache/{image_id}": Description(),
+    "PUT /v2/cache/{image_id}": Description(),
+    "GET /v2/cache/nodes/{image_id}": Description(gives=_json("cache_nodes")),
+    "POST /v2/cache/clean": Description(fails=(404,)),
+    "POST /v2/cache/prune": Description(gives=_json("cache_pruned"), fails=(404,)),
     "GET /v2/tasks": Description(gives=_json("tasks"), query=(*_PAGES, "task_status", "task_type"), fails=(404,)),
     "POST /v2/tasks": Description(
         takes=_json("new_task"), gives=_json("task"), fails=(409,), names={"task_id": "$response.body#/id"}, located=True

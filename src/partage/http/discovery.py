@@ -8,8 +8,11 @@ from partage.model.ids import ImageID, StoreID
 from partage.operations import quota, stores
 
 FEATURES = {
+    "2.18": "cleaning and pruning a node's cache, the nodes that have an image near",
     "2.17": "locations for services of the cloud",
+    "2.16": "the right status of queueing an image for a node's cache",
     "2.15": "store details",
+    "2.14": "a node's cache",
     "2.13": "usage against quotas",
     "2.12": "the tasks of an image",
     "2.11": "imports to several stores, copies between stores",
@@ -27,25 +30,32 @@ FEATURES = {
 }
 """Each minor version and what it brought, the newest first. A minor is listed only when the service really has that."""
 
+_OF_THE_CACHE = frozenset({"2.14", "2.16", "2.18"})
 
-def versions(origin: str, status: HTTPStatus) -> Reply:
+
+def minors(*, with_cache: bool) -> list[str]:
+    """List the minor versions that are served, the newest first."""
+    return [minor for minor in FEATURES if with_cache or minor not in _OF_THE_CACHE]
+
+
+def versions(origin: str, status: HTTPStatus, *, with_cache: bool) -> Reply:
     """List the versions of the API; every one lives at the same path."""
-    newest = next(iter(FEATURES))
+    served = minors(with_cache=with_cache)
     listed = [
         {
             "id": f"v{minor}",
-            "status": "CURRENT" if minor == newest else "SUPPORTED",
+            "status": "CURRENT" if minor == served[0] else "SUPPORTED",
             "links": [{"rel": "self", "href": f"{origin}/v2/"}],
         }
-        for minor in FEATURES
+        for minor in served
     ]
     written = wire.reply({"versions": listed})
     return Reply(status=status, body=written.body, content_type=written.content_type)
 
 
-def is_version(name: str) -> bool:
+def is_version(name: str, *, with_cache: bool) -> bool:
     """Say whether a first part of a path is a version of the API."""
-    return name == "v2" or (name.startswith("v") and name[1:] in FEATURES)
+    return name == "v2" or (name.startswith("v") and name[1:] in minors(with_cache=with_cache))
 
 
 async def list_stores(request: Request) -> Reply:

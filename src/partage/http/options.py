@@ -12,6 +12,7 @@ class EdgeOptions:
 
     `public_endpoint` is how clients reach the service when the Host header does not say it (behind a proxy).
     `stall_seconds`: a peer that neither sends nor takes a byte for so long is given up.
+    `has_cache`: the service has a cache, and the versions of the API that brought it are listed.
     `upload_threads` bounds the uploads that run at a time in one process; further ones wait without being read.
     """
 
@@ -21,6 +22,7 @@ class EdgeOptions:
     import_methods: tuple[ImportMethod, ...] = ()
     show_direct_url: bool = False
     show_locations: bool = False
+    has_cache: bool = False
     document_bytes: int = 1 << 20
     stall_seconds: float = 300.0
     metadata_threads: int = 8

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from http import HTTPStatus
 
-from partage.http import discovery, image_data, images, imports, locations, members, metadefs, schemas, tags, tasks
+from partage.http import cache, discovery, image_data, images, imports, locations, members, metadefs, schemas, tags, tasks
 from partage.http.messages import Reply, Request
+from partage.policies import cache as cache_rules
 from partage.policies import images as image_rules
 from partage.policies import members as member_rules
 from partage.policies import metadefs as metadef_rules
@@ -48,6 +49,7 @@ _IMAGE = "/v2/images/{image_id}"
 _MEMBERS = _IMAGE + "/members"
 _MEMBER = _MEMBERS + "/{member_id}"
 _TAG = _IMAGE + "/tags/{tag}"
+_CACHE = "/v2/cache"
 _NAMESPACES = "/v2/metadefs/namespaces"
 _NAMESPACE = _NAMESPACES + "/{namespace}"
 
@@ -78,6 +80,13 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/v2/info/stores/detail", discovery.detail_stores, store_rules.STORES_INFO_DETAIL, _OK),
     Row("GET", "/v2/info/usage", discovery.usage, None, _OK, Body.TAKEN),
     Row("DELETE", "/v2/stores/{store_id}/{image_id}", discovery.delete_from_store, image_rules.DELETE_IMAGE_LOCATION, _DONE),
+    Row("GET", _CACHE, cache.show, cache_rules.CACHE_LIST, _OK),
+    Row("DELETE", _CACHE, cache.clear, cache_rules.CACHE_DELETE, _DONE),
+    Row("DELETE", _CACHE + "/{image_id}", cache.forget, cache_rules.CACHE_DELETE, _DONE),
+    Row("PUT", _CACHE + "/{image_id}", cache.queue, cache_rules.CACHE_IMAGE, _ACCEPTED),
+    Row("GET", _CACHE + "/nodes/{image_id}", cache.nodes, cache_rules.LIST_CACHED_NODES, _OK),
+    Row("POST", _CACHE + "/clean", cache.clean, cache_rules.CACHE_CLEAN, _OK),
+    Row("POST", _CACHE + "/prune", cache.prune, cache_rules.CACHE_PRUNE, _OK),
     Row("GET", "/v2/tasks", tasks.index, task_rules.TASKS_API_ACCESS, _OK),
     Row("POST", "/v2/tasks", tasks.create, task_rules.TASKS_API_ACCESS, _CREATED, Body.TAKEN),
     Row("GET", "/v2/tasks/{task_id}", tasks.show, task_rules.TASKS_API_ACCESS, _OK),

@@ -1,6 +1,7 @@
 """Put the parts together: settings in, a service and the application around it out. The only place that knows every layer."""
 
 import dataclasses
+import socket
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,23 +23,29 @@ from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
-from partage.operations.service import Formats, NamedStore, Service
+from partage.operations.service import Cache, Formats, NamedStore, Service
 from partage.operations.signing import Signatures, Unverifiable
 from partage.outbound.rules import Rules, operators_rules
 from partage.policies.authority import Authority
 from partage.policies.properties import PropertyProtections
 from partage.records.database import Database
 from partage.signatures import certificates
+from partage.stores.cache import CacheDirectory
+from partage.stores.cached import CachedStore
 from partage.stores.posix import PosixStore
 
 
-def service(settings: Settings) -> Service:
+def service(settings: Settings, *, with_cache: bool = False) -> Service:
     """Build what every operation is handed. Opens no connection yet.
+
+    Only what gives images out reads through the cache: what verifies the stores, or copies between them, is to see the stores.
 
     Raises:
         Unavailable: the policy file cannot be read, the database's URL makes no sense, or what a setting needs is not there.
     """
-    stores = [_store(each) for each in settings.effective_stores]
+    cache = _cache(settings) if with_cache and settings.cache.directory else None
+    cached = {*settings.cache.stores} or {each.id for each in settings.effective_stores}
+    stores = [_store(each, cache.directory if cache and each.id in cached else None) for each in settings.effective_stores]
     authority = Authority(settings.policy_file)
     return Service(
         database=Database(settings.effective_database_url),
@@ -63,6 +70,7 @@ def service(settings: Settings) -> Service:
         unified_limits=_unified_limits(settings) if settings.limits.use_keystone_limits else None,
         signatures=_signatures(settings),
         other_regions=_other_regions(settings) if ImportMethod.GLANCE_DOWNLOAD in settings.imports.methods else None,
+        cache=cache,
     )
 
 
@@ -145,6 +153,7 @@ def edge_options(settings: Settings, built: Service) -> EdgeOptions:
         import_methods=settings.imports.methods,
         show_direct_url=settings.show_image_direct_url,
         show_locations=settings.show_multiple_locations,
+        has_cache=built.cache is not None,
     )
 
 
@@ -172,10 +181,19 @@ def _plugins(settings: ImportSettings) -> ImportPlugins:
     )
 
 
-def _store(settings: StoreSettings) -> NamedStore:
+def _cache(settings: Settings) -> Cache:
+    given = settings.cache
+    return Cache(
+        node=given.node or f"http://{socket.gethostname()}:{settings.port}",
+        directory=CacheDirectory(Path(given.directory), limit_bytes=given.size_bytes),
+    )
+
+
+def _store(settings: StoreSettings, near: CacheDirectory | None) -> NamedStore:
+    store = PosixStore(settings.path)
     return NamedStore(
         id=StoreID(settings.id),
-        store=PosixStore(settings.path),
+        store=store if near is None else CachedStore(store, near),
         type=settings.type,
         description=settings.description,
         weight=settings.weight,

@@ -223,6 +223,20 @@ class SignatureSettings(_Section):
     timeout_seconds: Annotated[Positive, Field(description="How long one answer of the key manager may take")] = 10.0
 
 
+class CacheSettings(_Section):
+    """What each host keeps on a disk of its own of what it reads from its stores."""
+
+    directory: Annotated[
+        str, Field(description="The directory, of this host alone; empty: nothing is kept, and the cache API is not there")
+    ] = ""
+    size_bytes: Annotated[Count, Field(description="How much may lie there; what was not used for longest goes first")] = 10 << 30
+    node: Annotated[
+        str,
+        Field(max_length=255, description="The URL by which administrators know this host; empty: of its host name and port"),
+    ] = ""
+    stores: Annotated[tuple[str, ...], Field(description="The stores that are slower than the directory; empty: all")] = ()
+
+
 class LogSettings(_Section):
     """What is written to the standard error stream."""
 
@@ -273,6 +287,7 @@ class Settings(BaseSettings):
     imports: ImportSettings = ImportSettings()
     fetch: FetchSettings = FetchSettings()
     signatures: SignatureSettings = SignatureSettings()
+    cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
     stores: Annotated[
         tuple[StoreSettings, ...],
@@ -286,6 +301,8 @@ class Settings(BaseSettings):
             raise ValueError("two stores have the same id")
         if self.default_store not in {"", *names}:
             raise ValueError(f"default_store is {self.default_store}, but the stores are {', '.join(names)}")
+        if not {*self.cache.stores} <= {*names}:
+            raise ValueError(f"cache.stores are {', '.join(self.cache.stores)}, but the stores are {', '.join(names)}")
         return self
 
     @property

@@ -1,5 +1,6 @@
 """Look before starting: whatever would make every worker fail is found here, once, and said in one sentence."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from partage.identity.keystone import Keystone
 from partage.main.config import Settings
 from partage.operations.service import Service
 from partage.records import schema
+
+_LOG = logging.getLogger(__name__)
 
 
 def prepare_directories(settings: Settings) -> None:
@@ -21,6 +24,14 @@ def prepare_directories(settings: Settings) -> None:
     for store in settings.effective_stores:
         if not store.read_only:
             prepare_directory(store.path)
+
+
+def prepare_cache(settings: Settings) -> None:
+    """Make the directory of the cache, if that is possible. If not, images are given out without: it is said, and stops nobody."""
+    try:
+        prepare_directory(Path(settings.cache.directory))
+    except problems.Unavailable as problem:
+        _LOG.warning("nothing is cached: %s", problem)
 
 
 def prepare_directory(path: Path) -> None:

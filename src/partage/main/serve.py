@@ -7,7 +7,7 @@ import uvicorn
 
 from partage.http.app import Application
 from partage.http.protocol import BoundedProtocol
-from partage.main import compose, housekeeping, listening, logs, memory, readiness
+from partage.main import caching, compose, housekeeping, listening, logs, memory, readiness
 from partage.main.config import Settings
 from partage.main.crew import Companion, Crew
 
@@ -45,9 +45,12 @@ def run(
 ) -> int:
     """Answer requests on `listener` with as many workers as the settings say; return the exit status when all have ended.
 
-    Each of the further `duties` is done by a process of its own.
+    Each of the further `duties` is done by a process of its own, and so is looking after the cache, if there is one.
     """
     logs.configure(settings.log)
+    if settings.cache.directory:
+        readiness.prepare_cache(settings)
+        duties = [*duties, lambda: caching.look_after(settings)]
     crew = Crew(
         duties=[*[lambda: _work(settings, listener)] * settings.workers, *duties],
         grace_seconds=settings.grace_seconds,
@@ -58,7 +61,7 @@ def run(
 
 def _work(settings: Settings, listener: socket.socket) -> None:
     memory.keep_buffers()
-    service = compose.service(settings)
+    service = compose.service(settings, with_cache=True)
     housekeeping.start(service)
     server = uvicorn.Server(_uvicorn(settings, compose.compose(settings, service)))
     server.run(sockets=[listener])

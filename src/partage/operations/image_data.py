@@ -20,7 +20,7 @@ from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, PackID, StoreID
 from partage.model.image import Image, ImageStatus
 from partage.model.quota import Allowance, Place
-from partage.operations import quota, recovery, signing, visible
+from partage.operations import cache_entries, quota, recovery, signing, visible
 from partage.operations.chunk_index import DatabaseIndex
 from partage.operations.quota import Reservation
 from partage.operations.service import NamedStore, Service
@@ -143,23 +143,29 @@ class ImageData:
             ContentCorrupt: stored bytes no longer have their digest, in any store.
             StoreUnavailable: no store gives them at the moment.
         """
-        if self.image.content_id is None or start >= stop:
+        if self.image.content_id is None:
             return
-        stores = self._stores()
-        while True:
+        is_whole = (start, stop) == (0, self.size_bytes)
+        located: set[PackID] | None = set() if is_whole and self.service.cache is not None else None
+        stores = self.stores() if start < stop else []
+        while start < stop:
             named = stores.pop(0)
             try:
-                for block in read_content(self.service, named, self.image.content_id, start, stop):
+                for block in read_content(self.service, named, self.image.content_id, start, stop, located=located):
                     yield block
                     start += len(block)
             except (problems.StoreUnavailable, problems.ContentCorrupt):
                 if not stores:
                     raise
-            else:
-                return
+        if located is not None:
+            cache_entries.note_read(self.service, self.image.id, located)
 
-    def _stores(self) -> list[NamedStore]:
-        """List the stores that have the image: preferred ones first, then heavier ones. Source: Glance's order of locations."""
+    def stores(self) -> list[NamedStore]:
+        """List the stores that have the image: preferred ones first, then heavier ones. Source: Glance's order of locations.
+
+        Raises:
+            StoreUnavailable: none of them is configured.
+        """
         known = [self.service.stores[each] for each in self.image.stores if each in self.service.stores]
         if not known:
             raise problems.StoreUnavailable("No store that has this image is configured at the moment; ask the operator")
@@ -167,13 +173,21 @@ class ImageData:
         return sorted(known, key=lambda named: (rank.get(named.id, len(rank)), -named.weight))
 
 
-def read_content(service: Service, named: NamedStore, content_id: ContentID, start: int, stop: int) -> Iterator[bytes]:
-    """Yield bytes [start, stop) of a content out of one store.
+def read_content(
+    service: Service,
+    named: NamedStore,
+    content_id: ContentID,
+    start: int,
+    stop: int,
+    *,
+    located: set[PackID] | None = None,
+) -> Iterator[bytes]:
+    """Yield bytes [start, stop) of a content out of one store; note in `located` the packs that they come from.
 
     Raises:
         ContentCorrupt, StoreUnavailable: as `reader.read`.
     """
-    index = DatabaseIndex(service.database, named.id, service.clock)
+    index = DatabaseIndex(service.database, named.id, service.clock, located)
     return reader.read(named.store, index, segments(service, content_id, start, stop), start, stop)
 
 

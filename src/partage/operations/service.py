@@ -16,6 +16,7 @@ from partage.outbound.rules import Rules
 from partage.policies.authority import Authority
 from partage.policies.properties import PropertyProtections
 from partage.records.database import Database
+from partage.stores.cache import CacheDirectory
 from partage.stores.store import Store
 
 
@@ -39,6 +40,14 @@ class Formats:
     match_required: bool = True
     vmdk_types: tuple[str, ...] = ("streamOptimized", "monolithicSparse")
     known: KnownFormats = field(default_factory=KnownFormats)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """Where this host keeps packs near, and the name under which the database tells of it: a URL, unlike any other host's."""
+
+    node: str
+    directory: CacheDirectory
 
 
 class UnifiedLimits(Protocol):
@@ -82,6 +91,7 @@ class Service:
     unified_limits: UnifiedLimits | None = None
     other_regions: OtherRegions | None = None
     signatures: Signatures = field(default_factory=Unverifiable)
+    cache: Cache | None = None
 
     def store_named(self, store_id: StoreID | None) -> NamedStore:
         """Return the store of that name, or the default one.

@@ -14,9 +14,9 @@ from partage.model.caller import Caller
 from partage.model.ids import ProjectID
 from partage.model.image import Image
 from partage.model.metadef import Namespace
-from partage.policies import checks, images, members, metadefs, stores, tasks
+from partage.policies import cache, checks, images, members, metadefs, stores, tasks
 
-RULES = [*checks.ROLES, *images.RULES, *members.RULES, *metadefs.RULES, *stores.RULES, *tasks.RULES]
+RULES = [*checks.ROLES, *images.RULES, *members.RULES, *metadefs.RULES, *stores.RULES, *tasks.RULES, *cache.RULES]
 
 Target = Mapping[str, object]
 

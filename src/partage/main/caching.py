@@ -1,0 +1,19 @@
+"""The process that looks after a host's cache: `partage serve` and `partage up` have one where a cache is configured."""
+
+import signal
+import threading
+
+from partage.main import compose, memory
+from partage.main.config import Settings
+from partage.worker import cache
+
+
+def look_after(settings: Settings) -> None:
+    """Fetch what is queued and keep the cache in order, in this process, until it is sent a stop signal."""
+    memory.keep_buffers()
+    service = compose.service(settings, with_cache=True)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if service.cache is not None:
+        cache.run(service, service.cache, stop)

@@ -1,0 +1,31 @@
+"""Rules on the cache of a node."""
+
+from oslo_policy import policy
+
+from partage.policies import checks
+from partage.policies.checks import documented
+
+CACHE_IMAGE = "cache_image"
+CACHE_LIST = "cache_list"
+CACHE_DELETE = "cache_delete"
+CACHE_CLEAN = "cache_clean"
+CACHE_PRUNE = "cache_prune"
+LIST_CACHED_NODES = "list_cached_nodes"
+
+_ALL = "/v2/cache"
+_ONE = _ALL + "/{image_id}"
+
+RULES = [
+    policy.RuleDefault(
+        "manage_image_cache",
+        checks.ADMIN,
+        description="The name of an older rule, so that rules of the operator's that refer to it keep working.",
+        scope_types=["project"],
+    ),
+    documented(CACHE_IMAGE, checks.ADMIN, "Let this node fetch an image.", "PUT", _ONE),
+    documented(CACHE_LIST, checks.ADMIN, "See which images this node has near.", "GET", _ALL),
+    documented(CACHE_DELETE, checks.ADMIN, "Let this node forget an image, or all.", "DELETE", _ONE),
+    documented(CACHE_CLEAN, checks.ADMIN, "Remove what is of no use from this node's cache.", "POST", _ALL + "/clean"),
+    documented(CACHE_PRUNE, checks.ADMIN, "Bring this node's cache below its limit.", "POST", _ALL + "/prune"),
+    documented(LIST_CACHED_NODES, checks.ADMIN, "Learn which nodes have an image near.", "GET", _ALL + "/nodes/{image_id}"),
+]
