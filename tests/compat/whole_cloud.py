@@ -1,4 +1,7 @@
-"""A cloud with everything on: `partage up` with two stores, a second image service on the same data, a web server to fetch from."""
+"""A cloud with everything on: `partage up` with two stores, a second image service on the same data, a web server to fetch from.
+
+Each of the two services has a cache of its own.
+"""
 
 import json
 import os
@@ -51,6 +54,7 @@ def _settings(folder: Path, web_port: int) -> dict[str, str]:
         "PARTAGE_IMPORTS__METHODS": json.dumps([method.value for method in ImportMethod]),
         "PARTAGE_IMPORTS__TOKEN_KEYS": json.dumps([secrets.token_hex(32)]),  # what one service seals, a worker of the other opens
         "PARTAGE_IMPORTS__HTTP_LOCATIONS": "true",
+        "PARTAGE_CACHE__DIRECTORY": str(folder / "near-first"),
         "PARTAGE_FETCH__PORTS": json.dumps([80, 443, web_port]),
         "PARTAGE_FETCH__NETWORKS_ALLOWED": '["127.0.0.1/32"]',
         "PARTAGE_LIMITS__USE_KEYSTONE_LIMITS": "true",
@@ -74,11 +78,12 @@ def _web(folder: Path) -> Iterator[int]:
 
 @contextmanager
 def _second(first: standalone.LiveService, environment: Mapping[str, str]) -> Iterator[str]:
-    """Run `partage serve` on the same database and stores, as the second of two machines."""
+    """Run `partage serve` on the same database and stores, as the second of two machines: with a cache directory of its own."""
     port = listening.free_port()
+    near = {"PARTAGE_CACHE__DIRECTORY": str(first.directory.with_name("near-second"))}
     account = first.keystone.credentials
     identity = {"URL": account.url, "USERNAME": account.username, "PASSWORD": account.password, "PROJECT_NAME": "service"}
-    given = {**environment, "PARTAGE_DATA": str(first.directory), "PARTAGE_WORKERS": "1", "PARTAGE_PORT": str(port)}
+    given = {**environment, **near, "PARTAGE_DATA": str(first.directory), "PARTAGE_WORKERS": "1", "PARTAGE_PORT": str(port)}
     given |= {f"PARTAGE_IDENTITY__{name}": value for name, value in identity.items()}
     url = f"http://127.0.0.1:{port}"
     with _program([str(standalone.PARTAGE), "serve"], first.directory.with_name("second.out"), url, **given):
