@@ -9,17 +9,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-IDENTITY = "http://127.0.0.1:35000/identity"
-GLANCE = "http://127.0.0.1:39292"
+IDENTITY = f"http://127.0.0.1:{os.environ.get('KS_PORT', '35000')}/identity"
+GLANCE = f"http://127.0.0.1:{os.environ.get('GL_PORT', '39292')}"
 PASSWORD = os.environ.get("ADMIN_PW", "secret")
 START_SECONDS = 120
+PROGRAM = Path(sys.executable).with_name("partage")
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,11 @@ def _script(scripts: Path, name: str, *arguments: str) -> None:
 
 
 @contextmanager
-def partage(data: Path, port: int) -> Iterator[Service]:
-    """Run `partage serve --workers 2` with SQLite and files below `data`, beside the same Keystone."""
-    program = Path(sys.executable).with_name("partage")
+def partage(data: Path, port: int, *, prepare: Sequence[str] = (), worker: bool = False) -> Iterator[Service]:
+    """Run `partage serve --workers 2` with SQLite and files below `data`, beside the same Keystone.
+
+    `prepare`: arguments of a further `partage manage` before it starts; `worker`: run a `partage worker` too.
+    """
     environment = {
         **os.environ,
         "PARTAGE_DATA": str(data),
@@ -81,19 +84,27 @@ def partage(data: Path, port: int) -> Iterator[Service]:
         "PARTAGE_LOG__LEVEL": "warning",
     }
     data.mkdir(parents=True)
-    subprocess.run([program, "manage", "upgrade-database"], env=environment, check=True, stdout=subprocess.DEVNULL)
-    with (data / "log").open("w") as log:
-        process = subprocess.Popen(
-            [program, "serve", "--workers", "2", "--port", str(port)], env=environment, stdout=log, stderr=log
-        )
-    try:
+    for arguments in (["upgrade-database"], *([prepare] if prepare else ())):
+        subprocess.run([PROGRAM, "manage", *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
+    with ExitStack() as stack:
+        serve = stack.enter_context(_running(environment, data, "serve", "--workers", "2", "--port", str(port)))
+        if worker:
+            stack.enter_context(_running(environment, data, "worker"))
         url = f"http://127.0.0.1:{port}"
         end = time.monotonic() + START_SECONDS
         while not answers(f"{url}/versions"):
-            if process.poll() is not None or time.monotonic() > end:
-                raise SystemExit(f"partage serve did not start: {(data / 'log').read_text()[-2000:]}")
+            if serve.poll() is not None or time.monotonic() > end:
+                raise SystemExit(f"partage serve did not start: {(data / 'serve.log').read_text()[-2000:]}")
             time.sleep(0.1)
-        yield Service("partage", url, process.pid)
+        yield Service("partage", url, serve.pid)
+
+
+@contextmanager
+def _running(environment: dict[str, str], data: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    with (data / f"{arguments[0]}.log").open("w") as log:
+        process = subprocess.Popen([PROGRAM, *arguments], env=environment, stdout=log, stderr=log)
+    try:
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):

@@ -209,6 +209,14 @@ def test_an_administrator_moves_an_image_to_another_store(world: World, cast: Ca
     assert cast.admin.call("DELETE", f"/v2/stores/nowhere/{image}").status_code == 409
 
 
+def test_no_stores_named_is_the_default_store(world: World, cast: Cast) -> None:
+    image = cast.owner.has_an_image(None)
+    cast.owner.stages(image, DATA)
+    assert cast.owner.imports(image, "glance-direct", stores=[]).status_code == 202
+    world.works()
+    assert cast.owner.shows(image).json()["stores"] == "local"
+
+
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
@@ -220,7 +228,6 @@ def test_an_administrator_moves_an_image_to_another_store(world: World, cast: Ca
         ({"method": {"name": "glance-direct"}, "all_stores_must_succeed": 1}, 400, "must be boolean"),
         ({"method": {"name": "glance-direct"}, "all_stores": True, "stores": ["local"]}, 400, "All_stores parameter"),
         ({"method": {"name": "glance-direct"}, "stores": "local"}, 400, "a list of store names"),
-        ({"method": {"name": "glance-direct"}, "stores": []}, 400, "a list of store names"),
         ({"method": {"name": "glance-direct"}, "stores": ["nowhere"]}, 409, "nowhere not found"),
         ({"method": {"name": "glance-download", "glance_region": "x"}}, 400, "glance_image_id"),
         ({"method": {"name": "glance-download", "glance_region": "x", "glance_image_id": "y"}}, 400, "look like a UUID"),
@@ -277,6 +284,16 @@ def test_pages_of_tasks_hold_each_once(sort_key: str, sort_dir: str, world: Worl
         path = page.get("next", "")
     assert [each["id"] for each in walked] == [each["id"] for each in whole]
     assert len({each["id"] for each in walked}) == len(walked) >= 3
+
+
+def test_tasks_are_found_by_their_owner(world: World, cast: Cast) -> None:
+    image = cast.owner.has_an_image(None)
+    cast.owner.stages(image, DATA)
+    cast.owner.imports(image)
+    world.works()
+    mine = cast.admin.call("GET", f"/v2/tasks?limit=1000&owner={cast.owner.project_id}").json()["tasks"]
+    assert {task["owner"] for task in mine} == {cast.owner.project_id}
+    assert cast.admin.call("GET", "/v2/tasks?owner=nobody").json()["tasks"] == []
 
 
 def task_from(url: str, **changed: object) -> dict[str, object]:

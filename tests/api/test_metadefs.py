@@ -60,6 +60,44 @@ def test_a_namespace_is_shown_with_all_that_it_defines(cast: Cast) -> None:
     assert prefixed["objects"][0]["required"] == ["hw:colour"]
 
 
+def test_definitions_keep_the_order_in_which_they_were_given(cast: Cast) -> None:
+    """Objects oldest first, tags newest first, as in Glance."""
+    given = ["middle", "last", "first"]
+    name = made(cast, objects=[{"name": each} for each in given], tags=[{"name": each} for each in given])
+    shown = cast.owner.call("GET", f"{AT}/{name}").json()
+    assert [each["name"] for each in shown["objects"]] == given
+    assert [each["name"] for each in cast.owner.call("GET", f"{AT}/{name}/objects").json()["objects"]] == given
+    assert [each["name"] for each in shown["tags"]] == given[::-1]
+    assert [each["name"] for each in cast.owner.call("GET", f"{AT}/{name}/tags").json()["tags"]] == given[::-1]
+
+
+def test_a_new_namespace_is_answered_with_what_it_was_given(cast: Cast) -> None:
+    document = full(next(NAMES))
+    answer = cast.admin.call("POST", AT, json=document).json()
+    parts = ("objects", "properties", "tags", "resource_type_associations")
+    assert {part: answer[part] for part in parts} == {part: document[part] for part in parts}
+
+
+def test_tags_sorted_by_name_leave_case_out_of_account(cast: Cast) -> None:
+    name = made(cast, tags=[{"name": "Round"}, {"name": "flat"}])
+    query = "sort_key=name&sort_dir=asc"
+    assert cast.owner.call("GET", f"{AT}/{name}/tags?{query}").json()["tags"] == [{"name": "flat"}, {"name": "Round"}]
+    assert cast.owner.call("GET", f"{AT}/{name}/tags?{query}&marker=flat").json()["tags"] == [{"name": "Round"}]
+
+
+def test_a_property_is_shown_only_for_types_that_its_namespace_is_for(cast: Cast) -> None:
+    name = made(cast)
+    assert cast.owner.call("GET", f"{AT}/{name}/properties/hw:size?resource_type=OS::Test::Thing").status_code == 200
+    answer = cast.owner.call("GET", f"{AT}/{name}/properties/size?resource_type=OS::Test::Other")
+    assert (answer.status_code, "OS::Test::Other" in answer.text) == (404, True)
+
+
+@pytest.mark.parametrize(("path", "status"), [("objects/box", 403), ("properties/size", 400), ("tags/Round", 400)])
+def test_links_are_attributes_of_some_definitions_alone(path: str, status: int, cast: Cast) -> None:
+    document = {**PROPERTY, "name": "x"} if "properties" in path else {"name": "x"}
+    assert cast.admin.call("PUT", f"{AT}/{made(cast)}/{path}", json={**document, "self": "/x"}).status_code == status
+
+
 def test_a_private_namespace_is_its_projects_alone(cast: Cast) -> None:
     name = made(cast, visibility="private", owner=cast.owner.project_id)
     absent = next(NAMES)

@@ -1,16 +1,19 @@
-"""Run commands of the unmodified `openstack` client, each in a process of its own.
+"""Run commands of the unmodified `openstack` and `glance` clients, each in a process of its own.
 
 The client needs more than a second to import itself. This program imports it once and forks for each command, so that a command
-behaves as it does from a shell and takes a third of the time. It reads one JSON object a line (`arguments`, `folder`, and the files
-`input`, `output` and `errors`) and answers each with a line: the exit status.
+behaves as it does from a shell and takes a third of the time. It reads one JSON object a line (`program`, `arguments`, `folder`,
+`environment` to be added, and the files `input`, `output` and `errors`) and answers each with a line: the exit status.
 """
 
 import json
 import os
 import signal
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import glanceclient.shell
+import glanceclient.v2.client
+import glanceclient.v2.shell
 import openstack.image.v2._proxy  # noqa: F401 - imported here so that no command has to
 import openstackclient.identity.common
 import openstackclient.image.client
@@ -18,6 +21,7 @@ import openstackclient.image.v2.image  # noqa: F401 - here so that no command ha
 from openstackclient import shell
 
 PATIENCE_SECONDS = 120
+PROGRAMS = {"openstack": shell.main, "glance": glanceclient.shell.main}
 
 
 def main() -> None:
@@ -31,16 +35,18 @@ def main() -> None:
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
-def become(request: dict[str, str]) -> NoReturn:
+def become(request: dict[str, Any]) -> NoReturn:
     """Turn this process into one run of the client."""
     code: object = 70
     try:
         signal.alarm(PATIENCE_SECONDS)
         os.chdir(request["folder"])
+        os.environ.update(request["environment"])
+        sys.argv = [request["program"], *request["arguments"]]
         write = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         for number, (name, flags) in enumerate([("input", os.O_RDONLY), ("output", write), ("errors", write)]):
             os.dup2(os.open(request[name], flags, 0o600), number)
-        code = shell.main(request["arguments"])
+        code = PROGRAMS[request["program"]]()
     except SystemExit as end:
         code = end.code
     finally:

@@ -15,11 +15,12 @@ from openstack import config
 from openstack.connection import Connection
 
 PROJECTS = ("project-a", "project-b", "project-c", "project-d")
+READERS = (("reader-a", "project-a", "reader"), ("reader-b", "project-b", "reader"))
 
 
 @dataclass
 class Cloud:
-    """Clients of one endpoint, as somebody: a name of PROJECTS, `reader-a` of the first project, or `admin`."""
+    """Clients of one endpoint, as somebody: a name of PROJECTS, `reader-a` or `reader-b` of the first two, or `admin`."""
 
     clouds_file: Path
     projects: dict[str, str]
@@ -40,10 +41,17 @@ class Cloud:
         """Return a token for requests without a client."""
         return str(self.sdk(who).session.get_token())
 
+    def user(self, who: str) -> str:
+        """Return the id of somebody's user."""
+        return str(self.sdk(who).session.get_user_id())
+
     @property
     def endpoint(self) -> str:
         """Where the image service is, without version and final slash."""
-        address = self.sdk("project-a").session.get_endpoint(service_type="image", region_name="RegionOne", interface="public")
+        sdk = self.sdk("project-a")
+        address = sdk.config.get_endpoint("image") or sdk.session.get_endpoint(
+            service_type="image", region_name="RegionOne", interface="public"
+        )
         return str(address).removesuffix("/").removesuffix("/v2")
 
     @property
@@ -53,11 +61,16 @@ class Cloud:
 
 
 @contextmanager
-def people(administrators_file: Path, folder: Path, *, is_glance: bool) -> Iterator[Cloud]:
-    """Make new projects and users on the cloud whose `admin` is in a clouds.yaml; remove them and their images at the end."""
+def people(administrators_file: Path, folder: Path, *, is_glance: bool, image_url: str = "") -> Iterator[Cloud]:
+    """Make new projects and users on the cloud whose `admin` is in a clouds.yaml; remove them and their images at the end.
+
+    `image_url`: an image service other than the one in the catalog.
+    """
     administrator = yaml.safe_load(administrators_file.read_text())["clouds"]["admin"]
+    elsewhere = {"image_endpoint_override": f"{image_url}/v2", "image_api_version": "2"} if image_url else {}
+    administrator |= elsewhere
     run = f"compat-{secrets.token_hex(4)}"
-    admin = _connect(administrators_file, "admin")
+    admin = _connect(administrators_file, "admin", **elsewhere)
     projects, users = _register(admin, run)
     clouds_file = folder / f"{run}.yaml"
     clouds_file.write_text(json.dumps({"clouds": {"admin": administrator} | _entries(administrator, run, users)}))  # JSON is YAML
@@ -69,9 +82,9 @@ def people(administrators_file: Path, folder: Path, *, is_glance: bool) -> Itera
         _leave(cloud, projects, users)
 
 
-def _connect(clouds_file: Path, who: str) -> Connection:
+def _connect(clouds_file: Path, who: str, **more: str) -> Connection:
     found = config.OpenStackConfig(config_files=[str(clouds_file)], vendor_files=[], secure_files=[])
-    connection = Connection(config=found.get_one(who))
+    connection = Connection(config=found.get_one(who, **more))
     connection.identity.connect_retries = 3  # a server may close a kept connection at the moment when it is used again
     return connection
 
@@ -80,7 +93,7 @@ def _register(admin: Connection, run: str) -> tuple[dict[str, Any], dict[str, tu
     roles = {role.name: role for role in admin.identity.roles()}
     projects = {name: admin.identity.create_project(name=f"{run}-{name}", domain_id="default") for name in PROJECTS}
     users = {}
-    for name, project, role in [*((each, each, "member") for each in PROJECTS), ("reader-a", "project-a", "reader")]:
+    for name, project, role in [*((each, each, "member") for each in PROJECTS), *READERS]:
         password = secrets.token_urlsafe(12)
         user = admin.identity.create_user(name=f"{run}-{name}", password=password, domain_id="default")
         admin.identity.assign_project_role_to_user(projects[project], user, roles[role])

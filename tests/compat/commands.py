@@ -1,14 +1,18 @@
-"""Say `openstack --os-cloud NAME ...` and read what it answers: through a prepared process, or through the installed program."""
+"""Say `openstack --os-cloud NAME ...` or `glance ...` and read what it answers: in a prepared process, or as the program itself."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
+
+from tests.compat import offered
+from tests.compat.clouds import Cloud
 
 WIDE = {"CLIFF_MAX_TERM_WIDTH": "10000", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"}
 
@@ -57,12 +61,21 @@ class Prepared:
 
     process: subprocess.Popen[str]
 
-    def run(self, *arguments: str, folder: Path, merged: bool = False, data: Path | None = None) -> Answer:
+    def run(
+        self,
+        *arguments: str,
+        folder: Path,
+        merged: bool = False,
+        data: Path | None = None,
+        program: str = "openstack",
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> Answer:
         """Run one command in a process forked for it."""
         output, errors = folder / ".output", folder / ".errors"
         output.write_text("")
         errors.write_text("")
-        request = {"arguments": arguments, "folder": str(folder), "input": str(data or os.devnull)}
+        request: dict[str, Any] = {"arguments": arguments, "folder": str(folder), "input": str(data or os.devnull)}
+        request |= {"program": program, "environment": dict(environment)}
         request |= {"output": str(output), "errors": str(output if merged else errors)}
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -94,9 +107,12 @@ class OpenStack:
 
     shell: Shell
     folder: Path
+    ran: set[str] = field(default_factory=set)
+    """The commands that were run."""
 
     def __call__(self, who: str, *arguments: str, data: Path | None = None) -> Any:
         """Run a command that must succeed, and return its answer as values; None when it prints nothing."""
+        self.ran.add(offered.command_of(arguments, offered.of_openstack()))
         tail = () if {"-f", "--file"} & {*arguments} and arguments[1] == "save" else ("-f", "json")
         answer = self.shell.run("--os-cloud", who, *arguments, *tail, folder=self.folder, data=data)
         assert answer.status == 0, f"openstack {' '.join(arguments)}: {answer.output}{answer.errors}"
@@ -104,12 +120,52 @@ class OpenStack:
 
     def says(self, who: str, *arguments: str) -> str:
         """Run a command without output that must succeed, and return what it says."""
+        self.ran.add(offered.command_of(arguments, offered.of_openstack()))
         answer = self.shell.run("--os-cloud", who, *arguments, folder=self.folder, merged=True)
         assert answer.status == 0, f"openstack {' '.join(arguments)}: {answer.output}"
         return answer.output
 
     def fails(self, who: str, *arguments: str) -> str:
         """Run a command that must fail, and return what it says."""
+        self.ran.add(offered.command_of(arguments, offered.of_openstack()))
         answer = self.shell.run("--os-cloud", who, *arguments, folder=self.folder, merged=True)
         assert answer.status != 0, f"openstack {' '.join(arguments)} succeeded: {answer.output}"
         return answer.output
+
+
+@dataclass(frozen=True)
+class Glance:
+    """The old `glance` command in one folder. It reads no clouds.yaml, so that it is told everything."""
+
+    shell: Prepared
+    cloud: Cloud
+    folder: Path
+    ran: set[str] = field(default_factory=set)
+    """The commands that were run."""
+
+    def __call__(self, who: str, *arguments: str, data: Path | None = None) -> str:
+        """Run a command that must succeed, and return what it prints."""
+        answer = self._run(who, *arguments, data=data)
+        assert answer.status == 0, f"glance {' '.join(arguments)}: {answer.output}"
+        return answer.output
+
+    def fails(self, who: str, *arguments: str) -> str:
+        """Run a command that must fail, and return what it says."""
+        answer = self._run(who, *arguments)
+        assert answer.status != 0, f"glance {' '.join(arguments)} succeeded: {answer.output}"
+        return answer.output
+
+    def rows(self, who: str, *arguments: str) -> list[dict[str, str]]:
+        """Run a command that prints a table, and return its rows by their titles."""
+        lines = [line for line in self(who, *arguments).splitlines() if line.startswith("|")]
+        titles, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+        return [dict(zip(titles, row, strict=True)) for row in rows]
+
+    def document(self, who: str, *arguments: str) -> dict[str, str]:
+        """Run a command that prints names and values, and return them."""
+        return {row["Property"]: row["Value"] for row in self.rows(who, *arguments)}
+
+    def _run(self, who: str, *arguments: str, data: Path | None = None) -> Answer:
+        self.ran.add(offered.command_of(arguments, offered.of_glance()))
+        told = {"OS_AUTH_TOKEN": self.cloud.token(who), "OS_IMAGE_URL": self.cloud.endpoint, "HOME": str(self.folder)}
+        return self.shell.run(*arguments, folder=self.folder, merged=True, data=data, program="glance", environment=told)

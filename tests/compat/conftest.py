@@ -18,7 +18,7 @@ import pytest
 from openstack.connection import Connection
 from openstack.image.v2.image import Image
 
-from tests.compat import clouds, commands
+from tests.compat import clouds, commands, worlds
 
 GLANCE = "PARTAGE_COMPAT_CLOUDS"
 
@@ -62,9 +62,25 @@ def shell(cloud: clouds.Cloud) -> Iterator[commands.Prepared]:
 
 
 @pytest.fixture
-def openstack(shell: commands.Prepared, tmp_path: Path) -> commands.OpenStack:
-    """Give the `openstack` command in a folder of the test's own."""
-    return commands.OpenStack(shell, tmp_path)
+def openstack(shell: commands.Prepared, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[commands.OpenStack]:
+    """Give the `openstack` command in a folder of the test's own; a test marked runs("image show") has to run that."""
+    given = commands.OpenStack(shell, tmp_path)
+    yield given
+    assert _meant(request) <= given.ran
+
+
+@pytest.fixture
+def glance(
+    shell: commands.Prepared, cloud: clouds.Cloud, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[commands.Glance]:
+    """Give the `glance` command likewise."""
+    given = commands.Glance(shell, cloud, tmp_path)
+    yield given
+    assert _meant(request) <= given.ran
+
+
+def _meant(request: pytest.FixtureRequest) -> set[str]:
+    return {command for mark in request.node.iter_markers("runs") for command in mark.args}
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +97,14 @@ def name(cloud: clouds.Cloud) -> Iterator[str]:
     for who in ("project-a", "project-b", "admin"):
         if who in cloud.connections:
             clouds.forget_images(cloud, who, prefix=chosen)
+
+
+@pytest.fixture
+def namespace(cloud: clouds.Cloud) -> Iterator[str]:
+    """Give a name of a namespace, and delete the namespace afterwards."""
+    chosen = f"Metadef-{uuid4().hex[:12]}"
+    yield chosen
+    worlds.forget_namespace(cloud, chosen)
 
 
 @pytest.fixture

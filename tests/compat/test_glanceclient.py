@@ -2,12 +2,8 @@
 
 import hashlib
 import io
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +11,6 @@ from glanceclient import exc
 from openstack.image.v2.image import Image
 
 from tests.compat.clouds import Cloud
-from tests.compat.commands import WIDE
 
 Make = Callable[..., Image]
 
@@ -174,48 +169,3 @@ def test_the_service_says_what_it_offers(as_owner: Any, an_image: Make) -> None:
     assert [store for store in as_owner.images.get_stores_info()["stores"] if store.get("default")]
     assert as_owner.info.get_usage() is not None
     assert as_owner.images.get_associated_image_tasks(an_image().id)["tasks"] == []
-
-
-def glance(cloud: Cloud, *arguments: str, data: bytes = b"") -> str:
-    """Run the old command; it reads no clouds.yaml, so that it is told everything."""
-    session = cloud.sdk("project-a").session
-    told = {"OS_AUTH_URL": session.auth.auth_url, "OS_AUTH_TOKEN": cloud.token("project-a"), "OS_IMAGE_URL": cloud.endpoint}
-    done = subprocess.run(
-        [Path(sys.executable).with_name("glance"), *arguments],
-        env={**os.environ, **WIDE, **told},
-        input=data,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.decode()
-
-
-def test_old_command_creates_lists_shows_and_downloads(cloud: Cloud, name: str, tmp_path: Path) -> None:
-    (tmp_path / "data").write_bytes(b"z" * 70_000)
-    glance(
-        cloud,
-        "image-create",
-        "--name",
-        name,
-        "--disk-format",
-        "raw",
-        "--container-format",
-        "bare",
-        "--file",
-        str(tmp_path / "data"),
-    )
-    listed = glance(cloud, "image-list", "--property-filter", f"name={name}")
-    [image] = [line.split("|")[1].strip() for line in listed.splitlines() if name in line]
-    shown = glance(cloud, "image-show", image)
-    glance(cloud, "image-download", "--file", str(tmp_path / "back"), image)
-    assert "active" in shown
-    assert hashlib.md5(b"z" * 70_000, usedforsecurity=False).hexdigest() in shown
-    assert (tmp_path / "back").read_bytes() == b"z" * 70_000
-
-
-def test_old_command_shares(cloud: Cloud, an_image: Make) -> None:
-    image, b = an_image().id, cloud.projects["project-b"]
-    assert "pending" in glance(cloud, "member-create", image, b)
-    assert b in glance(cloud, "member-list", "--image-id", image)
-    assert json.dumps(b) not in glance(cloud, "member-delete", image, b)

@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from tests.compat.clouds import Cloud, Disk
 from tests.compat.commands import OpenStack, Program
 
@@ -11,6 +13,7 @@ def names(rows: list[dict[str, str]]) -> list[str]:
     return [row["Name"] for row in rows]
 
 
+@pytest.mark.runs("image create", "image show", "image save", "image delete")
 def test_image_is_created_shown_saved_and_deleted(openstack: OpenStack, disk: Disk, name: str, tmp_path: Path) -> None:
     made = openstack(
         *("project-a", "image", "create", "--file", str(disk.raw), "--disk-format", "raw", "--private", "--min-disk", "1"),
@@ -42,6 +45,7 @@ def test_data_may_come_from_standard_input(openstack: OpenStack, disk: Disk, nam
     assert (made["status"], made["size"]) == ("active", disk.qcow2.stat().st_size)
 
 
+@pytest.mark.runs("image list")
 def test_list_takes_every_filter_and_order(openstack: OpenStack, cloud: Cloud, name: str) -> None:
     """Filters narrow what this test made: the project holds images of other tests."""
     first, second, third = f"{name}-1", f"{name}-2", f"{name}-3"
@@ -84,6 +88,7 @@ def test_administrator_lists_the_images_of_one_project(openstack: OpenStack, clo
     assert names(openstack("admin", "image", "list", "--project", cloud.projects["project-b"], "--name", name)) == []
 
 
+@pytest.mark.runs("image set", "image unset")
 def test_set_and_unset_change_what_they_name(openstack: OpenStack, cloud: Cloud, name: str) -> None:
     images = cloud.sdk("project-a").image
     image = images.create_image(f"{name}-old", data=b"x", disk_format="raw", tags=["gone", "kept"], left="1", also="2").id
@@ -109,6 +114,7 @@ def test_set_and_unset_change_what_they_name(openstack: OpenStack, cloud: Cloud,
     assert {*changed.tags} == {"kept", "new"}
 
 
+@pytest.mark.runs("image add project", "image member get", "image member list", "image remove project")
 def test_image_is_offered_accepted_rejected_and_withdrawn(openstack: OpenStack, cloud: Cloud, name: str) -> None:
     image = cloud.sdk("project-a").image.create_image(name, data=b"x", disk_format="raw", visibility="shared").id
     b = cloud.projects["project-b"]
@@ -151,6 +157,7 @@ def test_several_images_are_deleted_at_once(openstack: OpenStack, cloud: Cloud, 
     assert openstack.fails("project-a", "image", "delete", *images)
 
 
+@pytest.mark.runs("image stores list", "image import info")
 def test_what_the_service_offers_is_told(openstack: OpenStack) -> None:
     stores = openstack("project-a", "image", "stores", "list")
     methods = openstack("project-a", "image", "import", "info")

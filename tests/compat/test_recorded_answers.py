@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from tests.compat import asking, clouds, differences, questions, worlds
+from tests.compat import asking, clouds, differences, tables, worlds
 from tests.compat.clouds import Cloud
 from tests.compat.questions import Question
 
 DOCS = Path(__file__).parents[2] / "docs"
 RECORDED = Path(__file__).with_name("recorded")
-ALL = [pytest.param(table, each, id=each.name) for table, rows in questions.TABLES.items() for each in rows]
+ALL = [pytest.param(table, each, id=each.name) for table, rows in tables.RECORDED.items() for each in rows]
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def test_answer_is_the_recorded_one(table: str, question: Question, cloud: Cloud
 
 
 def test_every_difference_still_shows() -> None:
-    by_name = {each.name: (table, each) for table, rows in questions.TABLES.items() for each in rows}
+    by_name = {each.name: (table, each) for table, rows in tables.RECORDED.items() for each in rows}
     answers = [(recorded(table)[name], each) for name, (table, each) in by_name.items()]
     unseen = [rule.reason for rule in differences.RULES if all(rule.change(answer, each) == answer for answer, each in answers)]
     for difference in differences.DIFFERENCES:
@@ -79,5 +79,5 @@ def record(table: str, name: str, said: dict[str, Any]) -> None:
     """Keep one answer. Record with one process: the file is read and written whole."""
     file = RECORDED / f"{table}.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
-    ordered = {each.name: kept.get(each.name) for each in questions.TABLES[table]} | {name: said}
+    ordered = {each.name: kept.get(each.name) for each in tables.RECORDED[table]} | {name: said}
     file.write_text(json.dumps({key: value for key, value in ordered.items() if value}, indent=1, ensure_ascii=False) + "\n")

@@ -22,6 +22,8 @@ from partage.records.metadefs import SORT_KEYS, NamespaceQuery
 
 _AT = "/v2/metadefs/namespaces"
 _SCHEMA = "/v2/schemas/metadefs/"
+_PARTS = ("objects", "properties", "tags", "resource_type_associations")
+"""What a namespace is created with; the answer repeats it as it was given."""
 _PLAIN = ":@!$&'()*+,;=~-._"
 """Characters that stand for themselves in a part of a path. Source: RFC 3986, 3.3."""
 
@@ -49,8 +51,8 @@ async def create(request: Request) -> Reply:
     edge = request.edge
     new = metadef.parse_namespace(await _document(request), now=request.edge.service.clock())
     made = await edge.threads.call(metadefs.create_namespace, edge.service, request.caller, new)
-    given = {name: new.document[name] for name in ("objects", "properties", "tags") if new.document.get(name)}
-    written = wire.reply({**_whole_to_wire(Whole(made.namespace, (), made.associations)), **given})
+    given = {name: new.document[name] for name in _PARTS if new.document.get(name)}
+    written = wire.reply({**_namespace_to_wire(made.namespace), **given})
     location = f"{request.origin}{_path(made.namespace.name)}".encode()
     return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
 
@@ -219,7 +221,7 @@ def _whole_to_wire(whole: Whole) -> dict[str, Any]:
         "objects": [_definition_to_wire(name, each) for each in by_kind[Kind.OBJECT]],
         "resource_type_associations": [_association_to_wire(each) for each in whole.associations],
         "properties": {each.name: dict(each.document) for each in by_kind[Kind.PROPERTY]},
-        "tags": [{"name": each.name} for each in by_kind[Kind.TAG]],
+        "tags": [{"name": each.name} for each in reversed(by_kind[Kind.TAG])],  # newest first, as in a list of tags alone
     }
     return {**_namespace_to_wire(whole.namespace), **{part: value for part, value in parts.items() if value}}
 
@@ -290,7 +292,8 @@ def _cut(request: Request, tags: Sequence[Definition]) -> Sequence[Definition]:
         raise problems.QueryInvalid(f"Invalid sort direction: {direction}")
     if sort_key not in ("created_at", "updated_at", "name"):
         raise problems.QueryInvalid("Tags are sorted by one of created_at, updated_at, name")
-    ordered = sorted(tags, key=lambda each: (getattr(each, sort_key), each.key), reverse=direction == "desc")
+    first = "key" if sort_key == "name" else sort_key  # case does not count
+    ordered = sorted(tags, key=lambda each: (getattr(each, first), each.key), reverse=direction == "desc")
     marker = given.get("marker")
     if marker is not None:
         keys = [each.key for each in ordered]

@@ -8,7 +8,7 @@ from partage import problems
 from partage.http import query, wire
 from partage.http.messages import Reply, Request
 from partage.http.query import Parameters
-from partage.model.ids import ImageID, TaskID, is_uuid
+from partage.model.ids import ImageID, ProjectID, TaskID, is_uuid
 from partage.model.new_task import parse_new_task
 from partage.model.task import SORT_KEYS, Task, TaskQuery, TaskStatus, TaskType
 from partage.operations import tasks
@@ -144,6 +144,7 @@ def _query(given: dict[str, str], *, default: int, largest: int) -> TaskQuery:
         limit=query.limit_of(given.get("limit"), default, largest),
         status=TaskStatus(status) if status else None,
         type=TaskType(kind) if kind else None,
+        owner=ProjectID(given["owner"]) if given.get("owner") else None,
         marker=TaskID(marker) if marker else None,
         sort_key=sort_key,
         descending=direction == "desc",

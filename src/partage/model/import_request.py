@@ -129,9 +129,9 @@ def _stores(document: Mapping[str, Any], header_store: StoreID | None) -> tuple[
     if header_store is not None:
         raise problems.BodyInvalid("Stores parameter and x-image-meta-store header can't be both specified")
     found = document["stores"]
-    if not isinstance(found, list) or not found or not all(isinstance(each, str) for each in found):
-        raise problems.BodyInvalid("'stores' must be a list of store names, at least one")
-    return tuple(StoreID(each) for each in dict.fromkeys(found))
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise problems.BodyInvalid("'stores' must be a list of store names")
+    return tuple(StoreID(each) for each in dict.fromkeys(found)) or None  # an empty list: the default store, as in Glance
 
 
 def _flag(document: Mapping[str, Any], name: str, *, default: bool) -> bool:

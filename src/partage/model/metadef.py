@@ -6,7 +6,7 @@ Objects, properties and tags are kept alike: a name in a namespace and a documen
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -14,7 +14,9 @@ from partage import problems
 from partage.model import metadef_schemas
 from partage.model.ids import ProjectID
 
-_READ_ONLY = ("self", "schema", "created_at", "updated_at")
+_TIMES = ("created_at", "updated_at")
+_READ_ONLY = {"namespace": ("self", "schema", *_TIMES), "object": ("self", "schema", *_TIMES)}
+"""What the service sets in documents of a schema; in those of others it is the times. Links there are no attributes at all."""
 _FOUR_BYTES = re.compile("[\U00010000-\U0010ffff]")
 
 
@@ -119,8 +121,8 @@ def parse_namespace(document: object, *, now: datetime) -> NewNamespace:
     )
     if not namespace.name:
         raise problems.BodyInvalid("Provided object does not match schema 'namespace': '' is too short")
-    objects = [_named(Kind.OBJECT, each, now) for each in given.get("objects", ())]
-    tags = [_named(Kind.TAG, each, now) for each in given.get("tags", ())]
+    objects = _in_order(Kind.OBJECT, given.get("objects", ()), now)
+    tags = _in_order(Kind.TAG, given.get("tags", ()), now)
     properties = [_definition(Kind.PROPERTY, name, value, now) for name, value in given.get("properties", {}).items()]
     return NewNamespace(
         namespace=namespace,
@@ -149,7 +151,7 @@ def parse_tags(document: object, *, now: datetime) -> list[Definition]:
     given = _checked(document, "tags")
     if "tags" not in given:
         raise problems.BodyInvalid("Provided object does not match schema 'tags': 'tags' is a required property")
-    return [_named(Kind.TAG, metadef_schemas.check(each, "tag"), now) for each in given["tags"]]
+    return _in_order(Kind.TAG, [metadef_schemas.check(each, "tag") for each in given["tags"]], now)
 
 
 def parse_association(document: object, *, now: datetime) -> Association:
@@ -162,7 +164,7 @@ def parse_association(document: object, *, now: datetime) -> Association:
 
 
 def _checked(document: object, schema_name: str) -> dict[str, Any]:
-    for name in _READ_ONLY:
+    for name in _READ_ONLY.get(schema_name, _TIMES):
         if isinstance(document, dict) and name in document:
             raise problems.AttributeReadOnly(f"Attribute '{name}' is read-only.")
     _refuse_four_bytes(document)
@@ -181,6 +183,11 @@ def _refuse_four_bytes(value: object) -> None:
         texts = value
     for each in texts:
         _refuse_four_bytes(each)
+
+
+def _in_order(kind: Kind, given: Iterable[Mapping[str, Any]], now: datetime) -> list[Definition]:
+    """Make definitions, each a microsecond younger than the one before: lists are in the order of their creation."""
+    return [_named(kind, each, now + timedelta(microseconds=number)) for number, each in enumerate(given)]
 
 
 def _named(kind: Kind, given: Mapping[str, Any], now: datetime) -> Definition:

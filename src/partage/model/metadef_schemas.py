@@ -195,7 +195,11 @@ PROPERTIES: Schema = {
     "properties": {
         "properties": {
             "type": "object",
-            "additionalProperties": {key: value for key, value in PROPERTY.items() if key != "definitions"},
+            # Here a name is what a property stands under, and no member of it.
+            "additionalProperties": {
+                **{key: value for key, value in PROPERTY.items() if key != "definitions"},
+                "required": [each for each in PROPERTY["required"] if each != "name"],
+            },
         },
         "first": _TEXT,
         "next": _TEXT,

@@ -90,6 +90,7 @@ class TaskQuery:
     limit: int
     status: TaskStatus | None = None
     type: TaskType | None = None
+    owner: ProjectID | None = None
     marker: TaskID | None = None
     sort_key: str = "created_at"
     descending: bool = True

@@ -137,7 +137,7 @@ def show_definition(
     """
     with service.database.read() as tx:
         _find_for(service, tx, caller, name, GET_ONE[wanted.kind])
-        prefix = _prefix(metadefs.associated(tx, [name]).get(name, []), resource_type)
+        prefix = _prefix_of(tx, name, resource_type) if resource_type is not None else ""
         if prefix:
             if not wanted.name.startswith(prefix):
                 raise problems.MetadefNotFound(
@@ -284,6 +284,13 @@ def _definition(tx: Transaction, namespace: str, wanted: Definition) -> Definiti
     if found is None:
         raise problems.MetadefNotFound(_NOT_FOUND[wanted.kind].format(wanted.name))
     return found
+
+
+def _prefix_of(tx: Transaction, namespace: str, resource_type: str) -> str:
+    associations = metadefs.associated(tx, [namespace]).get(namespace, [])
+    if not any(each.resource_type == resource_type for each in associations):
+        raise problems.MetadefNotFound(f"The metadata definition resource-type with name={resource_type}, was not found.")
+    return _prefix(associations, resource_type)
 
 
 def _prefix(associations: Sequence[Association], resource_type: str | None) -> str:

@@ -102,6 +102,8 @@ def page(tx: Transaction, query: TaskQuery) -> list[Task]:
         statement = statement.where(tasks.c.status == query.status.value)
     if query.type is not None:
         statement = statement.where(tasks.c.type == query.type.value)
+    if query.owner is not None:
+        statement = statement.where(tasks.c.owner == query.owner)
     key = _key(query)
     if query.marker is not None:
         statement = statement.where(_after(tx, query, query.marker))
