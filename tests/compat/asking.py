@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
 from tests.compat import transcript, worlds
@@ -19,30 +20,70 @@ SHAPES = (
 """Headers whose value is new each time, its shape, and what is recorded of it."""
 
 
-def ask(cloud: Cloud, question: Question, listed: dict[str, str], name: str, *, image: str = "") -> dict[str, Any]:
-    """Ask, and return status, headers and body with names in place of ids and times.
+@dataclass
+class Subject:
+    """What questions are about: made when one wants it in another state, or when the last one may have changed it."""
 
-    `image`: one that is in the state that is asked about already; without it one is made.
-    """
+    state: str = ""
+    image: str = ""
+    namespace: str = ""
+
+    def prepare(self, cloud: Cloud, state: str, name: str) -> None:
+        """Have it in a state; an image gets a name by which it can be forgotten, a namespace is forgotten with `forget`."""
+        if self.state and self.state == state:
+            return
+        self.forget(cloud)
+        if state in worlds.NAMESPACES:
+            self.namespace = f"Asked-{secrets.token_hex(4)}"
+            worlds.namespace_in(cloud, state, self.namespace)
+        elif state:
+            self.image = worlds.image_in(cloud, state, name)
+        self.state = state
+
+    def forget(self, cloud: Cloud) -> None:
+        """Have nothing."""
+        if self.namespace:
+            worlds.forget_namespace(cloud, self.namespace)
+        self.state = self.image = self.namespace = ""
+
+
+def ask(cloud: Cloud, question: Question, listed: dict[str, str], name: str, subject: Subject) -> dict[str, Any]:
+    """Ask, and return status, headers and body with names in place of ids and times."""
+    subject.prepare(cloud, question.on, name)
     places = {each.removeprefix("project-"): project for each, project in cloud.projects.items()}
+    places |= {"image": subject.image, "namespace": subject.namespace, "new": f"New-{secrets.token_hex(4)}"}
+    places["second"] = next((image for image, each in listed.items() if each == "beta"), "")
     names = transcript.Names({project: f"<{each}>" for each, project in cloud.projects.items()})
     names.known |= {image: f"<{each}>" for image, each in listed.items()}
     names.known |= {cloud.endpoint: "<image service>", cloud.identity: "<identity service>"}
-    places["second"] = next((image for image, each in listed.items() if each == "beta"), "")
-    places |= {"namespace": f"Asked-{secrets.token_hex(4)}", "new": f"New-{secrets.token_hex(4)}"}
-    names.known |= {places["namespace"]: "<namespace>", places["new"]: "<new>"}
-    if question.on in worlds.NAMESPACES:
-        worlds.namespace_in(cloud, question.on, places["namespace"])
-    elif question.on:
-        places["image"] = image or worlds.image_in(cloud, question.on, name)
-        names.known[places["image"]] = "<image>"
+    names.known[cloud.project_of_the_administrator] = "<the administrator's project>"
+    names.known |= {places[each]: f"<{each}>" for each in ("image", "namespace", "new") if places[each]}
     if question.on == "imported":
-        places["task"] = worlds.settled(cloud, places["image"])[0]["id"]
+        places["task"] = worlds.settled(cloud, subject.image)[0]["id"]
         names.known |= {places["task"]: "<task>", cloud.user("project-a"): "<user of project-a>"}
     path, body = filled(question.path, places), filled(question.body, places)
     answer = worlds.send(cloud, question.who, question.method, path, body=body, headers=question.headers)
-    forget_made(cloud, question, answer, places)
-    return written(question, answer, names, places)
+    said = written(question, answer, names, subject)
+    if answer.status == 202:
+        worlds.settled(cloud, subject.image)
+    if may_have_changed(question, answer):
+        forget_made(cloud, question, answer, places["new"])
+        subject.forget(cloud)
+    return said
+
+
+def may_have_changed(question: Question, answer: Answer) -> bool:
+    """Say whether what was asked about can be another now: data that is refused was begun to be taken."""
+    takes_data = question.path.endswith(("/file", "/stage"))
+    return question.method not in {"GET", "HEAD"} and (answer.status < 300 or takes_data)
+
+
+def forget_made(cloud: Cloud, question: Question, answer: Answer, namespace: str) -> None:
+    """Delete what a question has made."""
+    if question.path == "/v2/images" and answer.status == 201:
+        worlds.send(cloud, question.who, "DELETE", f"/v2/images/{answer.document['id']}")
+    if "metadefs" in question.path:
+        worlds.forget_namespace(cloud, namespace)
 
 
 def filled(value: Any, places: dict[str, str]) -> Any:
@@ -58,18 +99,7 @@ def filled(value: Any, places: dict[str, str]) -> Any:
     return value
 
 
-def forget_made(cloud: Cloud, question: Question, answer: Answer, places: dict[str, str]) -> None:
-    """Delete what was made for a question or by it; let an import that it has started come to its end."""
-    if question.method == "POST" and question.path == "/v2/images" and answer.status == 201:
-        worlds.send(cloud, question.who, "DELETE", f"/v2/images/{answer.document['id']}")
-    if answer.status == 202:
-        worlds.settled(cloud, places["image"])
-    if "metadefs" in question.path and (question.on or answer.status == 201):
-        for each in ("namespace", "new"):
-            worlds.forget_namespace(cloud, places[each])
-
-
-def written(question: Question, answer: Answer, names: transcript.Names, places: dict[str, str]) -> dict[str, Any]:
+def written(question: Question, answer: Answer, names: transcript.Names, subject: Subject) -> dict[str, Any]:
     """Write an answer as it is recorded: values that are new each time become names or a sentence."""
     headers = {name: ", ".join(values) for name, values in answer.headers.items() if name not in OF_THE_CONNECTION}
     if "allow" in headers:
@@ -83,12 +113,14 @@ def written(question: Question, answer: Answer, names: transcript.Names, places:
     if question.name.startswith("list: ") and "images" in (kept["body"] or ()):
         kept["body"]["images"] = [image["name"] for image in kept["body"]["images"]]
     if question.name.startswith("contains: ") and "images" in (kept["body"] or ()):
-        kept["body"]["images"] = [image["name"] for image in kept["body"]["images"] if image["id"] == places["image"]]
+        kept["body"]["images"] = [image["name"] for image in kept["body"]["images"] if image["id"] == subject.image]
     return dict(json.loads(names.applied_to(json.dumps(kept, ensure_ascii=False, sort_keys=True))))
 
 
 def body_of(answer: Answer) -> Any:
-    """Read the body as its media type says; image data as text."""
+    """Read the body as its media type says; image data as text. The order of an image's tags says nothing, and Glance's changes."""
     if answer.body and "application/json" in answer.headers.get("content-type", [""])[0]:
-        return answer.document
+        body = answer.document
+        is_image = isinstance(body, dict) and "os_hidden" in body
+        return {**body, "tags": sorted(body["tags"])} if is_image else body
     return " ".join(answer.body.decode().split()) or None

@@ -5,7 +5,7 @@ Glance comes from the scripts in PEER_DIR; one that answers already is used as i
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from bench import services
 from partage.main import listening
 from tests.compat import asking, clouds, differences, worlds
+from tests.compat.asking import Subject
 from tests.compat.clouds import Cloud
 from tests.compat.questions import Question
 
@@ -21,33 +22,23 @@ PEER = "PEER_DIR"
 IMAGE = "asked about"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Side:
-    """One of the two services, the images whose list is asked for, and the image that is asked about next."""
+    """One of the two services, the images whose list is asked for, and what is asked about."""
 
     cloud: Cloud
     listed: dict[str, str]
-    image: str = ""
-    state: str = ""
+    subject: Subject = field(default_factory=Subject)
 
     def says(self, question: Question) -> dict[str, Any]:
-        """Ask a question of its own image."""
-        return asking.ask(self.cloud, question, self.listed, IMAGE)
-
-    def says_of_kept(self, question: Question) -> dict[str, Any]:
-        """Ask about the image that the last question left, when it is still in the state that this one wants."""
-        if not self.image or self.state != question.on:
-            self.image, self.state = worlds.image_in(self.cloud, question.on, IMAGE), question.on
-        said = asking.ask(self.cloud, question, self.listed, IMAGE, image=self.image)
-        if said["status"] < 300 and question.method not in {"GET", "HEAD"}:
-            self.image = ""
-        return said
+        """Ask a question."""
+        return asking.ask(self.cloud, question, self.listed, IMAGE, self.subject)
 
     def forget(self) -> None:
-        """Delete the images that were asked about."""
-        self.image = ""
-        clouds.forget_images(self.cloud, "project-a", prefix=IMAGE)
-        clouds.forget_images(self.cloud, "project-c", prefix=IMAGE)
+        """Delete what was asked about."""
+        self.subject.forget(self.cloud)
+        for who in ("project-a", "project-c"):  # the latter is given images
+            clouds.forget_images(self.cloud, who, prefix=IMAGE)
 
 
 @dataclass(frozen=True)
@@ -56,12 +47,28 @@ class Both:
 
     glance: Side
     partage: Side
-    seen: set[str] = field(default_factory=set)
 
-    def compare(self, question: Question, *, kept: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    def compare(self, question: Question) -> tuple[dict[str, Any], dict[str, Any]]:
         """Ask both; return what Partage says, and what it should say."""
-        said, expected = (side.says_of_kept(question) if kept else side.says(question) for side in (self.partage, self.glance))
-        return said, differences.applied_to(expected, question)
+        expected = differences.applied_to(self.glance.says(question), question)
+        return self.partage.says(question), expected
+
+    def differing(self, questions: Iterable[Question]) -> dict[str, Any]:
+        """Ask both, and return the answers that differ otherwise than they should."""
+        found = {}
+        try:
+            for question in questions:
+                said, expected = self.compare(question)
+                if said != expected:
+                    found[question.name] = {"partage": said, "expected": expected}
+        finally:
+            self.forget()
+        return found
+
+    def forget(self) -> None:
+        """Delete what was asked about."""
+        self.glance.forget()
+        self.partage.forget()
 
 
 def scripts() -> Path | None:

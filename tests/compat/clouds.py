@@ -46,6 +46,11 @@ class Cloud:
         return str(self.sdk(who).session.get_user_id())
 
     @property
+    def project_of_the_administrator(self) -> str:
+        """The id of the project that `admin` works in."""
+        return str(self.sdk("admin").session.get_project_id())
+
+    @property
     def endpoint(self) -> str:
         """Where the image service is, without version and final slash."""
         sdk = self.sdk("project-a")

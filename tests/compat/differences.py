@@ -4,6 +4,7 @@
 heading of a section of docs/comparison-with-glance.md.
 """
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ VERSIONS = "Versions"
 STORE = "The store's name"
 EMPTY = "Empty answers"
 WORDS = "Words"
+_TAGGED: dict[str, str | None] = {"etag": "a strong one", "vary": "x-auth-token"}
+_UNTAGGED: dict[str, str | None] = {"etag": None, "vary": None}
 _METHODS = ("glance-direct", "web-download", "copy-image")
 
 
@@ -93,7 +96,7 @@ def _has_a_tag(recorded: Recorded, question: Question) -> Recorded:
     if question.method != "GET" or not question.path.startswith("/v2") or recorded["status"] not in {200, 206}:
         return recorded
     data = recorded["headers"]["content-type"] == "application/octet-stream"
-    tagged = _with_headers(recorded, etag="a strong one")
+    tagged = _with_headers(recorded, **_TAGGED)
     return _with_headers(tagged, accept_ranges="bytes") if data else tagged
 
 
@@ -103,14 +106,22 @@ def _import_methods(recorded: Recorded, _question: Question) -> Recorded:
 
 
 def _another_store(recorded: Recorded, _question: Question) -> Recorded:
-    body, ids = recorded["body"], recorded["headers"].get("openstack-image-store-ids")
-    if isinstance(body, dict) and body.get("stores") == "fast":
-        recorded = {**recorded, "body": {**body, "stores": "local"}}
-    return _with_headers(recorded, openstack_image_store_ids=ids and "local")
+    ids = recorded["headers"].get("openstack-image-store-ids")
+    body = json.loads(re.sub(r"""(['"])fast(['"])""", r"\1local\2", json.dumps(recorded["body"])))
+    return _with_headers({**recorded, "body": body}, openstack_image_store_ids=ids and "local")
 
 
 def _nothing_has_no_type(recorded: Recorded, _question: Question) -> Recorded:
-    return _with_headers(recorded, content_type=None) if recorded["status"] == 204 else recorded
+    return _with_headers(recorded, content_type=None) if recorded["status"] in {202, 204} else recorded
+
+
+def _namespace_is_not_found(recorded: Recorded, _question: Question) -> Recorded:
+    """One sentence, whatever was asked of a namespace that is not there or not the caller's to see."""
+    said = recorded["body"]["message"] if recorded["status"] == 404 and recorded["body"] else ""
+    found = re.fullmatch(r"Namespace (\S+) not found", said)
+    if not found:
+        return recorded
+    return {**recorded, "body": {**recorded["body"], "message": f"Metadata definition namespace={found[1]} was not found."}}
 
 
 RULES = (
@@ -121,6 +132,7 @@ RULES = (
     Rule(IMPORT, _import_methods),
     Rule(STORE, _another_store),
     Rule(EMPTY, _nothing_has_no_type),
+    Rule(WORDS, _namespace_is_not_found),
 )
 
 _VERSIONS = (
@@ -155,14 +167,20 @@ _MEDIA = "The request media type"
 _HELP = "image data is sent as application/octet-stream"
 _NO_MEMBER = "The member must be the id of a project: text of at most 255 characters"
 _NO_CREATED = {"location": None, "openstack-image-store-ids": None, "openstack-image-import-methods": None}
-_AS_JSON = {"content-type": "application/json", "etag": None, "accept-ranges": None, "content-length": None, "content-md5": None}
-_DOCUMENT = {"allow": None, "content-type": "application/json", "etag": "a strong one"}
+_AS_JSON = {
+    **_UNTAGGED,
+    "content-type": "application/json",
+    "accept-ranges": None,
+    "content-length": None,
+    "content-md5": None,
+}
+_DOCUMENT = {"allow": None, "content-type": "application/json", **_TAGGED}
 _DATA = {
     "content-type": "application/octet-stream",
     "content-length": "100",
     "content-md5": "7a08b07e84641703e5f2c836aa59a170",
     "accept-ranges": "bytes",
-    "etag": "a strong one",
+    **_TAGGED,
 }
 
 
@@ -171,7 +189,7 @@ def _said(reason: str, question: str, message: str) -> Difference:
 
 
 def _refused(reason: str, message: str, *questions: str) -> Difference:
-    headers = {**_NO_CREATED, "etag": None}
+    headers = {**_NO_CREATED, **_UNTAGGED}
     return Difference(reason, questions, status=400, headers=headers, body={**_BAD, "message": message})
 
 
@@ -195,7 +213,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "4",
         ("list: by locations",),
         status=200,
-        headers={"etag": "a strong one"},
+        headers=_TAGGED,
         body={"first": "/v2/images?locations=x", "images": [], "schema": "/v2/schemas/images"},
     ),
     _refused(
@@ -233,7 +251,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "11",
         ("download: known already",),
         status=304,
-        headers={**_AS_JSON, "content-type": None, "etag": "a strong one"},
+        headers={**_AS_JSON, "content-type": None, **_TAGGED},
         body=None,
     ),
     _said(

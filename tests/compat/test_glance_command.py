@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openstack.connection import Connection
 from openstack.image.v2.image import Image
 
 from tests.compat import offered, worlds
@@ -33,10 +34,11 @@ def data(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.runs("image-create", "image-list", "image-show", "image-update", "image-upload", "image-download", "image-delete")
-def test_image_is_created_uploaded_changed_downloaded_and_deleted(glance: Glance, data: Path, name: str) -> None:
-    image = glance.document("project-a", "image-create", "--name", name, *RAW, "--property", "colour=red")["id"]
-    glance("project-a", "image-upload", "--file", str(data), "--size", "70000", image)
+@pytest.mark.runs("image-create", "image-list", "image-show", "image-update", "image-download", "image-delete")
+def test_image_is_created_changed_listed_downloaded_and_deleted(glance: Glance, data: Path, name: str) -> None:
+    image = glance.document("project-a", "image-create", "--name", name, *RAW, "--property", "colour=red", "--file", str(data))[
+        "id"
+    ]
     changed = glance.document(
         "project-a", "image-update", "--min-disk", "3", "--property", "shape=round", "--remove-property", "colour", image
     )
@@ -49,10 +51,18 @@ def test_image_is_created_uploaded_changed_downloaded_and_deleted(glance: Glance
     assert "404" in glance.fails("project-a", "image-show", image)
 
 
+@pytest.mark.runs("image-upload")
+def test_data_is_uploaded_afterwards(glance: Glance, an_image: Make, data: Path) -> None:
+    """`image-create` would take standard input for data, so that the SDK makes the image."""
+    image = an_image(data=None).id
+    glance("project-a", "image-upload", "--file", str(data), "--size", "70000", image)
+    assert glance.document("project-a", "image-show", image)["size"] == "70000"
+
+
 @pytest.mark.runs("image-stage", "image-import", "image-tasks", "image-create-via-import", "import-info", "task-list", "task-show")
-def test_staged_image_is_imported_and_its_task_told(glance: Glance, cloud: Cloud, data: Path, name: str) -> None:
-    assert "glance-direct" in glance("project-a", "import-info")
-    image = glance.document("project-a", "image-create", "--name", name, *RAW)["id"]
+def test_staged_image_is_imported_and_its_task_told(glance: Glance, cloud: Cloud, an_image: Make, data: Path, name: str) -> None:
+    assert "import-methods" in glance("project-a", "import-info")
+    image = an_image(data=None).id
     glance("project-a", "image-stage", "--file", str(data), "--size", "70000", image)
     assert glance.document("project-a", "image-show", image)["status"] == "uploading"
     glance("project-a", "image-import", "--import-method", "glance-direct", image)
@@ -81,7 +91,7 @@ def test_administrator_creates_a_task(glance: Glance, cloud: Cloud, name: str) -
         assert (made["type"], made["owner"]) == ("import", cloud.sdk("admin").current_project_id)
     else:
         assert str(answer.status) in glance.fails("admin", "task-create", "--type", "import", "--input", json.dumps(given))
-    assert "400" in glance.fails("admin", "task-create", "--type", "telepathy", "--input", "{}")
+    assert "'telepathy' is not one of" in glance.fails("admin", "task-create", "--type", "telepathy", "--input", "{}")
 
 
 @pytest.mark.runs("member-create", "member-get", "member-list", "member-update", "member-delete")
@@ -92,7 +102,7 @@ def test_image_is_offered_accepted_and_withdrawn(glance: Glance, cloud: Cloud, a
     [accepted] = glance.rows("project-b", "member-update", image, b, "accepted")
     assert accepted["Status"] == "accepted"
     assert "403" in glance.fails("project-a", "member-update", image, b, "rejected")
-    assert [row["Status"] for row in glance.rows("project-a", "member-get", image, b)] == ["accepted"]
+    assert glance.document("project-a", "member-get", image, b)["status"] == "accepted"
     assert [row["Member ID"] for row in glance.rows("project-a", "member-list", "--image-id", image)] == [b]
     glance("project-a", "member-delete", image, b)
     assert glance.rows("project-a", "member-list", "--image-id", image) == []
@@ -118,20 +128,20 @@ def test_locations_are_not_shown_and_not_changed(glance: Glance, an_image: Make)
     url = ("--url", "http://127.0.0.1:1/")
     hash_of_it = ("--hash-algo", "sha512", "--hash-value", "0" * 128)
     assert glance.fails("project-a", "location-add", *url, "--checksum", "0" * 32, *hash_of_it, image)
-    assert "403" in glance.fails("project-a", "location-delete", *url, image)
-    assert "403" in glance.fails("project-a", "location-update", *url, "--metadata", '{"a": "b"}', image)
-    assert glance.fails("project-a", "add-location", "--url", "file:///etc/passwd", image)
+    for changes in (("location-delete",), ("location-update", "--metadata", '{"a": "b"}')):
+        assert "disabled API access to image locations" in glance.fails("project-a", *changes, *url, image)
+    assert "403" in glance.fails("project-a", "add-location", "--url", "file:///etc/passwd", image)
     assert glance.document("project-a", "image-show", image)["status"] == "queued"
 
 
 @pytest.mark.runs("stores-info", "stores-delete", "usage", "explain")
-def test_what_the_service_offers_is_told(glance: Glance, an_image: Make) -> None:
+def test_what_the_service_offers_is_told(glance: Glance, an_image: Make, owner: Connection) -> None:
     assert "default" in glance("project-a", "stores-info")
     assert glance.rows("project-a", "usage") == []
     for model in ("image", "member", "task", "metadefs/namespace"):
         assert glance.rows("project-a", "explain", model)
-    image = an_image()
-    assert "Unable to delete" in glance.fails("admin", "stores-delete", "--store", image.stores, image.id)
+    [default] = [store.id for store in owner.image.stores() if store.is_default]
+    assert "Unable to delete" in glance.fails("admin", "stores-delete", "--store", default, an_image().id)
 
 
 @pytest.mark.runs(
@@ -147,7 +157,7 @@ def test_namespace_and_its_tags_come_and_go(glance: Glance, namespace: str, tmp_
     assert (changed["description"], changed["visibility"]) == ("Of a test", "public")
 
     glance("admin", "md-tag-create", "--name", "red", namespace)
-    glance("admin", "md-tag-create-multiple", "--names", "blue,green", "--append", namespace)
+    glance("admin", "md-tag-create-multiple", "--names", "blue,green,red", namespace)
     glance("admin", "md-tag-update", "--name", "grey", namespace, "green")
     assert "grey" in glance("project-a", "md-tag-show", namespace, "grey")
     glance("admin", "md-tag-delete", namespace, "blue")

@@ -1,12 +1,16 @@
 """`openstack image metadef ...`, staging, imports and tasks, unchanged; and that no command for images is left without a run."""
 
 import json
+from collections.abc import Callable
 
 import pytest
+from openstack.image.v2.image import Image
 
 from tests.compat import offered, test_openstack_command, worlds
 from tests.compat.clouds import Cloud
 from tests.compat.commands import OpenStack
+
+Make = Callable[..., Image]
 
 CACHE = {"cached image clear", "cached image delete", "cached image list", "cached image queue"}
 """Commands of the image cache: each goes from here to the `runs` of a test when the cache is served."""
@@ -25,19 +29,20 @@ def _functions(module: object) -> list[object]:
 
 
 @pytest.mark.runs("image stage", "image import", "image task list", "image task show")
-def test_staged_image_is_imported_and_its_task_told(openstack: OpenStack, cloud: Cloud, name: str) -> None:
+def test_staged_image_is_imported_and_its_task_told(openstack: OpenStack, cloud: Cloud, an_image: Make, name: str) -> None:
+    """`image create` would take standard input for data, so that the SDK makes the image."""
     (openstack.folder / "data").write_bytes(b"x" * 5000)
-    made = openstack("project-a", "image", "create", "--disk-format", "raw", "--container-format", "bare", name)
+    image = an_image(data=None).id
     openstack.says("project-a", "image", "stage", "--file", "data", name)
-    staged = openstack("project-a", "image", "show", made["id"])
+    staged = openstack("project-a", "image", "show", image)
     imported = openstack("project-a", "image", "import", "--method", "glance-direct", "--wait", name)
-    worlds.settled(cloud, made["id"])
+    worlds.settled(cloud, image)
     assert staged["status"] == "uploading"
-    assert imported["id"] == made["id"]
-    shown = openstack("project-a", "image", "show", made["id"])
+    assert imported["id"] == image
+    shown = openstack("project-a", "image", "show", image)
     assert (shown["status"], shown["size"]) == ("active", 5000)
 
-    [task] = worlds.settled(cloud, made["id"])
+    [task] = worlds.settled(cloud, image)
     told = openstack("admin", "image", "task", "show", task["id"])
     assert (told["status"], told["type"], told["owner_id"]) == ("success", "api_image_import", cloud.projects["project-a"])
     listed = openstack(
@@ -47,8 +52,8 @@ def test_staged_image_is_imported_and_its_task_told(openstack: OpenStack, cloud:
     assert openstack.fails("project-a", "image", "task", "list")
 
 
-def test_import_of_what_is_not_staged_is_refused(openstack: OpenStack, name: str) -> None:
-    openstack("project-a", "image", "create", "--disk-format", "raw", "--container-format", "bare", name)
+def test_import_of_what_is_not_staged_is_refused(openstack: OpenStack, an_image: Make, name: str) -> None:
+    an_image(data=None)
     assert "status 'uploading'" in openstack.fails("project-a", "image", "import", "--method", "glance-direct", name)
     said = openstack.fails("project-a", "image", "import", "--method", "web-download", "--uri", "http://127.0.0.1:1/x", name)
     assert "400" in said

@@ -62,7 +62,7 @@ def test_locations_are_for_services(an_image: Make, owner: Connection) -> None:
     image = an_image(data=None)
     with pytest.raises(exceptions.ForbiddenException):
         list(owner.image.image_locations(image))
-    with pytest.raises(exceptions.BadRequestException):
+    with pytest.raises(exceptions.ForbiddenException):
         owner.image.add_image_location(image, "file:///etc/passwd")
 
 
@@ -80,7 +80,8 @@ def test_namespace_comes_and_goes(admin: Connection, owner: Connection, namespac
     admin.image.remove_tag_from_metadef_namespace(namespace, "red")
     assert [each["name"] for each in admin.image.get_metadef_namespace(namespace).tags] == ["blue"]
     admin.image.remove_tags_from_metadef_namespace(namespace)
-    assert not admin.image.get_metadef_namespace(namespace).tags
+    # The SDK adds tags to a list that all its namespaces without tags share, so that the service itself is asked.
+    assert admin.image.get(f"/metadefs/namespaces/{namespace}/tags").json()["tags"] == []
     admin.image.delete_metadef_namespace(namespace, ignore_missing=False)
     with pytest.raises(exceptions.NotFoundException):
         admin.image.get_metadef_namespace(namespace)

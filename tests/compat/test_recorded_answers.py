@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from tests.compat import asking, clouds, differences, tables, worlds
+from tests.compat.asking import Subject
 from tests.compat.clouds import Cloud
 from tests.compat.questions import Question
 
 DOCS = Path(__file__).parents[2] / "docs"
+IMAGE = "asked about"
 RECORDED = Path(__file__).with_name("recorded")
 ALL = [pytest.param(table, each, id=each.name) for table, rows in tables.RECORDED.items() for each in rows]
 
@@ -30,10 +32,12 @@ def listed(cloud: Cloud) -> dict[str, str]:
 
 
 @pytest.fixture
-def asked(cloud: Cloud) -> Iterator[str]:
-    """Give the name of the image that is asked about, and forget all images of the project afterwards."""
-    yield "asked about"
-    clouds.forget_images(cloud, "project-a", prefix="asked about")
+def subject(cloud: Cloud) -> Iterator[Subject]:
+    """Give what is asked about, and forget it and all images of its name afterwards."""
+    asked = Subject()
+    yield asked
+    asked.forget(cloud)
+    clouds.forget_images(cloud, "project-a", prefix=IMAGE)
 
 
 @cache
@@ -42,8 +46,8 @@ def recorded(table: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("table", "question"), ALL)
-def test_answer_is_the_recorded_one(table: str, question: Question, cloud: Cloud, listed: dict[str, str], asked: str) -> None:
-    said = asking.ask(cloud, question, listed, asked)
+def test_answer_is_the_recorded_one(table: str, question: Question, cloud: Cloud, listed: dict[str, str], subject: Subject) -> None:
+    said = asking.ask(cloud, question, listed, IMAGE, subject)
     if cloud.is_glance and os.environ.get("PARTAGE_GOLDEN") == "write":
         record(table, question.name, said)
         return
