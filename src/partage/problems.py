@@ -253,12 +253,13 @@ class FeatureOff(NotFound):
 
 @dataclass(eq=False)
 class MethodNotAllowed(Problem):
-    """The path is known, the method is not."""
+    """The path is known, the method is not. `words` say why, where that is more than that nobody thought of it."""
 
     allowed: tuple[str, ...]
+    words: str = ""
 
     def sentence(self) -> str:  # noqa: D102 -- keeps the promise of Problem.sentence
-        return f"The method specified is not allowed for this resource; allowed: {', '.join(self.allowed)}"
+        return self.words or f"The method specified is not allowed for this resource; allowed: {', '.join(self.allowed)}"
 
 
 class Conflict(Explained):

@@ -114,7 +114,18 @@ def written(question: Question, answer: Answer, names: transcript.Names, subject
         kept["body"]["images"] = [image["name"] for image in kept["body"]["images"]]
     if question.name.startswith("contains: ") and "images" in (kept["body"] or ()):
         kept["body"]["images"] = [image["name"] for image in kept["body"]["images"] if image["id"] == subject.image]
+    if question.name.startswith("catalog: "):
+        kept["body"] = by_name(kept["body"])
     return dict(json.loads(names.applied_to(json.dumps(kept, ensure_ascii=False, sort_keys=True))))
+
+
+def by_name(value: Any) -> Any:
+    """Put lists of what has names into the order of the names: of that of loaded definitions each database has its own."""
+    if isinstance(value, dict):
+        return {name: by_name(each) for name, each in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return sorted(map(by_name, value), key=lambda each: str(each.get("name") or each.get("namespace")))
+    return value
 
 
 def body_of(answer: Answer) -> Any:

@@ -6,8 +6,9 @@ heading of a section of docs/comparison-with-glance.md.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tests.compat.questions import Question
@@ -19,6 +20,26 @@ VERSIONS = "Versions"
 STORE = "The store's name"
 EMPTY = "Empty answers"
 WORDS = "Words"
+LETTERS = "Letters"
+LOADED = "The catalog of metadata definitions"
+MALFORMED = "malformed: "
+CATALOG = "catalog: "
+
+
+class _SomeWords(str):
+    """Any text that says something."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and bool(other.strip())
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+SOME_WORDS = _SomeWords("some words")
 _TAGGED: dict[str, str | None] = {"etag": "a strong one", "vary": "x-auth-token"}
 _UNTAGGED: dict[str, str | None] = {"etag": None, "vary": None}
 _METHODS = ("glance-direct", "web-download", "copy-image")
@@ -53,7 +74,7 @@ class Difference:
 
 def applied_to(recorded: Recorded, question: Question) -> Recorded:
     """Make of Glance's answer the one that Partage is meant to give."""
-    for rule in RULES:
+    for rule in (*RULES, *RULES_BESIDE):
         recorded = rule.change(recorded, question)
     for difference in DIFFERENCES:
         if question.name in difference.questions:
@@ -124,6 +145,41 @@ def _namespace_is_not_found(recorded: Recorded, _question: Question) -> Recorded
     return {**recorded, "body": {**recorded["body"], "message": f"Metadata definition namespace={found[1]} was not found."}}
 
 
+def _loaded_otherwise(recorded: Recorded, question: Question) -> Recorded:
+    """How the shipped definitions get into Glance's database and out of it."""
+    if not question.name.startswith(CATALOG) or recorded["status"] != 200:
+        return recorded
+    return {**recorded, "body": _as_loaded(recorded["body"])}
+
+
+def _as_loaded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_loaded(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    loaded = {name: _as_loaded(each) for name, each in value.items() if (name, each) != ("owner", "admin")}
+    if "created_at" in loaded:
+        loaded["updated_at"] = "<time>"
+    if loaded.get("type") == "integer" and isinstance(loaded.get("default"), str):
+        loaded["default"] = int(loaded["default"])
+    if isinstance(loaded.get("self"), str):
+        loaded["self"] = loaded["self"].replace(" ", "%20")
+    return loaded
+
+
+def _malformed_is_refused(recorded: Recorded, question: Question) -> Recorded:
+    if not question.name.startswith(MALFORMED) or recorded["status"] != 500:
+        return recorded
+    return {**recorded, "status": 400, "body": {"code": "400 Bad Request", "message": SOME_WORDS, "title": "Bad Request"}}
+
+
+def _words_for_what_is_malformed(recorded: Recorded, question: Question) -> Recorded:
+    """There are hundreds of malformed bodies: that each is refused alike is what counts, not in which words."""
+    if not question.name.startswith(MALFORMED) or recorded["status"] not in {400, 403, 413, 415}:
+        return recorded
+    return {**recorded, "body": {**recorded["body"], "message": SOME_WORDS}}
+
+
 RULES = (
     Rule("12", _plain_words),
     Rule("10", _head_is_allowed),
@@ -134,6 +190,12 @@ RULES = (
     Rule(EMPTY, _nothing_has_no_type),
     Rule(WORDS, _namespace_is_not_found),
 )
+RULES_BESIDE = (
+    Rule("6", _malformed_is_refused),
+    Rule(WORDS, _words_for_what_is_malformed),
+    Rule(LOADED, _loaded_otherwise),
+)
+"""They show only where both services run: what was answered to hundreds of malformed bodies, and the catalog, is not recorded."""
 
 _VERSIONS = (
     "v2.17",
@@ -184,6 +246,12 @@ _DATA = {
 }
 
 
+def _not_found_spelling(what: str, name: str) -> Difference:
+    one = {"metadata object": "an object", "property": "a property"}[what]
+    body = {"code": "404 Not Found", "message": f"Could not find {what} {name}", "title": "Not Found"}
+    return Difference(LETTERS, (f"metadefs: show {one} in another spelling",), status=404, headers=_UNTAGGED, body=body)
+
+
 def _said(reason: str, question: str, message: str) -> Difference:
     return Difference(reason, (question,), document={"message": message})
 
@@ -196,6 +264,19 @@ def _refused(reason: str, message: str, *questions: str) -> Difference:
 def _linked(question: str, first: str, following: str | None = None) -> Difference:
     links = {"first": first} | ({"next": following} if following else {})
     return Difference("1", ("list: " + question,), document=links)
+
+
+def _not_found(message: str, *questions: str) -> Difference:
+    """Whether there is such a thing is not told: the answer is that to what is not there."""
+    body = {"code": "404 Not Found", "message": message, "title": "Not Found"}
+    return Difference("3", questions, status=404, headers=_UNTAGGED, body=body)
+
+
+def _other_words() -> Iterator[Difference]:
+    """Read other_words.json: reason to question to message. Under the number of a row, the answer is 400 as well."""
+    for reason, messages in json.loads(Path(__file__).with_name("other_words.json").read_text()).items():
+        for question, message in messages.items():
+            yield _said(reason, question, message) if reason == WORDS else _refused(reason, message, question)
 
 
 DIFFERENCES: tuple[Difference, ...] = (
@@ -293,6 +374,14 @@ DIFFERENCES: tuple[Difference, ...] = (
         document={"import-methods": {"description": "Import methods available.", "type": "array", "value": list(_METHODS)}},
     ),
     Difference(STORE, ("stores",), document={"stores": [{"default": "true", "id": "local"}]}),
+    _not_found(
+        "Metadata definition namespace=<namespace> was not found.",
+        "metadefs: show by a stranger",
+        "metadefs: list marker of another project's",
+    ),
+    _said(IMPORT, "import: method that is off", "Unknown import method name 'glance-download'."),
+    *(_not_found_spelling(kind, name) for kind, name in (("metadata object", "BOX"), ("property", "SIZE"))),
+    *_other_words(),
     _said(WORDS, "token that is none", "The token is not valid, or no longer; ask the identity service for a new one"),
     _said(WORDS, "create: other project as owner", "You are not permitted to create images owned by '<project-b>'."),
     _said(WORDS, "list: bytes that are no text", _UNREADABLE),

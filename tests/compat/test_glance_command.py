@@ -72,7 +72,7 @@ def test_staged_image_is_imported_and_its_task_told(glance: Glance, cloud: Cloud
     assert [row["Status"] for row in glance.rows("project-a", "image-tasks", image)] == ["success"]
     told = glance.document("admin", "task-show", task["id"])
     assert (told["type"], told["status"], told["owner"]) == ("api_image_import", "success", cloud.projects["project-a"])
-    listed = glance.rows("admin", "task-list", "--type", "api_image_import", "--status", "success", "--sort-key", "created_at")
+    listed = glance.rows("admin", "task-list", "--type", "api_image_import", "--status", "success", "--sort-key", "status")
     assert task["id"] in {row["ID"] for row in listed}
     assert "403" in glance.fails("project-a", "task-list")
 

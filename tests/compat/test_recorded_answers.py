@@ -74,7 +74,7 @@ def test_differences_are_those_that_users_are_told_of() -> None:
     rows = {*re.findall(r"^\| (\d+) \|", compatibility, re.MULTILINE)}
     parts = {*re.findall(r"^\| ([A-Z][^|]*) \|", compatibility, re.MULTILINE)}
     headings = {*re.findall(r"^### (.*)$", (DOCS / "comparison-with-glance.md").read_text(), re.MULTILINE)}
-    used = {each.reason for each in (*differences.RULES, *differences.DIFFERENCES)}
+    used = {each.reason for each in (*differences.RULES, *differences.RULES_BESIDE, *differences.DIFFERENCES)}
     assert used - rows - parts - headings == set()
     assert rows - used == set()
 

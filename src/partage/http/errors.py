@@ -87,7 +87,7 @@ def reply_to_unexpected(error: Exception, request_id: str, asked: Asked) -> Repl
 
 def _words(problem: problems.Problem, asked: Asked) -> tuple[str, str]:
     """Give explanation and detail, as WebOb has them: some statuses have a sentence of their own."""
-    if isinstance(problem, problems.MethodNotAllowed):
+    if isinstance(problem, problems.MethodNotAllowed) and not problem.words:
         return f"The method {asked.method[:_SHOWN_CHARACTERS]} is not allowed for this resource. ", ""
     if isinstance(problem, problems.MediaTypeUnsupported):
         sent = f" {asked.content_type[:_SHOWN_CHARACTERS]}" if asked.content_type else ""

@@ -69,7 +69,9 @@ async def delete(request: Request) -> Reply:
     """Refuse: tasks end by themselves. Source: Glance answers 405 to everybody who may use the tasks API."""
     edge = request.edge
     await edge.threads.call(tasks.require_access, edge.service, request.caller)
-    raise problems.MethodNotAllowed(("GET", "HEAD"))
+    raise problems.MethodNotAllowed(
+        ("GET", "HEAD"), "Tasks cannot be deleted; they go by themselves once their expires_at has passed"
+    )
 
 
 def task_to_wire(task: Task) -> dict[str, Any]:

@@ -289,7 +289,10 @@ def _definition(tx: Transaction, namespace: str, wanted: Definition) -> Definiti
 def _prefix_of(tx: Transaction, namespace: str, resource_type: str) -> str:
     associations = metadefs.associated(tx, [namespace]).get(namespace, [])
     if not any(each.resource_type == resource_type for each in associations):
-        raise problems.MetadefNotFound(f"The metadata definition resource-type with name={resource_type}, was not found.")
+        raise problems.MetadefNotFound(
+            f"The metadata definition resource-type association of resource-type={resource_type} "
+            f"to namespace={namespace}, was not found."
+        )
     return _prefix(associations, resource_type)
 
 
