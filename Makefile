@@ -26,7 +26,7 @@ help:
 	@echo 'make crash   kill at every point, race through every order: minutes to an hour'
 	@echo 'make fuzz    tens of thousands of requests by chance, on each database: half an hour (FUZZ=--help: less or more of it)'
 	@echo 'make hostile a hundred thousand damaged files, the suites under python -OO, what a clock tells: an hour'
-	@echo 'make compat  Tempest, Nova'"'"'s and Cinder'"'"'s image modules, the guide, requests to Glance and here: about 15 minutes'
+	@echo 'make compat  Tempest, Nova'"'"'s and Cinder'"'"'s image modules, the guide, requests to Glance and here: under half an hour'
 	@echo '             (PEER_DIR: scripts that start a real Glance; without them its part is left out)'
 	@echo 'make bench   compare with the real Glance (PEER_DIR: its scripts)'
 	@echo 'make clean   remove what the others made, the virtual environment and the demo included'

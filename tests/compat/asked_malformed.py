@@ -99,7 +99,7 @@ PATHS = (
     *("/v2/images?limit=0&min_ram=x", "/v2/images?limit=0&id=x", "/v2/images?limit=0&id=in:" + NOBODY, "/v2/images?limit=0&tag="),
     *("/v2/images?limit=0&created_at=gt:", "/v2/images?limit=0&updated_at=eq:2020-01-01", "/v2/images?limit=0&visibility=Public"),
     *("/v2/schemas", "/v2/schemas/", "/v2/schemas/image/", "/v2/info", "/v2/info/", "/v2/stores", "/v2/tasks/", "/v2/metadefs/"),
-    *("/v2/metadefs/namespaces/", "/versions/", "/v2/cache", "/v2/discovery", "/"),
+    *("/v2/metadefs/namespaces/", "/versions/", "/v2/discovery", "/"),
 )
 
 HEADERS: dict[str, dict[str, str]] = {

@@ -37,7 +37,6 @@ def _sets(name: str, value: Any, op: str = "replace") -> Question:
 
 OPERATIONS = {
     "show": _does("GET", _IMAGE),
-    "head": _does("HEAD", _IMAGE),
     "members": _does("GET", _IMAGE + "/members"),
     "member get": _does("GET", _MEMBER),
     "member get other": _does("GET", _IMAGE + "/members/{c}"),

@@ -165,7 +165,11 @@ class Glance:
         """Run a command that prints names and values, and return them."""
         return {row["Property"]: row["Value"] for row in self.rows(who, *arguments)}
 
+    def told(self, who: str) -> dict[str, str]:
+        """Give the environment by which the command learns who asks, and where."""
+        return {"OS_AUTH_TOKEN": self.cloud.token(who), "OS_IMAGE_URL": self.cloud.endpoint, "HOME": str(self.folder)}
+
     def _run(self, who: str, *arguments: str, data: Path | None = None) -> Answer:
         self.ran.add(offered.command_of(arguments, offered.of_glance()))
-        told = {"OS_AUTH_TOKEN": self.cloud.token(who), "OS_IMAGE_URL": self.cloud.endpoint, "HOME": str(self.folder)}
+        told = self.told(who)
         return self.shell.run(*arguments, folder=self.folder, merged=True, data=data, program="glance", environment=told)

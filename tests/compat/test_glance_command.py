@@ -1,6 +1,9 @@
 """The old `glance` command, unchanged: each of its commands has a run here. One test is one story."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from openstack.image.v2.image import Image
 
 from tests.compat import offered, worlds
 from tests.compat.clouds import Cloud
-from tests.compat.commands import Glance
+from tests.compat.commands import WIDE, Glance
 
 Make = Callable[..., Image]
 
@@ -49,6 +52,15 @@ def test_image_is_created_changed_listed_downloaded_and_deleted(glance: Glance, 
     assert (glance.folder / "back").read_bytes() == data.read_bytes()
     glance("project-a", "image-delete", image)
     assert "404" in glance.fails("project-a", "image-show", image)
+
+
+def test_the_installed_program_does_the_same(glance: Glance, an_image: Make) -> None:
+    """The other stories fork a process that has imported the client; here it is the program from nothing."""
+    image = an_image().id
+    program = Path(sys.executable).with_name("glance")
+    environment = {**os.environ, **WIDE, **glance.told("project-a")}
+    shown = subprocess.run([program, "image-show", image], env=environment, text=True, capture_output=True, check=True).stdout
+    assert shown == glance("project-a", "image-show", image)
 
 
 @pytest.mark.runs("image-upload")
