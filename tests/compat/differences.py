@@ -328,6 +328,14 @@ def _of_paths() -> Iterator[Difference]:
         yield _said(PATHS, f"path: {path}", f"No image found with ID {name}")
     whole = {"first": "/v2/images?limit=0", "images": [], "schema": "/v2/schemas/images"}
     yield Difference(PATHS, ("path: /v2/images?limit=0#fragment",), status=200, headers=_TAGGED, body=whole)
+    unreadable = f"{_UNREADABLE.partition(' Either')[0]} The URL contained characters that could not be decoded by this service"
+    yield Difference(
+        "6",
+        ("path: /v2/images/%ff",),
+        status=400,
+        headers={"content-type": "application/json"},
+        body={**_BAD, "message": unreadable},
+    )
     yield Difference("1", ("path: /v2/images?limit=0&limit=1",), document={"first": "/v2/images?limit=0&limit=1"})
     yield Difference("2", ("path: /v2/images?limit=%D9%A1",), document={"next": None})
 

@@ -61,7 +61,10 @@ class Answer:
 
 
 def send(cloud: Cloud, who: str, method: str, path: str, *, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-    """Send one request exactly as it is written; `nobody` has no token and `stranger` a false one."""
+    """Send one request exactly as it is written; `nobody` has no token and `stranger` a false one.
+
+    A connection that is broken without an answer is an answer of status 0.
+    """
     address = urlsplit(cloud.endpoint)
     token = {} if who == "nobody" else {"X-Auth-Token": "false" if who == "stranger" else cloud.token(who)}
     sent = {"Accept": "application/json", **token, **(headers or {})}
@@ -74,6 +77,8 @@ def send(cloud: Cloud, who: str, method: str, path: str, *, body: Any = None, he
         for name, value in answer.getheaders():
             found.setdefault(name.lower(), []).append(value)
         return Answer(answer.status, found, answer.read())
+    except http.client.RemoteDisconnected:
+        return Answer(0, {}, b"")
     finally:
         connection.close()
 
