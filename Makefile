@@ -72,7 +72,7 @@ hostile: $(DEVELOPED)
 
 compat: $(DEVELOPED) $(TEMPEST)/.installed $(SERVICES)/.installed
 	@scripts/need 'make disk images' qemu-img:qemu-utils mke2fs:e2fsprogs
-	PEER_DIR=$(PEER_DIR) PARTAGE_COMPAT_SERVICES=$(SERVICES) $(BIN)/python -m pytest -m slow tests/compat
+	PEER_DIR=$(PEER_DIR) PARTAGE_COMPAT_SERVICES=$(SERVICES) $(BIN)/python -m pytest -m slow tests/compat tests/api/test_notifications_on_rabbitmq.py
 	$(BIN)/python -m tests.compat.tempest_suite --tempest $(TEMPEST) --folder $(COMPAT)/run
 
 bench: $(USED)
@@ -85,7 +85,7 @@ $(USED): pyproject.toml constraints.txt
 	@scripts/venv $(VENV) $@ -e '.[standalone]'
 
 $(DEVELOPED): pyproject.toml constraints.txt
-	@scripts/venv $(VENV) $@ -e '.[standalone,postgresql,signatures]' --group dev
+	@scripts/venv $(VENV) $@ -e '.[standalone,postgresql,signatures,notifications]' --group dev
 
 $(TEMPEST)/.installed: tests/compat/tempest_suite/requirements.txt
 	@CONSTRAINTS=tests/compat/tempest_suite/requirements.txt scripts/venv $(TEMPEST) $@ -r tests/compat/tempest_suite/requirements.txt

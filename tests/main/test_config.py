@@ -16,6 +16,8 @@ from partage.main import compose, config, sample
 from partage.model.ids import TaskID
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
+from partage.notifications.bus import Bus
+from partage.operations.service import Nobody
 from partage.outbound.rules import Rules
 from partage.signatures.certificates import KeyManagerSignatures
 from partage.stores.cached import CachedStore
@@ -229,3 +231,34 @@ def test_effective_settings_hide_secrets(tmp_path: Path) -> None:
     assert "hunter" not in shown
     assert tomllib.loads(shown)["database_url"] == "postgresql://partage:********@db.example.org/partage"
     assert tomllib.loads(shown)["identity"]["password"] == "********"
+
+
+def test_nobody_is_told_what_happened_unless_a_bus_is_named(tmp_path: Path) -> None:
+    assert isinstance(compose.service(config.load({"data": tmp_path})).announcer, Nobody)
+
+
+def test_a_bus_that_is_named_is_told_and_its_password_never_shown(tmp_path: Path) -> None:
+    text = "[notifications]\ntransport_url = 'rabbit://user:secret@127.0.0.1:1/'\ntopics = ['a']\n"
+    settings = config.load({"data": tmp_path}, file=written(tmp_path, text))
+    assert isinstance(compose.service(settings).announcer, Bus)
+    assert "rabbit://user:********@127.0.0.1:1/" in sample.effective(settings)
+    assert "secret" not in sample.effective(settings)
+
+
+def test_a_bus_of_an_unknown_kind_is_told_of_at_the_start(tmp_path: Path) -> None:
+    settings = config.load({"data": tmp_path, "notifications": {"transport_url": "pigeon://user:secret@host/"}})
+    with pytest.raises(problems.Invalid, match=r"notifications\.transport_url") as caught:
+        compose.service(settings)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_bus_without_the_package_for_it_is_told_of_at_the_start(tmp_path: Path) -> None:
+    """The extra is optional: a Python that does not find oslo.messaging says what to install."""
+    program = (
+        "import sys; sys.modules['oslo_messaging'] = None\n"
+        "from partage.main import compose, config\n"
+        f"compose.service(config.load({{'data': {str(tmp_path)!r}, 'notifications': {{'transport_url': 'rabbit://h/'}}}}))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "partage.problems.Unavailable" in ran.stderr
+    assert "install partage[notifications]" in ran.stderr

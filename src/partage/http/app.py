@@ -7,7 +7,7 @@ import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -139,6 +139,7 @@ class _Application:
             body=arrived.body,
             origin=arrived.origin,
             request_id=arrived.request_id,
+            peer=(arrived.scope.get("client") or (None,))[0],
         )
         return _settled(await row.handler(request), row, request)
 
@@ -187,15 +188,17 @@ class _Application:
         except problems.Problem as problem:
             await self._send(errors.reply_to(problem, self._asked(arrived)), arrived, wire)
             return
+        counted = bodies.CountedSend(wire.send)
+        wire = replace(wire, send=counted)
         try:
             await wire.send(_start(reply, arrived, stream.length_bytes, closes=False))
-            whole = await bodies.send_pieces(stream.pieces, first, threads=threads, wire=wire)
+            if await bodies.send_pieces(stream.pieces, first, threads=threads, wire=wire):
+                await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
         except problems.Problem as problem:
             # Headers are out: all that is left is to break the connection, so that the client does not take this for the whole.
             _LOG.error("%s: image data broken off: %s", arrived.request_id, problem)
-            return
-        if whole:
-            await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            stream.ended(counted.bytes)
 
 
 def _document(reply: Reply, arrived: _Arrived) -> Reply:

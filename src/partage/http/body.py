@@ -34,6 +34,20 @@ class Wire:
     stall_seconds: float
 
 
+class CountedSend:
+    """A connection's sending end that counts the bytes of bodies. Belongs to the event loop's thread."""
+
+    def __init__(self, send: Send) -> None:
+        """Count from now on."""
+        self._send = send
+        self.bytes = 0
+
+    async def __call__(self, message: Message) -> None:
+        """Send a message, then count it."""
+        await self._send(message)
+        self.bytes += len(message.get("body", b""))
+
+
 class RequestBody:
     """The body of one request. Nothing is received, and no client told to go on sending, before somebody reads.
 

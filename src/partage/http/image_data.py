@@ -1,6 +1,7 @@
 """Handlers of image data: upload and download."""
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 
 from partage import problems
@@ -52,7 +53,11 @@ async def download(request: Request) -> Reply:
     start, stop = part or (0, data.size_bytes)
     return Reply(
         status=HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT,
-        body=Stream(pieces=data.read(start, stop), length_bytes=stop - start),
+        body=Stream(
+            pieces=data.read(start, stop),
+            length_bytes=stop - start,
+            ended=partial(image_data.announce_sent, data, request.caller, expected_bytes=stop - start, destination_ip=request.peer),
+        ),
         content_type=_OCTETS.encode(),
         headers=_headers(data.image, part, data.size_bytes),
         etag=etag,

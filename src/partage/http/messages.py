@@ -1,6 +1,6 @@
 """A request as handlers see it, and the reply they make of it. No framework's: two small values over ASGI."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -27,7 +27,7 @@ class Request:
     """One request whose bearer is known. `headers` have lower-case names; of repeated ones the last counts.
 
     `origin` is scheme and authority by which the client reached the service, without a slash at the end;
-    `path` holds the decoded values of the route's parameters.
+    `path` holds the decoded values of the route's parameters, `peer` the address that the connection comes from.
     """
 
     edge: Edge
@@ -39,6 +39,7 @@ class Request:
     body: RequestBody
     origin: str
     request_id: str
+    peer: str | None = None
 
     def header(self, name: bytes) -> str | None:
         """Return a header's text, or None."""
@@ -48,10 +49,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """Bytes that are sent as they are read. `length_bytes` is promised to the client: anything less breaks the connection."""
+    """Bytes that are sent as they are read. `length_bytes` is promised to the client: anything less breaks the connection.
+
+    `ended` is told at the end how many bytes went out, whole or not; in the event loop's thread, so that it may not wait.
+    """
 
     pieces: Iterator[bytes]
     length_bytes: int
+    ended: Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,10 @@
 """Put the parts together: settings in, a service and the application around it out. The only place that knows every layer."""
 
 import dataclasses
+import importlib
 import socket
 import uuid
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,14 +18,15 @@ from partage.identity.limits import UnifiedLimits, Whose
 from partage.identity.sealing import TokenSeal
 from partage.identity.tokens import TokenCache
 from partage.main import liveness
-from partage.main.config import IdentitySettings, ImportSettings, Settings, StoreSettings
+from partage.main.config import IdentitySettings, ImportSettings, NotificationSettings, Settings, StoreSettings
 from partage.model.document import KnownFormats
 from partage.model.ids import StoreID
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
+from partage.notifications.bus import Bus, Connection
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
-from partage.operations.service import Cache, Formats, NamedStore, Service
+from partage.operations.service import Announcer, Cache, Formats, NamedStore, Nobody, Service
 from partage.operations.signing import Signatures, Unverifiable
 from partage.outbound.rules import Rules, operators_rules
 from partage.policies.authority import Authority
@@ -42,6 +45,7 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
 
     Raises:
         Unavailable: the policy file cannot be read, the database's URL makes no sense, or what a setting needs is not there.
+        Invalid: the URL of the message bus makes no sense.
     """
     cache = _cache(settings) if with_cache and settings.cache.directory else None
     cached = {*settings.cache.stores} or {each.id for each in settings.effective_stores}
@@ -71,6 +75,7 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
         signatures=_signatures(settings),
         other_regions=_other_regions(settings) if ImportMethod.GLANCE_DOWNLOAD in settings.imports.methods else None,
         cache=cache,
+        announcer=_announcer(settings.notifications),
     )
 
 
@@ -165,6 +170,22 @@ def compose(settings: Settings, built: Service) -> Application:
 def _protections(settings: Settings, authority: Authority) -> PropertyProtections | None:
     file = settings.property_protection_file
     return None if file is None else PropertyProtections(authority, file, settings.property_protection_rule_format)
+
+
+def _announcer(settings: NotificationSettings) -> Announcer:
+    url = settings.transport_url.get_secret_value()
+    if not url:
+        return Nobody()
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of libraries about one another, at every start
+            # By its name: oslo.messaging takes a second to import, and need not be installed.
+            module = importlib.import_module("partage.notifications.connection")
+    except ImportError as error:
+        raise problems.Unavailable(
+            "notifications.transport_url needs oslo.messaging; install partage[notifications] or leave the setting empty"
+        ) from error
+    connection: Connection = module.Connection(url, topics=settings.topics, publisher_id=settings.default_publisher_id)
+    return Bus(connection, disabled=settings.disabled_notifications)
 
 
 def _plugins(settings: ImportSettings) -> ImportPlugins:

@@ -237,6 +237,21 @@ class CacheSettings(_Section):
     stores: Annotated[tuple[str, ...], Field(description="The stores that are slower than the directory; empty: all")] = ()
 
 
+class NotificationSettings(_Section):
+    """Where other services are told what happened to images, in Glance's words, by oslo.messaging."""
+
+    transport_url: Annotated[
+        SecretStr, Field(description="The message bus, such as rabbit://user:password@host:5672/; empty: nobody is told")
+    ] = SecretStr("")
+    topics: Annotated[
+        tuple[str, ...], Field(min_length=1, description="The topics that notifications go to; the priority is added to each")
+    ] = ("notifications",)
+    disabled_notifications: Annotated[
+        tuple[str, ...], Field(description="Events that nobody is told of, such as image.send, or groups of them, such as task")
+    ] = ()
+    default_publisher_id: Annotated[str, Field(description="Who notifications are from")] = "image.localhost"
+
+
 class LogSettings(_Section):
     """What is written to the standard error stream."""
 
@@ -288,6 +303,7 @@ class Settings(BaseSettings):
     fetch: FetchSettings = FetchSettings()
     signatures: SignatureSettings = SignatureSettings()
     cache: CacheSettings = CacheSettings()
+    notifications: NotificationSettings = NotificationSettings()
     log: LogSettings = LogSettings()
     stores: Annotated[
         tuple[StoreSettings, ...],

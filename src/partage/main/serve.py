@@ -65,6 +65,7 @@ def _work(settings: Settings, listener: socket.socket) -> None:
     housekeeping.start(service)
     server = uvicorn.Server(_uvicorn(settings, compose.compose(settings, service)))
     server.run(sockets=[listener])
+    service.announcer.close()
 
 
 def _uvicorn(settings: Settings, application: Application) -> uvicorn.Config:

@@ -31,3 +31,4 @@ def do_imports(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     housekeeping.start(service)
     loop.run(service, stop, at_once=settings.imports.at_once)
+    service.announcer.close()

@@ -16,6 +16,7 @@ from partage import problems
 from partage.content.digest import Buffer
 from partage.content.inspection import Inspector, Unwatched, Watcher
 from partage.content.manifest import Content, Segment, digests
+from partage.model.announcement import ArrivalFailure, Arriving, Event, Sent
 from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, PackID, StoreID
 from partage.model.image import Image, ImageStatus
@@ -62,8 +63,10 @@ def upload(
         options, properties = options_of(service, announced_bytes), begun.image.properties
         certificate = signing.certificate_for(service.signatures, caller, properties, token)
         arriving = signing.verified(service.signatures, properties, certificate, quota.metered(service, begun.room, blocks))
-        written = store_bytes(service, named, arriving, inspector_for(service, begun.image), options)
-        _finish(service, begun, named, written)
+        with announced_arrival(service, begun.image, named):
+            written = store_bytes(service, named, arriving, inspector_for(service, begun.image), options)
+            active = _finish(service, begun, named, written)
+    announce_arrived(service, active, was=begun.image)
 
 
 def stage(
@@ -87,7 +90,33 @@ def stage(
     with _queued_again_on_failure(service, begun):
         options, arriving = options_of(service, announced_bytes), quota.metered(service, begun.room, blocks)
         written = store_bytes(service, named, arriving, Unwatched(), options)
-        _keep_staged(service, begun, named, written)
+        staged = _keep_staged(service, begun, named, written)
+    service.announce(Event.IMAGE_UPDATE, staged)
+
+
+@contextmanager
+def announced_arrival(service: Service, image: Image, named: NamedStore) -> Iterator[None]:
+    """Say that an image's bytes begin to arrive in a store, and if they do not arrive, say that too."""
+    service.announce(Event.IMAGE_PREPARE, Arriving(image=image, store_id=named.id))
+    try:
+        yield
+    except BaseException as error:
+        reason = error.sentence() if isinstance(error, problems.Problem) else "an unexpected failure"
+        service.announce(Event.IMAGE_UPLOAD, ArrivalFailure(image=image, reason=reason), failed=True)
+        raise
+
+
+def announce_arrived(service: Service, image: Image, *, was: Image) -> None:
+    """Say that an image's bytes have arrived, and what the image has become by that."""
+    service.announce(Event.IMAGE_UPLOAD, image)
+    announce_change(service, image, was=was)
+
+
+def announce_change(service: Service, image: Image, *, was: Image) -> None:
+    """Say that an image changed, and if it became active, that too."""
+    if image.status is ImageStatus.ACTIVE and was.status is not ImageStatus.ACTIVE:
+        service.announce(Event.IMAGE_ACTIVATE, image)
+    service.announce(Event.IMAGE_UPDATE, image)
 
 
 def store_bytes(service: Service, named: NamedStore, blocks: Iterable[Buffer], watcher: Watcher, options: WriteOptions) -> Written:
@@ -228,6 +257,12 @@ def open_image_data(
     return ImageData(service, image, tuple(preferred))
 
 
+def announce_sent(data: ImageData, receiver: Caller, bytes_sent: int, *, expected_bytes: int, destination_ip: str | None) -> None:
+    """Say that a download has ended, and how: well only if all was sent that was asked for."""
+    sent = Sent(image=data.image, receiver=receiver, bytes_sent=bytes_sent, destination_ip=destination_ip)
+    data.service.announce(Event.IMAGE_SEND, sent, failed=bytes_sent != expected_bytes)
+
+
 def segments(service: Service, content_id: ContentID, start: int, stop: int) -> Iterator[Segment]:
     """Walk the manifest segments that cover bytes [start, stop), a few at a time, each few in a transaction of their own."""
     while start < stop:
@@ -280,10 +315,12 @@ def _begin(
 
     service.running_uploads.add(token)
     try:
-        return quota.under(service, found.owner, begin)
+        begun = quota.under(service, found.owner, begin)
     except BaseException:
         service.running_uploads.discard(token)
         raise
+    service.announce(Event.IMAGE_UPDATE, begun.image)
+    return begun
 
 
 def options_of(service: Service, announced_bytes: int | None) -> WriteOptions:
@@ -328,7 +365,7 @@ def _queued_again_on_failure(service: Service, begun: _Begun) -> Iterator[None]:
         service.running_uploads.discard(begun.token)
 
 
-def _finish(service: Service, begun: _Begun, named: NamedStore, written: Written) -> None:
+def _finish(service: Service, begun: _Begun, named: NamedStore, written: Written) -> Image:
     now = service.clock()
     content_id = ContentID(service.new_id())
     active = with_content(service, begun.image.become(ImageStatus.ACTIVE, now=now), content_id, written.content, named)
@@ -338,9 +375,10 @@ def _finish(service: Service, begun: _Begun, named: NamedStore, written: Written
         if not images.change_status(tx, active, was=ImageStatus.SAVING) or not uploads.end(tx, active.id, begun.token):
             raise _gone(begun.image)
         require_chunks(tx, named, written.segments)
+    return active
 
 
-def _keep_staged(service: Service, begun: _Begun, named: NamedStore, written: Written) -> None:
+def _keep_staged(service: Service, begun: _Begun, named: NamedStore, written: Written) -> Image:
     now = service.clock()
     staged = replace(begun.image, size=written.content.size_bytes, updated_at=now)
     content_id = ContentID(service.new_id())
@@ -350,6 +388,7 @@ def _keep_staged(service: Service, begun: _Begun, named: NamedStore, written: Wr
             raise _gone(begun.image)
         stagings.put(tx, stagings.Staging(staged.id, content_id, named.id, written.content.size_bytes))
         require_chunks(tx, named, written.segments)
+    return staged
 
 
 def _gone(image: Image) -> problems.ImageGone:

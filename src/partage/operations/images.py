@@ -6,6 +6,7 @@ from functools import partial
 
 from partage import problems
 from partage.model import patch
+from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
@@ -37,6 +38,7 @@ def create_image(service: Service, caller: Caller, new: NewImage) -> Image:
         service.protections.require_creation(caller, image)
     service.limits.check_image(image)
     quota.under(service, image.owner, partial(_add, service, image))
+    service.announce(Event.IMAGE_CREATE, image)
     return visible.shown(service, caller, image)
 
 
@@ -90,6 +92,8 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
         if changed.owner != image.owner:
             quota.check_moved_image(tx, changed, allowance)
         images.save(tx, changed, was=image)
+    if changes:
+        service.announce(Event.IMAGE_UPDATE, changed)
     return visible.shown(service, caller, changed)
 
 
@@ -104,7 +108,9 @@ def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.NO_IMAGE_TO_DELETE)
         service.authority.require(caller, rules.DELETE_IMAGE, authority.of_image(caller, image))
         image.require_unprotected()
-        images.remove(tx, image.become(ImageStatus.DELETED, now=service.clock()))
+        deleted = image.become(ImageStatus.DELETED, now=service.clock())
+        images.remove(tx, deleted)
+    service.announce(Event.IMAGE_DELETE, deleted)
 
 
 def deactivate_image(service: Service, caller: Caller, image_id: ImageID) -> None:
@@ -133,8 +139,11 @@ def _switch(service: Service, caller: Caller, image_id: ImageID, *, rule: str, t
         if image.status not in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED):
             verb = "deactivate" if to is ImageStatus.DEACTIVATED else "reactivate"
             raise problems.StatusForbids(f"Not allowed to {verb} image in status '{image.status}'")
-        if image.status is not to:
-            images.change_status(tx, image.become(to, now=service.clock()), was=image.status)
+        if image.status is to:
+            return
+        switched = image.become(to, now=service.clock())
+        images.change_status(tx, switched, was=image.status)
+    service.announce(Event.IMAGE_UPDATE, switched)
 
 
 def _authorise_creation(service: Service, caller: Caller, image: Image) -> None:

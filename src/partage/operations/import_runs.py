@@ -16,6 +16,7 @@ from partage.content.digest import Buffer
 from partage.content.inspection import Unwatched
 from partage.content.manifest import Content
 from partage.model import importing
+from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, StoreID, UserID
 from partage.model.image import Image, ImageStatus
@@ -98,6 +99,7 @@ def claim(service: Service) -> Run | None:
             service.running_tasks.discard(name)
     if claimed is None:
         return None
+    service.announce(Event.TASK_PROCESSING, claimed.task)
     work = _run_of(service, claimed.task, name, claimed.roles)
     return replace(work, sealed_token=claimed.sealed_token, certificate=claimed.certificate)
 
@@ -164,6 +166,7 @@ def _begin(service: Service, work: Run) -> Image:
         if not work.copies and image.status is not ImageStatus.IMPORTING:
             begun = begun.become(ImageStatus.IMPORTING, now=service.clock())
         images.save(tx, begun, was=image)
+    service.announce(Event.IMAGE_UPDATE, begun)
     return begun
 
 
@@ -172,11 +175,16 @@ def _bring(service: Service, work: Run, image: Image) -> Image:
     room = quota.resume(service, image, token=work.task.id, copies=len(work.stores))
     for store_id in work.stores:
         try:
-            return _bring_to(service, work, image, service.writable_store(store_id), room)
+            named = service.writable_store(store_id)
+            with image_data.announced_arrival(service, image, named):
+                kept = _bring_to(service, work, image, named, room)
         except (problems.StoreFull, problems.Unavailable, problems.StoreReadOnly) as problem:
             if work.request.all_stores_must_succeed or isinstance(problem, _NOT_OF_A_STORE):
                 raise
             _note_failure(service, work, store_id, problem)
+        else:
+            image_data.announce_arrived(service, kept, was=image)
+            return kept
     raise problems.StoreUnavailable("None of the stores took the image data")
 
 
@@ -265,9 +273,15 @@ def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> None:
         announced_bytes=data.size_bytes,
         limit_problem=problems.ContentCorrupt("The image has more bytes than its manifest says; ask the operator to verify it"),
     )
-    blocks = _told(service, work, data.read(0, data.size_bytes))
-    image_data.store_bytes(service, named, blocks, Unwatched(), options)
-    manifest = list(image_data.segments(service, image.content_id or ContentID(""), 0, data.size_bytes))
+    with image_data.announced_arrival(service, image, named):
+        blocks = _told(service, work, data.read(0, data.size_bytes))
+        image_data.store_bytes(service, named, blocks, Unwatched(), options)
+        copied = _keep_copy(service, work, image, named)
+    image_data.announce_arrived(service, copied, was=image)
+
+
+def _keep_copy(service: Service, work: Run, image: Image, named: NamedStore) -> Image:
+    manifest = list(image_data.segments(service, image.content_id or ContentID(""), 0, image.size or 0))
     with _image_of(service, work) as (tx, _task, found):
         if found.content_id != image.content_id:
             raise problems.StatusConflict("The image's data changed while it was copied")
@@ -275,6 +289,7 @@ def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> None:
         images.save(tx, copied, was=found)
         image_data.require_chunks(tx, named, manifest)
         _settle(tx, work, copied)
+    return copied
 
 
 def _settle(tx: Transaction, work: Run, image: Image) -> None:
@@ -286,8 +301,10 @@ def _settle(tx: Transaction, work: Run, image: Image) -> None:
 def _note_failure(service: Service, work: Run, store_id: StoreID, problem: problems.Problem) -> None:
     _LOG.warning("task %s: store %s: %s", work.task.id, store_id, problem)
     with _image_of(service, work) as (tx, task, image):
-        images.save(tx, importing.failed(image, store_id), was=image)
+        marked = importing.failed(image, store_id)
+        images.save(tx, marked, was=image)
         tasks.save_claimed(tx, replace(task, message=f"{store_id}: {problem}"), work.claim, now=service.clock())
+    service.announce(Event.IMAGE_UPDATE, marked)
 
 
 def _finish(service: Service, work: Run, failures: int) -> None:
@@ -303,6 +320,8 @@ def _finish(service: Service, work: Run, failures: int) -> None:
         if not failures:
             ended = replace(ended, message=f"Copied {(image.size or 0) // _MEBIBYTE} MiB")
         tasks.save_claimed(tx, ended, work.claim, now=now)
+    image_data.announce_change(service, done, was=image)
+    service.announce(Event.TASK_SUCCESS, ended)
 
 
 def _fail(service: Service, work: Run, reason: str) -> None:
@@ -310,14 +329,24 @@ def _fail(service: Service, work: Run, reason: str) -> None:
     with service.database.write() as tx:
         image = images.find_for_work(tx, work.image_id)
         task = tasks.find_claimed(tx, work.task.id, work.claim)
-        if task is not None:
-            _undo(service, tx, work, image)
-            tasks.save_claimed(tx, task.fail(reason, now=service.clock()), work.claim, now=service.clock())
+        if task is None:
+            return
+        undone = _undo(service, tx, work, image)
+        failed = task.fail(reason, now=service.clock())
+        tasks.save_claimed(tx, failed, work.claim, now=service.clock())
+    _announce_failure(service, failed, undone)
 
 
-def _undo(service: Service, tx: Transaction, work: Run, image: Image | None) -> None:
+def _announce_failure(service: Service, task: Task, image: Image | None) -> None:
+    if image is not None:
+        service.announce(Event.IMAGE_UPDATE, image)
+    service.announce(Event.TASK_FAILURE, task)
+
+
+def _undo(service: Service, tx: Transaction, work: Run, image: Image | None) -> Image | None:
+    """Put the image back to what it was before; None when it is not there any more, or another task's."""
     if image is None or importing.holder(image) != work.task.id:
-        return
+        return None
     reservations.end(tx, image.id, work.task.id)
     undone = importing.released(image)
     missing = [each for each in work.stores if each not in image.stores]
@@ -328,6 +357,7 @@ def _undo(service: Service, tx: Transaction, work: Run, image: Image | None) -> 
     for store_id in missing:
         undone = importing.failed(undone, store_id)
     images.save(tx, undone, was=image)
+    return undone
 
 
 @contextmanager
@@ -392,7 +422,10 @@ def _give_up_unclaimed(service: Service, task: Task) -> None:
     work = _run_of(service, task, service.new_id())
     with service.database.write() as tx:
         image = images.find_for_work(tx, work.image_id)
-        if tasks.claim_this(tx, task, claim=work.claim, worker=service.worker, now=service.clock()):
-            _undo(service, tx, work, image)
-            reason = f"No import worker took the task up within {hours} hours; ask the operator whether one is running"
-            tasks.save_claimed(tx, task.fail(reason, now=service.clock()), work.claim, now=service.clock())
+        if not tasks.claim_this(tx, task, claim=work.claim, worker=service.worker, now=service.clock()):
+            return
+        undone = _undo(service, tx, work, image)
+        reason = f"No import worker took the task up within {hours} hours; ask the operator whether one is running"
+        failed = task.fail(reason, now=service.clock())
+        tasks.save_claimed(tx, failed, work.claim, now=service.clock())
+    _announce_failure(service, failed, undone)

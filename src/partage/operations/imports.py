@@ -6,6 +6,7 @@ from functools import partial
 
 from partage import problems
 from partage.model import importing
+from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, StoreID, TaskID
 from partage.model.image import Image, ImageStatus
@@ -78,6 +79,8 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
         _keep_room(tx, image, allowance, task, copies=len(stores))
         tasks.add(tx, task, roles=sorted(caller.roles), sealed_token=_sealed(service, asked, task), certificate=asked.certificate)
         images.save(tx, importing.locked(image, task.id), was=image)
+    service.announce(Event.TASK_CREATE, task)
+    service.announce(Event.TASK_RUN, task)
     return task
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from partage import problems
 from partage.model import importing
+from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, TaskID
 from partage.model.image import Image, ImageStatus
@@ -64,6 +65,8 @@ def add_location(
         )
         tasks.add(tx, task, roles=sorted(caller.roles), certificate=certificate)
         images.save(tx, importing.locked(image, task.id), was=image)
+    service.announce(Event.TASK_CREATE, task)
+    service.announce(Event.TASK_RUN, task)
     return task
 
 

@@ -4,6 +4,7 @@ Unlike Glance this module relies on no order of checks for secrecy: `records.mem
 """
 
 from partage import problems
+from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
@@ -33,6 +34,7 @@ def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: P
         member = Member(image_id=image.id, member_id=member_id, created_at=now, updated_at=now)
         _check_count(service, tx, image)
         members.add(tx, member, image)
+    service.announce(Event.MEMBER_CREATE, member)
     return member
 
 
@@ -84,6 +86,7 @@ def update_member(service: Service, caller: Caller, image_id: ImageID, member_id
         service.authority.require(caller, rules.MODIFY_MEMBER, authority.of_member(image, member_id))
         answered = member.become(status, now=service.clock())
         members.set_status(tx, answered)
+    service.announce(Event.MEMBER_UPDATE, answered)
     return answered
 
 
@@ -101,6 +104,7 @@ def remove_member(service: Service, caller: Caller, image_id: ImageID, member_id
         member = members.find(tx, caller, image.id, member_id)
         service.authority.require(caller, rules.DELETE_MEMBER, authority.of_image(caller, image))
         members.remove(tx, member)
+    service.announce(Event.MEMBER_DELETE, member)
 
 
 def _check_count(service: Service, tx: Transaction, image: Image) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from partage import problems
+from partage.model.announcement import Defined, Event, Renamed
 from partage.model.caller import Caller
 from partage.model.metadef import Association, Definition, Kind, Namespace, NewNamespace
 from partage.operations.service import Service
@@ -21,6 +22,15 @@ GET_ALL = {Kind.OBJECT: rules.GET_OBJECTS, Kind.PROPERTY: rules.GET_PROPERTIES, 
 ADD = {Kind.OBJECT: rules.ADD_OBJECT, Kind.PROPERTY: rules.ADD_PROPERTY, Kind.TAG: rules.ADD_TAG}
 MODIFY = {Kind.OBJECT: rules.MODIFY_OBJECT, Kind.PROPERTY: rules.MODIFY_PROPERTY, Kind.TAG: rules.MODIFY_TAG}
 REMOVE = {Kind.OBJECT: rules.DELETE_OBJECT, Kind.PROPERTY: rules.REMOVE_PROPERTY, Kind.TAG: rules.DELETE_TAG}
+
+_CREATED = {Kind.OBJECT: Event.OBJECT_CREATE, Kind.PROPERTY: Event.PROPERTY_CREATE, Kind.TAG: Event.TAG_CREATE}
+_UPDATED = {Kind.OBJECT: Event.OBJECT_UPDATE, Kind.PROPERTY: Event.PROPERTY_UPDATE, Kind.TAG: Event.TAG_UPDATE}
+_DELETED = {Kind.OBJECT: Event.OBJECT_DELETE, Kind.PROPERTY: Event.PROPERTY_DELETE, Kind.TAG: Event.TAG_DELETE}
+_EMPTIED = {
+    Kind.OBJECT: Event.NAMESPACE_DELETE_OBJECTS,
+    Kind.PROPERTY: Event.NAMESPACE_DELETE_PROPERTIES,
+    Kind.TAG: Event.NAMESPACE_DELETE_TAGS,
+}
 
 _NOT_FOUND = {
     Kind.OBJECT: "Could not find metadata object {}",
@@ -56,6 +66,10 @@ def create_namespace(service: Service, caller: Caller, new: NewNamespace) -> Who
         metadefs.add(tx, namespace)
         metadefs.associate(tx, namespace.name, new.associations)
         metadefs.add_definitions(tx, namespace.name, new.definitions)
+    service.announce(Event.NAMESPACE_CREATE, namespace)
+    for association in new.associations:
+        service.announce(Event.RESOURCE_TYPE_CREATE, Defined(namespace=namespace.name, what=association))
+    _announce_created(service, namespace.name, new.definitions)
     return Whole(namespace, new.definitions, new.associations)
 
 
@@ -101,6 +115,7 @@ def update_namespace(service: Service, caller: Caller, name: str, new: NewNamesp
         owner = new.namespace.owner if new.owner_given else caller.project_id
         changed = replace(new.namespace, owner=owner, created_at=namespace.created_at)
         metadefs.save(tx, changed, name=name)
+    service.announce(Event.NAMESPACE_UPDATE, Renamed(namespace=changed, old_name=name))
     return changed
 
 
@@ -114,6 +129,7 @@ def delete_namespace(service: Service, caller: Caller, name: str) -> None:
         namespace = _find_for(service, tx, caller, name, rules.DELETE_NAMESPACE)
         namespace.require_unprotected(f"namespace {name}")
         metadefs.remove(tx, name)
+    service.announce(Event.NAMESPACE_DELETE, namespace)
 
 
 def list_definitions(service: Service, caller: Caller, name: str, kind: Kind) -> list[Definition]:
@@ -157,6 +173,7 @@ def add_definition(service: Service, caller: Caller, name: str, new: Definition)
     with service.database.write() as tx:
         _find_for(service, tx, caller, name, ADD[new.kind])
         metadefs.add_definitions(tx, name, [new])
+    _announce_created(service, name, [new])
     return new
 
 
@@ -172,6 +189,7 @@ def update_definition(service: Service, caller: Caller, name: str, was: Definiti
         found = _definition(tx, name, was)
         changed = replace(new, created_at=found.created_at)
         metadefs.save_definition(tx, name, changed, key=was.key)
+    service.announce(_UPDATED[was.kind], Defined(namespace=name, what=changed, old_name=found.name))
     return changed
 
 
@@ -183,9 +201,10 @@ def delete_definition(service: Service, caller: Caller, name: str, gone: Definit
     """
     with service.database.write() as tx:
         namespace = _find_for(service, tx, caller, name, REMOVE[gone.kind])
-        _definition(tx, name, gone)
+        found = _definition(tx, name, gone)
         namespace.require_unprotected(f"{gone.kind} {gone.name}")
         metadefs.remove_definitions(tx, name, gone.kind, gone.key)
+    service.announce(_DELETED[gone.kind], Defined(namespace=name, what=found))
 
 
 def delete_definitions(service: Service, caller: Caller, name: str, kind: Kind) -> None:
@@ -200,6 +219,7 @@ def delete_definitions(service: Service, caller: Caller, name: str, kind: Kind) 
             service.authority.require(caller, rules.DELETE_TAGS, authority.of_namespace(namespace))
         namespace.require_unprotected(f"namespace {name}")
         metadefs.remove_definitions(tx, name, kind)
+    service.announce(_EMPTIED[kind], namespace)
 
 
 def add_tags(service: Service, caller: Caller, name: str, tags: Sequence[Definition], *, append: bool) -> None:
@@ -214,6 +234,7 @@ def add_tags(service: Service, caller: Caller, name: str, tags: Sequence[Definit
         if not append:
             metadefs.remove_definitions(tx, name, Kind.TAG)
         metadefs.add_definitions(tx, name, tags)
+    _announce_created(service, name, tags)
 
 
 def list_resource_types(service: Service, caller: Caller) -> list[Association]:
@@ -249,6 +270,7 @@ def associate(service: Service, caller: Caller, name: str, new: Association) -> 
     with service.database.write() as tx:
         _find_for(service, tx, caller, name, rules.ADD_ASSOCIATION)
         metadefs.associate(tx, name, [new])
+    service.announce(Event.RESOURCE_TYPE_CREATE, Defined(namespace=name, what=new))
     return new
 
 
@@ -260,10 +282,18 @@ def dissociate(service: Service, caller: Caller, name: str, resource_type: str) 
     """
     with service.database.write() as tx:
         namespace = _find_for(service, tx, caller, name, rules.REMOVE_ASSOCIATION)
-        if not any(each.resource_type == resource_type for each in metadefs.associated(tx, [name]).get(name, [])):
+        associated = metadefs.associated(tx, [name]).get(name, [])
+        found = next((each for each in associated if each.resource_type == resource_type), None)
+        if found is None:
             raise problems.MetadefNotFound(f"Failed to find resource type {resource_type} to delete")
         namespace.require_unprotected(f"resource-type-association {resource_type}")
         metadefs.dissociate(tx, name, resource_type)
+    service.announce(Event.RESOURCE_TYPE_DELETE, Defined(namespace=name, what=found))
+
+
+def _announce_created(service: Service, namespace: str, definitions: Sequence[Definition]) -> None:
+    for each in definitions:
+        service.announce(_CREATED[each.kind], Defined(namespace=namespace, what=each))
 
 
 def _find(service: Service, tx: Transaction, caller: Caller, name: str) -> Namespace:

@@ -7,6 +7,7 @@ it is at: others of its own are those that it could not put back, because the da
 from datetime import timedelta
 
 from partage import problems
+from partage.model.announcement import Event
 from partage.model.ids import ImageID
 from partage.model.image import Image
 from partage.operations.service import Service
@@ -56,4 +57,9 @@ def _give_up(service: Service, image_id: ImageID, token: str) -> bool:
         images.lock(tx, image_id)
         if not uploads.end(tx, image_id, token):
             return False
-        return images.queue_again(tx, image_id, now=service.clock())
+        if not images.queue_again(tx, image_id, now=service.clock()):
+            return False
+        queued = images.find_for_work(tx, image_id)
+    if queued is not None:
+        service.announce(Event.IMAGE_UPDATE, queued)
+    return True

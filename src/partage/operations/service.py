@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from partage import problems
+from partage.model.announcement import Announcement, Event, Subject
 from partage.model.document import KnownFormats
 from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
@@ -61,6 +62,26 @@ class UnifiedLimits(Protocol):
         """
 
 
+class Announcer(Protocol):
+    """Who is told what happened. Thread-safe."""
+
+    def announce(self, announcement: Announcement) -> None:
+        """Take note, at once: never wait, never fail. What cannot be passed on is lost."""
+
+    def close(self) -> None:
+        """Pass on what is left, as far as that goes within seconds, and take no more."""
+
+
+class Nobody:
+    """Listens to nothing."""
+
+    def announce(self, announcement: Announcement) -> None:
+        """Forget it."""
+
+    def close(self) -> None:
+        """Have nothing to pass on."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One process's view of the service. Thread-safe, because everything in it is.
@@ -68,7 +89,7 @@ class Service:
     `worker` names this process among all that share the database, and `worker_lives` says whether another one of this machine still
     runs: None when only its own word can tell, because it runs elsewhere. `running_uploads` are the tokens of the uploads that this
     process is at, and `running_tasks` the claims of its tasks. `unified_limits` None: the operator's own limits count.
-    `other_regions` None: images are not imported from there.
+    `other_regions` None: images are not imported from there. `announcer` is told what happened, once it is committed.
     """
 
     database: Database
@@ -92,6 +113,11 @@ class Service:
     other_regions: OtherRegions | None = None
     signatures: Signatures = field(default_factory=Unverifiable)
     cache: Cache | None = None
+    announcer: Announcer = field(default_factory=Nobody)
+
+    def announce(self, event: Event, subject: Subject, *, failed: bool = False) -> None:
+        """Say what happened, after its transaction: the last step of an operation. Never waits, never fails."""
+        self.announcer.announce(Announcement(event=event, subject=subject, at=self.clock(), failed=failed))
 
     def store_named(self, store_id: StoreID | None) -> NamedStore:
         """Return the store of that name, or the default one.

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from partage import problems
+from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, StoreID
 from partage.model.image import ImageStatus
@@ -54,4 +55,6 @@ def delete_from_store(service: Service, caller: Caller, store_id: StoreID, image
             )
         if len(remaining) == len(image.stores):
             raise problems.ImageNotFound(f"Image {image_id} is not stored in store {store_id}.")
-        images.save(tx, replace(image, stores=remaining, updated_at=service.clock()), was=image)
+        changed = replace(image, stores=remaining, updated_at=service.clock())
+        images.save(tx, changed, was=image)
+    service.announce(Event.IMAGE_UPDATE, changed)

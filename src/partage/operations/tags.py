@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from partage import problems
+from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID
 from partage.operations import visible
@@ -27,6 +28,7 @@ def add_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) -> No
         service.limits.check_tags(len(image.tags) + 1)
         changed = replace(image, tags=tuple(sorted((*image.tags, tag))), updated_at=service.clock())
         images.save(tx, changed, was=image)
+    service.announce(Event.IMAGE_UPDATE, changed)
 
 
 def remove_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) -> None:
@@ -42,4 +44,6 @@ def remove_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) ->
         if tag not in image.tags:
             raise problems.TagNotFound("The resource could not be found.")
         remaining = tuple(each for each in image.tags if each != tag)
-        images.save(tx, replace(image, tags=remaining, updated_at=service.clock()), was=image)
+        changed = replace(image, tags=remaining, updated_at=service.clock())
+        images.save(tx, changed, was=image)
+    service.announce(Event.IMAGE_UPDATE, changed)

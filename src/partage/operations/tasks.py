@@ -2,6 +2,7 @@
 
 from partage import problems
 from partage.model import importing
+from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, TaskID
 from partage.model.new_task import NewTask
@@ -46,6 +47,8 @@ def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: s
         locked = image_rows.find_for_change(tx, caller, image.id)
         tasks.add(tx, task, roles=sorted(caller.roles), certificate=certificate)
         image_rows.save(tx, importing.locked(locked, task.id), was=locked)
+    service.announce(Event.TASK_CREATE, task)
+    service.announce(Event.TASK_RUN, task)
     return task
 
 

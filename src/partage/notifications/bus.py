@@ -1,0 +1,138 @@
+"""The message bus of the cloud, behind a queue of its own, so that no request ever waits for it.
+
+Announcements go into a bounded queue; one thread passes them on in order. While the bus is away it tries again every few seconds;
+what the queue has no room for is dropped, counted, and told in the log. What waits when the process dies is lost: notifications
+tell what happened, they are no record of it.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from partage.model.announcement import Announcement
+
+WAITING = 10_000
+"""So many notifications wait for the bus at most: some 20 MB."""
+
+PAUSE_SECONDS = 5.0
+LEAVE_SECONDS = 2.0
+
+_LOG = logging.getLogger(__name__)
+
+
+class Connection(Protocol):
+    """A way to a message bus. Belongs to one thread at a time."""
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """Where every message goes."""
+
+    def message_of(self, announcement: Announcement) -> Mapping[str, object]:
+        """Write a notification."""
+
+    def send(self, topic: str, message: Mapping[str, object]) -> None:
+        """Try once to send one message. Raises whatever its kind of bus raises."""
+
+    def close(self) -> None:
+        """Disconnect."""
+
+
+class Bus:
+    """An announcer. Thread-safe: only its own thread touches the connection.
+
+    It starts no thread before the first announcement, so that it may be made before a process forks.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        disabled: Collection[str] = (),
+        waiting: int = WAITING,
+        pause_seconds: float = PAUSE_SECONDS,
+        leave_seconds: float = LEAVE_SECONDS,
+    ) -> None:
+        """Announce over `connection`, but not what `disabled` names, or groups of it; `waiting` announcements wait at most."""
+        self._connection = connection
+        self._disabled = frozenset(disabled)
+        self._pause_seconds = pause_seconds
+        self._leave_seconds = leave_seconds
+        self._queue: queue.Queue[Announcement | None] = queue.Queue(waiting)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._dropped = 0
+        self._away = False
+        self._closing = threading.Event()
+
+    def announce(self, announcement: Announcement) -> None:
+        """Put it into the queue, or drop it when there is no room."""
+        # Source: Glance's option takes an event's name or its first part. Its documentation promises the group image.member too.
+        event = announcement.event.value
+        if self._closing.is_set() or not self._disabled.isdisjoint((event, event.partition(".")[0], event.rpartition(".")[0])):
+            return
+        self._start()
+        try:
+            self._queue.put_nowait(announcement)
+        except queue.Full:
+            with self._lock:
+                self._dropped += 1
+                first = self._dropped == 1
+            if first:
+                _LOG.warning("Notifications are dropped: %d wait for the message bus already", self._queue.maxsize)
+
+    def close(self) -> None:
+        """Pass on what waits, for some seconds at most."""
+        self._closing.set()
+        thread = self._thread
+        if thread is None:
+            return
+        try:
+            self._queue.put(None, timeout=self._leave_seconds)
+        except queue.Full:
+            return
+        thread.join(self._leave_seconds)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
+                    self._thread.start()
+
+    def _run(self) -> None:
+        while (announcement := self._queue.get()) is not None:
+            self._pass_on(announcement)
+            self._tell_dropped()
+        self._connection.close()
+
+    def _pass_on(self, announcement: Announcement) -> None:
+        message = self._connection.message_of(announcement)
+        for topic in self._connection.topics:
+            while not self._sends(topic, message) and not self._closing.wait(self._pause_seconds):
+                pass
+
+    def _sends(self, topic: str, message: Mapping[str, object]) -> bool:
+        """Try to send one message; say whether it is done with."""
+        try:
+            self._connection.send(topic, message)
+        except (TypeError, ValueError) as error:
+            _LOG.error("The notification %s cannot be written: %s", message["event_type"], error)
+            return True
+        except Exception as error:  # noqa: BLE001 - each kind of bus has errors of its own, and none of them may end the thread
+            if not self._away:
+                reason = type(error).__name__
+                _LOG.warning("The message bus does not take notifications (%s); trying every %g s", reason, self._pause_seconds)
+            self._away = True
+            return False
+        if self._away:
+            _LOG.warning("The message bus takes notifications again")
+        self._away = False
+        return True
+
+    def _tell_dropped(self) -> None:
+        with self._lock:
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            _LOG.warning("%d notifications were dropped, because too many waited for the message bus", dropped)

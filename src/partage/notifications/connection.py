@@ -1,0 +1,62 @@
+"""A connection to a message bus by oslo.messaging: RabbitMQ, Kafka, and what else it has drivers for.
+
+oslo.messaging is an extra and takes a second to import: only `main/compose.py` imports this module, when the operator names a bus.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+
+import oslo_messaging
+from oslo_config import cfg
+
+from partage import problems
+from partage.model.announcement import Announcement
+from partage.notifications.payloads import payload_of
+
+EXCHANGE = "glance"
+"""Source: Glance's `control_exchange`, which consumers listen to."""
+
+
+class Connection:
+    """The way to the bus at one transport URL of oslo.messaging. It opens nothing before it sends."""
+
+    def __init__(self, url: str, *, topics: Sequence[str], publisher_id: str) -> None:
+        """Send to these topics, as `publisher_id`.
+
+        Raises:
+            Invalid: the URL makes no sense, or is of a kind of bus that is not installed.
+        """
+        configuration = cfg.ConfigOpts()
+        configuration([], project="partage", default_config_files=[], default_config_dirs=[])
+        oslo_messaging.set_transport_defaults(EXCHANGE)
+        try:
+            self._transport = oslo_messaging.get_notification_transport(configuration, url=url)
+        except (oslo_messaging.InvalidTransportURL, oslo_messaging.DriverLoadFailure, ValueError):
+            # The error names the URL, which may hold a password.
+            raise problems.Invalid(
+                "notifications.transport_url is no transport URL of oslo.messaging, or its kind of bus is not installed; "
+                "it has the form rabbit://user:password@host:5672/"
+            ) from None
+        self.topics = tuple(topics)
+        self._publisher_id = publisher_id
+
+    def message_of(self, announcement: Announcement) -> Mapping[str, object]:
+        """Write a notification. Source: oslo.messaging, "Notifier", the format of messages."""
+        return {
+            "message_id": str(uuid.uuid4()),
+            "publisher_id": self._publisher_id,
+            "event_type": announcement.event.value,
+            "priority": "ERROR" if announcement.failed else "INFO",
+            "payload": payload_of(announcement),
+            "timestamp": str(announcement.at.replace(tzinfo=None)),
+        }
+
+    def send(self, topic: str, message: Mapping[str, object]) -> None:
+        """Try once to send one message. Raises whatever its kind of bus raises."""
+        target = oslo_messaging.Target(topic=f"{topic}.{str(message['priority']).lower()}")
+        # What oslo.messaging's drivers call. Its Notifier does so too, but tells failures only to its log, with the whole payload.
+        self._transport._send_notification(target, {}, message, version=2.0, retry=0)  # noqa: SLF001
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._transport.cleanup()

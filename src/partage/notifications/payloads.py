@@ -1,0 +1,184 @@
+"""Announcements as the documents that Glance sends. Pure.
+
+Consumers such as Ceilometer know these keys, so none is left out and none is added. What Glance keeps back is kept back here: the
+places of an image's bytes, the input, result and message of a task.
+
+Source: Glance 33, `glance.notifier`; `tests/golden/notifications.json` has the keys that a running one sends.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from partage.model import importing
+from partage.model.announcement import Announcement, ArrivalFailure, Arriving, Defined, Event, Renamed, Sent
+from partage.model.image import Image, Visibility
+from partage.model.member import Member
+from partage.model.metadef import Association, Definition, Kind, Namespace
+from partage.model.task import Task
+
+Payload = dict[str, object]
+
+_ATTRIBUTES = (
+    "type", "title", "description", "default", "minimum", "maximum", "enum", "pattern", "minLength", "maxLength", "confidential",
+    "items", "uniqueItems", "minItems", "maxItems", "additionalItems",
+)  # fmt: skip
+"""What a property may say of itself, in the order in which Glance writes it."""
+
+
+def payload_of(announcement: Announcement) -> Payload | str:
+    """Write what happened. Text instead of a document when bytes did not arrive, as Glance has it."""
+    subject = announcement.subject
+    if isinstance(subject, ArrivalFailure):
+        return f"Failed to upload image data for image {subject.image.id}: {subject.reason}"
+    if isinstance(subject, Sent):
+        return _sent(subject)
+    return _written(subject, announcement.event) | _deletion(announcement)
+
+
+def _written(subject: Image | Arriving | Member | Task | Namespace | Renamed | Defined, event: Event) -> Payload:
+    match subject:
+        case Image():
+            return _image(subject) | (_stores(subject) if event is Event.IMAGE_UPLOAD else {})
+        case Arriving():
+            return _image(subject.image) | _stores(subject.image) | {"backend": subject.store_id}
+        case Member():
+            return _member(subject)
+        case Task():
+            return _task(subject)
+        case _:
+            return _metadef(subject)
+
+
+def _metadef(subject: Namespace | Renamed | Defined) -> Payload:
+    match subject:
+        case Namespace():
+            return _namespace(subject, subject.name)
+        case Renamed():
+            return _namespace(subject.namespace, subject.old_name)
+        case Defined():
+            if isinstance(subject.what, Association):
+                return _association(subject.namespace, subject.what)
+            return _definition(subject.namespace, subject.what, subject.old_name or subject.what.name)
+
+
+def _deletion(announcement: Announcement) -> Payload:
+    if announcement.event.endswith(".delete"):
+        return {"deleted": True, "deleted_at": _time(announcement.at)}
+    return {"deleted": False, "deleted_at": None}
+
+
+def _image(image: Image) -> Payload:
+    return {
+        "id": image.id,
+        "name": image.name,
+        "status": image.status.value,
+        "created_at": _time(image.created_at),
+        "updated_at": _time(image.updated_at),
+        "min_disk": image.min_disk,
+        "min_ram": image.min_ram,
+        "protected": image.protected,
+        "checksum": image.checksum,
+        "owner": image.owner,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "size": image.size,
+        "virtual_size": image.virtual_size,
+        "is_public": image.visibility is Visibility.PUBLIC,
+        "visibility": image.visibility.value,
+        "properties": dict(image.properties),
+        "tags": list(image.tags),
+    }
+
+
+def _stores(image: Image) -> Payload:
+    def named(name: str) -> list[str]:
+        value = image.properties.get(name)
+        return value.split(",") if value else []
+
+    return {importing.TO_STORES: named(importing.TO_STORES), importing.FAILED: named(importing.FAILED)}
+
+
+def _sent(sent: Sent) -> Payload:
+    return {
+        "bytes_sent": sent.bytes_sent,
+        "image_id": sent.image.id,
+        "owner_id": sent.image.owner,
+        "receiver_tenant_id": sent.receiver.project_id,
+        "receiver_user_id": sent.receiver.user_id,
+        "destination_ip": sent.destination_ip,
+    }
+
+
+def _member(member: Member) -> Payload:
+    return {
+        "image_id": member.image_id,
+        "member_id": member.member_id,
+        "status": member.status.value,
+        "created_at": _time(member.created_at),
+        "updated_at": _time(member.updated_at),
+    }
+
+
+def _task(task: Task) -> Payload:
+    return {
+        "id": task.id,
+        "type": task.type.value,
+        "status": task.status.value,
+        "result": None,
+        "owner": task.owner,
+        "message": None,
+        "expires_at": None if task.expires_at is None else _time(task.expires_at),
+        "created_at": _time(task.created_at),
+        "updated_at": _time(task.updated_at),
+    }
+
+
+def _namespace(namespace: Namespace, old_name: str) -> Payload:
+    return {
+        "namespace": namespace.name,
+        "namespace_old": old_name,
+        "display_name": namespace.display_name,
+        "protected": namespace.protected,
+        "visibility": "public" if namespace.public else "private",
+        "owner": namespace.owner,
+        "description": namespace.description,
+        "created_at": _time(namespace.created_at),
+        "updated_at": _time(namespace.updated_at),
+    }
+
+
+def _definition(namespace: str, definition: Definition, old_name: str) -> Payload:
+    names: Payload = {"namespace": namespace, "name": definition.name, "name_old": old_name}
+    times: Payload = {"created_at": _time(definition.created_at), "updated_at": _time(definition.updated_at)}
+    document = definition.document
+    if definition.kind is Kind.TAG:
+        return names | times
+    if definition.kind is Kind.PROPERTY:
+        return names | {name: document.get(name) for name in _ATTRIBUTES}
+    properties = [_property_of_object(name, value) for name, value in (document.get("properties") or {}).items()]
+    described: Payload = {
+        "properties": properties,
+        "required": document.get("required"),
+        "description": document.get("description"),
+    }
+    return names | described | times
+
+
+def _property_of_object(name: str, document: Mapping[str, object]) -> Payload:
+    return {"name": name} | {each: document.get(each) or None for each in _ATTRIBUTES}
+
+
+def _association(namespace: str, association: Association) -> Payload:
+    return {
+        "namespace": namespace,
+        "name": association.resource_type,
+        "name_old": association.resource_type,
+        "prefix": association.prefix,
+        "properties_target": association.properties_target,
+        "created_at": _time(association.created_at),
+        "updated_at": _time(association.updated_at),
+    }
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
