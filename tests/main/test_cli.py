@@ -10,6 +10,8 @@ from pathlib import Path
 
 import partage
 from partage.main import listening
+from partage.operations import images
+from tests.operations import services
 from tests.standalone import PARTAGE, RunningKeystone
 
 
@@ -184,3 +186,18 @@ def test_metadata_definitions_are_loaded_once(tmp_path: Path) -> None:
     assert "no JSON files" in refused("manage", "load-metadefs", "--data", str(data), "--from", str(tmp_path / "absent"), status=2)
     shipped = refused("manage", "load-metadefs", "--data", str(data), status=2)
     assert "glance" in shipped
+
+
+def test_deleted_images_are_restored_and_scrubbed(tmp_path: Path) -> None:
+    """Deleted by a service of the test's own, in the directory that the commands are then told of."""
+    service = services.make(tmp_path, delayed_delete=True)
+    kept, lost = (services.image_with(service, name).id for name in (b"kept", b"lost"))
+    for image_id in (kept, lost):
+        images.delete_image(service, services.OWNER, image_id)
+    at = ("--data", str(tmp_path))
+    assert run("manage", "restore", kept, *at).stdout == f"Image {kept} of project A is active again\n"
+    assert services.download(service, kept) == b"kept"
+    assert run("manage", "scrub", *at).stdout.startswith("Scrubbed 0 deleted images")
+    assert run("manage", "scrub", *at, PARTAGE_SCRUB_TIME_SECONDS="0").stdout.startswith("Scrubbed 1 deleted images")
+    assert f"No image {lost} waits to be scrubbed" in refused("manage", "restore", lost, *at)
+    service.database.close()

@@ -67,6 +67,14 @@ def _parser() -> argparse.ArgumentParser:
         help="how long unused bytes are kept; below the longest upload or download under way these may break off (default 86400)",
     )
 
+    _task(tasks, "scrub", manage.scrub_images, "forget deleted images that were kept for long enough")
+    restore = _verb(
+        tasks, "restore", _restore, "bring a deleted image back that was not scrubbed yet, under its id, with its members"
+    )
+    restore.add_argument("image_id", metavar="IMAGE_ID")
+    restore.add_argument("--data", type=Path, metavar="DIR", help="the data directory, as given to `partage up`")
+    _configured(restore)
+
     load = _verb(tasks, "load-metadefs", _load_metadefs, "create the metadata definitions that the glance package ships")
     load.add_argument("--data", type=Path, metavar="DIR", help="the data directory, as given to `partage up`")
     _configured(load)
@@ -116,6 +124,10 @@ def _serve(chosen: argparse.Namespace) -> int:
 
 def _worker(chosen: argparse.Namespace) -> int:
     return work.work(config.load({}, file=chosen.config))
+
+
+def _restore(chosen: argparse.Namespace) -> int:
+    return manage.restore_image(config.load(_given(chosen, "data"), file=chosen.config), chosen.image_id)
 
 
 def _load_metadefs(chosen: argparse.Namespace) -> int:

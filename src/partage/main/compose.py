@@ -5,7 +5,7 @@ import importlib
 import socket
 import uuid
 import warnings
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from partage import problems
@@ -75,6 +75,8 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
         signatures=_signatures(settings),
         other_regions=_other_regions(settings) if ImportMethod.GLANCE_DOWNLOAD in settings.imports.methods else None,
         cache=cache,
+        delayed_delete=settings.delayed_delete,
+        scrub_time=timedelta(seconds=settings.scrub_time_seconds),
         announcer=_announcer(settings.notifications),
     )
 

@@ -296,6 +296,10 @@ class Settings(BaseSettings):
     sweep_grace_seconds: Annotated[float, Field(ge=0, description="How long unused bytes are kept before a sweep removes them")] = (
         86_400.0
     )
+    delayed_delete: Annotated[
+        bool, Field(description="Keep deleted images, out of everybody's sight, so that partage manage restore can bring them back")
+    ] = False
+    scrub_time_seconds: Annotated[float, Field(ge=0, description="How long a deleted image is kept then")] = 86_400.0
     identity: IdentitySettings = IdentitySettings()
     limits: LimitSettings = LimitSettings()
     formats: FormatSettings = FormatSettings()

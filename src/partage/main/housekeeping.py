@@ -1,10 +1,10 @@
-"""What every worker does beside serving: say that it lives, and take up what a dead one left."""
+"""What every worker does beside serving: say that it lives, take up what a dead one left, scrub what waited long enough."""
 
 import logging
 import threading
 
 from partage import problems
-from partage.operations import import_runs, recovery
+from partage.operations import import_runs, pending_deletes, recovery
 from partage.operations.service import Service
 
 INTERVAL_SECONDS = 5.0
@@ -26,6 +26,7 @@ def _run(service: Service, stop: threading.Event, interval_seconds: float) -> No
             import_runs.renew(service)
             recovered = recovery.recover(service)
             taken_back = import_runs.recover(service)
+            scrubbed = pending_deletes.scrub(service)
         except problems.DatabaseUnavailable as problem:
             _LOG.warning("What dead workers left was not looked for: %s", problem)
         else:
@@ -33,5 +34,7 @@ def _run(service: Service, stop: threading.Event, interval_seconds: float) -> No
                 _LOG.warning("%d images whose upload died are queued again", recovered)
             if taken_back:
                 _LOG.warning("%d imports had no worker any more", taken_back)
+            if scrubbed:
+                _LOG.info("%d deleted images were scrubbed; their bytes go with the next sweep", scrubbed)
         if stop.wait(interval_seconds):
             return

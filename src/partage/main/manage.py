@@ -10,8 +10,8 @@ from partage.main import compose, readiness
 from partage.main.config import Settings
 from partage.model import metadef
 from partage.model.caller import Caller
-from partage.model.ids import UserID
-from partage.operations import metadefs, sweep, verify
+from partage.model.ids import ImageID, UserID
+from partage.operations import metadefs, pending_deletes, sweep, verify
 from partage.operations.service import Service
 from partage.records import schema
 
@@ -52,6 +52,29 @@ def sweep_content(settings: Settings) -> int:
         f"Forgot {swept.contents} contents, condemned {swept.condemned} chunks, removed {swept.chunks} chunks, "
         f"{swept.packs} packs ({swept.bytes} bytes) and {swept.leftovers} leftovers of crashes",
     )
+    return 0
+
+
+def scrub_images(settings: Settings) -> int:
+    """Forget the deleted images that have waited long enough."""
+    readiness.require_data(settings)
+    service = compose.service(settings)
+    readiness.check_database(service, upgrade=False)
+    print(f"Scrubbed {pending_deletes.scrub(service)} deleted images; their bytes go with the next sweep")
+    return 0
+
+
+def restore_image(settings: Settings, image_id: str) -> int:
+    """Bring a deleted image back that was not scrubbed yet.
+
+    Raises:
+        ImageNotFound: no such image waits.
+    """
+    readiness.require_data(settings)
+    service = compose.service(settings)
+    readiness.check_database(service, upgrade=False)
+    image = pending_deletes.restore(service, ImageID(image_id))
+    print(f"Image {image.id} of project {image.owner} is {image.status} again")
     return 0
 
 

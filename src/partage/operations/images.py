@@ -12,7 +12,7 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
 from partage.model.query import ImageQuery, Page
 from partage.model.quota import Allowance
-from partage.operations import quota, visible
+from partage.operations import pending_deletes, quota, visible
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import images as rules
@@ -98,7 +98,7 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
 
 
 def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
-    """Delete an image; its bytes go with the next sweep.
+    """Delete an image; its bytes go with the next sweep, or with the first one after it was scrubbed.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
@@ -108,8 +108,7 @@ def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.NO_IMAGE_TO_DELETE)
         service.authority.require(caller, rules.DELETE_IMAGE, authority.of_image(caller, image))
         image.require_unprotected()
-        deleted = image.become(ImageStatus.DELETED, now=service.clock())
-        images.remove(tx, deleted)
+        deleted = pending_deletes.remove_image(service, tx, image, now=service.clock())
     service.announce(Event.IMAGE_DELETE, deleted)
 
 

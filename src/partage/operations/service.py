@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from partage import problems
@@ -89,7 +89,8 @@ class Service:
     `worker` names this process among all that share the database, and `worker_lives` says whether another one of this machine still
     runs: None when only its own word can tell, because it runs elsewhere. `running_uploads` are the tokens of the uploads that this
     process is at, and `running_tasks` the claims of its tasks. `unified_limits` None: the operator's own limits count.
-    `other_regions` None: images are not imported from there. `announcer` is told what happened, once it is committed.
+    `other_regions` None: images are not imported from there. `announcer` is told what happened, once it is committed. With
+    `delayed_delete` a deleted image can be restored for `scrub_time`.
     """
 
     database: Database
@@ -113,6 +114,8 @@ class Service:
     other_regions: OtherRegions | None = None
     signatures: Signatures = field(default_factory=Unverifiable)
     cache: Cache | None = None
+    delayed_delete: bool = False
+    scrub_time: timedelta = timedelta(days=1)
     announcer: Announcer = field(default_factory=Nobody)
 
     def announce(self, event: Event, subject: Subject, *, failed: bool = False) -> None:

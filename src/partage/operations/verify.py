@@ -9,7 +9,7 @@ from partage.model.ids import ContentID, ImageID
 from partage.model.image import Image
 from partage.operations.image_data import ImageData
 from partage.operations.service import Service
-from partage.records import contents, images
+from partage.records import contents, images, pending_deletes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +23,13 @@ class Verdict:
 
 
 def verify(service: Service) -> Iterator[Verdict]:
-    """Re-read every content that an image names, oldest first, and yield a verdict on each as it is done."""
+    """Re-read every content that an image names, or did before it was deleted and may again; oldest first, a verdict on each."""
     with service.database.read() as tx:
         found = contents.every_content(tx)
     for content_id in found:
         with service.database.read() as tx:
             content = contents.find(tx, content_id)
-            named_by = images.naming_content(tx, content_id)
+            named_by = [*images.naming_content(tx, content_id), *pending_deletes.naming_content(tx, content_id)]
         if content is not None and named_by:
             fault = _fault(service, named_by[0], content.md5, content.sha512)
             ids = tuple(image.id for image in named_by)

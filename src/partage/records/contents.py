@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from partage.content.manifest import Content, Segment
 from partage.model.ids import ChunkDigest, ContentID, PackID, StoreID
 from partage.records.database import Transaction, from_microseconds, to_microseconds
-from partage.records.tables import chunks, contents, images, manifests, packs, stagings
+from partage.records.tables import chunks, contents, images, manifests, packs, pending_deletes, stagings
 
 _IN_ONE_STATEMENT = 900
 """How many values one IN list takes: SQLite refuses more than 999 parameters where it was built with the old default."""
@@ -73,8 +73,9 @@ def find(tx: Transaction, content_id: ContentID) -> Content | None:
 _NAMED = or_(
     exists(select(images.c.id).where(images.c.content_id == contents.c.id)),
     exists(select(stagings.c.image_id).where(stagings.c.content_id == contents.c.id)),
+    exists(select(pending_deletes.c.image_id).where(pending_deletes.c.content_id == contents.c.id)),
 )
-"""Mean "contents that are some image's data, or are staged to become it"."""
+"""Mean "contents that are some image's data, are staged to become it, or were it and may be again"."""
 
 _LIVE = select(manifests.c.start, manifests.c.encoded).where(
     or_(
@@ -87,6 +88,11 @@ _LIVE = select(manifests.c.start, manifests.c.encoded).where(
             select(stagings.c.image_id)
             .where(stagings.c.content_id == manifests.c.content_id)
             .where(stagings.c.store_id == bindparam("store_id")),
+        ),
+        exists(
+            select(pending_deletes.c.image_id)
+            .where(pending_deletes.c.content_id == manifests.c.content_id)
+            .where(pending_deletes.c.stores.like(bindparam("quoted_store"), escape="\\")),
         ),
     ),
 )
@@ -116,7 +122,7 @@ def every_content(tx: Transaction) -> list[ContentID]:
 
 
 def live_segments(tx: Transaction, store_id: StoreID) -> Iterator[Segment]:
-    """Walk the manifest segments of every content that an image has in this store, or that waits there for its import."""
+    """Walk the manifest segments of every content that an image has or may have again in this store, or that is staged there."""
     quoted = orjson.dumps(store_id).decode()
     for sign in "\\%_":
         quoted = quoted.replace(sign, "\\" + sign)

@@ -134,6 +134,23 @@ def remove(tx: Transaction, image: Image) -> None:
     tx.execute(insert(deleted_images), {"id": image.id, "deleted_at": to_microseconds(image.updated_at)})
 
 
+def restore(tx: Transaction, image: Image) -> None:
+    """Insert a deleted image again, under the id that nobody else got meanwhile."""
+    tx.execute(delete(deleted_images).where(deleted_images.c.id == image.id))
+    add(tx, image)
+
+
+def encode(image: Image) -> str:
+    """Write an image as JSON, for a row that keeps it whole."""
+    return orjson.dumps(_row(image)).decode()
+
+
+def decode(encoded: str) -> Image:
+    """Read what `encode` wrote."""
+    row = orjson.loads(encoded)
+    return _image([row[column.name] for column in _COLUMNS])
+
+
 def naming_content(tx: Transaction, content_id: ContentID) -> list[Image]:
     """List the images whose bytes are this content; for verification, not for callers."""
     return [_image(row) for row in tx.execute(select(*_COLUMNS).where(images.c.content_id == content_id))]

@@ -48,6 +48,11 @@ def list_members(tx: Transaction, caller: Caller, image_id: ImageID) -> list[Mem
     return [_member(row) for row in tx.execute(_LIST[caller.is_admin], given)]
 
 
+def of_image(tx: Transaction, image_id: ImageID) -> list[Member]:
+    """List all memberships of an image, oldest first; for the service itself, not for callers."""
+    return [_member(row) for row in tx.execute(_LIST[True], {"image_id": image_id})]
+
+
 def count(tx: Transaction, image_id: ImageID) -> int:
     """Count an image's members, whatever they answered."""
     return int(tx.execute(_COUNT, {"image_id": image_id}).scalar_one())

@@ -113,6 +113,20 @@ deleted_images = Table(
     Column("deleted_at", BigInteger, nullable=False),
 )
 
+# Images that were deleted and wait to be scrubbed, written out whole with their members, so that no query of images finds them.
+pending_deletes = Table(
+    "pending_deletes",
+    metadata,
+    Column("image_id", String(36), primary_key=True),
+    Column("deleted_at", BigInteger, nullable=False),
+    Column("content_id", String(36), ForeignKey("contents.id"), nullable=False),
+    Column("stores", Text, nullable=False),
+    Column("image", Text, nullable=False),
+    Column("members", Text, nullable=False),
+    Index("ix_pending_deletes_content_id", "content_id"),
+    Index("ix_pending_deletes_deleted_at", "deleted_at"),
+)
+
 # One row for each project that owns images: locking it makes a project's quota checks one after the other.
 project_locks = Table(
     "project_locks",

@@ -146,6 +146,18 @@ def _create_shares_and_uploads() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_deleted_images"),
     )
     op.create_table(
+        "pending_deletes",
+        sa.Column("image_id", sa.String(36)),
+        sa.Column("deleted_at", sa.BigInteger(), nullable=False),
+        sa.Column("content_id", sa.String(36), sa.ForeignKey("contents.id", name="fk_pending_deletes_content_id"), nullable=False),
+        sa.Column("stores", sa.Text(), nullable=False),
+        sa.Column("image", sa.Text(), nullable=False),
+        sa.Column("members", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("image_id", name="pk_pending_deletes"),
+    )
+    op.create_index("ix_pending_deletes_content_id", "pending_deletes", ["content_id"])
+    op.create_index("ix_pending_deletes_deleted_at", "pending_deletes", ["deleted_at"])
+    op.create_table(
         "project_locks",
         sa.Column("project_id", sa.String(255)),
         sa.Column("taken", sa.BigInteger(), nullable=False),

@@ -1,0 +1,60 @@
+"""Delayed delete: what is deleted waits until it is scrubbed, and only the operator can bring it back until then.
+
+While an image waits, nobody finds it, administrators neither, and no quota counts it. Its id stays its own. Once it is scrubbed,
+its bytes go with the next sweep. Source: Glance's `delayed_delete`, `scrub_time` and `glance-scrubber --restore`.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from partage import problems
+from partage.model import importing
+from partage.model.ids import ImageID
+from partage.model.image import STATUS_CHANGES, Image, ImageStatus
+from partage.operations.service import Service
+from partage.records import images, members, pending_deletes
+from partage.records.database import Transaction
+
+
+def remove_image(service: Service, tx: Transaction, image: Image, *, now: datetime) -> Image:
+    """Delete an image, or let it wait where the operator wants that; return what became of it.
+
+    Images without data do not wait, as in Glance: there is nothing in them that could not be made again.
+    """
+    waits = service.delayed_delete and image.content_id is not None and ImageStatus.PENDING_DELETE in STATUS_CHANGES[image.status]
+    gone = image.become(ImageStatus.PENDING_DELETE if waits else ImageStatus.DELETED, now=now)
+    if waits:
+        pending_deletes.add(tx, image, members.of_image(tx, image.id), now=now)
+    images.remove(tx, gone)
+    return gone
+
+
+def restore(service: Service, image_id: ImageID) -> Image:
+    """Bring an image back that waits, with its members, tags and properties, in the status that it had.
+
+    Raises:
+        ImageNotFound: no such image waits.
+    """
+    with service.database.write() as tx:
+        found = pending_deletes.take(tx, image_id)
+        if found is None:
+            raise problems.ImageNotFound(
+                f"No image {image_id} waits to be scrubbed: it was scrubbed already, never deleted, or deleted without delay"
+            )
+        was, its_members = found
+        # Whatever task had the image when it was deleted has ended by now, for want of it.
+        image = replace(importing.released(was), updated_at=service.clock())
+        images.restore(tx, image)
+        for member in its_members:
+            members.add(tx, member, image)
+    return image
+
+
+def scrub(service: Service) -> int:
+    """Forget the images that have waited long enough; return how many."""
+    due = service.clock() - service.scrub_time
+    with service.database.read() as tx:
+        if not pending_deletes.are_due(tx, due):
+            return 0
+    with service.database.write() as tx:
+        return pending_deletes.remove(tx, deleted_before=due)

@@ -1,0 +1,67 @@
+"""Rows of images that wait to be scrubbed: whole, once, and named by nobody else."""
+
+from datetime import timedelta
+
+from partage.content.manifest import Content
+from partage.model.ids import ContentID, StoreID
+from partage.model.image import ImageStatus, Visibility
+from partage.model.member import MemberStatus
+from partage.records import contents, images, members, pending_deletes
+from partage.records.database import Database, Transaction
+from tests.contract.records_worlds import START, Share, build, image, undone
+
+CONTENT = ContentID("content")
+IMAGE = image(
+    1, status=ImageStatus.ACTIVE, size=5, content_id=CONTENT, stores=(StoreID("a_b"),), tags=("t",), properties={"p": "ä"},
+    visibility=Visibility.SHARED, checksum="m", external_url="https://host/", min_disk=3, protected=False,
+)  # fmt: skip
+MINUTE = timedelta(minutes=1)
+
+
+def deleted(tx: Transaction) -> None:
+    contents.add(tx, CONTENT, Content(size_bytes=5, md5="m", sha256="", sha512="", virtual_size_bytes=None), [], now=START)
+    build(tx, [IMAGE], [Share(IMAGE, "B", MemberStatus.ACCEPTED), Share(IMAGE, "C", MemberStatus.REJECTED)])
+    pending_deletes.add(tx, IMAGE, members.of_image(tx, IMAGE.id), now=START)
+    images.remove(tx, IMAGE.become(ImageStatus.DELETED, now=START))
+
+
+def test_what_is_taken_back_is_what_was_added_and_is_there_once(database: Database) -> None:
+    with undone(database) as tx:
+        deleted(tx)
+        found = pending_deletes.take(tx, IMAGE.id)
+        again = pending_deletes.take(tx, IMAGE.id)
+    assert found is not None
+    assert found[0] == IMAGE
+    assert [(each.member_id, each.status, each.created_at) for each in found[1]] == [
+        ("B", MemberStatus.ACCEPTED, START),
+        ("C", MemberStatus.REJECTED, START),
+    ]
+    assert again is None
+
+
+def test_only_those_are_due_that_were_deleted_then_or_before(database: Database) -> None:
+    with undone(database) as tx:
+        deleted(tx)
+        early = (pending_deletes.are_due(tx, START - MINUTE), pending_deletes.remove(tx, deleted_before=START - MINUTE))
+        late = (pending_deletes.are_due(tx, START), pending_deletes.remove(tx, deleted_before=START))
+        assert (early, late) == ((False, 0), (True, 1))
+        assert not pending_deletes.are_due(tx, START)
+
+
+def test_their_content_stays_named_until_they_are_gone(database: Database) -> None:
+    with undone(database) as tx:
+        deleted(tx)
+        contents.mark_unnamed(tx, now=START)
+        assert contents.remove_unnamed(tx, unnamed_before=START) == 0
+        assert [each.id for each in pending_deletes.naming_content(tx, CONTENT)] == [IMAGE.id]
+        pending_deletes.remove(tx, deleted_before=START)
+        contents.mark_unnamed(tx, now=START)
+        assert contents.remove_unnamed(tx, unnamed_before=START) == 1
+
+
+def test_a_restored_image_is_found_again(database: Database) -> None:
+    with undone(database) as tx:
+        deleted(tx)
+        pending_deletes.take(tx, IMAGE.id)
+        images.restore(tx, IMAGE)
+        assert images.find_for_work(tx, IMAGE.id) == IMAGE
