@@ -18,6 +18,7 @@ READ = {
     "range",
     "transfer-encoding",
     "x-auth-token",
+    "x-image-cache-clear-target",
     "x-image-meta-store",
     "x-openstack-append",
     "x-openstack-image-size",
