@@ -55,7 +55,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "Range": lambda text: conditions.byte_range(text, 1 << 40),
     "If-None-Match": lambda text: conditions.is_known(text, b'"x"'),
     "If-Range": lambda text: conditions.range_applies(text, b'"x"'),
-    "version": discovery.is_version,
+    "version": lambda text: discovery.is_version(text, with_cache=True),
     "query": lambda text: query.parameters_of(text.encode("latin-1")),
     **{name: lambda text, name=name: parsed(name, text) for name in PARAMETERS},  # type: ignore[misc]
     "document": lambda text: wire.document_of(text.encode("latin-1")),
