@@ -201,7 +201,8 @@ def test_a_cache_that_cannot_be_stops_nobody(tmp_path: Path) -> None:
     data = tmp_path / "data.bin"
     data.write_bytes(PIECE)
     with standalone.up(tmp_path / "data", PARTAGE_CACHE__DIRECTORY="/proc/cache") as live:
-        assert "nothing is cached: The directory /proc/cache cannot be made" in live.log.read_text()
+        said = "nothing is cached: The directory /proc/cache cannot be made"
+        standalone.wait_for(lambda: said in live.log.read_text(), seconds=20)  # after the greeting, when the log is set up
         made = live.openstack("project-a", "image", "create", "--file", str(data), "--disk-format", "raw", "-f", "json", "whole")
         image_id = json.loads(made.stdout)["id"]
         assert live.openstack("admin", "cached", "image", "queue", image_id).returncode == 0
