@@ -155,15 +155,15 @@ class Glance:
         assert answer.status != 0, f"glance {' '.join(arguments)} succeeded: {answer.output}"
         return answer.output
 
-    def rows(self, who: str, *arguments: str) -> list[dict[str, str]]:
+    def rows(self, who: str, *arguments: str, data: Path | None = None) -> list[dict[str, str]]:
         """Run a command that prints a table, and return its rows by their titles."""
-        lines = [line for line in self(who, *arguments).splitlines() if line.startswith("|")]
+        lines = [line for line in self(who, *arguments, data=data).splitlines() if line.startswith("|")]
         titles, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
         return [dict(zip(titles, row, strict=True)) for row in rows]
 
-    def document(self, who: str, *arguments: str) -> dict[str, str]:
+    def document(self, who: str, *arguments: str, data: Path | None = None) -> dict[str, str]:
         """Run a command that prints names and values, and return them."""
-        return {row["Property"]: row["Value"] for row in self.rows(who, *arguments)}
+        return {row["Property"]: row["Value"] for row in self.rows(who, *arguments, data=data)}
 
     def told(self, who: str) -> dict[str, str]:
         """Give the environment by which the command learns who asks, and where."""

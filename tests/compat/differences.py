@@ -218,6 +218,13 @@ def _as_loaded(value: Any) -> Any:
     return loaded
 
 
+def _range_of_nothing_is_nothing(recorded: Recorded, question: Question) -> Recorded:
+    """Where an image has no data, Glance breaks the connection when a part of it is asked for."""
+    if recorded["status"] or "Range" not in question.headers:
+        return recorded
+    return {"status": 204, "headers": {"x-openstack-request-id": "a new one"}, "body": None}
+
+
 def _malformed_is_refused(recorded: Recorded, question: Question) -> Recorded:
     if not question.name.startswith((MALFORMED, MISNAMED)) or recorded["status"] != 500:
         return recorded
@@ -250,6 +257,7 @@ RULES_BESIDE = (
     Rule("6", _malformed_is_refused),
     Rule(WORDS, _words_for_what_is_malformed),
     Rule(LOADED, _loaded_otherwise),
+    Rule("9", _range_of_nothing_is_nothing),
     Rule(WORDS, _refused_for_something),
 )
 """They show only where both services run: what was answered to hundreds of malformed bodies, and the catalog, is not recorded."""
