@@ -66,7 +66,7 @@ def openstack(shell: commands.Prepared, tmp_path: Path, request: pytest.FixtureR
     """Give the `openstack` command in a folder of the test's own; a test marked runs("image show") has to run that."""
     given = commands.OpenStack(shell, tmp_path)
     yield given
-    assert _meant(request) <= given.ran
+    assert meant(request) <= given.ran
 
 
 @pytest.fixture
@@ -76,10 +76,11 @@ def glance(
     """Give the `glance` command likewise."""
     given = commands.Glance(shell, cloud, tmp_path)
     yield given
-    assert _meant(request) <= given.ran
+    assert meant(request) <= given.ran
 
 
-def _meant(request: pytest.FixtureRequest) -> set[str]:
+def meant(request: pytest.FixtureRequest) -> set[str]:
+    """Name the commands that a test is marked to run."""
     return {command for mark in request.node.iter_markers("runs") for command in mark.args}
 
 

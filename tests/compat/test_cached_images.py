@@ -13,6 +13,7 @@ from openstack.connection import Connection
 from tests import standalone
 from tests.compat import commands
 from tests.compat.commands import OpenStack
+from tests.compat.conftest import meant
 
 SECONDS = 20.0
 
@@ -31,9 +32,11 @@ def shell(service: standalone.LiveService) -> Iterator[commands.Prepared]:
 
 
 @pytest.fixture
-def openstack(shell: commands.Prepared, admin: Connection, tmp_path: Path) -> OpenStack:
+def openstack(shell: commands.Prepared, admin: Connection, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[OpenStack]:
     admin.image.clear_cache()
-    return OpenStack(shell, tmp_path)
+    given = OpenStack(shell, tmp_path)
+    yield given
+    assert meant(request) <= given.ran
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,7 @@ def listed(openstack: OpenStack) -> dict[str, str]:
     return {row["ID"]: row["State"] for row in openstack("admin", "cached", "image", "list")}
 
 
+@pytest.mark.runs("cached image queue", "cached image list", "cached image delete")
 def test_an_image_is_queued_listed_and_deleted(openstack: OpenStack, image: Any) -> None:
     assert listed(openstack) == {}
     assert openstack.says("admin", "cached", "image", "queue", image.id) == ""
@@ -75,6 +79,7 @@ def test_an_image_is_queued_listed_and_deleted(openstack: OpenStack, image: Any)
     assert listed(openstack) == {}
 
 
+@pytest.mark.runs("cached image clear")
 @pytest.mark.parametrize("option", ["--cache", None])
 def test_the_cache_is_cleared(openstack: OpenStack, image: Any, people: dict[str, Connection], option: str | None) -> None:
     people["project-a"].image.download_image(image)

@@ -19,7 +19,7 @@ from tests.compat.commands import WIDE, Glance
 Make = Callable[..., Image]
 
 CACHE = {f"cache-{verb}" for verb in ("clean", "clear", "delete", "list", "nodes-list", "prune", "queue")}
-"""Commands of the image cache: each goes from here to the `runs` of a test when the cache is served."""
+"""Commands of the image cache, which the service started for these tests has not: each goes from here to the `runs` of a test."""
 
 RAW = ("--disk-format", "raw", "--container-format", "bare")
 COLOUR = {"title": "Colour", "type": "string", "enum": ["blue", "red"]}
