@@ -177,8 +177,9 @@ def _namespace_is_not_told_of(recorded: Recorded, question: Question) -> Recorde
 
 
 def _refused_for_something(recorded: Recorded, question: Question) -> Recorded:
-    """Of several rules that forbid a change, either service names one."""
-    several = question.method == "PATCH" and not question.name.startswith("patch: ") and recorded["status"] == 403
+    """Where several rules, or the state of the image, forbid what somebody wants of it, either service names one."""
+    data_or_change = question.method == "PATCH" or question.path.endswith("/file")
+    several = question.name.count(": ") == 2 and data_or_change and recorded["status"] == 403
     return _saying(recorded, SOME_WORDS) if several else recorded
 
 
