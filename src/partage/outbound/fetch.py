@@ -11,6 +11,7 @@ Source: OSSN-0078, OSSA-2026-004, and the fix of CVE-2026-71196 with what it lef
 
 import http.client
 import ipaddress
+import re
 import socket
 import ssl
 import time
@@ -34,6 +35,7 @@ Resolver = Callable[[str, int], Sequence[str]]
 _HEADERS = MappingProxyType({"User-Agent": "Partage", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"})
 _NONE: Mapping[str, str] = MappingProxyType({})
 _REDIRECTS = (301, 302, 303, 307, 308)
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 _MOST_ADDRESSES = 4
 _FRAMING_FACTOR, _FRAMING_BYTES = 8, 128 * 1024
 """What may come over the wire for one block: chunks of a single byte are six times their content, a trailer follows the last."""
@@ -52,6 +54,20 @@ class Fetched:
 
     size_bytes: int | None
     blocks: Iterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The bytes [start, stop), at least one, of something that has `of_bytes` altogether."""
+
+    start: int
+    stop: int
+    of_bytes: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Say whether nothing is left out."""
+        return (self.start, self.stop) == (0, self.of_bytes)
 
 
 def system_addresses(name: str, port: int) -> Sequence[str]:
@@ -91,6 +107,46 @@ def open_url(
         yield Fetched(answer.size_bytes, _blocks(answer, limit_bytes))
 
 
+def size_of(url: str, rules: Rules, *, resolver: Resolver = system_addresses) -> int | None:
+    """Ask how many bytes there are at a URL, without fetching any (HEAD); None when the server does not say.
+
+    Raises:
+        UriRefused, FetchFailed: as `open_url`.
+    """
+    call = _Call(rules, resolver, time.monotonic() + rules.total_seconds, method="HEAD")
+    with closing(_final_answer(check_url(url, rules), {}, call)) as answer:
+        return answer.size_bytes
+
+
+@contextmanager
+def open_part(
+    url: str,
+    rules: Rules,
+    part: Part,
+    *,
+    resolver: Resolver = system_addresses,
+) -> Iterator[Iterator[bytes]]:
+    """Fetch a part of what is at a URL: exactly its bytes, in blocks of at most BLOCK_BYTES.
+
+    A server that does not know ranges sends everything from the first byte, and what comes before the part is read and forgotten.
+
+    Raises:
+        UriRefused: as `open_url`.
+        FetchFailed: as `open_url`; what is there has another size than `part.of_bytes`; or, from the iterator, the bytes end early.
+    """
+    until = time.monotonic() + rules.total_seconds
+    headers = {} if part.is_whole else {"Range": f"bytes={part.start}-{part.stop - 1}"}
+    call = _Call(rules, resolver, until, part=part)
+    with closing(_final_answer(check_url(url, rules), headers, call, everywhere=headers)) as answer:
+        answer.wire.be_patient(
+            until=until,
+            silence_seconds=rules.silence_seconds,
+            slowest_bytes_per_second=rules.slowest_bytes_per_second,
+        )
+        begins_at = part.start if answer.response.status == http.client.PARTIAL_CONTENT else 0
+        yield _cut(_blocks(answer, part.of_bytes), part, begins_at)
+
+
 def resolve(target: Target, rules: Rules, resolver: Resolver = system_addresses) -> tuple[addresses.Address, ...]:
     """Find the addresses of a target, best first.
 
@@ -112,11 +168,13 @@ def resolve(target: Target, rules: Rules, resolver: Resolver = system_addresses)
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What stays the same over all redirects of one fetch."""
+    """What stays the same over all redirects of one fetch. `part` None: everything there is."""
 
     rules: Rules
     resolver: Resolver
     until: float
+    method: str = "GET"
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +200,8 @@ class _UselessError(Exception):
         self.status = status
 
 
-def _final_answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
+def _final_answer(target: Target, headers: Mapping[str, str], call: _Call, *, everywhere: Mapping[str, str] = _NONE) -> _Answer:
+    """Follow redirects to an answer; `headers` stay with the first origin, those for `everywhere` tell it nothing of the user."""
     for left in reversed(range(call.rules.redirects + 1)):
         answer = _answer(target, headers, call)
         if answer.location is None:
@@ -151,7 +210,7 @@ def _final_answer(target: Target, headers: Mapping[str, str], call: _Call) -> _A
         if not left:
             break
         following = check_redirect(target, answer.location, call.rules)
-        headers = headers if following.origin == target.origin else _NONE
+        headers = headers if following.origin == target.origin else everywhere
         target = following
     raise problems.FetchFailed(f"more than {call.rules.redirects} redirects")
 
@@ -165,7 +224,7 @@ def _answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
         try:
             if target.scheme == "https":
                 connected = _encrypted(connected, target.host, call.rules, until)
-            return _ask(connected, target, headers, call.rules.header_bytes, until)
+            return _ask(connected, target, headers, call, until)
         except BaseException:
             connected.close()
             raise
@@ -203,15 +262,15 @@ def _encrypted(connected: socket.socket, name: str, rules: Rules, until: float) 
     return context.wrap_socket(connected, server_hostname=name, suppress_ragged_eofs=False)
 
 
-def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], header_bytes: int, until: float) -> _Answer:
+def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], call: _Call, until: float) -> _Answer:
     """Send the request and read the head of the answer."""
-    limited = wire.Wire(connected, until=until, allowed_bytes=header_bytes)
+    limited = wire.Wire(connected, until=until, allowed_bytes=call.rules.header_bytes)
     connection = HTTPConnection(target.host, target.port)
     connection.auto_open = 0  # it never connects by itself: the name is not resolved again
     connection.sock = wire.Line(connected, limited)  # all that http.client wants of a socket
     connected.settimeout(wire.remaining(until))
     connection.request(
-        "GET",
+        call.method,
         target.path,
         headers={**headers, **_HEADERS, "Host": target.authority},
         preload_content=False,
@@ -221,9 +280,23 @@ def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], h
     response = connection.getresponse()
     if response.status in _REDIRECTS:
         return _Answer(connected, limited, response, _location(response), None)
-    if response.status != http.client.OK:
+    size_bytes = _announced_bytes(response)
+    if response.status == http.client.PARTIAL_CONTENT and call.part is not None and not call.part.is_whole:
+        _check_part(response, size_bytes, call.part)
+    elif response.status != http.client.OK:
         raise _UselessError(f"status {response.status}", response.status)
-    return _Answer(connected, limited, response, None, _announced_bytes(response))
+    elif call.part is not None and size_bytes not in (None, call.part.of_bytes):
+        raise _UselessError(f"{size_bytes} bytes instead of {call.part.of_bytes}")
+    return _Answer(connected, limited, response, None, size_bytes)
+
+
+def _check_part(response: urllib3.BaseHTTPResponse, size_bytes: int | None, part: Part) -> None:
+    """Make sure that a partial answer is of the part that was asked for, and of something that has the right size."""
+    said = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
+    if said is None or said[3] not in ("*", str(part.of_bytes)):
+        raise _UselessError(f"a part of something else: {response.headers.get('content-range')}")
+    if (int(said[1]), int(said[2]) + 1) != (part.start, part.stop) or size_bytes not in (None, part.stop - part.start):
+        raise _UselessError(f"another part: {said[0]}, {size_bytes} bytes")
 
 
 def _location(response: urllib3.BaseHTTPResponse) -> str:
@@ -263,6 +336,23 @@ def _blocks(answer: _Answer, limit_bytes: int) -> Iterator[bytes]:
         if received_bytes > limit_bytes:
             raise _too_large(limit_bytes)
         yield block
+
+
+def _cut(blocks: Iterator[bytes], part: Part, begins_at: int) -> Iterator[bytes]:
+    """Pass on the bytes of a part out of blocks that begin at an earlier byte, or at its first one.
+
+    Raises:
+        FetchFailed: they end before the part does.
+    """
+    position = begins_at
+    for block in blocks:
+        wanted = block[max(0, part.start - position) : part.stop - position]
+        position += len(block)
+        if wanted:
+            yield wanted
+        if position >= part.stop:
+            return
+    raise problems.FetchFailed(f"{position} bytes where {part.stop} were expected")
 
 
 def _too_large(limit_bytes: int) -> problems.ImageTooLarge:

@@ -369,3 +369,75 @@ def test_failure_of_an_operators_url_is_told_at_once_and_with_its_status() -> No
         assert (time.monotonic() - began >= 2.0) is hidden
         assert caught.value.status == 404
         assert "404" not in caught.value.sentence()
+
+
+# Parts, and sizes without the content
+
+
+BODY = bytes(range(256)) * 8000
+
+
+def part(url: str, rules: Rules, start: int, stop: int, of_bytes: int = len(BODY)) -> bytes:
+    with fetch.open_part(url, rules, fetch.Part(start, stop, of_bytes)) as blocks:
+        return b"".join(blocks)
+
+
+def partial(start: int, stop: int) -> bytes:
+    return origins.content(BODY[start:stop], f"Content-Range: bytes {start}-{stop - 1}/{len(BODY)}", status="206 Partial Content")
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 1), (7, 9), (1_000_000, 2_000_000), (2_047_999, 2_048_000), (1, 2_048_000)])
+def test_part_is_the_same_from_servers_that_know_ranges_and_those_that_do_not(start: int, stop: int) -> None:
+    answers = {"/ranges": partial(start, stop), "/plain": origins.content(BODY), "/mute": b"HTTP/1.0 200 OK\r\n\r\n" + BODY}
+    with origins.serving(origins.by_path(answers)) as origin:
+        for path in answers:
+            assert part(origin.url(path), origins.rules(origin.port), start, stop) == BODY[start:stop]
+            assert f"Range: bytes={start}-{stop - 1}\r\n".encode() in origin.requests[-1]
+
+
+def test_whole_is_asked_for_without_a_range() -> None:
+    with origins.serving(origins.saying(origins.content(BODY))) as origin:
+        assert part(origin.url(), origins.rules(origin.port), 0, len(BODY)) == BODY
+        assert b"range" not in origin.requests[-1].lower()
+
+
+def test_part_is_asked_for_behind_redirects_of_other_origins_too() -> None:
+    with (
+        origins.serving(origins.saying(partial(5, 10))) as there,
+        origins.serving(origins.saying(origins.redirect(there.url()))) as here,
+    ):
+        assert part(here.url(), origins.rules(here.port, there.port), 5, 10) == BODY[5:10]
+        assert b"Range: bytes=5-9\r\n" in there.requests[-1]
+
+
+@pytest.mark.parametrize(
+    "raw", [origins.content(BODY[:9]), b"HTTP/1.0 200 OK\r\n\r\n" + BODY[:9], origins.content(BODY + b"x"), b""]
+)
+def test_part_of_something_with_another_size_fails(raw: bytes) -> None:
+    with origins.serving(origins.saying(raw)) as origin:
+        for start in (0, 5):
+            with pytest.raises(problems.FetchFailed):
+                part(origin.url(), origins.rules(origin.port), start, len(BODY))
+
+
+def test_refused_url_is_not_asked_for_a_part_or_a_size(internal: origins.Origin, tried: list[Any]) -> None:
+    rules = everywhere(internal.port)
+    for url in (f"http://127.0.0.1:{internal.port}/", f"http://[::1]:{internal.port}/", "file:///etc/passwd"):
+        with pytest.raises(problems.UriRefused):
+            part(url, rules, 0, 1)
+        with pytest.raises(problems.UriRefused):
+            fetch.size_of(url, rules)
+    assert tried == []
+
+
+def test_size_is_asked_for_without_the_content() -> None:
+    answers = {"/": origins.redirect("/disk"), "/disk": b"HTTP/1.1 200 OK\r\nContent-Length: 12345678901\r\n\r\n", "/mute": OK_MUTE}
+    with origins.serving(origins.by_path(answers)) as origin:
+        assert fetch.size_of(origin.url(), origins.rules(origin.port)) == 12345678901
+        assert [head.split(b" ")[0] for head in origin.requests] == [b"HEAD", b"HEAD"]
+        assert fetch.size_of(origin.url("/mute"), origins.rules(origin.port)) is None
+        with pytest.raises(problems.FetchFailed):
+            fetch.size_of(origin.url("/absent"), origins.rules(origin.port))
+
+
+OK_MUTE = b"HTTP/1.1 200 OK\r\n\r\n"
