@@ -43,6 +43,7 @@ def application(*, service: Service, identity: Identity, options: EdgeOptions) -
         metadata=options.metadata_threads,
         upload=options.upload_threads,
         download=options.download_threads,
+        remote=options.remote_threads,
     )
     edge = Edge(service=service, threads=threads, options=options)
     return _Application(edge, identity, routes.tree(routes.ROWS))
@@ -177,14 +178,14 @@ class _Application:
             await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_stream(self, reply: Reply, stream: Stream, arrived: _Arrived, wire: Wire) -> None:
-        threads = self._edge.threads
+        read = self._edge.threads.call_remote if stream.is_remote else self._edge.threads.call_download
         if arrived.method == "HEAD":
             await wire.send(_start(reply, arrived, stream.length_bytes, closes=False))
             await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
-            await threads.call_download(bodies.close_pieces, stream.pieces)
+            await read(bodies.close_pieces, stream.pieces)
             return
         try:
-            first = await threads.call_download(bodies.next_pieces, stream.pieces)
+            first = await read(bodies.next_pieces, stream.pieces)
         except problems.Problem as problem:
             await self._send(errors.reply_to(problem, self._asked(arrived)), arrived, wire)
             return
@@ -192,7 +193,7 @@ class _Application:
         wire = replace(wire, send=counted)
         try:
             await wire.send(_start(reply, arrived, stream.length_bytes, closes=False))
-            if await bodies.send_pieces(stream.pieces, first, threads=threads, wire=wire):
+            if await bodies.send_pieces(stream.pieces, first, read=read, wire=wire):
                 await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
         except problems.Problem as problem:
             # Headers are out: all that is left is to break the connection, so that the client does not take this for the whole.

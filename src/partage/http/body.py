@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from partage import problems
-from partage.http.threads import Threads
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Read = Callable[[Callable[[Iterator[bytes]], Any], Iterator[bytes]], "asyncio.Future[Any]"]
+"""Call a function on an iterator, in a thread that may wait for its bytes."""
 
 BLOCK_BYTES = 1 << 20
 _DRAINED_BYTES = 64 << 20
@@ -164,14 +165,14 @@ class RequestBody:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def send_pieces(pieces: Iterator[bytes], first: list[bytes], *, threads: Threads, wire: Wire) -> bool:
-    """Send `first` and then the rest of `pieces`, reading one buffer ahead; say whether all of it went out.
+async def send_pieces(pieces: Iterator[bytes], first: list[bytes], *, read: Read, wire: Wire) -> bool:
+    """Send `first` and then the rest of `pieces`, reading one buffer ahead with `read`; say whether all of it went out.
 
     A reader that goes away, or takes nothing for too long, ends the reading at once. Problems of the iterator pass through. The
     caller has sent the headers, and ends the body if this returns True. The iterator is closed in every case.
     """
     gone = asyncio.ensure_future(_until_disconnect(wire.receive))
-    following = threads.call_download(next_pieces, pieces)
+    following = read(next_pieces, pieces)
     block = first
     try:
         while block:
@@ -183,10 +184,10 @@ async def send_pieces(pieces: Iterator[bytes], first: list[bytes], *, threads: T
                 return False
             block = following.result()
             if block:
-                following = threads.call_download(next_pieces, pieces)
+                following = read(next_pieces, pieces)
     finally:
         gone.cancel()
-        following.add_done_callback(lambda done: _close(done, pieces, threads))
+        following.add_done_callback(lambda done: _close(done, pieces, read))
     return True
 
 
@@ -219,11 +220,11 @@ def close_pieces(pieces: Iterator[bytes]) -> None:
         pieces.close()
 
 
-def _close(done: "asyncio.Future[list[bytes]]", pieces: Iterator[bytes], threads: Threads) -> None:
+def _close(done: "asyncio.Future[list[bytes]]", pieces: Iterator[bytes], read: Read) -> None:
     """Close the iterator once the read ahead is through: a generator that runs cannot be closed."""
     if not done.cancelled():
         done.exception()  # whatever it was, nobody waits for it any more
-    threads.call_download(close_pieces, pieces)
+    read(close_pieces, pieces)
 
 
 async def _until_disconnect(receive: Receive) -> None:

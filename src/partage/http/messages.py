@@ -52,11 +52,13 @@ class Stream:
     """Bytes that are sent as they are read. `length_bytes` is promised to the client: anything less breaks the connection.
 
     `ended` is told at the end how many bytes went out, whole or not; in the event loop's thread, so that it may not wait.
+    `is_remote`: reading may wait for a server elsewhere.
     """
 
     pieces: Iterator[bytes]
     length_bytes: int
     ended: Callable[[int], None]
+    is_remote: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,10 +21,10 @@ class EdgeOptions:
     formats: KnownFormats = field(default_factory=KnownFormats)
     import_methods: tuple[ImportMethod, ...] = ()
     show_direct_url: bool = False
-    show_locations: bool = False
     has_cache: bool = False
     document_bytes: int = 1 << 20
     stall_seconds: float = 300.0
     metadata_threads: int = 8
     upload_threads: int = 32
     download_threads: int = 8
+    remote_threads: int = 32

@@ -1,7 +1,8 @@
 """The one bridge between the async edge and the blocking core.
 
-Three pools, so that work of one kind never waits for another: uploads hold a thread from their first byte to their last, downloads
-only while a buffer is read, everything else for milliseconds.
+Four pools, so that work of one kind never waits for another: uploads hold a thread from their first byte to their last, downloads
+only while a buffer is read from a store, everything else for milliseconds. What waits for servers elsewhere, which may be slow, has
+a pool of its own: they hold up each other, but nobody else.
 """
 
 import asyncio
@@ -17,11 +18,12 @@ Result = TypeVar("Result")
 class Threads:
     """The pools of one process. Used from the event loop's thread only."""
 
-    def __init__(self, *, metadata: int, upload: int, download: int) -> None:
+    def __init__(self, *, metadata: int, upload: int, download: int, remote: int) -> None:
         """Make pools of these sizes; threads start when they are first needed."""
         self._metadata = ThreadPoolExecutor(metadata, thread_name_prefix="metadata")
         self._upload = ThreadPoolExecutor(upload, thread_name_prefix="upload")
         self._download = ThreadPoolExecutor(download, thread_name_prefix="download")
+        self._remote = ThreadPoolExecutor(remote, thread_name_prefix="remote")
 
     def call(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
         """Run an operation on documents in a thread."""
@@ -35,9 +37,13 @@ class Threads:
         """Read one buffer of image data in a thread."""
         return _run(self._download, function, *given, **named)
 
+    def call_remote(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> asyncio.Future[Result]:
+        """Run in a thread what waits for a server elsewhere."""
+        return _run(self._remote, function, *given, **named)
+
     def close(self) -> None:
         """Take no more work; what runs is not waited for."""
-        for pool in (self._metadata, self._upload, self._download):
+        for pool in (self._metadata, self._upload, self._download, self._remote):
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -52,7 +52,7 @@ class Peer:
 
 @asynccontextmanager
 async def pools() -> AsyncIterator[Threads]:
-    threads = Threads(metadata=1, upload=1, download=1)
+    threads = Threads(metadata=1, upload=1, download=1, remote=1)
     yield threads
     await asyncio.sleep(0.05)  # lets the closing of iterators through
     threads.close()
@@ -180,7 +180,7 @@ def sent(source: Source, peer: Peer, *, stall_seconds: float = 5.0) -> bool:
         async with pools() as threads:
             pieces = source.read()
             first = await threads.call_download(body.next_pieces, pieces)
-            return await body.send_pieces(pieces, first, threads=threads, wire=peer.wire(stall_seconds=stall_seconds))
+            return await body.send_pieces(pieces, first, read=threads.call_download, wire=peer.wire(stall_seconds=stall_seconds))
 
     return asyncio.run(run())
 
