@@ -28,11 +28,12 @@ TRIGGERS = {
     ),
     "T-08: an image that has data got other data": (
         f"UPDATE ON images WHEN OLD.status IN {_HAS_DATA} AND NEW.status IN {_HAS_DATA} AND OLD.os_hash_value IS NOT NULL "
-        "AND (OLD.os_hash_value IS NOT NEW.os_hash_value OR OLD.checksum IS NOT NEW.checksum OR OLD.size IS NOT NEW.size)"
+        "AND (OLD.os_hash_value IS NOT NEW.os_hash_value OR OLD.size IS NOT NEW.size "
+        "OR (OLD.checksum IS NOT NULL AND OLD.checksum IS NOT NEW.checksum))"
     ),
     "T-82: an active image without size or digest": (
-        "UPDATE ON images WHEN NEW.status = 'active' AND NEW.external_url IS NULL "
-        "AND (NEW.size IS NULL OR NEW.checksum IS NULL OR NEW.os_hash_value IS NULL)"
+        "UPDATE ON images WHEN NEW.status = 'active' AND (NEW.size IS NULL "
+        "OR (NEW.location_references = '[]' AND (NEW.checksum IS NULL OR NEW.os_hash_value IS NULL)))"
     ),
     "T-12: an id that was in use is given out again": (
         "INSERT ON images WHEN EXISTS (SELECT 1 FROM deleted_images WHERE deleted_images.id = NEW.id)"

@@ -46,7 +46,7 @@
     ├── TooLarge
     │   ├── ImageTooLarge       one image above the size cap
     │   ├── QuotaExceeded       all images of a project together, or their number
-    │   ├── TooMany             tags, properties or members of one image
+    │   ├── TooMany             tags, properties, members or locations of one image
     │   └── StoreFull           no space left where the bytes rest
     ├── MediaTypeUnsupported
     │   ├── PatchTypeUnsupported
@@ -315,7 +315,7 @@ class QuotaExceeded(TooLarge):
 
 
 class TooMany(TooLarge):
-    """Too many tags, properties or members of one image."""
+    """Too many tags, properties, members or locations of one image."""
 
 
 class StoreFull(TooLarge):

@@ -341,7 +341,7 @@ def test_a_task_that_makes_no_sense_makes_no_image(document: object, cast: Cast)
 def test_users_see_where_bytes_are_only_if_the_operator_says_so(
     direct_url: bool, locations: bool, another_world: Callable[..., World], everybody: dict[str, tuple[str, str]]
 ) -> None:
-    cast = cast_of(another_world(options={"show_direct_url": direct_url, "show_locations": locations}), everybody)
+    cast = cast_of(another_world(options={"show_direct_url": direct_url}, locations_shown=locations), everybody)
     image = cast.owner.has_an_image(DATA)
     url = f"partage://local/{image}"
     for document in (cast.owner.shows(image).json(), cast.owner.lists()[0]):

@@ -27,6 +27,7 @@ RULES_BEYOND_ROUTES = {
     "publicize_image": "asked beside add_image or modify_image when the visibility becomes public",
     "copy_image": "asked instead of modify_image when an import copies to further stores",
     "get_image_location": "asked beside delete_image_location",
+    "set_image_location": "asked beside modify_image when a patch adds locations or replaces them",
     "download_from_store": "asked beside download_image when a client chooses the store",
     "metadef_admin": "a part of other rules",
     "get_metadef_resource_type": "asked beside list_metadef_resource_types for the types of one namespace",

@@ -13,11 +13,11 @@ from partage import problems
 from partage.http.options import EdgeOptions
 from partage.identity.sealing import TokenSeal
 from partage.main import compose, config, sample
-from partage.model.ids import TaskID
+from partage.model.ids import StoreID, TaskID
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
 from partage.notifications.bus import Bus
-from partage.operations.service import Nobody
+from partage.operations.service import HTTPStore, Nobody
 from partage.outbound.rules import Rules
 from partage.signatures.certificates import KeyManagerSignatures
 from partage.stores.cached import CachedStore
@@ -122,6 +122,19 @@ def test_file_may_be_named_by_the_environment(tmp_path: Path, monkeypatch: pytes
     assert config.load({}).port == 4711
 
 
+_FAST = "[[stores]]\nid = 'fast'\npath = '/srv/fast'\n"
+_WEB = "[[stores]]\nid = 'web'\ntype = 'http'\ndescription = 'w'\nweight = 3\n"
+
+
+def test_a_store_may_be_the_web(tmp_path: Path) -> None:
+    settings = config.load({"data": tmp_path}, file=written(tmp_path, f"show_multiple_locations = true\n{_WEB}{_FAST}"))
+    assert settings.effective_default_store == "fast"
+    assert "path" not in sample.effective(settings).partition('"web"')[2].partition("[[stores]]")[0]
+    service = compose.service(settings)
+    assert (list(service.stores), service.locations_shown) == (["fast"], True)
+    assert service.http_store == HTTPStore(id=StoreID("web"), description="w", weight=3)
+
+
 def test_stores_come_from_the_file(tmp_path: Path) -> None:
     stores = "[[stores]]\nid = 'fast'\npath = '/srv/fast'\n[[stores]]\nid = 'old'\npath = '/srv/old'\nread_only = true\n"
     settings = config.load({}, file=written(tmp_path, f"default_store = 'old'\n{stores}"))
@@ -175,6 +188,11 @@ def test_a_node_has_a_name(tmp_path: Path, node: str, told: str) -> None:
         ("[cache]\nsize_bytes = -1", "cache.size_bytes"),
         ("[[stores]]\nid = 'a'\npath = '/a'\n[[stores]]\nid = 'a'\npath = '/b'", "two stores have the same id"),
         ("[[stores]]\nid = 'a'\npath = '/a'\ntype = 'tape'", "stores.0.type"),
+        ("[[stores]]\nid = 'a'", "a store of type posix needs a path"),
+        ("[[stores]]\nid = 'a'\npath = '/a'\ntype = 'http'", "a store of type http has no path"),
+        ("[[stores]]\nid = 'a'\ntype = 'http'", "one at least must be of another type than http"),
+        (f"{_FAST}{_WEB}{_WEB.replace('web', 'web2')}", "there can be one store of type http only"),
+        (f"default_store = 'web'\n{_FAST}{_WEB}", "default_store is web, but the stores are fast"),
         ("[fetch]\nnetworks_allowed = ['10.1.0.1/16']", "fetch.networks_allowed.0"),
         ("[fetch]\nnetworks_allowed = ['localhost']", "fetch.networks_allowed.0"),
         ("[fetch]\nschemes = ['ftp']", "fetch.schemes.0"),

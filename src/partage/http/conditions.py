@@ -45,6 +45,6 @@ def is_known(if_none_match: str | None, etag: bytes) -> bool:
     return "*" in known or etag.decode() in known
 
 
-def range_applies(if_range: str | None, etag: bytes) -> bool:
-    """Say whether a Range header counts: without If-Range it does, with one only while the representation is the same."""
-    return if_range is None or if_range.strip() == etag.decode()
+def range_applies(if_range: str | None, etag: bytes | None) -> bool:
+    """Say whether a Range header counts: without If-Range it does, with one only while it is known to be the same."""
+    return if_range is None or (etag is not None and if_range.strip() == etag.decode())

@@ -46,7 +46,7 @@ async def download(request: Request) -> Reply:
     if not data.has_data:
         return Reply(status=HTTPStatus.NO_CONTENT)
     etag = etag_of(data.image)
-    if conditions.is_known(request.header(b"if-none-match"), etag):
+    if etag is not None and conditions.is_known(request.header(b"if-none-match"), etag):
         return Reply(status=HTTPStatus.NOT_MODIFIED, etag=etag)
     asked = request.header(b"range") if conditions.range_applies(request.header(b"if-range"), etag) else None
     part = conditions.byte_range(asked, data.size_bytes)
@@ -56,6 +56,7 @@ async def download(request: Request) -> Reply:
         body=Stream(
             pieces=data.read(start, stop),
             length_bytes=stop - start,
+            is_remote=data.is_remote,
             ended=partial(image_data.announce_sent, data, request.caller, expected_bytes=stop - start, destination_ip=request.peer),
         ),
         content_type=_OCTETS.encode(),
@@ -64,9 +65,10 @@ async def download(request: Request) -> Reply:
     )
 
 
-def etag_of(image: Image) -> bytes:
-    """Name an image's data by its digest: the strongest there is."""
-    return f'"{image.os_hash_value or image.checksum}"'.encode()
+def etag_of(image: Image) -> bytes | None:
+    """Name an image's data by its digest: the strongest there is. None while nobody knows any, for data on the web."""
+    digest = image.os_hash_value or image.checksum
+    return None if digest is None else f'"{digest}"'.encode()
 
 
 def _preferred(request: Request) -> tuple[StoreID, ...]:
@@ -80,7 +82,8 @@ def _headers(image: Image, part: tuple[int, int] | None, size_bytes: int) -> tup
         # Differs from Glance: no Content-MD5 here, because the one of the whole image is not that of these bytes.
         return ((b"accept-ranges", b"bytes"), (b"content-range", b"bytes %d-%d/%d" % (part[0], part[1] - 1, size_bytes)))
     # Source: Glance. The digest in hexadecimal, where RFC 1864 has base64; clients compare it as it is.
-    return ((b"accept-ranges", b"bytes"), (b"content-md5", (image.checksum or "").encode()))
+    md5: tuple[Header, ...] = () if image.checksum is None else ((b"content-md5", image.checksum.encode()),)
+    return ((b"accept-ranges", b"bytes"), *md5)
 
 
 def require_octets(request: Request) -> None:

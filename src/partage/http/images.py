@@ -22,7 +22,7 @@ async def create(request: Request) -> Reply:
     location = f"{request.origin}/v2/images/{image.id}".encode()
     headers: tuple[Header, ...] = (
         (b"location", location),
-        (b"openstack-image-store-ids", ",".join(sorted(edge.service.stores)).encode()),
+        (b"openstack-image-store-ids", ",".join(store.id for store in edge.service.all_stores).encode()),
     )
     if edge.options.import_methods:
         headers += ((b"openstack-image-import-methods", ",".join(edge.options.import_methods).encode()),)
@@ -58,7 +58,8 @@ async def update(request: Request) -> Reply:
     body = await request.body.read(edge.options.document_bytes)
     changes = patch.parse(wire.document_of(body), version=version, known=edge.options.formats)
     image_id = ImageID(request.path["image_id"])
-    image = await edge.threads.call(images.update_image, edge.service, request.caller, image_id, changes)
+    call = edge.threads.call_remote if "locations" in patch.touched(changes) else edge.threads.call
+    image = await call(images.update_image, edge.service, request.caller, image_id, changes)
     return wire.reply(wire.image_to_wire(image, request.caller, _shown(request)))
 
 
@@ -85,7 +86,7 @@ async def reactivate(request: Request) -> Reply:
 
 def _shown(request: Request) -> wire.Shown:
     options = request.edge.options
-    return wire.Shown(direct_url=options.show_direct_url, locations=options.show_locations)
+    return wire.Shown(direct_url=options.show_direct_url, locations=request.edge.service.locations_shown)
 
 
 def media_type(request: Request) -> str:

@@ -17,7 +17,7 @@ from partage.model.caller import Caller
 from partage.model.image import Image, ImageStatus
 from partage.model.member import Member
 from partage.operations.locations import locations_of
-from partage.operations.service import NamedStore
+from partage.operations.service import HTTPStore, NamedStore
 
 DOCUMENT = b"application/json"
 
@@ -81,8 +81,8 @@ def image_to_wire(image: Image, caller: Caller, shown: Shown = NOTHING_SHOWN) ->
         "schema": "/v2/schemas/image",
     }
     hidden = image.status is ImageStatus.DEACTIVATED and not caller.is_admin
-    if image.stores and not hidden:
-        written["stores"] = ",".join(image.stores)
+    if (image.stores or image.references) and not hidden:
+        written["stores"] = ",".join(image.all_stores)
     if shown.locations or shown.direct_url:
         written |= _locations_to_wire(image, shown, hidden=hidden)
     return written
@@ -130,7 +130,7 @@ def members_to_wire(members: Sequence[Member]) -> dict[str, Any]:
     return {"members": [member_to_wire(member) for member in members], "schema": "/v2/schemas/members"}
 
 
-def store_to_wire(store: NamedStore, *, is_default: bool) -> dict[str, Any]:
+def store_to_wire(store: NamedStore | HTTPStore, *, is_default: bool) -> dict[str, Any]:
     """Write what every user may know of a store. Flags are the text "true" or absent, as the API has it."""
     written: dict[str, Any] = {"id": store.id}
     if store.description:
@@ -142,7 +142,7 @@ def store_to_wire(store: NamedStore, *, is_default: bool) -> dict[str, Any]:
     return written
 
 
-def store_detail_to_wire(store: NamedStore, *, is_default: bool) -> dict[str, Any]:
+def store_detail_to_wire(store: NamedStore | HTTPStore, *, is_default: bool) -> dict[str, Any]:
     """Write what administrators may know of a store."""
     return {
         **store_to_wire(store, is_default=is_default),

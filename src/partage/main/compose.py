@@ -26,7 +26,7 @@ from partage.model.limits import Limits
 from partage.notifications.bus import Bus, Connection
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
-from partage.operations.service import Announcer, Cache, Formats, NamedStore, Nobody, Service
+from partage.operations.service import Announcer, Cache, Formats, HTTPStore, NamedStore, Nobody, Service
 from partage.operations.signing import Signatures, Unverifiable
 from partage.outbound.rules import Rules, operators_rules
 from partage.policies.authority import Authority
@@ -48,8 +48,8 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
         Invalid: the URL of the message bus makes no sense.
     """
     cache = _cache(settings) if with_cache and settings.cache.directory else None
-    cached = {*settings.cache.stores} or {each.id for each in settings.effective_stores}
-    stores = [_store(each, cache.directory if cache and each.id in cached else None) for each in settings.effective_stores]
+    cached = {*settings.cache.stores} or {each.id for each in settings.keeping_stores}
+    stores = [_store(each, cache.directory if cache and each.id in cached else None) for each in settings.keeping_stores]
     authority = Authority(settings.policy_file)
     return Service(
         database=Database(settings.effective_database_url),
@@ -66,7 +66,9 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
         hash_algorithm=settings.os_hash_algo,
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid.uuid4()),
+        http_store=None if settings.http_store is None else _http_store(settings.http_store),
         http_locations=settings.imports.http_locations,
+        locations_shown=settings.show_multiple_locations,
         import_plugins=_plugins(settings.imports),
         worker=liveness.own_name(),
         worker_lives=liveness.lives,
@@ -159,7 +161,6 @@ def edge_options(settings: Settings, built: Service) -> EdgeOptions:
         formats=built.formats.known,
         import_methods=settings.imports.methods,
         show_direct_url=settings.show_image_direct_url,
-        show_locations=settings.show_multiple_locations,
         has_cache=built.cache is not None,
     )
 
@@ -213,7 +214,7 @@ def _cache(settings: Settings) -> Cache:
 
 
 def _store(settings: StoreSettings, near: CacheDirectory | None) -> NamedStore:
-    store = PosixStore(settings.path)
+    store = PosixStore(settings.directory)
     return NamedStore(
         id=StoreID(settings.id),
         store=store if near is None else CachedStore(store, near),
@@ -221,5 +222,9 @@ def _store(settings: StoreSettings, near: CacheDirectory | None) -> NamedStore:
         description=settings.description,
         weight=settings.weight,
         read_only=settings.read_only,
-        properties={"data_dir": str(settings.path)},
+        properties={"data_dir": str(settings.directory)},
     )
+
+
+def _http_store(settings: StoreSettings) -> HTTPStore:
+    return HTTPStore(id=StoreID(settings.id), description=settings.description, weight=settings.weight)

@@ -39,14 +39,40 @@ class _Section(BaseModel):
 
 
 class StoreSettings(_Section):
-    """A place where image data rests."""
+    """A place where image data rests, or the web, where it rests with others."""
 
     id: Annotated[str, Field(min_length=1, description="The name of the store, as clients see it")]
-    type: Annotated[Literal["posix"], Field(description="posix: files below a directory")] = "posix"
-    path: Annotated[Path, Field(description="The directory; it must be writable by the service and by nobody else")]
+    type: Annotated[
+        Literal["posix", "http"],
+        Field(
+            description="posix: files below a directory; http: locations on the web, kept by reference and read at each download"
+        ),
+    ] = "posix"
+    path: Annotated[
+        Path | None, Field(description="The directory of posix; it must be writable by the service and by nobody else")
+    ] = None
     description: Annotated[str, Field(description="A sentence about the store for its users")] = ""
     weight: Annotated[int, Field(description="Stores of greater weight are preferred")] = 0
-    read_only: Annotated[bool, Field(description="Take no new image data")] = False
+    read_only: Annotated[bool, Field(description="Take no new image data; http never does")] = False
+
+    @property
+    def directory(self) -> Path:
+        """The directory of a store of type posix.
+
+        Raises:
+            Invalid: it is of another type.
+        """
+        if self.path is None:
+            raise problems.Invalid(f"The store {self.id} is of type {self.type}, which has no directory")
+        return self.path
+
+    @model_validator(mode="after")
+    def _has_its_path(self) -> "StoreSettings":
+        if self.type == "posix" and self.path is None:
+            raise ValueError("a store of type posix needs a path")
+        if self.type == "http" and self.path is not None:
+            raise ValueError("a store of type http has no path: its images stay on the web")
+        return self
 
 
 class IdentitySettings(_Section):
@@ -92,6 +118,7 @@ class LimitSettings(_Section):
     tags: Annotated[int, Field(ge=-1, description="Tags of one image; -1: no limit")] = _LIMITS.tags
     properties: Annotated[int, Field(ge=-1, description="Custom properties of one image; -1: no limit")] = _LIMITS.properties
     members: Annotated[int, Field(ge=-1, description="Members of one image; -1: no limit")] = _LIMITS.members
+    locations: Annotated[int, Field(ge=-1, description="Locations of one image; -1: no limit")] = _LIMITS.locations
     use_keystone_limits: Annotated[
         bool,
         Field(description="Let Keystone's unified limits rule in place of images_per_project and storage_per_project_bytes"),
@@ -135,7 +162,10 @@ class ImportSettings(_Section):
         ImportMethod.COPY_IMAGE,
     )
     http_locations: Annotated[
-        bool, Field(description="Let owners of images, not only services of the cloud, give locations on the web")
+        bool,
+        Field(
+            description="Let owners of images, not only services of the cloud, give locations on the web; a store of type http does"
+        ),
     ] = False
     decompress: Annotated[bool, Field(description="Unpack imported data that is a gzip or a zip archive of one file")] = False
     convert_to: Annotated[
@@ -174,7 +204,7 @@ class ImportSettings(_Section):
 
 
 class FetchSettings(_Section):
-    """What image data is fetched from on a user's behalf, when an image is imported from a URL."""
+    """What image data is fetched from on a user's behalf, when an image is imported from a URL or read from a location."""
 
     schemes: Annotated[tuple[Literal["http", "https"], ...], Field(description="Schemes that a URL may have")] = ("http", "https")
     ports: Annotated[tuple[Port, ...], Field(description="Ports that a URL may lead to, by itself or by its scheme")] = (80, 443)
@@ -285,7 +315,8 @@ class Settings(BaseSettings):
         bool, Field(description="Show users the first place of an image's bytes, as direct_url; it tells them how stores are named")
     ] = False
     show_multiple_locations: Annotated[
-        bool, Field(description="Show users all places of an image's bytes, as locations; nobody can change them there")
+        bool,
+        Field(description="Show users all places of an image's bytes, as locations, and let owners add some on the web by a patch"),
     ] = False
     os_hash_algo: Annotated[
         Literal["sha512", "sha256"], Field(description="The algorithm of os_hash_value, beside the md5 checksum")
@@ -319,10 +350,15 @@ class Settings(BaseSettings):
         names = [store.id for store in self.effective_stores]
         if len(set(names)) != len(names):
             raise ValueError("two stores have the same id")
-        if self.default_store not in {"", *names}:
-            raise ValueError(f"default_store is {self.default_store}, but the stores are {', '.join(names)}")
-        if not {*self.cache.stores} <= {*names}:
-            raise ValueError(f"cache.stores are {', '.join(self.cache.stores)}, but the stores are {', '.join(names)}")
+        if not self.keeping_stores:
+            raise ValueError("of the stores, one at least must be of another type than http: image data has to rest somewhere")
+        if len(names) > len(self.keeping_stores) + 1:
+            raise ValueError("there can be one store of type http only")
+        keeping = [store.id for store in self.keeping_stores]
+        if self.default_store not in {"", *keeping}:
+            raise ValueError(f"default_store is {self.default_store}, but the stores are {', '.join(keeping)}")
+        if not {*self.cache.stores} <= {*keeping}:
+            raise ValueError(f"cache.stores are {', '.join(self.cache.stores)}, but the stores are {', '.join(keeping)}")
         return self
 
     @property
@@ -331,9 +367,19 @@ class Settings(BaseSettings):
         return self.stores or (StoreSettings(id="local", path=self.data / "store"),)
 
     @property
+    def keeping_stores(self) -> tuple[StoreSettings, ...]:
+        """The stores that have bytes of their own."""
+        return tuple(store for store in self.effective_stores if store.type != "http")
+
+    @property
+    def http_store(self) -> StoreSettings | None:
+        """The store that reads from the web, if there is one."""
+        return next((store for store in self.effective_stores if store.type == "http"), None)
+
+    @property
     def effective_default_store(self) -> str:
         """The id of the store that uploads go to when they name none."""
-        return self.default_store or self.effective_stores[0].id
+        return self.default_store or self.keeping_stores[0].id
 
     @property
     def effective_database_url(self) -> str:

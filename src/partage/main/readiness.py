@@ -21,9 +21,9 @@ def prepare_directories(settings: Settings) -> None:
     """
     if not settings.database_url.get_secret_value():
         prepare_directory(settings.data)
-    for store in settings.effective_stores:
+    for store in settings.keeping_stores:
         if not store.read_only:
-            prepare_directory(store.path)
+            prepare_directory(store.directory)
 
 
 def prepare_cache(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from typing import NoReturn
 from partage import problems
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import NewImage, Visibility
+from partage.model.location import parse_given_location
 
 DISALLOWED = ("direct_url", "self", "file", "schema", "stores")
 """Made by the service from other attributes; a client never gives them."""
@@ -241,13 +242,7 @@ def _check_locations(value: object) -> None:
     if not isinstance(value, list):
         _type_mismatch(value, "array")
     for location in value:
-        if not isinstance(location, dict):
-            _type_mismatch(location, "object")
-        for name, kind, label in (("url", str, "string"), ("metadata", dict, "object")):
-            if name not in location:
-                _mismatch(f"{name!r} is a required property")
-            if not isinstance(location[name], kind):
-                _type_mismatch(location[name], label)
+        parse_given_location(location)
 
 
 def _check_range(name: str, value: int) -> None:

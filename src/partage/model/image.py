@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from partage import problems
 from partage.model.ids import ContentID, ImageID, ProjectID, StoreID
+from partage.model.location import Reference
 
 
 class Visibility(StrEnum):
@@ -62,8 +63,9 @@ class Image:
     """One image: the Image API's document plus the name of its content.
 
     `size`, `virtual_size` are bytes; `min_disk` GiB and `min_ram` MiB, as in the API. Times are UTC, aware.
-    `external_url` is where a service of the cloud said that the bytes were. `tags` are unique and keep no order of their own;
-    `properties` are the custom ones, text to text.
+    `stores` are those that hold the bytes, and `content_id` what they are known by there; `references` are where on the web they
+    are as well, or instead, in the order of asking. `external_url` is where bytes that are kept here came from, if a service of the
+    cloud said so. `tags` are unique and keep no order of their own; `properties` are the custom ones, text to text.
     """
 
     id: ImageID
@@ -86,6 +88,7 @@ class Image:
     os_hash_value: str | None = None
     content_id: ContentID | None = None
     stores: tuple[StoreID, ...] = ()
+    references: tuple[Reference, ...] = ()
     external_url: str | None = None
     tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -99,6 +102,16 @@ class Image:
         if status not in STATUS_CHANGES[self.status]:
             raise problems.StatusConflict(f"Image status transition from {self.status} to {status} is not allowed")
         return replace(self, status=status, updated_at=now)
+
+    @property
+    def all_stores(self) -> tuple[StoreID, ...]:
+        """Name each store that has the image, those with its bytes before the one that reads from the web."""
+        return tuple(dict.fromkeys((*self.stores, *(each.store for each in self.references))))
+
+    def without_store(self, store_id: StoreID, *, now: datetime) -> "Image":
+        """Leave one of the stores that hold the bytes. When it was the last of them, the bytes are those of the references."""
+        remaining = tuple(each for each in self.stores if each != store_id)
+        return replace(self, stores=remaining, content_id=self.content_id if remaining else None, updated_at=now)
 
     def require_shared(self, action: str) -> None:
         """Let only a shared image have members.

@@ -61,6 +61,7 @@ def emptied(image: Image, *, now: datetime) -> Image:
         os_hash_value=None,
         content_id=nothing,
         stores=(),
+        references=(),
         external_url=None,
     )
 

@@ -13,7 +13,7 @@ class Limits:
 
     `one_upload_may_exceed` is about limits that are kept in Keystone: see `one_over` in `model/quota.py`.
 
-    Source: Glance's defaults for size cap, tags, properties, members and pages; a cap on image records is ours, because
+    Source: Glance's defaults for size cap, tags, properties, members, locations and pages; a cap on image records is ours, because
     records without data could otherwise fill the database (OSSN-0076).
     """
 
@@ -23,6 +23,7 @@ class Limits:
     tags: int = 128
     properties: int = 128
     members: int = 128
+    locations: int = 10
     page_default: int = 25
     page_max: int = 1000
     one_upload_may_exceed: bool = False
@@ -38,6 +39,10 @@ class Limits:
     def check_members(self, count: int) -> None:
         """Raises: TooMany."""
         _at_most(self.members, count, "The limit has been exceeded on the number of allowed image members for this image")
+
+    def check_locations(self, count: int) -> None:
+        """Raises: TooMany."""
+        _at_most(self.locations, count, "The limit has been exceeded on the number of allowed image locations")
 
     def check_image(self, image: Image) -> None:
         """Refuse an image with too many tags or properties.

@@ -1,17 +1,55 @@
-"""A location that a service of the cloud gives to an image: where its bytes are to be fetched, and what they must be.
+"""Locations: where image data is that this service does not keep itself, and what clients say of it.
 
-Source: Image API v2.17, "Add location". `sha1` is not computed here, so it is refused rather than believed.
+A reference is a location that an image has; the others are what clients ask for, checked but not yet granted.
+Source: Image API v2, the `locations` attribute; v2.17, "Add location". `sha1` is not computed here, so it is refused rather than
+believed.
 """
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 from partage import problems
+from partage.model.ids import StoreID
 
 DIGEST_BYTES: Mapping[str, int] = {"md5": 16, "sha256": 32, "sha512": 64}
+LONGEST_URL = 255
+LONGEST_METADATA = 8192
+"""Characters of one location's metadata, written as JSON."""
+
+_LONGEST_TEXTS = {"checksum": 32, "os_hash_algo": 64, "os_hash_value": 128}
+_DEEPEST_METADATA = 20
 _HEXADECIMAL = re.compile("[0-9a-fA-F]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A location on the web that is an image's data, under the name of the store that reads from there."""
+
+    url: str
+    store: StoreID
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+    def document(self) -> dict[str, object]:
+        """Write it as the API has it."""
+        return {"url": self.url, "metadata": {**self.metadata, "store": self.store}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenLocation:
+    """A location in a patch: its URL, what clients note about it, and the digests that its bytes are said to have."""
+
+    url: str
+    metadata: Mapping[str, object]
+    validation_data: Mapping[str, str] = field(default_factory=dict)
+
+    def kept_in(self, store: StoreID) -> Reference:
+        """Make the reference that it asks for."""
+        return Reference(
+            url=self.url, store=store, metadata={name: self.metadata[name] for name in self.metadata if name != "store"}
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +63,29 @@ class NewLocation:
     def validation_data(self) -> dict[str, str]:
         """Write the promised digest as the API has it."""
         return {"os_hash_algo": self.os_hash_algo, "os_hash_value": self.os_hash_value} if self.os_hash_algo else {}
+
+
+def parse_given_location(document: Any) -> GivenLocation:
+    """Check one location of a patch and make a value of it.
+
+    Raises:
+        BodyInvalid: it does not fit the schema.
+    """
+    if not isinstance(document, dict):
+        _image_mismatch(f"{_shown(document)} is not of type 'object'")
+    for name, kind, label in (("url", str, "string"), ("metadata", dict, "object")):
+        if name not in document:
+            _image_mismatch(f"{name!r} is a required property")
+        if not isinstance(document[name], kind):
+            _image_mismatch(f"{_shown(document[name])} is not of type {label!r}")
+    if len(document["url"]) > LONGEST_URL:
+        _image_mismatch(f"{_shown(document['url'])} is too long")
+    _check_metadata(document["metadata"])
+    if len(json.dumps(document["metadata"])) > LONGEST_METADATA:
+        raise problems.BodyInvalid(f"The metadata of a location has more than {LONGEST_METADATA} characters; leave some out")
+    given = document.get("validation_data", {})
+    _check_validation_data(given)
+    return GivenLocation(url=document["url"], metadata=document["metadata"], validation_data=given)
 
 
 def parse_new_location(document: object) -> NewLocation:
@@ -43,6 +104,40 @@ def parse_new_location(document: object) -> NewLocation:
     return NewLocation(url=document["url"], os_hash_algo=algorithm, os_hash_value=value)
 
 
+def is_digest(value: str, size_bytes: int) -> bool:
+    """Say whether a text is a digest of so many bytes, in hexadecimal."""
+    return bool(_HEXADECIMAL.fullmatch(value)) and len(value) == 2 * size_bytes
+
+
+def _check_metadata(value: object, deep: int = 0) -> None:
+    """Take texts, lists and objects of them. Source: Glance's stores, which fail with 500 at anything else."""
+    if deep > _DEEPEST_METADATA:
+        raise problems.BodyInvalid(f"The metadata of a location is nested more than {_DEEPEST_METADATA} deep; make it flatter")
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        if not isinstance(each, dict | list | str):
+            raise problems.BodyInvalid(f"The metadata of a location may hold texts, lists and objects only, not {_shown(each)}")
+        _check_metadata(each, deep + 1)
+
+
+def _check_validation_data(given: Any) -> None:
+    if not isinstance(given, dict):
+        _image_mismatch(f"{_shown(given)} is not of type 'object'")
+    if not given:
+        return
+    for name in ("os_hash_algo", "os_hash_value"):
+        if name not in given:
+            _image_mismatch(f"{name!r} is a required property")
+    for name, value in given.items():
+        if name not in _LONGEST_TEXTS:
+            _image_mismatch(f"Additional properties are not allowed ({_shown(name)} was unexpected)")
+        if not isinstance(value, str):
+            _image_mismatch(f"{_shown(value)} is not of type 'string'")
+        if len(value) > _LONGEST_TEXTS[name]:
+            _image_mismatch(f"{_shown(value)} is too long")
+        if name == "checksum" and len(value) < _LONGEST_TEXTS[name]:
+            _image_mismatch(f"{_shown(value)} is too short")
+
+
 def _promised(given: Any) -> tuple[str, str]:
     if given is None or given == {}:
         return "", ""
@@ -54,11 +149,19 @@ def _promised(given: Any) -> tuple[str, str]:
     if not isinstance(value, str) or not _HEXADECIMAL.fullmatch(value):
         raise problems.BodyInvalid(f"os_hash_value ({str(value)[:200]}) is not a valid hexadecimal value")
     wanted = DIGEST_BYTES[algorithm]
-    if len(value) != 2 * wanted:
+    if not is_digest(value, wanted):
         raise problems.BodyInvalid(
             f"os_hash_value: ({value[:200]}) is not the correct size for ({algorithm}) (should be ({wanted}) bytes)"
         )
     return algorithm, value.lower()
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:300]
+
+
+def _image_mismatch(words: str) -> NoReturn:
+    raise problems.BodyInvalid(f"Provided object does not match schema 'image': {words}")
 
 
 def _mismatch(words: str) -> problems.BodyInvalid:

@@ -14,8 +14,10 @@ from typing import Any, Literal
 
 from partage import problems
 from partage.model import document as documents
+from partage.model import location_changes
 from partage.model.document import KnownFormats
 from partage.model.image import Image, ImageStatus, Visibility
+from partage.model.location_changes import NOT_TO_BE_CHANGED, LocationTerms
 
 Version = Literal["2.0", "2.1"]
 
@@ -79,16 +81,18 @@ def parse(document: object, *, version: Version, known: KnownFormats) -> tuple[C
     return tuple(_change(raw, version, known) for raw in document)
 
 
-def apply(image: Image, changes: Iterable[Change], *, now: datetime) -> Image:
+def apply(image: Image, changes: Iterable[Change], *, now: datetime, locations: LocationTerms = NOT_TO_BE_CHANGED) -> Image:
     """Make the image that the changes ask for, applied in order; an empty list changes nothing, not even the time.
 
     Left to the caller: whether the project may modify the image at all, whether it may set this `owner` or this `visibility`, and
-    whether counts of tags and properties stay within limits; `touched` says which names are concerned.
+    whether counts of tags and properties stay within limits; `touched` says which names are concerned. Whether new locations may be
+    opened, and how many bytes are there, as well.
 
     Raises:
         PropertyConflict: a property is replaced or removed that is not there, or added that is, where that is a conflict.
         AttributeReadOnly: an attribute cannot be removed, or locations cannot be changed.
-        StatusForbids: a format is changed after image data was uploaded.
+        StatusForbids: a format is changed after image data was uploaded, or the last location would go.
+        StatusConflict, BodyInvalid, FormatMissing, TooMany: a change of locations makes no sense, as in `location_changes`.
     """
     changed = image
     properties = dict(image.properties)
@@ -96,7 +100,7 @@ def apply(image: Image, changes: Iterable[Change], *, now: datetime) -> Image:
     for change in changes:
         touched_at_all = True
         if change.name == "locations":
-            _refuse_locations(change)
+            changed = _apply_to_locations(changed, change, locations, now)
         elif change.name in _SETTABLE:
             changed = _apply_to_attribute(changed, change)
         else:
@@ -144,11 +148,12 @@ def _apply_to_property(properties: dict[str, str], change: Change) -> None:
         properties[name] = change.value
 
 
-def _refuse_locations(change: Change) -> None:
-    if change.op is Operation.REPLACE and not change.value:
-        raise problems.AttributeReadOnly("Cannot set locations to empty list.")
-    verb = "update" if change.op is Operation.REPLACE else change.op.value
-    raise problems.AttributeReadOnly(f"It's not allowed to {verb} locations if locations are invisible.")
+def _apply_to_locations(image: Image, change: Change, terms: LocationTerms, now: datetime) -> Image:
+    if change.op is Operation.ADD:
+        return location_changes.add(image, change.path[1], change.value, terms=terms, now=now)
+    if change.op is Operation.REPLACE:
+        return location_changes.replace_all(image, change.value, terms=terms, now=now)
+    return location_changes.remove(image, change.path[1], terms=terms, now=now)
 
 
 def _change(raw: object, version: Version, known: KnownFormats) -> Change:

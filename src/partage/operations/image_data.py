@@ -21,7 +21,7 @@ from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, PackID, StoreID
 from partage.model.image import Image, ImageStatus
 from partage.model.quota import Allowance, Place
-from partage.operations import cache_entries, quota, recovery, signing, visible
+from partage.operations import cache_entries, quota, recovery, references, signing, visible
 from partage.operations.chunk_index import DatabaseIndex
 from partage.operations.quota import Reservation
 from partage.operations.service import NamedStore, Service
@@ -156,7 +156,14 @@ class ImageData:
     @property
     def has_data(self) -> bool:
         """Say whether there are any bytes to give, were it zero of them. An image that is still importing gives none."""
-        return self.image.content_id is not None and self.image.status is not ImageStatus.IMPORTING
+        if self.image.content_id is None:
+            return bool(self.image.references) and self.image.status in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
+        return self.image.status is not ImageStatus.IMPORTING
+
+    @property
+    def is_remote(self) -> bool:
+        """Say whether the bytes come from the web: slowly, perhaps. Where a store has them, they come from there."""
+        return self.image.content_id is None
 
     @property
     def size_bytes(self) -> int:
@@ -173,6 +180,8 @@ class ImageData:
             StoreUnavailable: no store gives them at the moment.
         """
         if self.image.content_id is None:
+            if start < stop:
+                yield from references.read(self.service, self.image, start, stop)
             return
         is_whole = (start, stop) == (0, self.size_bytes)
         located: set[PackID] | None = set() if is_whole and self.service.cache is not None else None
@@ -252,7 +261,7 @@ def open_image_data(
     if preferred:
         service.authority.require(caller, DOWNLOAD_FROM_STORE, authority.of_image(caller, image))
         for store_id in preferred:
-            if store_id not in service.stores:
+            if not service.knows_store(store_id):
                 raise problems.StoreUnknown(f"Store '{store_id}' is not configured.")
     return ImageData(service, image, tuple(preferred))
 
@@ -305,6 +314,7 @@ def _begin(
             rule = UPLOAD_IMAGE if to is ImageStatus.SAVING else MODIFY_IMAGE
             service.authority.require(caller, rule, authority.of_image(caller, image))
             begun = image.begin_saving(now=now) if to is ImageStatus.SAVING else image.become(to, now=now)
+            begun = replace(begun, references=())  # left from a location that was of no use
             require_owner(image, found)
             require_size(service, announced_bytes)
             place = Place.STORED if to is ImageStatus.SAVING else Place.STAGED
@@ -408,6 +418,7 @@ def with_content(service: Service, image: Image, content_id: ContentID, content:
         os_hash_value=digest_of(content, service.hash_algorithm),
         content_id=content_id,
         stores=(named.id,),
+        references=(),
     )
 
 

@@ -12,7 +12,7 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
 from partage.model.query import ImageQuery, Page
 from partage.model.quota import Allowance
-from partage.operations import pending_deletes, quota, visible
+from partage.operations import image_data, locations, pending_deletes, quota, visible
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import images as rules
@@ -76,15 +76,19 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
         PolicyForbids, AttributeReadOnly, PropertyConflict, BodyInvalid: a change is not allowed or makes no sense.
-        TooMany: the image would have too many tags or properties.
+        TooMany: the image would have too many tags, properties or locations.
         QuotaExceeded: an administrator gives the image to a project that has no room for it.
+        UriRefused, FetchFailed, StatusConflict, and others: a change of locations, as in `locations.sizes_of_new`.
     """
     allowance = _allowance_of_receiver(service, caller, changes)
+    sizes = locations.sizes_of_new(service, caller, image_id, changes)
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)
         service.authority.require(caller, rules.MODIFY_IMAGE, authority.of_image(caller, image))
+        locations.authorise_changes(service, tx, caller, image, changes)
         seen = visible.shown(service, caller, image)
-        changed = patch.apply(seen, changes, now=service.clock())
+        changed = patch.apply(seen, changes, now=service.clock(), locations=locations.terms_of(service))
+        changed = locations.sized(image, changed, sizes)
         if service.protections is not None:
             changed = service.protections.applied(caller, image, seen, changed, patch.touched(changes))
         _authorise_changes(service, caller, changed, patch.touched(changes))
@@ -93,7 +97,7 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
             quota.check_moved_image(tx, changed, allowance)
         images.save(tx, changed, was=image)
     if changes:
-        service.announce(Event.IMAGE_UPDATE, changed)
+        image_data.announce_change(service, changed, was=image)
     return visible.shown(service, caller, changed)
 
 

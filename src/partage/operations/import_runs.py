@@ -6,9 +6,8 @@ dead one finds what that one finished: chunks that are stored, and the stores th
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 from partage import problems
@@ -18,13 +17,12 @@ from partage.content.manifest import Content
 from partage.model import importing
 from partage.model.announcement import Event
 from partage.model.caller import Caller
-from partage.model.ids import ContentID, ImageID, StoreID, UserID
+from partage.model.ids import ContentID, StoreID, UserID
 from partage.model.image import Image, ImageStatus
-from partage.model.import_request import ImportMethod, ImportRequest, request_of
-from partage.model.signature import Certificate
 from partage.model.task import Task, TaskType
-from partage.operations import image_data, import_sources, quota, signing
+from partage.operations import image_data, import_sources, import_steps, location_runs, quota, signing
 from partage.operations.import_sources import Errand
+from partage.operations.import_steps import Run
 from partage.operations.quota import Reservation
 from partage.operations.service import NamedStore, Service
 from partage.records import contents, images, reservations, stagings, tasks
@@ -44,46 +42,7 @@ UNCLAIMED = timedelta(hours=2)
 _NOT_OF_A_STORE = problems.DatabaseUnavailable | problems.IdentityUnavailable
 """Another store would not help."""
 
-_MEBIBYTE = 1 << 20
-_REPORT_SECONDS = 2.0
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One try to do one task. `roles`, `sealed_token` and the `certificate` of a signed image are from whoever asked for it."""
-
-    task: Task
-    claim: str
-    roles: tuple[str, ...]
-    stores: tuple[StoreID, ...]
-    sealed_token: str | None = field(default=None, repr=False)
-    certificate: Certificate | None = None
-
-    @property
-    def image_id(self) -> ImageID:
-        """The image that the data is for."""
-        return self.task.image_id or ImageID("")
-
-    @property
-    def request(self) -> ImportRequest:
-        """What was asked for. A location, and a task of the tasks API, are imports from the web into the default store."""
-        if self.task.type is not TaskType.API_IMAGE_IMPORT:
-            name = "loc_url" if self.task.type is TaskType.LOCATION_IMPORT else "import_from"
-            return ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=str(self.task.input[name]))
-        given = self.task.input["import_req"]
-        return request_of(given if isinstance(given, dict) else {})
-
-    @property
-    def promised(self) -> tuple[str, str]:
-        """The algorithm and value of the digest that the bytes must have; empty where any will do."""
-        given = self.task.input.get("validation_data")
-        return (given["os_hash_algo"], given["os_hash_value"]) if isinstance(given, dict) and given else ("", "")
-
-    @property
-    def copies(self) -> bool:
-        """Say whether the image has its data already and only gets into further stores."""
-        return self.request.method is ImportMethod.COPY_IMAGE
 
 
 def claim(service: Service) -> Run | None:
@@ -147,6 +106,8 @@ def renew(service: Service) -> None:
 
 
 def _run_of(service: Service, task: Task, claim: str, roles: tuple[str, ...] = ()) -> Run:
+    if task.type is TaskType.LOCATION_IMPORT and service.http_store is not None:
+        return Run(task, claim, roles, (), refers=True)
     given = task.input.get("backend")
     stores = tuple(StoreID(each) for each in given) if isinstance(given, list) else (service.default_store,)
     return Run(task, claim, roles, stores)
@@ -154,20 +115,28 @@ def _run_of(service: Service, task: Task, claim: str, roles: tuple[str, ...] = (
 
 def _run(service: Service, work: Run) -> None:
     image = _begin(service, work)
-    if image.content_id is None:
+    if work.refers:
+        location_runs.find_out(service, work, image)
+    elif image.content_id is None and not work.copies:
         image = _bring(service, work, image)
     failures = _spread(service, work, image)
     _finish(service, work, failures)
 
 
 def _begin(service: Service, work: Run) -> Image:
-    with _image_of(service, work) as (tx, _task, image):
-        begun = importing.begun(image, [each for each in work.stores if each not in image.stores])
+    with import_steps.step(service, work) as (tx, _task, image):
+        begun = location_runs.begun(service, work, image) if work.refers else _noted(work, image)
         if not work.copies and image.status is not ImageStatus.IMPORTING:
             begun = begun.become(ImageStatus.IMPORTING, now=service.clock())
         images.save(tx, begun, was=image)
     service.announce(Event.IMAGE_UPDATE, begun)
     return begun
+
+
+def _noted(work: Run, image: Image) -> Image:
+    noted = importing.begun(image, [each for each in work.stores if each not in image.stores])
+    # What is left from a location that was of no use is forgotten by whatever else brings data.
+    return noted if work.copies else replace(noted, references=())
 
 
 def _bring(service: Service, work: Run, image: Image) -> Image:
@@ -193,7 +162,9 @@ def _bring_to(service: Service, work: Run, image: Image, named: NamedStore, room
     limit_bytes = options.limit_bytes
     with import_sources.open_source(service, image, work.request, errand=_errand(service, work), limit_bytes=limit_bytes) as source:
         described = source.over(image)
-        unpacked = service.import_plugins.unpacked(described, _told(service, work, source.blocks), limit_bytes=limit_bytes)
+        unpacked = service.import_plugins.unpacked(
+            described, import_steps.told(service, work, source.blocks), limit_bytes=limit_bytes
+        )
         blocks = quota.metered(service, room, unpacked, expected_bytes=source.size_bytes)
         # A signature is over the bytes that the image gets, so as those are: unpacked, and in the format that they are kept in.
         signed = blocks if service.import_plugins.converts(described) else _verified(service, work, described, blocks)
@@ -220,7 +191,7 @@ def _errand(service: Service, work: Run) -> Errand:
 
 
 def _keep(service: Service, work: Run, named: NamedStore, written: Written, over: Callable[[Image], Image]) -> Image:
-    with _image_of(service, work) as (tx, _task, image):
+    with import_steps.step(service, work) as (tx, _task, image):
         now = service.clock()
         content_id = ContentID(service.new_id())
         contents.add(tx, content_id, written.content, written.segments, now=now)
@@ -244,9 +215,7 @@ def _as_promised(work: Run, image: Image, content: Content) -> Image:
     algorithm, value = work.promised
     if not algorithm:
         return placed
-    actual = image_data.digest_of(content, algorithm)
-    if actual != value:
-        raise problems.DigestMismatch(f"os_hash_value: ({value}) not matched with actual os_hash_value: ({actual})")
+    work.require_promised(image_data.digest_of(content, algorithm))
     return replace(placed, os_hash_algo=algorithm, os_hash_value=value)
 
 
@@ -257,7 +226,7 @@ def _spread(service: Service, work: Run, image: Image) -> int:
         if store_id in image.stores:
             continue
         try:
-            _copy(service, work, image, service.writable_store(store_id))
+            image = _copy(service, work, image, service.writable_store(store_id))
         except (problems.StoreFull, problems.Unavailable, problems.StoreReadOnly) as problem:
             if work.request.all_stores_must_succeed or isinstance(problem, problems.DatabaseUnavailable):
                 raise
@@ -266,23 +235,22 @@ def _spread(service: Service, work: Run, image: Image) -> int:
     return failures
 
 
-def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> None:
-    data = image_data.ImageData(service, image)
-    options = WriteOptions(
-        limit_bytes=data.size_bytes,
-        announced_bytes=data.size_bytes,
-        limit_problem=problems.ContentCorrupt("The image has more bytes than its manifest says; ask the operator to verify it"),
-    )
+def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> Image:
     with image_data.announced_arrival(service, image, named):
-        blocks = _told(service, work, data.read(0, data.size_bytes))
-        image_data.store_bytes(service, named, blocks, Unwatched(), options)
-        copied = _keep_copy(service, work, image, named)
+        blocks = import_steps.told(service, work, image_data.ImageData(service, image).read(0, image.size or 0))
+        if image.content_id is None:
+            written = image_data.store_bytes(service, named, blocks, image_data.inspector_for(service, image), _exactly(image))
+            copied = _keep_what_was_referred_to(service, work, named, written)
+        else:
+            image_data.store_bytes(service, named, blocks, Unwatched(), _exactly(image))
+            copied = _keep_copy(service, work, image, named)
     image_data.announce_arrived(service, copied, was=image)
+    return copied
 
 
 def _keep_copy(service: Service, work: Run, image: Image, named: NamedStore) -> Image:
     manifest = list(image_data.segments(service, image.content_id or ContentID(""), 0, image.size or 0))
-    with _image_of(service, work) as (tx, _task, found):
+    with import_steps.step(service, work) as (tx, _task, found):
         if found.content_id != image.content_id:
             raise problems.StatusConflict("The image's data changed while it was copied")
         copied = importing.stored(replace(found, stores=(*found.stores, named.id), updated_at=service.clock()), named.id)
@@ -290,6 +258,27 @@ def _keep_copy(service: Service, work: Run, image: Image, named: NamedStore) -> 
         image_data.require_chunks(tx, named, manifest)
         _settle(tx, work, copied)
     return copied
+
+
+def _keep_what_was_referred_to(service: Service, work: Run, named: NamedStore, written: Written) -> Image:
+    """Let an image have what it only referred to. A digest that it has stays; one that it did not have is known from now on."""
+    content_id, now = ContentID(service.new_id()), service.clock()
+    with import_steps.step(service, work) as (tx, _task, found):
+        contents.add(tx, content_id, written.content, written.segments, now=now)
+        kept = image_data.with_content(service, replace(found, updated_at=now), content_id, written.content, named)
+        if found.os_hash_value is not None:
+            kept = replace(kept, os_hash_algo=found.os_hash_algo, os_hash_value=found.os_hash_value)
+        kept = importing.stored(replace(kept, references=found.references), named.id)
+        images.save(tx, kept, was=found)
+        image_data.require_chunks(tx, named, written.segments)
+        _settle(tx, work, kept)
+    return kept
+
+
+def _exactly(image: Image) -> WriteOptions:
+    size = image.size or 0
+    more = problems.ContentCorrupt("The image has more bytes than its record says; ask the operator to verify it")
+    return WriteOptions(limit_bytes=size, announced_bytes=size, limit_problem=more)
 
 
 def _settle(tx: Transaction, work: Run, image: Image) -> None:
@@ -300,7 +289,7 @@ def _settle(tx: Transaction, work: Run, image: Image) -> None:
 
 def _note_failure(service: Service, work: Run, store_id: StoreID, problem: problems.Problem) -> None:
     _LOG.warning("task %s: store %s: %s", work.task.id, store_id, problem)
-    with _image_of(service, work) as (tx, task, image):
+    with import_steps.step(service, work) as (tx, task, image):
         marked = importing.failed(image, store_id)
         images.save(tx, marked, was=image)
         tasks.save_claimed(tx, replace(task, message=f"{store_id}: {problem}"), work.claim, now=service.clock())
@@ -308,7 +297,7 @@ def _note_failure(service: Service, work: Run, store_id: StoreID, problem: probl
 
 
 def _finish(service: Service, work: Run, failures: int) -> None:
-    with _image_of(service, work) as (tx, task, image):
+    with import_steps.step(service, work) as (tx, task, image):
         now = service.clock()
         done = importing.released(image)
         if done.status is ImageStatus.IMPORTING:
@@ -318,7 +307,9 @@ def _finish(service: Service, work: Run, failures: int) -> None:
         result = {"image_id": image.id}
         ended = task.succeed(result, now=now)
         if not failures:
-            ended = replace(ended, message=f"Copied {(image.size or 0) // _MEBIBYTE} MiB")
+            ended = replace(
+                ended, message=f"{'Read' if work.refers else 'Copied'} {(image.size or 0) // import_steps.MEBIBYTE} MiB"
+            )
         tasks.save_claimed(tx, ended, work.claim, now=now)
     image_data.announce_change(service, done, was=image)
     service.announce(Event.TASK_SUCCESS, ended)
@@ -352,46 +343,15 @@ def _undo(service: Service, tx: Transaction, work: Run, image: Image | None) -> 
     missing = [each for each in work.stores if each not in image.stores]
     if not work.copies and image.status is not ImageStatus.ACTIVE:
         undone = importing.emptied(undone, now=service.clock())
+        if work.refers:
+            # Source: Glance, where what is on the web cannot be removed. Nothing is read from there while the image is queued.
+            undone = replace(undone, references=image.references)
         missing = list(work.stores)
         stagings.remove(tx, image.id)
     for store_id in missing:
         undone = importing.failed(undone, store_id)
     images.save(tx, undone, was=image)
     return undone
-
-
-@contextmanager
-def _image_of(service: Service, work: Run) -> Iterator[tuple[Transaction, Task, Image]]:
-    """Open the transaction of one step: the claim holds, and the image is there and this task's."""
-    with service.database.write() as tx:
-        # The image before its task, as everybody who changes both.
-        image = images.find_for_work(tx, work.image_id)
-        task = tasks.find_claimed(tx, work.task.id, work.claim)
-        if task is None:
-            raise problems.TaskLost(f"The task {work.task.id} has another worker")
-        if image is None:
-            raise problems.ImageGone(f"Image {work.image_id} was deleted during its import")
-        if importing.holder(image) != task.id:
-            raise problems.StatusConflict(f"Another task has the image {image.id}")
-        yield tx, task, image
-
-
-def _told(service: Service, work: Run, blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass blocks on, and tell every few seconds how many bytes there were."""
-    copied = 0
-    told = service.clock()
-    for block in blocks:
-        copied += len(block)
-        now = service.clock()
-        if (now - told).total_seconds() >= _REPORT_SECONDS:
-            told = now
-            with service.database.write() as tx:
-                task = tasks.find_claimed(tx, work.task.id, work.claim)
-                if task is None:
-                    raise problems.TaskLost(f"The task {work.task.id} has another worker")
-                words = f"Copied {copied // _MEBIBYTE} MiB"
-                tasks.save_claimed(tx, replace(task, message=words, updated_at=now), work.claim, now=now)
-        yield block
 
 
 def _lives(service: Service, row: ClaimRow) -> bool:

@@ -159,7 +159,7 @@ def _targets(service: Service, image: Image, request: ImportRequest) -> Sequence
         return [each for each in writable if each not in image.stores]
     stores = request.stores or (service.default_store,)
     for store_id in stores:
-        if store_id not in service.stores:
+        if not service.knows_store(store_id):
             raise problems.StatusConflict(f"Store for identifier {store_id} not found; see the list of stores for those there are")
         service.writable_store(store_id)
         if request.method is ImportMethod.COPY_IMAGE and store_id in image.stores:

@@ -1,26 +1,34 @@
-"""Locations: where a service of the cloud says that an image's bytes are, and where they rest here.
+"""Locations: where somebody says that an image's bytes are, and where they rest here.
 
-A location is fetched by a worker like an import from the web, and its bytes are kept: the image stays whole when they vanish from
-where they were. Glance keeps the URL alone, and reads from there for every download.
+Where the operator has a store of type http, a location is kept by reference there, as Glance does: a worker reads it once for its
+digest (`location_runs.py`), downloads read it again each time (`references.py`). Otherwise it is fetched by a worker like an import
+from the web, and its bytes are kept: the image stays whole when they vanish from where they were.
+
+A patch changes locations at once, where the operator shows them at all. What is legal is said in `model/location_changes.py`; this
+module asks how many bytes are at a new one, while no transaction is open.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from partage import problems
-from partage.model import importing
+from partage.model import importing, location_changes, patch
 from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, TaskID
 from partage.model.image import Image, ImageStatus
 from partage.model.location import NewLocation
+from partage.model.location_changes import LocationTerms
 from partage.model.signature import signature_of
 from partage.model.task import Task, TaskType
-from partage.operations import imports, signing, visible
+from partage.operations import image_data, imports, signing, visible
 from partage.operations.service import Service
+from partage.outbound import fetch
 from partage.outbound.rules import check_given
 from partage.policies import authority
-from partage.policies.images import ADD_IMAGE_LOCATION, FETCH_IMAGE_LOCATION
+from partage.policies import images as rules
 from partage.records import images, tasks
+from partage.records.database import Transaction
 
 _SERVICE = "service"
 
@@ -28,7 +36,9 @@ _SERVICE = "service"
 def add_location(
     service: Service, caller: Caller, image_id: ImageID, location: NewLocation, *, request_id: str, token: str = ""
 ) -> Task:
-    """Let a worker fetch an image's bytes from a location. With the caller's `token` the certificate of a signed image is fetched.
+    """Let a worker read an image's bytes from a location, and keep the location or the bytes.
+
+    With the caller's `token` the certificate of a signed image is fetched.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
@@ -73,15 +83,15 @@ def add_location(
 def _require_ready(service: Service, caller: Caller, image: Image, location: NewLocation) -> None:
     if image.status is not ImageStatus.QUEUED:
         raise problems.StatusConflict(f"It's not allowed to add locations if image status is {image.status}.")
-    service.authority.require(caller, ADD_IMAGE_LOCATION, authority.of_image(caller, image))
-    if _SERVICE not in caller.roles | caller.service_roles and not service.http_locations:
+    service.authority.require(caller, rules.ADD_IMAGE_LOCATION, authority.of_image(caller, image))
+    if _SERVICE not in caller.roles | caller.service_roles and not (service.http_locations or service.http_store):
         raise problems.Forbidden("http store must be enabled to use location API by normal user.")
     check_given(location.url, service.fetch, purpose="add location")
     imports.require_formats(image)
 
 
 def list_locations(service: Service, caller: Caller, image_id: ImageID) -> list[Mapping[str, object]]:
-    """Say where an image's bytes are: the URL they came from, if a service gave one, and the stores that have them.
+    """Say where an image's bytes are, and before that the URL they came from, if a service gave one and they are kept here.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
@@ -89,11 +99,98 @@ def list_locations(service: Service, caller: Caller, image_id: ImageID) -> list[
     """
     with service.database.read() as tx:
         image = visible.find(service, tx, caller, image_id)
-    service.authority.require(caller, FETCH_IMAGE_LOCATION, authority.of_image(caller, image))
-    return locations_of(image)
+    service.authority.require(caller, rules.FETCH_IMAGE_LOCATION, authority.of_image(caller, image))
+    origin: list[Mapping[str, object]] = [{"url": image.external_url, "metadata": {}}] if image.external_url else []
+    return origin + locations_of(image)
+
+
+def terms_of(service: Service) -> LocationTerms:
+    """Say under which terms a patch may change locations."""
+    return LocationTerms(
+        visible=service.locations_shown,
+        store=None if service.http_store is None else service.http_store.id,
+        hash_algorithm=service.hash_algorithm,
+        limits=service.limits,
+    )
+
+
+def sizes_of_new(service: Service, caller: Caller, image_id: ImageID, changes: tuple[patch.Change, ...]) -> Mapping[str, int]:
+    """Ask how many bytes are at each location that a patch would add. Nothing is asked for a patch that would be refused anyway.
+
+    Raises:
+        ImageNotFound, PolicyForbids, and all that `patch.apply` raises: the patch is refused.
+        UriRefused, FetchFailed: a location may not be opened, or does not say that there are any bytes.
+        ImageTooLarge: there are more than an image may have.
+        SignatureRefused: a signed image would become active by bytes that nobody verified.
+    """
+    if "locations" not in patch.touched(changes):
+        return {}
+    with service.database.read() as tx:
+        image = visible.find(service, tx, caller, image_id)
+        service.authority.require(caller, rules.MODIFY_IMAGE, authority.of_image(caller, image))
+        authorise_changes(service, tx, caller, image, changes)
+    changed = patch.apply(image, changes, now=service.clock(), locations=terms_of(service))
+    if changed.status is not image.status and signature_of(changed.properties) is not None:
+        raise problems.SignatureRefused(
+            "The image is signed, and a patch cannot verify what is at a location; give it by POST .../locations, or upload"
+        )
+    return {url: _size_at(service, url) for url in location_changes.added(image, changed)}
+
+
+def authorise_changes(service: Service, tx: Transaction, caller: Caller, image: Image, changes: Iterable[patch.Change]) -> None:
+    """Let a caller change locations only where the rules allow it and no task is at the image.
+
+    Raises:
+        PolicyForbids: a rule says no.
+        StatusConflict: a task is at the image.
+    """
+    operations = {change.op for change in changes if change.name == "locations"}
+    if not operations:
+        return
+    if operations - {patch.Operation.REMOVE}:
+        service.authority.require(caller, rules.SET_IMAGE_LOCATION, authority.of_image(caller, image))
+    if patch.Operation.REMOVE in operations:
+        service.authority.require(caller, rules.DELETE_IMAGE_LOCATION, authority.of_image(caller, image))
+    if service.locations_shown:
+        imports.require_free(tx, image)
+
+
+def sized(image: Image, changed: Image, sizes: Mapping[str, int]) -> Image:
+    """Give an image the size that its new locations say it has; all must say the same, and what the image's size was before.
+
+    Raises:
+        StatusConflict: a location appeared that was not asked for its size: somebody else changed the image at the same moment.
+        BodyInvalid: the locations do not all have as many bytes.
+    """
+    found = set()
+    for url in location_changes.added(image, changed):
+        if url not in sizes:
+            raise problems.StatusConflict("The image's locations were changed by somebody else at this moment; try again")
+        found.add(sizes[url])
+    if not found:
+        return changed
+    if image.status is ImageStatus.ACTIVE and image.size is not None:
+        found.add(image.size)
+    if len(found) > 1:
+        raise problems.BodyInvalid(
+            "Invalid location: there are not as many bytes as the image has, or as at the other locations; all must have the same"
+        )
+    return replace(changed, size=found.pop())
+
+
+def _size_at(service: Service, url: str) -> int:
+    check_given(url, service.fetch, purpose="add location")
+    size = fetch.size_of(url, service.fetch)
+    if not size:
+        raise problems.FetchFailed("no size, or none above 0")
+    image_data.require_size(service, size)
+    return size
 
 
 def locations_of(image: Image) -> list[Mapping[str, object]]:
-    """Write where an image's bytes are, as the API has it. A store's URL is a name: only this service can open it."""
-    elsewhere: list[Mapping[str, object]] = [{"url": image.external_url, "metadata": {}}] if image.external_url else []
-    return elsewhere + [{"url": f"partage://{store}/{image.id}", "metadata": {"store": store}} for store in image.stores]
+    """Write where an image's bytes are, as the API has it, in the order in which a patch counts.
+
+    A store's URL is a name: only this service can open it.
+    """
+    own = [{"url": location_changes.own_url(image, store), "metadata": {"store": store}} for store in image.stores]
+    return [*own, *(each.document() for each in image.references)]

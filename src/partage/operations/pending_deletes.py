@@ -21,7 +21,8 @@ def remove_image(service: Service, tx: Transaction, image: Image, *, now: dateti
 
     Images without data do not wait, as in Glance: there is nothing in them that could not be made again.
     """
-    waits = service.delayed_delete and image.content_id is not None and ImageStatus.PENDING_DELETE in STATUS_CHANGES[image.status]
+    has_data = image.content_id is not None or bool(image.references)
+    waits = service.delayed_delete and has_data and ImageStatus.PENDING_DELETE in STATUS_CHANGES[image.status]
     gone = image.become(ImageStatus.PENDING_DELETE if waits else ImageStatus.DELETED, now=now)
     if waits:
         pending_deletes.add(tx, image, members.of_image(tx, image.id), now=now)

@@ -108,7 +108,7 @@ def check_moved_image(tx: Transaction, moved: Image, allowance: Allowance) -> No
         return
     usage = _locked_usage(tx, moved.owner)
     allowance.check_images(usage)
-    copies = max(1, len(moved.stores)) if allowance.together else len(moved.stores)
+    copies = 1 if allowance.together and _is_staged(moved) else len(moved.stores)
     charge = (moved.size or 0) * copies
     if charge:
         allowance.check_bytes(Place.STORED, allowance.used_bytes(Place.STORED, usage), charge)
@@ -138,7 +138,7 @@ def reserve(
     if image.status not in _UNDER_WAY:
         allowance.check_uploading(usage)
     used = allowance.used_bytes(place, usage)
-    if allowance.together and not image.stores:
+    if allowance.together and _is_staged(image):
         used -= image.size or 0
     wanted = granted.granted_bytes * copies
     if wanted or not allowance.together:
@@ -234,6 +234,11 @@ def _grow(service: Service, reservation: Reservation, received: int) -> int:
     if refused is not None:
         raise refused
     return granted // reservation.copies
+
+
+def _is_staged(image: Image) -> bool:
+    """Say whether an image's bytes, if it has any, are here without being in a store: those on the web are not here."""
+    return not image.stores and not image.references
 
 
 def _locked_usage(tx: Transaction, owner: ProjectID) -> Usage:

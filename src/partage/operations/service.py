@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from partage import problems
 from partage.model.announcement import Announcement, Event, Subject
@@ -32,6 +32,18 @@ class NamedStore:
     weight: int = 0
     read_only: bool = False
     properties: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTPStore:
+    """The store that has no bytes of its own: an image that is in it is read from the web whenever somebody wants it."""
+
+    id: StoreID
+    description: str = ""
+    weight: int = 0
+    type: Literal["http"] = "http"
+    read_only: Literal[True] = True
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +102,8 @@ class Service:
     runs: None when only its own word can tell, because it runs elsewhere. `running_uploads` are the tokens of the uploads that this
     process is at, and `running_tasks` the claims of its tasks. `unified_limits` None: the operator's own limits count.
     `other_regions` None: images are not imported from there. `announcer` is told what happened, once it is committed. With
-    `delayed_delete` a deleted image can be restored for `scrub_time`.
+    `delayed_delete` a deleted image can be restored for `scrub_time`. `http_store` None: what is on the web is fetched and kept.
+    `locations_shown`: users see where bytes are, and owners may change that.
     """
 
     database: Database
@@ -108,7 +121,9 @@ class Service:
     running_uploads: set[str] = field(default_factory=set)
     running_tasks: set[str] = field(default_factory=set)
     fetch: Rules = field(default_factory=Rules)
+    http_store: HTTPStore | None = None
     http_locations: bool = False
+    locations_shown: bool = False
     import_plugins: ImportPlugins = field(default_factory=ImportPlugins)
     unified_limits: UnifiedLimits | None = None
     other_regions: OtherRegions | None = None
@@ -121,6 +136,22 @@ class Service:
     def announce(self, event: Event, subject: Subject, *, failed: bool = False) -> None:
         """Say what happened, after its transaction: the last step of an operation. Never waits, never fails."""
         self.announcer.announce(Announcement(event=event, subject=subject, at=self.clock(), failed=failed))
+
+    @property
+    def all_stores(self) -> list[NamedStore | HTTPStore]:
+        """Every store that users may hear of, by name."""
+        found: list[NamedStore | HTTPStore] = list(self.stores.values())
+        if self.http_store is not None:
+            found.append(self.http_store)
+        return sorted(found, key=lambda store: store.id)
+
+    def knows_store(self, store_id: StoreID) -> bool:
+        """Say whether a store of that name is configured, be it the one that reads from the web."""
+        return store_id in self.stores or self.refers_to(store_id)
+
+    def refers_to(self, store_id: StoreID | None) -> bool:
+        """Say whether it is the store that reads from the web."""
+        return self.http_store is not None and self.http_store.id == store_id
 
     def store_named(self, store_id: StoreID | None) -> NamedStore:
         """Return the store of that name, or the default one.
@@ -140,9 +171,11 @@ class Service:
             StoreUnknown: no store of that name is configured.
             StoreReadOnly: it takes none.
         """
+        if self.refers_to(store_id):
+            raise _takes_nothing(store_id)
         found = self.store_named(store_id)
         if found.read_only:
-            raise problems.StoreReadOnly(f"The store {found.id} takes no new image data; name another one in X-Image-Meta-Store")
+            raise _takes_nothing(found.id)
         return found
 
     def regions_on(self) -> OtherRegions:
@@ -154,3 +187,7 @@ class Service:
         if self.other_regions is None:
             raise problems.FeatureOff("The import method 'glance-download' is not available here; see the list of those that are")
         return self.other_regions
+
+
+def _takes_nothing(store_id: StoreID | None) -> problems.StoreReadOnly:
+    return problems.StoreReadOnly(f"The store {store_id} takes no new image data; name another one in X-Image-Meta-Store")

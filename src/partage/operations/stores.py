@@ -1,27 +1,28 @@
 """Stores as users and administrators see them, and the removal of an image from one of its stores."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from partage import problems
 from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, StoreID
-from partage.model.image import ImageStatus
+from partage.model.image import Image, ImageStatus
 from partage.operations import visible
-from partage.operations.service import NamedStore, Service
+from partage.operations.service import HTTPStore, NamedStore, Service
 from partage.policies import authority
 from partage.policies.images import DELETE_IMAGE_LOCATION, GET_IMAGE_LOCATION
 from partage.policies.stores import STORES_INFO_DETAIL
 from partage.records import images
 
 
-def list_stores(service: Service, caller: Caller) -> list[NamedStore]:
+def list_stores(service: Service, caller: Caller) -> list[NamedStore | HTTPStore]:
     """List the configured stores by name. Any valid token may; what is shown of each is the edge's choice."""
     del caller  # the API lets every caller with a token ask
-    return [service.stores[store_id] for store_id in sorted(service.stores)]
+    return service.all_stores
 
 
-def detail_stores(service: Service, caller: Caller) -> list[NamedStore]:
+def detail_stores(service: Service, caller: Caller) -> list[NamedStore | HTTPStore]:
     """List the configured stores with how they are made.
 
     Raises:
@@ -32,15 +33,15 @@ def detail_stores(service: Service, caller: Caller) -> list[NamedStore]:
 
 
 def delete_from_store(service: Service, caller: Caller, store_id: StoreID, image_id: ImageID) -> None:
-    """Take an image out of one of its stores; the bytes go with the next sweep.
+    """Take an image out of one of its stores; the bytes go with the next sweep. Of several places on the web the first goes.
 
     Raises:
         StatusConflict: no such store, or the image is not active.
         ImageNotFound: no such image, none the caller may know of, or none in that store.
         PolicyForbids: the caller may not.
-        StatusForbids: it is the only store that has the image.
+        StatusForbids: it is the only place that has the image.
     """
-    if store_id not in service.stores:
+    if not service.knows_store(store_id):
         raise problems.StatusConflict(f"The selected store {store_id} is not available on this node.")
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.NO_IMAGE_THERE)
@@ -48,13 +49,20 @@ def delete_from_store(service: Service, caller: Caller, store_id: StoreID, image
         service.authority.require(caller, DELETE_IMAGE_LOCATION, authority.of_image(caller, image))
         if image.status is not ImageStatus.ACTIVE:
             raise problems.StatusConflict("It's not allowed to remove image data from store if image status is not 'active'")
-        remaining = tuple(each for each in image.stores if each != store_id)
-        if len(image.stores) == 1:
+        if len(image.stores) + len(image.references) == 1:
             raise problems.StatusForbids(
                 "Cannot delete image data from the only store containing it. Consider deleting the image instead.",
             )
-        if len(remaining) == len(image.stores):
+        if store_id not in image.all_stores:
             raise problems.ImageNotFound(f"Image {image_id} is not stored in store {store_id}.")
-        changed = replace(image, stores=remaining, updated_at=service.clock())
+        changed = _without(image, store_id, service.clock())
         images.save(tx, changed, was=image)
     service.announce(Event.IMAGE_UPDATE, changed)
+
+
+def _without(image: Image, store_id: StoreID, now: datetime) -> Image:
+    """Source: Glance removes the first location that a store has, and no other."""
+    if store_id in image.stores:
+        return image.without_store(store_id, now=now)
+    first = next(each for each in image.references if each.store == store_id)
+    return replace(image, references=tuple(each for each in image.references if each is not first), updated_at=now)

@@ -17,6 +17,7 @@ COPY_IMAGE = "copy_image"
 ADD_IMAGE_LOCATION = "add_image_location"
 FETCH_IMAGE_LOCATION = "fetch_image_location"
 GET_IMAGE_LOCATION = "get_image_location"
+SET_IMAGE_LOCATION = "set_image_location"
 DELETE_IMAGE_LOCATION = "delete_image_location"
 DEACTIVATE = "deactivate"
 REACTIVATE = "reactivate"
@@ -53,7 +54,18 @@ RULES = [
         "/v2/stores/{store_id}/{image_id}",
     ),
     documented(
-        DELETE_IMAGE_LOCATION, checks.ADMIN, "Remove an image from one of its stores.", "DELETE", "/v2/stores/{store_id}/{image_id}"
+        SET_IMAGE_LOCATION,
+        checks.ADMIN_OR_OWNER_MEMBER,
+        "Add locations by a patch, or change their order and metadata; asked beside modify_image.",
+        "PATCH",
+        "/v2/images/{image_id}",
+    ),
+    documented(
+        DELETE_IMAGE_LOCATION,
+        checks.ADMIN,
+        "Remove an image from one of its stores; asked beside modify_image when a patch removes a location.",
+        "DELETE",
+        "/v2/stores/{store_id}/{image_id}",
     ),
     documented(
         DOWNLOAD_FROM_STORE,

@@ -26,6 +26,7 @@ from partage import problems
 from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, ProjectID, StoreID
 from partage.model.image import Image, ImageStatus, Visibility
+from partage.model.location import Reference
 from partage.model.query import ImageQuery
 from partage.records import paging, visibility
 from partage.records.database import Transaction, from_microseconds, to_microseconds
@@ -115,7 +116,8 @@ def change_status(tx: Transaction, image: Image, *, was: ImageStatus) -> bool:
 
     Name, properties and the rest stay as they are in the database: the owner may have changed them while data was on its way.
     """
-    names = ("status", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value", "updated_at", "content_id", "stores")
+    names = ("status", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value", "updated_at", "content_id", "stores",
+             "location_references")  # fmt: skip
     values = {name: value for name, value in _row(image).items() if name in names}
     statement = _CHANGE_STATUS.values(values)
     return tx.execute(statement, {"image_id": image.id, "was": was.value}).rowcount == 1
@@ -254,6 +256,7 @@ def _row(image: Image) -> dict[str, object]:
         "updated_at": to_microseconds(image.updated_at),
         "content_id": image.content_id,
         "stores": orjson.dumps(image.stores).decode(),
+        "location_references": orjson.dumps([[each.url, each.store, each.metadata] for each in image.references]).decode(),
         "external_url": image.external_url,
         "tags": orjson.dumps(image.tags).decode(),
         "properties": orjson.dumps(dict(image.properties)).decode(),
@@ -266,8 +269,8 @@ _VISIBILITY = {each.value: each for each in Visibility}
 
 def _image(row: Sequence[Any]) -> Image:
     (image_id, owner, name, status, visible, protected, os_hidden, min_disk, min_ram, disk_format, container_format, size,
-     virtual_size, checksum, algorithm, value, created_at, updated_at, content_id, stores, external_url, tags,
-     properties) = row  # fmt: skip
+     virtual_size, checksum, algorithm, value, created_at, updated_at, content_id, stores, references, external_url,
+     tags, properties) = row  # fmt: skip
     return Image(
         id=ImageID(image_id),
         owner=None if owner is None else ProjectID(owner),
@@ -289,7 +292,12 @@ def _image(row: Sequence[Any]) -> Image:
         updated_at=from_microseconds(updated_at),
         content_id=None if content_id is None else ContentID(content_id),
         stores=tuple(StoreID(each) for each in orjson.loads(stores)),
+        references=() if references == "[]" else _references(references),
         external_url=external_url,
         tags=tuple(orjson.loads(tags)),
         properties=orjson.loads(properties),
     )
+
+
+def _references(text: str) -> tuple[Reference, ...]:
+    return tuple(Reference(url=url, store=StoreID(store), metadata=metadata) for url, store, metadata in orjson.loads(text))

@@ -23,10 +23,13 @@ _COPYING = exists().where(
 _STAGED = or_(images.c.status.in_((ImageStatus.UPLOADING.value, ImageStatus.IMPORTING.value)), _COPYING)
 _KEPT_FOR = exists().where(reservations.c.image_id == images.c.id)
 _SIZED = and_(_OWNED, images.c.size > 0)
+_HELD = or_(images.c.stores != "[]", images.c.location_references == "[]")
+"""Mean "images whose bytes are here": what is only referred to, on the web, takes no room."""
+
 # One statement, because it must see one moment: data that arrives between two would be counted in neither.
 _USAGE = union_all(
     select(literal("held").label("kind"), images.c.stores.label("what"), func.sum(images.c.size).label("amount"))
-    .where(_SIZED)
+    .where(_SIZED, _HELD)
     .group_by(images.c.stores),
     select(literal("staged"), literal(""), func.sum(images.c.size)).where(_SIZED, _STAGED),
     select(literal("kept"), reservations.c.place, func.sum(reservations.c.bytes))

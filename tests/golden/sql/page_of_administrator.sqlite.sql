@@ -1,4 +1,4 @@
-SELECT images.id, images.owner, images.name, images.status, images.visibility, images.protected, images.os_hidden, images.min_disk, images.min_ram, images.disk_format, images.container_format, images.size, images.virtual_size, images.checksum, images.os_hash_algo, images.os_hash_value, images.created_at, images.updated_at, images.content_id, images.stores, images.external_url, images.tags, images.properties 
+SELECT images.id, images.owner, images.name, images.status, images.visibility, images.protected, images.os_hidden, images.min_disk, images.min_ram, images.disk_format, images.container_format, images.size, images.virtual_size, images.checksum, images.os_hash_algo, images.os_hash_value, images.created_at, images.updated_at, images.content_id, images.stores, images.location_references, images.external_url, images.tags, images.properties 
 FROM images JOIN (SELECT candidates.image_id AS image_id, candidates.key_0 AS key_0, candidates.key_1 AS key_1 
 FROM (SELECT anon_1.image_id AS image_id, anon_1.key_0 AS key_0, anon_1.key_1 AS key_1 
 FROM (SELECT images.id AS image_id, images.created_at AS key_0, images.id AS key_1 
