@@ -32,25 +32,31 @@ class Place:
 
 
 @contextmanager
-def running(folder: Path, **settings: str) -> Iterator[Place]:
-    """Run all of it in an empty folder; `settings` are further PARTAGE_* variables."""
+def running(folder: Path, *, by_reference: bool = False, **settings: str) -> Iterator[Place]:
+    """Run all of it in an empty folder; `settings` are further PARTAGE_* variables.
+
+    `by_reference`: locations are shown, and those on the web kept in a third store, where otherwise they are fetched and kept.
+    """
     with ExitStack() as stack:
         web_port = stack.enter_context(_web(folder / "web"))
-        environment = {**_settings(folder, web_port), **settings}
+        environment = {**_settings(folder, web_port, by_reference=by_reference), **settings}
         first = stack.enter_context(standalone.up(folder / "data", **environment))
         second_url = stack.enter_context(_second(first, environment))
         _register(first.keystone, second_url)
         yield Place(first, f"http://127.0.0.1:{web_port}", folder / "web")
 
 
-def _settings(folder: Path, web_port: int) -> dict[str, str]:
+def _settings(folder: Path, web_port: int, *, by_reference: bool) -> dict[str, str]:
     """Two stores, all import methods, locations on the web, this machine's web server within reach, limits of the identity service.
 
     Tempest changes limits and expects the next request to know; and that one upload of unknown size may exceed them, as in Glance.
     """
     stores = [{"id": name, "path": str(folder / name), "weight": weight} for name, weight in (("fast", 20), ("slow", 10))]
+    web = [{"id": "web", "type": "http"}] if by_reference else []
     return {
-        "PARTAGE_STORES": json.dumps(stores),
+        "PARTAGE_STORES": json.dumps([*stores, *web]),
+        "PARTAGE_SHOW_MULTIPLE_LOCATIONS": json.dumps(by_reference),
+        "PARTAGE_SHOW_IMAGE_DIRECT_URL": json.dumps(by_reference),
         "PARTAGE_IMPORTS__METHODS": json.dumps([method.value for method in ImportMethod]),
         "PARTAGE_IMPORTS__TOKEN_KEYS": json.dumps([secrets.token_hex(32)]),  # what one service seals, a worker of the other opens
         "PARTAGE_IMPORTS__HTTP_LOCATIONS": "true",

@@ -91,7 +91,11 @@ def run(profile: Profile, environment: Path, home: Path, chosen: dict[str, str] 
     if chosen is not None:
         listed.write_text("".join(f"^{re.escape(name)}$\n" for name in chosen))
     which = ["--regex", profile.regex] if chosen is None else ["--include-list", str(listed)]
-    with whole_cloud.running(home, **checks) as found, stream.open("wb") as out, (home / "tempest.err").open("wb") as errors:
+    with (
+        whole_cloud.running(home, by_reference=True, **checks) as found,
+        stream.open("wb") as out,
+        (home / "tempest.err").open("wb") as errors,
+    ):
         subprocess.run(["tempest", "init", workspace], env=variables, check=True, stdout=errors, stderr=errors)
         written = configuration.text(found, workspace, format_checks=profile.format_checks)
         (workspace / "etc" / "tempest.conf").write_text(written)
