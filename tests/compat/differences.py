@@ -1,7 +1,6 @@
 """Where Partage answers otherwise than Glance 33, on purpose.
 
-`reason` is the number of a row in the table of docs/compatibility.md, the name of a part in its "What is not there yet", or the
-heading of a section of docs/comparison-with-glance.md.
+`reason` is the number of a row in the table of docs/compatibility.md or the heading of a section of docs/comparison-with-glance.md.
 """
 
 import json

@@ -234,6 +234,7 @@ def test_sample_names_every_setting_and_is_toml_once_uncommented(tmp_path: Path)
     uncommented = (
         uncommented.replace('policy_file = ""', "")
         .replace('property_protection_file = ""', "")
+        .replace('image_schema_file = ""', "")
         .replace('\nid = ""', '\nid = "a"')
         .replace('path = ""', 'path = "/a"')
     )
@@ -280,3 +281,30 @@ def test_a_bus_without_the_package_for_it_is_told_of_at_the_start(tmp_path: Path
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "partage.problems.Unavailable" in ran.stderr
     assert "install partage[notifications]" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "cannot be read"),
+        ("{", "cannot be used"),
+        ('{"a": {"type": "integer"}}', "must allow the type string"),
+        ('{"name": {"type": "string"}}', "'name' is an attribute"),
+        ('{"properties": {}, "required": ["status"]}', "read-only"),
+        ('{"os_glance_x": {"type": "string"}}', "reserved"),
+    ],
+)
+def test_a_schema_of_images_that_cannot_be_used_is_told_of_at_the_start(text: str | None, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "schema-image.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(problems.Invalid, match=words) as caught:
+        compose.service(config.load({"data": tmp_path, "image_schema_file": file}))
+    assert str(file) in str(caught.value)
+
+
+def test_a_schema_of_images_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "schema-image.json"
+    file.write_text('{"properties": {"os_distro": {"type": "string"}}, "required": ["os_distro", "name"]}')
+    made = compose.service(config.load({"data": tmp_path, "image_schema_file": file}))
+    assert made.formats.known.properties.required == ("os_distro", "name")

@@ -28,6 +28,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_HEADERS = 65_536
+_READING = frozenset({"GET", "HEAD"})
 _SMALL_BODY_BYTES = 65_536
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _AUTHORITY = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
@@ -126,7 +127,9 @@ class _Application:
             first, rest = accept.removeprefix(_MEDIA_TYPE_VERSION), path.removeprefix("/")
         if not discovery.is_version(first, with_cache=with_cache):
             return discovery.versions(arrived.origin, HTTPStatus.MULTIPLE_CHOICES, with_cache=with_cache)
-        caller = await callers.find(arrived.headers, self._identity, self._edge.threads)
+        # A token that is not valid is refused all the same: its bearer should know.
+        anonymous = self._edge.options.allow_anonymous and arrived.method in _READING
+        caller = await callers.find(arrived.headers, self._identity, self._edge.threads, anonymous=anonymous)
         if path == f"/{first}":
             return Reply(status=HTTPStatus.FOUND, headers=((b"location", f"{arrived.origin}/v2/".encode()),))
         row, values = self._route(arrived, rest)

@@ -6,7 +6,7 @@ from typing import Protocol
 from partage import problems
 from partage.http.errors import UNAUTHENTICATED_WORDS
 from partage.http.threads import Threads
-from partage.model.caller import Caller
+from partage.model.caller import ANONYMOUS, Caller
 
 
 class Identity(Protocol):
@@ -24,8 +24,8 @@ class Identity(Protocol):
         """
 
 
-async def find(headers: Mapping[bytes, bytes], identity: Identity, threads: Threads) -> Caller:
-    """Return who sent a request with these headers.
+async def find(headers: Mapping[bytes, bytes], identity: Identity, threads: Threads, *, anonymous: bool = False) -> Caller:
+    """Return who sent a request with these headers; with `anonymous`, that may be somebody without a token.
 
     Raises:
         Unauthenticated: there is no token, or not one that the identity service vouches for.
@@ -33,6 +33,8 @@ async def find(headers: Mapping[bytes, bytes], identity: Identity, threads: Thre
     """
     token = headers.get(b"x-auth-token")
     if not token:
+        if anonymous:
+            return ANONYMOUS
         raise problems.Unauthenticated(UNAUTHENTICATED_WORDS)
     text = token.decode("latin-1")
     service_token = headers.get(b"x-service-token")

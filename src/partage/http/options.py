@@ -20,6 +20,7 @@ class EdgeOptions:
     public_endpoint: str | None = None
     formats: KnownFormats = field(default_factory=KnownFormats)
     import_methods: tuple[ImportMethod, ...] = ()
+    allow_anonymous: bool = False
     show_direct_url: bool = False
     has_cache: bool = False
     document_bytes: int = 1 << 20

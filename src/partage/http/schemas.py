@@ -52,10 +52,13 @@ async def tasks(request: Request) -> Reply:
 
 
 def image_schema(formats: KnownFormats) -> Schema:
-    """Build the schema of an image; any further name is a property and text."""
+    """Build the schema of an image; any further name is a property and text. The operator's own have `is_base` false."""
+    theirs = {name: {**schema, "is_base": False} for name, schema in formats.properties.by_name.items()}
+    required = {"required": list(formats.properties.required)} if formats.properties.required else {}
     return {
         "name": "image",
-        "properties": {**_described(), **_formats(formats), **_service_owned(), "locations": _locations()},
+        "properties": {**_described(), **_formats(formats), **_service_owned(), "locations": _locations(), **theirs},
+        **required,
         "additionalProperties": {"type": "string"},
         "links": [{"rel": "self", "href": "{self}"}, {"rel": "enclosure", "href": "{file}"}, _DESCRIBED_BY],
     }

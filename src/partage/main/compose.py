@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 import socket
 import uuid
 import warnings
@@ -19,8 +20,10 @@ from partage.identity.sealing import TokenSeal
 from partage.identity.tokens import TokenCache
 from partage.main import liveness
 from partage.main.config import IdentitySettings, ImportSettings, NotificationSettings, Settings, StoreSettings
-from partage.model.document import KnownFormats
+from partage.model import image_schema
+from partage.model.document import ATTRIBUTES, DISALLOWED, KnownFormats, check_allowed
 from partage.model.ids import StoreID
+from partage.model.image_schema import PropertySchemas
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
 from partage.notifications.bus import Bus, Connection
@@ -45,7 +48,7 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
 
     Raises:
         Unavailable: the policy file cannot be read, the database's URL makes no sense, or what a setting needs is not there.
-        Invalid: the URL of the message bus makes no sense.
+        Invalid: the URL of the message bus or the schema of images makes no sense.
     """
     cache = _cache(settings) if with_cache and settings.cache.directory else None
     cached = {*settings.cache.stores} or {each.id for each in settings.keeping_stores}
@@ -61,7 +64,11 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
         formats=Formats(
             match_required=settings.formats.require_image_format_match,
             vmdk_types=settings.formats.vmdk_allowed_types,
-            known=KnownFormats(disk=settings.formats.disk_formats, container=settings.formats.container_formats),
+            known=KnownFormats(
+                disk=settings.formats.disk_formats,
+                container=settings.formats.container_formats,
+                properties=_property_schemas(settings.image_schema_file),
+            ),
         ),
         hash_algorithm=settings.os_hash_algo,
         clock=lambda: datetime.now(UTC),
@@ -160,6 +167,7 @@ def edge_options(settings: Settings, built: Service) -> EdgeOptions:
         public_endpoint=settings.public_endpoint or None,
         formats=built.formats.known,
         import_methods=settings.imports.methods,
+        allow_anonymous=settings.allow_anonymous_access,
         show_direct_url=settings.show_image_direct_url,
         has_cache=built.cache is not None,
     )
@@ -173,6 +181,28 @@ def compose(settings: Settings, built: Service) -> Application:
 def _protections(settings: Settings, authority: Authority) -> PropertyProtections | None:
     file = settings.property_protection_file
     return None if file is None else PropertyProtections(authority, file, settings.property_protection_rule_format)
+
+
+def _property_schemas(file: Path | None) -> PropertySchemas:
+    if file is None:
+        return PropertySchemas()
+    try:
+        found = image_schema.parse(json.loads(file.read_text()))
+        for name in (*found.by_name, *found.required):
+            _require_a_clients_own(name, described=name in found.by_name)
+    except OSError as error:
+        raise problems.Invalid(
+            f"The image schema file {file} cannot be read: {error.strerror}; correct image_schema_file"
+        ) from error
+    except (ValueError, problems.Problem) as error:
+        raise problems.Invalid(f"The image schema file {file} cannot be used: {error}") from error
+    return found
+
+
+def _require_a_clients_own(name: str, *, described: bool) -> None:
+    if name in DISALLOWED or (described and name in ATTRIBUTES):
+        raise problems.Invalid(f"'{name}' is an attribute that every image has, and cannot be described anew or be required")
+    check_allowed(name)
 
 
 def _announcer(settings: NotificationSettings) -> Announcer:

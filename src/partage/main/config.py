@@ -304,7 +304,14 @@ class Settings(BaseSettings):
         Field(description="sqlite:////path or postgresql://user:password@host/database; empty: SQLite in the data directory"),
     ] = SecretStr("")
     default_store: Annotated[str, Field(description="The store of uploads that name none; empty: the first")] = ""
+    allow_anonymous_access: Annotated[
+        bool, Field(description="Let callers without a token read public images, as far as the policy file lets them")
+    ] = False
     policy_file: Annotated[Path | None, Field(description="An oslo.policy file with rules to override; absent: defaults")] = None
+    image_schema_file: Annotated[
+        Path | None,
+        Field(description="JSON schemas of custom properties, as Glance's schema-image.json; absent: any property is any text"),
+    ] = None
     property_protection_file: Annotated[
         Path | None, Field(description="Who may see and change which custom properties, in Glance's format; absent: no protections")
     ] = None

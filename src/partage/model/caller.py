@@ -7,8 +7,9 @@ from partage.model.ids import ProjectID, UserID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """What the identity service says of a token's bearer. Built by `identity/` only: nothing a client sends ends up here unchecked.
+    """What the identity service says of a token's bearer.
 
+    Built by `identity/`, but for `ANONYMOUS`: nothing a client sends ends up here unchecked.
     `is_admin` is the answer of the policy rule `context_is_admin`, asked once for each token.
     `service_roles` come from a second, service token (`X-Service-Token`); they never widen `roles`.
     """
@@ -24,3 +25,8 @@ class Caller:
     system_scope: str | None = None
     domain_id: str | None = None
     is_admin: bool = False
+    is_anonymous: bool = False
+
+
+ANONYMOUS = Caller(user_id=UserID(""), project_id=None, roles=frozenset(), is_anonymous=True)
+"""Somebody without a token, where the operator lets such callers read. They may know of public images only."""

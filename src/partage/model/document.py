@@ -7,13 +7,14 @@ Source: Image API v2, "Create image", and the `image` schema.
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NoReturn
 
 from partage import problems
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import NewImage, Visibility
+from partage.model.image_schema import PropertySchemas
 from partage.model.location import parse_given_location
 
 DISALLOWED = ("direct_url", "self", "file", "schema", "stores")
@@ -47,10 +48,11 @@ _SHOWN_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class KnownFormats:
-    """The disk and container formats that the operator allows; the defaults are Glance's."""
+    """The disk and container formats that the operator allows, the defaults being Glance's, and what is said of properties."""
 
     disk: tuple[str, ...] = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
     container: tuple[str, ...] = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
+    properties: PropertySchemas = field(default_factory=PropertySchemas)
 
 
 def parse_new_image(document: object, known: KnownFormats) -> NewImage:
@@ -67,6 +69,7 @@ def parse_new_image(document: object, known: KnownFormats) -> NewImage:
             raise read_only(name)
     for name, value in document.items():
         check_value(name, value, known)
+    known.properties.require(document)
     given = {name: value for name, value in document.items() if name not in DROPPED}
     for name in given:
         check_allowed(name)
@@ -117,6 +120,7 @@ def check_value(name: str, value: object, known: KnownFormats) -> None:
         _one_of(value, (None, *known.container))
     else:
         _CHECKS.get(name, _check_text)(value)
+        known.properties.check(name, value)
 
 
 def check_storable(name: str, value: object) -> None:

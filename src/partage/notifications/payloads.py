@@ -104,7 +104,7 @@ def _sent(sent: Sent) -> Payload:
         "image_id": sent.image.id,
         "owner_id": sent.image.owner,
         "receiver_tenant_id": sent.receiver.project_id,
-        "receiver_user_id": sent.receiver.user_id,
+        "receiver_user_id": sent.receiver.user_id or None,
         "destination_ip": sent.destination_ip,
     }
 

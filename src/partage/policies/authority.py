@@ -160,6 +160,8 @@ def _credentials(caller: Caller) -> dict[str, object]:
         "service_roles": sorted(caller.service_roles),
         "is_admin": caller.is_admin,
     }
+    if caller.is_anonymous:
+        given["is_anonymous"] = True
     if caller.system_scope:
         given["system_scope"] = caller.system_scope
     if caller.domain_id:

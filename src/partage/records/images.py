@@ -36,6 +36,7 @@ from partage.records.tables import deleted_images, image_properties, image_tags,
 _COLUMNS = tuple(images.c)
 _FIND = {is_admin: select(*_COLUMNS).where(images.c.id == bindparam("image_id"), visibility.visible_by_id(is_admin=is_admin))
          for is_admin in (False, True)}  # fmt: skip
+_FIND_PUBLIC = select(*_COLUMNS).where(images.c.id == bindparam("image_id"), visibility.PUBLIC)
 _FIND_FOR_CHANGE = {is_admin: statement.with_for_update(of=images) for is_admin, statement in _FIND.items()}
 _FIND_FOR_WORK = select(*_COLUMNS).where(images.c.id == bindparam("image_id")).with_for_update()
 _LOCK = select(images.c.id).where(images.c.id == bindparam("image_id")).with_for_update()
@@ -49,7 +50,7 @@ def find(tx: Transaction, caller: Caller, image_id: ImageID) -> Image:
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
     """
-    return _found(tx, _FIND[caller.is_admin], caller, image_id)
+    return _found(tx, _FIND_PUBLIC if caller.is_anonymous else _FIND[caller.is_admin], caller, image_id)
 
 
 def find_for_change(tx: Transaction, caller: Caller, image_id: ImageID) -> Image:
@@ -58,7 +59,8 @@ def find_for_change(tx: Transaction, caller: Caller, image_id: ImageID) -> Image
     Raises:
         ImageNotFound: as `find`.
     """
-    return _found(tx, _FIND_FOR_CHANGE[caller.is_admin], caller, image_id)
+    statement = _FIND_PUBLIC.with_for_update(of=images) if caller.is_anonymous else _FIND_FOR_CHANGE[caller.is_admin]
+    return _found(tx, statement, caller, image_id)
 
 
 def find_for_work(tx: Transaction, image_id: ImageID) -> Image | None:
@@ -77,8 +79,11 @@ def lock(tx: Transaction, image_id: ImageID) -> None:
 
 def page(tx: Transaction, caller: Caller, query: ImageQuery, *, marker: Image | None) -> list[Image]:
     """Return at most `query.limit + 1` images that match, in order, after `marker`: one more than asked says that there is more."""
-    shape = paging.shape_of(query, is_admin=caller.is_admin)
-    given = visibility.parameters(caller) | paging.parameters(query, marker) | {"rows": query.limit + 1}
+    asked = visibility.narrowed(query, caller)
+    if asked is None:
+        return []
+    shape = paging.shape_of(asked, is_admin=caller.is_admin)
+    given = visibility.parameters(caller) | paging.parameters(asked, marker) | {"rows": query.limit + 1}
     if shape.is_large:  # 190 filters make a statement of 5 MiB; a few hundred kinds of them would fill the memory
         found = tx.execute(_build_page_statement(shape), given, execution_options={"compiled_cache": None})
     else:
