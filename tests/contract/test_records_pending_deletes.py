@@ -2,6 +2,9 @@
 
 from datetime import timedelta
 
+import pytest
+
+from partage import problems
 from partage.content.manifest import Content
 from partage.model.ids import ContentID, StoreID
 from partage.model.image import ImageStatus, Visibility
@@ -22,7 +25,7 @@ def deleted(tx: Transaction) -> None:
     contents.add(tx, CONTENT, Content(size_bytes=5, md5="m", sha256="", sha512="", virtual_size_bytes=None), [], now=START)
     build(tx, [IMAGE], [Share(IMAGE, "B", MemberStatus.ACCEPTED), Share(IMAGE, "C", MemberStatus.REJECTED)])
     pending_deletes.add(tx, IMAGE, members.of_image(tx, IMAGE.id), now=START)
-    images.remove(tx, IMAGE.become(ImageStatus.DELETED, now=START))
+    images.set_aside(tx, IMAGE)
 
 
 def test_what_is_taken_back_is_what_was_added_and_is_there_once(database: Database) -> None:
@@ -63,5 +66,15 @@ def test_a_restored_image_is_found_again(database: Database) -> None:
     with undone(database) as tx:
         deleted(tx)
         pending_deletes.take(tx, IMAGE.id)
-        images.restore(tx, IMAGE)
+        images.add(tx, IMAGE)
         assert images.find_for_work(tx, IMAGE.id) == IMAGE
+
+
+def test_their_id_is_taken_while_they_wait_and_afterwards(database: Database) -> None:
+    for scrubbed in (False, True):
+        with undone(database) as tx:
+            deleted(tx)
+            if scrubbed:
+                pending_deletes.remove(tx, deleted_before=START)
+            with pytest.raises(problems.ImageExists):
+                images.add(tx, IMAGE)

@@ -46,16 +46,13 @@ STATUS_CHANGES: Mapping[ImageStatus, frozenset[ImageStatus]] = MappingProxyType(
         _S.UPLOADING: frozenset({_S.IMPORTING, _S.QUEUED, _S.DELETED}),
         _S.IMPORTING: frozenset({_S.ACTIVE, _S.QUEUED, _S.DELETED}),
         _S.ACTIVE: frozenset({_S.DEACTIVATED, _S.PENDING_DELETE, _S.DELETED}),
-        _S.DEACTIVATED: frozenset({_S.ACTIVE, _S.PENDING_DELETE, _S.DELETED}),
-        _S.PENDING_DELETE: frozenset({_S.DELETED, _S.ACTIVE, _S.DEACTIVATED}),
+        _S.DEACTIVATED: frozenset({_S.ACTIVE, _S.DELETED}),
+        _S.PENDING_DELETE: frozenset({_S.DELETED, _S.ACTIVE}),
         _S.KILLED: frozenset({_S.DELETED}),
         _S.DELETED: frozenset(),
     },
 )
-"""From each status to those that may follow it. Source: the Image API's status machine, `glance.domain`.
-
-Differs from Glance: a deactivated image can wait to be scrubbed, and is deactivated again when it is restored.
-"""
+"""From each status to those that may follow it. Source: the Image API's status machine, `glance.domain`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,12 @@ from datetime import datetime
 from partage import problems
 from partage.model import importing
 from partage.model.ids import ImageID
-from partage.model.image import STATUS_CHANGES, Image, ImageStatus
+from partage.model.image import Image, ImageStatus
 from partage.operations.service import Service
 from partage.records import images, members, pending_deletes
 from partage.records.database import Transaction
+
+_CAN_WAIT = (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
 
 
 def remove_image(service: Service, tx: Transaction, image: Image, *, now: datetime) -> Image:
@@ -22,12 +24,15 @@ def remove_image(service: Service, tx: Transaction, image: Image, *, now: dateti
     Images without data do not wait, as in Glance: there is nothing in them that could not be made again.
     """
     has_data = image.content_id is not None or bool(image.references)
-    waits = service.delayed_delete and has_data and ImageStatus.PENDING_DELETE in STATUS_CHANGES[image.status]
-    gone = image.become(ImageStatus.PENDING_DELETE if waits else ImageStatus.DELETED, now=now)
-    if waits:
-        pending_deletes.add(tx, image, members.of_image(tx, image.id), now=now)
-    images.remove(tx, gone)
-    return gone
+    if not (service.delayed_delete and has_data and image.status in _CAN_WAIT):
+        gone = image.become(ImageStatus.DELETED, now=now)
+        images.remove(tx, gone)
+        return gone
+    pending_deletes.add(tx, image, members.of_image(tx, image.id), now=now)
+    images.set_aside(tx, image)
+    # By way of active: the API has no way from deactivated to pending_delete, so that Glance does not delete such an image.
+    active = image if image.status is ImageStatus.ACTIVE else image.become(ImageStatus.ACTIVE, now=now)
+    return active.become(ImageStatus.PENDING_DELETE, now=now)
 
 
 def restore(service: Service, image_id: ImageID) -> Image:
@@ -45,7 +50,7 @@ def restore(service: Service, image_id: ImageID) -> Image:
         was, its_members = found
         # Whatever task had the image when it was deleted has ended by now, for want of it.
         image = replace(importing.released(was), updated_at=service.clock())
-        images.restore(tx, image)
+        images.add(tx, image)
         for member in its_members:
             members.add(tx, member, image)
     return image

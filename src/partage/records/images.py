@@ -31,7 +31,7 @@ from partage.model.query import ImageQuery
 from partage.records import paging, visibility
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.paging import Shape
-from partage.records.tables import deleted_images, image_properties, image_tags, images, members
+from partage.records.tables import deleted_images, image_properties, image_tags, images, members, pending_deletes
 
 _COLUMNS = tuple(images.c)
 _FIND = {is_admin: select(*_COLUMNS).where(images.c.id == bindparam("image_id"), visibility.visible_by_id(is_admin=is_admin))
@@ -40,7 +40,10 @@ _FIND_PUBLIC = select(*_COLUMNS).where(images.c.id == bindparam("image_id"), vis
 _FIND_FOR_CHANGE = {is_admin: statement.with_for_update(of=images) for is_admin, statement in _FIND.items()}
 _FIND_FOR_WORK = select(*_COLUMNS).where(images.c.id == bindparam("image_id")).with_for_update()
 _LOCK = select(images.c.id).where(images.c.id == bindparam("image_id")).with_for_update()
-_ID_WAS_USED = select(deleted_images.c.id).where(deleted_images.c.id == bindparam("image_id"))
+_ID_WAS_USED = union_all(
+    select(deleted_images.c.id).where(deleted_images.c.id == bindparam("image_id")),
+    select(pending_deletes.c.image_id).where(pending_deletes.c.image_id == bindparam("image_id")),
+)
 _CHANGE_STATUS = update(images).where(images.c.id == bindparam("image_id"), images.c.status == bindparam("was"))
 
 
@@ -141,10 +144,9 @@ def remove(tx: Transaction, image: Image) -> None:
     tx.execute(insert(deleted_images), {"id": image.id, "deleted_at": to_microseconds(image.updated_at)})
 
 
-def restore(tx: Transaction, image: Image) -> None:
-    """Insert a deleted image again, under the id that nobody else got meanwhile."""
-    tx.execute(delete(deleted_images).where(deleted_images.c.id == image.id))
-    add(tx, image)
+def set_aside(tx: Transaction, image: Image) -> None:
+    """Delete an image as `remove` does, but for its id: that is remembered by the row that keeps the image whole."""
+    tx.execute(delete(images).where(images.c.id == image.id))
 
 
 def encode(image: Image) -> str:

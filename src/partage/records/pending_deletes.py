@@ -11,14 +11,14 @@ from partage.model.image import Image
 from partage.model.member import Member, MemberStatus
 from partage.records import images
 from partage.records.database import Transaction, from_microseconds, to_microseconds
-from partage.records.tables import pending_deletes
+from partage.records.tables import deleted_images, pending_deletes
 
 _FIND = select(pending_deletes.c.image, pending_deletes.c.members).where(pending_deletes.c.image_id == bindparam("id"))
 _DUE = select(pending_deletes.c.image_id).where(pending_deletes.c.deleted_at <= bindparam("moment")).limit(1)
 
 
 def add(tx: Transaction, image: Image, members: Sequence[Member], *, now: datetime) -> None:
-    """Keep an image as it is, with its members; its own row goes."""
+    """Keep an image as it is, with its members, and its id with it; its own row goes by `images.set_aside`."""
     row = {
         "image_id": image.id,
         "deleted_at": to_microseconds(now),
@@ -45,8 +45,19 @@ def are_due(tx: Transaction, moment: datetime) -> bool:
 
 
 def remove(tx: Transaction, *, deleted_before: datetime) -> int:
-    """Forget the images that were deleted at that moment or before; return how many."""
-    return tx.execute(delete(pending_deletes).where(pending_deletes.c.deleted_at <= to_microseconds(deleted_before))).rowcount
+    """Forget the images that were deleted at that moment or before, all but their ids; return how many."""
+    due = select(pending_deletes.c.image_id, pending_deletes.c.deleted_at).where(
+        pending_deletes.c.deleted_at <= to_microseconds(deleted_before)
+    )
+    # Locked in one order, so that of two that scrub at once the second finds nothing.
+    found = [{"id": row.image_id, "deleted_at": row.deleted_at}
+             for row in tx.execute(due.order_by(pending_deletes.c.image_id).with_for_update())]  # fmt: skip
+    if found:
+        tx.execute(insert(deleted_images), found)
+        tx.execute(
+            delete(pending_deletes).where(pending_deletes.c.image_id == bindparam("gone")), [{"gone": each["id"]} for each in found]
+        )
+    return len(found)
 
 
 def naming_content(tx: Transaction, content_id: ContentID) -> list[Image]:
