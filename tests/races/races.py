@@ -92,6 +92,11 @@ def delete_new(service: Service) -> None:
     images.delete_image(service, OWNER, id_of("new"))
 
 
+def create_old(service: Service) -> None:
+    """Create an image under the id of the one that is being deleted."""
+    worlds.create(service, "old")
+
+
 def download_other(service: Service) -> bool:
     """Read an image that nobody touches, whose packs the sweep rewrites."""
     return fetch(service, id_of("other")) == HALF + noise(2, 0.1)
@@ -159,6 +164,10 @@ def it_is_gone(service: Service, _ended: Ended) -> bool:
     return False
 
 
+def the_id_was_not_given_again(_service: Service, ended: Ended) -> bool:
+    return isinstance(ended.results["create"], problems.ImageExists)
+
+
 def it_was_read_whole(_service: Service, ended: Ended) -> bool:
     return ended.results["download"] is True
 
@@ -207,6 +216,12 @@ RACES = {
         {"download": download_old, "delete": delete_old, "sweep": sweeping},
         {"download": (problems.ImageNotFound, problems.ContentCorrupt)},
         it_was_read_whole_or_not,
+    ),
+    "delete, create under the same id": Race(
+        an_old_and_a_new,
+        {"delete": delete_old, "create": create_old},
+        {"create": (problems.ImageExists,)},
+        the_id_was_not_given_again,
     ),
     "upload, delete": Race(an_old_and_a_new, {"upload": upload, "delete": delete_new}, {"upload": GONE}, it_is_gone),
     "upload, upload": Race(

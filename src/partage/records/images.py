@@ -101,12 +101,13 @@ def add(tx: Transaction, image: Image) -> None:
         ImageExists: the id is taken, or was by an image since deleted.
     """
     taken = problems.ImageExists(f"Image ID {image.id} already exists!")
-    if tx.execute(_ID_WAS_USED, {"image_id": image.id}).first() is not None:
-        raise taken
     try:
         tx.execute(insert(images), _row(image))
     except exc.IntegrityError as error:
         raise taken from error
+    # Only now: an insertion waits for a deletion of the same id that is under way, and a look before it would not have seen that.
+    if tx.execute(_ID_WAS_USED, {"image_id": image.id}).first() is not None:
+        raise taken
     _add_details(tx, image)
 
 
