@@ -142,6 +142,8 @@ def _look(folder: Path, request: dict[str, Any]) -> str:
     schema.upgrade(service.database)
     recovery.recover(service)
     seconds = time.monotonic() - started
+    if request["act"] in worlds.ACTS and worlds.ACTS[request["act"]].goes_on:
+        worlds.ACTS[request["act"]].do(service)
     found = worlds.state(service)
     _check_references(service)
     _check_usage(service)

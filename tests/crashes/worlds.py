@@ -17,12 +17,14 @@ from sqlalchemy import event
 
 from partage import problems
 from partage.main import liveness, readiness
+from partage.model import importing
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, StoreID, UserID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
+from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.limits import Limits
 from partage.model.patch import Change, Operation
-from partage.operations import image_data, images, members, recovery, sweep
+from partage.operations import image_data, images, import_runs, imports, members, recovery, sweep, tasks
 from partage.operations.service import Formats, NamedStore, Service
 from partage.policies.authority import Authority
 from partage.records import images as image_rows
@@ -165,10 +167,14 @@ def _seen(service: Service, image: Image) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Act:
-    """An operation of the table: how it is done, and what it answers when it is repeated after it has happened."""
+    """An operation of the table: how it is done, and what it answers when it is repeated after it has happened.
+
+    `goes_on`: it has several steps, each of them acknowledged; after a crash those are taken that are left.
+    """
 
     do: Callable[[Service], object]
     repeated: type[problems.Problem] | None = None
+    goes_on: bool = False
 
 
 def _update(service: Service) -> None:
@@ -179,6 +185,22 @@ def _update(service: Service) -> None:
         Change(Operation.REPLACE, ("min_ram",), 512),
     )
     images.update_image(service, OWNER, id_of("beta"), changes)
+
+
+def _import(service: Service) -> None:
+    """Stage data, ask for its import and be the worker that does it, from whichever of these steps is the next."""
+    import_runs.recover(service)
+    image = images.show_image(service, OWNER, id_of("empty"))
+    if image.status is ImageStatus.QUEUED:
+        data = blocks(noise(1, 0.7) + noise(10, 0.6))
+        image_data.stage(service, OWNER, image.id, data, announced_bytes=None)
+    if image.status in (ImageStatus.QUEUED, ImageStatus.UPLOADING) and importing.holder(image) is None:
+        asked = ImportRequest(method=ImportMethod.GLANCE_DIRECT)
+        imports.request_import(service, OWNER, image.id, asked, request_id="req-import")
+    while (work := import_runs.claim(service)) is not None:
+        import_runs.run(service, work)
+    if images.show_image(service, OWNER, image.id).status is not ImageStatus.ACTIVE:
+        raise problems.StoreUnavailable(tasks.tasks_of_image(service, OWNER, image.id)[-1].message)
 
 
 def _sweep(service: Service) -> None:
@@ -198,6 +220,7 @@ ACTS: Mapping[str, Act] = MappingProxyType(
             lambda service: send(service, id_of("empty"), noise(7, 12) + bytes(3 * MEBIBYTE) + noise(8, 5)),
             problems.StatusConflict,
         ),
+        "import": Act(_import, goes_on=True),
         "upload-after-crash": Act(lambda service: send(service, id_of("stuck"), noise(9, 0.2)), problems.StatusConflict),
         "delete": Act(lambda service: images.delete_image(service, OWNER, id_of("alpha")), problems.ImageNotFound),
         "update": Act(_update),
