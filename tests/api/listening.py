@@ -11,7 +11,7 @@ import oslo_messaging
 from oslo_config import cfg
 
 TOPIC = "notifications"
-EVERYTHING = ("info", "error")
+QUIET_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Heard:
     payload: Any
     publisher_id: str
     context: Any
+    timestamp: str
 
     @property
     def line(self) -> str:
@@ -37,13 +38,13 @@ class Listener:
     heard: list[Heard] = field(default_factory=list)
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
-    def info(self, ctxt: Any, publisher_id: str, event_type: str, payload: Any, _about: Any) -> None:
+    def info(self, ctxt: Any, publisher_id: str, event_type: str, payload: Any, about: Any) -> None:
         """Hear of something that went well."""
-        self._note(Heard("info", event_type, payload, publisher_id, ctxt))
+        self._note(Heard("info", event_type, payload, publisher_id, ctxt, about["timestamp"]))
 
-    def error(self, ctxt: Any, publisher_id: str, event_type: str, payload: Any, _about: Any) -> None:
+    def error(self, ctxt: Any, publisher_id: str, event_type: str, payload: Any, about: Any) -> None:
         """Hear of something that went wrong."""
-        self._note(Heard("error", event_type, payload, publisher_id, ctxt))
+        self._note(Heard("error", event_type, payload, publisher_id, ctxt, about["timestamp"]))
 
     def _note(self, heard: Heard) -> None:
         with self.arrived:
@@ -51,12 +52,18 @@ class Listener:
             self.arrived.notify_all()
 
     def until(self, event: str, *, within_seconds: float = 20) -> list[Heard]:
-        """Wait for an event; return all that was heard up to it, and forget it."""
+        """Wait for an event; return all that was said up to it, in the order in which it was said, and forget it.
+
+        Each priority has a queue of its own, and several threads take from them: what was said first may come last.
+        """
         end = time.monotonic() + within_seconds
         with self.arrived:
             while not any(each.event == event for each in self.heard):
                 if not self.arrived.wait(end - time.monotonic()):
                     raise AssertionError(f"{event} was not heard, but {[each.line for each in self.heard]}")
+            while self.arrived.wait(QUIET_SECONDS):
+                pass
+            self.heard.sort(key=lambda each: each.timestamp)
             last = max(number for number, each in enumerate(self.heard) if each.event == event)
             found, self.heard = self.heard[: last + 1], self.heard[last + 1 :]
         return found

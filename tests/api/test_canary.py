@@ -84,7 +84,7 @@ def test_no_url_leads_to_a_file_of_the_host(
     shown: bool, canary: Canary, another_world: Callable[..., World], everybody: Everybody
 ) -> None:
     """Neither where users are shown no locations, nor where they are."""
-    world = another_world(options={"show_locations": shown, "show_direct_url": shown})
+    world = another_world(options={"show_direct_url": shown}, locations_shown=shown)
     cast = cast_of(world, everybody)
     for url in [spelling.format(path=canary.file) for spelling in SPELLINGS]:
         for who in (cast.owner, cast.admin):

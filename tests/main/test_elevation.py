@@ -38,6 +38,7 @@ NOT_TRIED = {
     "limits.use_keystone_limits": "needs a Keystone; tests/api/test_unified_limits.py has one",
     "fetch.cafile": "has to be a file",
     "signatures.castellan_file": "has to be a file",
+    "image_schema_file": "has to be a file",
     "notifications.transport_url": "has to be that of a message bus",
     "imports.convert_to": "has to be a format, and needs a program: tests/operations/test_imports.py",
     "imports.http_locations": "lets owners give locations, and says so; none of the calls below is about that",
