@@ -42,6 +42,7 @@ def running(folder: Path, *, by_reference: bool = False, **settings: str) -> Ite
         environment = {**_settings(folder, web_port, by_reference=by_reference), **settings}
         first = stack.enter_context(standalone.up(folder / "data", **environment))
         second_url = stack.enter_context(_second(first, environment))
+        _define(first.directory)
         _register(first.keystone, second_url)
         yield Place(first, f"http://127.0.0.1:{web_port}", folder / "web")
 
@@ -67,6 +68,17 @@ def _settings(folder: Path, web_port: int, *, by_reference: bool) -> dict[str, s
         "PARTAGE_LIMITS__KEYSTONE_CACHE_SECONDS": "0",
         "PARTAGE_LIMITS__ONE_UPLOAD_MAY_EXCEED": "true",
     }
+
+
+def _define(data: Path) -> None:
+    """Load metadata definitions, as an operator of Glance does: Tempest takes the first type of resources that it finds."""
+    definitions = data.with_name("metadefs")
+    definitions.mkdir()
+    namespace = {"namespace": "OS::Compute::Libvirt", "visibility": "public", "protected": True}
+    namespace["resource_type_associations"] = [{"name": name} for name in ("OS::Glance::Image", "OS::Nova::Flavor")]
+    (definitions / "libvirt.json").write_text(json.dumps(namespace))
+    command = [standalone.PARTAGE, "manage", "load-metadefs", "--data", data, "--from", definitions]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
