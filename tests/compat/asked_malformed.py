@@ -58,8 +58,9 @@ ROUTES: dict[str, Question] = {
     },
 }
 
+# Lists ask for images that nobody has: which there are depends on what was asked before.
 PATHS = (
-    *("/v2/images/", "/v2/images//", "//v2/images", "/v2//images", "/v2/images/.", "/v2/images/..", "/v2/images/%2e%2e"),
+    *("/v2/images/", "/v2/images//", "//v2/images?name=none", "/v2//images", "/v2/images/.", "/v2/images/..", "/v2/images/%2e%2e"),
     *("/v2/images/../images", "/v2/images/%2F", "/v2/images/{image}/", "/v2/images/{image}/file/", "/v2/images/{image}/members/"),
     *(
         "/v2/images/{image}//file",
@@ -82,9 +83,9 @@ PATHS = (
     *(
         "/v02/images",
         "/v2/images.json",
-        "/v2/images?",
+        "/v2/images?&name=none",
         "/v2/images?limit=0&",
-        "/v2/images?limit=0&limit=1",
+        "/v2/images?limit=0&limit=1&name=none",
         "/v2/images?=x&limit=0",
     ),
     *(
@@ -92,9 +93,15 @@ PATHS = (
         "/v2/images?limit=+0",
         "/v2/images?limit=0x1",
         "/v2/images?limit=1e3",
-        "/v2/images?limit=%D9%A1",
+        "/v2/images?limit=%D9%A1&name=none",
     ),
-    *("/v2/images?sort=name:asc:desc", "/v2/images?sort=", "/v2/images?sort=:asc", "/v2/images?sort=name,", "/v2/images?marker="),
+    *(
+        "/v2/images?sort=name:asc:desc",
+        "/v2/images?sort=&name=none",
+        "/v2/images?sort=:asc&name=none",
+        "/v2/images?sort=name,&name=none",
+        "/v2/images?marker=",
+    ),
     *("/v2/images?limit=0&name=in:", "/v2/images?limit=0&name=in:,", "/v2/images?limit=0&status=in:x", "/v2/images?limit=0&size=x"),
     *("/v2/images?limit=0&min_ram=x", "/v2/images?limit=0&id=x", "/v2/images?limit=0&id=in:" + NOBODY, "/v2/images?limit=0&tag="),
     *("/v2/images?limit=0&created_at=gt:", "/v2/images?limit=0&updated_at=eq:2020-01-01", "/v2/images?limit=0&visibility=Public"),

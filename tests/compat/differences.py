@@ -344,8 +344,8 @@ def _of_paths() -> Iterator[Difference]:
         headers={"content-type": "application/json"},
         body={**_BAD, "message": unreadable},
     )
-    yield Difference("1", ("path: /v2/images?limit=0&limit=1",), document={"first": "/v2/images?limit=0&limit=1"})
-    yield Difference("2", ("path: /v2/images?limit=%D9%A1",), document={"next": None})
+    twice = "/v2/images?limit=0&limit=1&name=none"
+    yield Difference("1", (f"path: {twice}",), document={"first": twice})
 
 
 DIFFERENCES: tuple[Difference, ...] = (
