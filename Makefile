@@ -23,7 +23,7 @@ help:
 	@echo 'make lint    look for what the linter knows to be wrong'
 	@echo 'make types   check types'
 	@echo 'make layers  check who imports whom'
-	@echo 'make crash   kill at every point, race through every order: minutes to an hour'
+	@echo 'make crash   kill at every point, race through every order: an hour or more'
 	@echo 'make fuzz    tens of thousands of requests by chance, on each database: half an hour (FUZZ=--help: less or more of it)'
 	@echo 'make hostile a hundred thousand damaged files, the suites under python -OO, what a clock tells: an hour'
 	@echo 'make compat  Tempest, Nova'"'"'s and Cinder'"'"'s image modules, the guide, requests to Glance and here: under half an hour'

@@ -3,10 +3,7 @@
 A failing run prints its seed; PARTAGE_FUZZ_SEED=<seed> repeats it.
 """
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import orjson
 import pytest
@@ -18,7 +15,7 @@ from tests.api.personas import Cast, Persona
 from tests.fuzz.attack import Tally, by_chance, fire, seed_of_this_run
 from tests.fuzz.chance import Shot
 from tests.fuzz.explore import explore
-from tests.fuzz.service import still_serves
+from tests.fuzz.service import answering, still_serves
 
 
 def attacked(cast: Cast, count: int) -> Tally:
@@ -71,30 +68,19 @@ class Broken(BaseHTTPRequestHandler):
         del format, arguments
 
 
-@contextmanager
-def broken() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Broken)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 @pytest.mark.parametrize(
     ("path", "fault"),
     [("/", "answered 500"), ("/silent", "no answer within"), ("/gone", "closed without"), ("/nonsense", "not HTTP")],
 )
 def test_a_service_that_fails_is_noticed(path: str, fault: str) -> None:
-    with broken() as endpoint:
+    with answering(Broken) as endpoint:
         _, found = fire(endpoint, Shot("GET", f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()))
     assert found is not None
     assert fault in found
 
 
 def test_answers_that_are_not_those_of_the_openapi_document_are_noticed() -> None:
-    with broken() as endpoint:
+    with answering(Broken) as endpoint:
         found = explore(
             Persona("nobody", endpoint, token="x"),
             seed=1,

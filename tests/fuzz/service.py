@@ -69,7 +69,7 @@ def running(folder: Path, database: str) -> Iterator[Target]:
     folder.mkdir(parents=True)
     with ExitStack() as stack:
         url = stack.enter_context(postgresql.server()) if database == "postgresql" else ""
-        origin = stack.enter_context(_origin())
+        origin = stack.enter_context(answering(_Origin))
         stores = [{"id": name, "path": str(folder / name)} for name in ("local", "second")]
         environment = {
             "PARTAGE_DATABASE_URL": url,
@@ -117,8 +117,9 @@ class _Origin(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _origin() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Origin)
+def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Answer requests on a port of this machine, and give the URL."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
