@@ -98,12 +98,14 @@ def test_revoked_token_is_gone_when_the_cache_is_over(keystone: RunningKeystone,
     token = keystone.token("user-b", "project-b")
     identity.validate(token)
     keystone.revoke(token)
-    revoked_at = time.monotonic()
+    revoked_at = believed_at = time.monotonic()
     with pytest.raises(problems.Unauthenticated):
-        while time.monotonic() < revoked_at + CACHE_SECONDS + 1:
+        while time.monotonic() < revoked_at + CACHE_SECONDS + 10:
+            asked_at = time.monotonic()
             identity.validate(token)
+            believed_at = asked_at
             time.sleep(0.05)
-    assert time.monotonic() - revoked_at < CACHE_SECONDS + 0.5
+    assert believed_at - revoked_at < CACHE_SECONDS
 
 
 def test_service_token_adds_its_roles_beside_the_users(keystone: RunningKeystone, identity: Keystone) -> None:

@@ -112,7 +112,7 @@ def test_what_the_queue_has_no_room_for_is_dropped_and_counted(make: Make, caplo
     begun = time.monotonic()
     for number in range(10):
         bus.announce(announced(str(number)))
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
     wire.open.set()
     eventually(lambda: len(wire.sent) == 4)
     assert [name for _topic, _event, name in wire.sent] == ["under way", "0", "1", "2"]
