@@ -1,7 +1,8 @@
 """Bodies: a request's, pulled from inside a worker thread, and a reply's, streamed from a blocking iterator.
 
 A hop between threads for each message of the server (64 KiB) would cost more than the bytes do. So messages are gathered to blocks
-of about a mebibyte, and one block is gathered ahead while the worker works on the one before: never more than that is in memory.
+of about a mebibyte, without joining them, and one block is gathered ahead while the worker works on the one before: never more than
+that is in memory.
 """
 
 import asyncio
@@ -65,7 +66,7 @@ class RequestBody:
         self.is_finished = not self.is_expected
         self._lock = asyncio.Lock()
         self._given_up = False
-        self._task: asyncio.Task[bytes] | None = None
+        self._task: asyncio.Task[list[bytes]] | None = None
 
     @property
     def is_expected(self) -> bool:
@@ -85,14 +86,14 @@ class RequestBody:
         size = 0
         while not self.is_finished:
             block = await self._gather(limit_bytes + 1 - size)
-            size += len(block)
+            size += sum(len(piece) for piece in block)
             if size > limit_bytes:
                 raise _too_large(limit_bytes)
-            pieces.append(block)
+            pieces += block
         return b"".join(pieces)
 
     def blocks(self, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
-        """Yield the body in blocks of about a mebibyte; to be iterated in a worker thread, while `loop` runs in its own.
+        """Yield the body in the pieces that the server received; to be iterated in a worker thread, while `loop` runs in its own.
 
         Raises:
             ClientGone: the client went away, or sent nothing for too long. A body that ends early never ends quietly.
@@ -103,8 +104,7 @@ class RequestBody:
             finished = self.is_finished
             if not finished:
                 following = self._ask(loop)
-            if block:
-                yield block
+            yield from block
             if finished:
                 return
 
@@ -131,17 +131,17 @@ class RequestBody:
             size += len(message.get("body", b""))
             self.is_finished = not message.get("more_body", False)
 
-    def _ask(self, loop: asyncio.AbstractEventLoop) -> "concurrent.futures.Future[bytes]":
+    def _ask(self, loop: asyncio.AbstractEventLoop) -> "concurrent.futures.Future[list[bytes]]":
         return asyncio.run_coroutine_threadsafe(self._gather_alone(), loop)
 
-    async def _gather_alone(self) -> bytes:
+    async def _gather_alone(self) -> list[bytes]:
         async with self._lock:
             if self._given_up:
                 raise problems.ClientGone(_GONE)
             self._task = asyncio.current_task()
             return await self._gather(BLOCK_BYTES)
 
-    async def _gather(self, enough_bytes: int) -> bytes:
+    async def _gather(self, enough_bytes: int) -> list[bytes]:
         """Receive at least `enough_bytes`, or what there is until the end of the body."""
         loop = asyncio.get_running_loop()
         pieces: list[bytes] = []
@@ -155,14 +155,15 @@ class RequestBody:
                         raise problems.ClientGone(_GONE)
                     piece = message.get("body", b"")
                     size += len(piece)
-                    pieces.append(piece)
+                    if piece:
+                        pieces.append(piece)
                     self.is_finished = not message.get("more_body", False)
                     if loop.time() - renewed > _RENEW_SECONDS:
                         renewed = loop.time()
                         patience.reschedule(renewed + self._stall_seconds)
         except TimeoutError as error:
             raise problems.ClientGone(f"Nothing more of the request arrived within {self._stall_seconds:g} seconds") from error
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return pieces
 
 
 async def send_pieces(pieces: Iterator[bytes], first: list[bytes], *, read: Read, wire: Wire) -> bool:
@@ -232,7 +233,7 @@ async def _until_disconnect(receive: Receive) -> None:
         pass
 
 
-def _wait_for(block: "concurrent.futures.Future[bytes]") -> bytes:
+def _wait_for(block: "concurrent.futures.Future[list[bytes]]") -> list[bytes]:
     try:
         return block.result()
     except concurrent.futures.CancelledError as error:

@@ -19,7 +19,7 @@ from partage.stores import layout, store
 
 VERSION = 1
 TARGET_BYTES = 8 << 20
-"""A pack is sealed when it holds this much. Two are in memory at a time: one is filled while the other is made durable."""
+"""A pack is sealed when it holds this much. Three are in memory at a time: one is filled while two are made durable."""
 TARGET_CHUNKS = 4096
 """…or when it holds so many, which bounds the index and the database's transaction."""
 
@@ -57,26 +57,29 @@ class PackBuilder:
     def __init__(self, pack_id: ids.PackID) -> None:
         self._pack_id = pack_id
         self._head = _HEAD.pack(_MAGIC, VERSION, bytes.fromhex(pack_id))
-        self._bytes = bytearray(self._head)
+        # One growing buffer would be moved some nine times over until it is full; parts are moved once, those of bytes never.
+        self._parts: list[Buffer] = [self._head]
+        self._size_bytes = len(self._head)
         self._entries: list[ChunkEntry] = []
 
     @property
     def full(self) -> bool:
         """Say whether it is time to seal."""
-        return len(self._bytes) >= TARGET_BYTES or len(self._entries) >= TARGET_CHUNKS
+        return self._size_bytes >= TARGET_BYTES or len(self._entries) >= TARGET_CHUNKS
 
     def append(self, digest: ids.ChunkDigest, stored: Buffer, *, length_bytes: int, encoding: Encoding) -> None:
-        """Add a chunk, copied. The caller adds no digest twice."""
-        self._entries.append(ChunkEntry(digest, len(self._bytes), len(stored), length_bytes, encoding))
-        self._bytes += stored
+        """Add a chunk; what is not bytes is copied. The caller adds no digest twice."""
+        self._entries.append(ChunkEntry(digest, self._size_bytes, len(stored), length_bytes, encoding))
+        self._parts.append(bytes(stored))
+        self._size_bytes += len(stored)
 
     def seal(self) -> tuple[SealedPack, Sequence[Buffer]]:
         """Close the pack; return what it is and the parts of its object, to be put under `layout.pack_key`."""
         index = b"".join(_ENTRY.pack(e.digest, e.offset, e.stored_bytes, e.length_bytes, e.encoding) for e in self._entries)
-        foot = _FOOT.pack(len(self._bytes), len(self._entries), _MAGIC_END)
+        foot = _FOOT.pack(self._size_bytes, len(self._entries), _MAGIC_END)
         tail = index + foot + blake3.blake3(self._head + index + foot).digest()
-        sealed = SealedPack(self._pack_id, len(self._bytes) + len(tail), tuple(self._entries))
-        return sealed, (self._bytes, tail)
+        sealed = SealedPack(self._pack_id, self._size_bytes + len(tail), tuple(self._entries))
+        return sealed, (*self._parts, tail)
 
 
 def read_index(source: store.Store, pack_id: ids.PackID) -> SealedPack:

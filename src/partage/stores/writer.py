@@ -1,7 +1,7 @@
 """Take a stream in: cut it, name its chunks, keep the new ones in packs, return content and manifest. Knows no database.
 
     blocks ─ regrouped ─┬─ inspect, cut, BLAKE3, ask the index ──▶ compress, pack ──▶ put durably, enter in the index
-                        ├─ md5                                     (a line)           (a line)
+                        ├─ md5                                     (a line)           (two lines in turn)
                         ├─ sha256     (a line each; hashlib releases the interpreter lock)
                         └─ sha512
 
@@ -11,8 +11,10 @@ chunks that nothing refers to, and those are the sweep's. Memory: about 30 MiB f
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import cycle
 
 from partage import problems
 from partage.content import chunking, digest, inspection, manifest
@@ -88,8 +90,11 @@ _HASHING_DEPTH = 6
 _BATCH_PIECES = 4
 """The index is asked once for the chunks of so many pieces (2 MiB); twice as many would cost 15 MiB of memory."""
 _PACKING_DEPTH = 1
-_PUTTING_DEPTH = 1
-"""One batch is being compressed while the next is cut, one pack is being put while the next is filled: that bounds the memory."""
+_PUTTERS = 2
+"""One batch is being compressed while the next is cut, two packs are being put while the next is filled: that bounds the memory.
+
+One alone would leave the store idle between two packs, and everybody waiting while it flushes: 1.5 times the time on a local disk.
+"""
 
 
 def _limited(blocks: Iterable[digest.Buffer], options: WriteOptions) -> Iterator[digest.Buffer]:
@@ -167,7 +172,7 @@ class _Cutting:
 
 
 class _Packing:
-    """New chunks in, durable packs out, on two lines: one compresses and fills, one puts and enters."""
+    """New chunks in, durable packs out: one line compresses and fills, others in turn put and enter what it filled."""
 
     def __init__(
         self,
@@ -182,9 +187,13 @@ class _Packing:
         self._compressor = Compressor()
         self._builder: pack.PackBuilder | None = None
         self._stored_bytes = 0
+        self._stored = threading.Lock()
         self.under_way: set[ids.ChunkDigest] = set()
-        # Entered first means left last: the line that fills packs ends before the one that it gives them to.
-        self._putting: Line[pack.PackBuilder] = lines.enter_context(Line("put", self._put, depth=_PUTTING_DEPTH))
+        # Entered first means left last: the line that fills packs ends before those that it gives them to.
+        self._putters: list[Line[pack.PackBuilder]] = [
+            lines.enter_context(Line("put", self._put, depth=1)) for _ in range(_PUTTERS)
+        ]
+        self._turns = cycle(self._putters)
         self._filling: Line[list[tuple[ids.ChunkDigest, memoryview]]] = lines.enter_context(
             Line("pack", self._fill, depth=_PACKING_DEPTH),
         )
@@ -197,9 +206,10 @@ class _Packing:
         """Wait until everything taken is durable; return the bytes of all packs."""
         self._filling.finish()
         if self._builder is not None:
-            self._putting.give(self._builder)
+            next(self._turns).give(self._builder)
             self._builder = None
-        self._putting.finish()
+        for putter in self._putters:
+            putter.finish()
         return self._stored_bytes
 
     def _fill(self, chunks: list[tuple[ids.ChunkDigest, memoryview]]) -> None:
@@ -209,12 +219,13 @@ class _Packing:
             stored, encoding = self._compressor.compress(data)
             self._builder.append(name, stored, length_bytes=len(data), encoding=encoding)
             if self._builder.full:
-                self._putting.give(self._builder)
+                next(self._turns).give(self._builder)
                 self._builder = None
 
     def _put(self, builder: pack.PackBuilder) -> None:
         sealed, parts = builder.seal()
         self._store.put(layout.pack_key(sealed.pack_id), parts)
         self._index.add_pack(sealed)
-        self._stored_bytes += sealed.size_bytes
-        self.under_way.difference_update(entry.digest for entry in sealed.entries)
+        with self._stored:
+            self._stored_bytes += sealed.size_bytes
+            self.under_way.difference_update(entry.digest for entry in sealed.entries)

@@ -401,9 +401,10 @@ def test_rewrite_keeps_what_is_wanted_and_nothing_else(store: Any, index: Any) -
 def test_pack_of_an_unknown_version_is_not_guessed_at(store: Any) -> None:
     builder = pack.PackBuilder(doubles.new_pack_id())
     builder.append(digest.of_chunk(b"x"), b"x", length_bytes=1, encoding=pack.Encoding.PLAIN)
-    sealed, (body, tail) = builder.seal()
-    body[4] = 2
-    store.put(layout.pack_key(sealed.pack_id), [body, tail])
+    sealed, parts = builder.seal()
+    whole = bytearray(b"".join(parts))
+    whole[4] = 2
+    store.put(layout.pack_key(sealed.pack_id), [whole])
     with pytest.raises(ValueError, match="version 2"):
         pack.read_index(store, sealed.pack_id)
 
