@@ -300,19 +300,25 @@ def test_a_connection_serves_many_requests(cast: Cast) -> None:
             assert wire.answer(to=method).status == status
 
 
-def test_requests_may_be_sent_without_waiting_for_answers(cast: Cast) -> None:
-    image = cast.owner.has_an_image(b"data")
+SMALL_AND_LARGE = pytest.mark.parametrize("data", [b"data", random.Random(4).randbytes(5 * MIB)], ids=["small", "large"])
+"""Large data is sent from a thread of its own, on the connection's socket."""
+
+
+@SMALL_AND_LARGE
+def test_requests_may_be_sent_without_waiting_for_answers(data: bytes, cast: Cast) -> None:
+    image = cast.owner.has_an_image(data)
     with Connection(cast.owner.endpoint) as wire:
         wire.send(head(cast.owner, "GET", f"/v2/images/{image}/file") * 5 + head(cast.outsider, "GET", f"/v2/images/{image}/file"))
-        assert [wire.answer().body for _ in range(5)] == [b"data"] * 5
+        assert {wire.answer().body == data for _ in range(5)} == {True}
         assert wire.answer().status == 404
 
 
-def test_a_reader_with_the_oldest_protocol_gets_the_bytes_too(cast: Cast) -> None:
-    image = cast.owner.has_an_image(b"data")
+@SMALL_AND_LARGE
+def test_a_reader_with_the_oldest_protocol_gets_the_bytes_too(data: bytes, cast: Cast) -> None:
+    image = cast.owner.has_an_image(data)
     with Connection(cast.owner.endpoint) as wire:
         wire.send(head(cast.owner, "GET", f"/v2/images/{image}/file").replace(b"HTTP/1.1", b"HTTP/1.0"))
-        assert wire.answer().body == b"data"
+        assert wire.answer().body == data
         assert wire.is_closed()
 
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 from partage import problems
 from partage.http import body as bodies
 from partage.http import caller as callers
-from partage.http import conditions, discovery, errors, openapi, routes
+from partage.http import conditions, direct, discovery, errors, openapi, routes
 from partage.http.body import Receive, RequestBody, Send, Wire
 from partage.http.caller import Identity
 from partage.http.messages import Edge, Header, Reply, Request, Stream
@@ -194,15 +194,30 @@ class _Application:
             return
         counted = bodies.CountedSend(wire.send)
         wire = replace(wire, send=counted)
+        outbox: direct.Outbox | None = None
         try:
             await wire.send(_start(reply, arrived, stream.length_bytes, closes=False))
-            if await bodies.send_pieces(stream.pieces, first, read=read, wire=wire):
+            loan = await _loan(stream, arrived, wire)
+            if loan is None:
+                whole = await bodies.send_pieces(stream.pieces, first, read=read, wire=wire)
+            else:
+                outbox = direct.Outbox(stream.pieces, first, loan)
+                whole = await direct.send_pieces(outbox, turn=read, wire=wire)
+            if whole:
                 await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
         except problems.Problem as problem:
             # Headers are out: all that is left is to break the connection, so that the client does not take this for the whole.
             _LOG.error("%s: image data broken off: %s", arrived.request_id, problem)
         finally:
-            stream.ended(counted.bytes)
+            stream.ended(counted.bytes + (outbox.bytes if outbox is not None else 0))
+
+
+async def _loan(stream: Stream, arrived: _Arrived, wire: Wire) -> direct.Loan | None:
+    """Borrow the connection's socket, where that is possible and worth while."""
+    lender: direct.Lender | None = arrived.scope.get("extensions", {}).get(direct.EXTENSION)
+    if lender is None or stream.is_remote or stream.length_bytes <= bodies.BLOCK_BYTES:
+        return None
+    return await lender.lend(wire.stall_seconds)
 
 
 def _document(reply: Reply, arrived: _Arrived) -> Reply:

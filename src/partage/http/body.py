@@ -172,7 +172,7 @@ async def send_pieces(pieces: Iterator[bytes], first: list[bytes], *, read: Read
     A reader that goes away, or takes nothing for too long, ends the reading at once. Problems of the iterator pass through. The
     caller has sent the headers, and ends the body if this returns True. The iterator is closed in every case.
     """
-    gone = asyncio.ensure_future(_until_disconnect(wire.receive))
+    gone = asyncio.ensure_future(until_disconnect(wire.receive))
     following = read(next_pieces, pieces)
     block = first
     try:
@@ -228,7 +228,8 @@ def _close(done: "asyncio.Future[list[bytes]]", pieces: Iterator[bytes], read: R
     read(close_pieces, pieces)
 
 
-async def _until_disconnect(receive: Receive) -> None:
+async def until_disconnect(receive: Receive) -> None:
+    """Wait until the client has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

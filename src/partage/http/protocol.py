@@ -5,9 +5,13 @@ or hold every connection. It also puts headers that follow a chunked body among 
 """
 
 import asyncio
+import os
+import socket
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from partage.http import direct
 
 LONGEST_HEAD_BYTES = 131_072
 """Above the application's own bound, so that a client just above that one still gets an answer in its form."""
@@ -101,6 +105,7 @@ class BoundedProtocol(HttpToolsProtocol):
         newest = cast("RequestResponseCycle | None", self.cycle)
         if newest is not None and newest not in self._unanswered:
             self._unanswered.append(newest)
+            cast("dict[str, Any]", self.scope)["extensions"] = {direct.EXTENSION: _Lender(self.transport, newest)}
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
@@ -133,3 +138,33 @@ class BoundedProtocol(HttpToolsProtocol):
     def _move_on(self, *, in_head: bool) -> None:
         self._in_head = in_head
         self._moved_on = True
+
+
+class _Lender:
+    """Lends the socket below one request's connection: a `direct.Lender`."""
+
+    def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
+        self._transport = transport
+        self._cycle = cycle
+
+    async def lend(self, stall_seconds: float) -> direct.Loan | None:
+        """See `direct.Lender`."""
+        plain = self._transport.get_extra_info("socket")
+        if plain is None or self._transport.get_extra_info("sslcontext") is not None:
+            return None
+        # With limits of zero the transport calls its buffer full as long as there is anything in it.
+        self._transport.set_write_buffer_limits(high=0)
+        try:
+            async with asyncio.timeout(stall_seconds):
+                await self._cycle.flow.drain()
+        except TimeoutError:
+            return None
+        finally:
+            self._transport.set_write_buffer_limits()
+        if self._transport.is_closing():
+            return None
+        # A descriptor of its own: the transport may close its one at any moment, and the number then mean another connection.
+        return direct.Loan(socket.socket(fileno=os.dup(plain.fileno())), self._note_sent)
+
+    def _note_sent(self, size_bytes: int) -> None:
+        self._cycle.expected_content_length -= size_bytes

@@ -41,14 +41,8 @@ class DatabaseIndex:
         if self.located is not None:
             self.located.update(place.pack_id for place in places.values())
         return {
-            digest: ChunkLocation(
-                pack_id=place.pack_id,
-                offset=place.row.offset,
-                stored_bytes=place.row.stored_bytes,
-                length_bytes=place.row.length_bytes,
-                encoding=Encoding(place.row.encoding),
-            )
-            for digest, place in places.items()
+            digest: ChunkLocation(pack_id, offset, stored_bytes, length_bytes, Encoding(encoding))
+            for digest, (pack_id, offset, stored_bytes, length_bytes, encoding) in places.items()
         }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 from sqlalchemy import bindparam, delete, exists, func, insert, or_, select, update
@@ -28,12 +29,14 @@ class ChunkRow:
     encoding: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkPlace:
-    """A chunk with the pack that holds it."""
+class ChunkPlace(NamedTuple):
+    """Where a chunk lies: the pack that holds it, and then as `ChunkRow`."""
 
     pack_id: PackID
-    row: ChunkRow
+    offset: int
+    stored_bytes: int
+    length_bytes: int
+    encoding: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +162,8 @@ def locate(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest])
     found: dict[ChunkDigest, ChunkPlace] = {}
     columns = (chunks.c.digest, chunks.c.pack_id, chunks.c.offset, chunks.c.stored_bytes, chunks.c.length_bytes, chunks.c.encoding)
     for part in _parts(digests):
-        for digest, pack_id, *place in tx.execute(select(*columns).where(chunks.c.digest.in_(part), chunks.c.store_id == store_id)):
-            key = ChunkDigest(bytes(digest))
-            found[key] = ChunkPlace(PackID(pack_id), ChunkRow(key, *place))
+        for digest, *place in tx.execute(select(*columns).where(chunks.c.digest.in_(part), chunks.c.store_id == store_id)):
+            found[ChunkDigest(bytes(digest))] = ChunkPlace._make(place)
     return found
 
 

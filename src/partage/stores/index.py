@@ -1,15 +1,13 @@
 """The ChunkIndex protocol: which pack holds which chunk. The database implements it above this package; packs can rebuild it."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from partage.model import ids
 from partage.stores.pack import Encoding, SealedPack
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkLocation:
+class ChunkLocation(NamedTuple):
     """Where a chunk's bytes are: `stored_bytes` from `offset` of the pack's object, `length_bytes` once decoded."""
 
     pack_id: ids.PackID

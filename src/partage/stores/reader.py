@@ -5,10 +5,11 @@ ones. Work runs ahead of the consumer on two threads; how far is bounded.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, islice, pairwise
+from typing import NamedTuple
 
 from partage import problems
 from partage.content import digest, manifest
@@ -47,32 +48,35 @@ def read(
         ContentCorrupt: a chunk is missing or is not what was stored; the manifest does not cover the range.
         StoreUnavailable: the store does not answer.
     """
-    slices = _slices(segments, start, stop)
+    wanted = _wanted(segments, start, stop)
     fetcher = _Fetcher(store, index)
     if stop - start <= BUFFER_BYTES:
         # A small range is read on the caller's thread: starting threads would cost more than it does.
-        for part in _parts(_located(slices, index)):
+        for part in _parts(_located(wanted, index)):
             yield from _zeros(part.zeros) if part.zeros else (fetcher.fetch(part.slices),)
         return
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="partage-read")
     try:
-        yield from _ahead(_parts(_located(slices, index)), fetcher, pool)
+        yield from _ahead(_parts(_located(wanted, index)), fetcher, pool)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Slice:
-    """The bytes [first, stop) of one chunk, wherever that is."""
+class _Slice(NamedTuple):
+    """The bytes [first, stop) of one chunk, wherever that is; `location` None are zeros."""
 
     entry: manifest.ManifestEntry
     first: int
     stop: int
-    location: ChunkLocation | None = None
+    location: ChunkLocation | None
 
     @property
     def length(self) -> int:
         return self.stop - self.first
+
+
+_Wanted = tuple[manifest.ManifestEntry, int, int]
+"""A slice whose chunk nobody has looked for yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class _Part:
     zeros: int = 0
 
 
-def _slices(segments: Iterable[manifest.Segment], start: int, stop: int) -> Iterator[_Slice]:
+def _wanted(segments: Iterable[manifest.Segment], start: int, stop: int) -> Iterator[_Wanted]:
     """Find what of which chunks makes up the range, and insist that all of it is there."""
     position = start
     for segment in _from(segments, start):
@@ -91,9 +95,9 @@ def _slices(segments: Iterable[manifest.Segment], start: int, stop: int) -> Iter
             return
         if segment.start != position and not (position == start and segment.start < start):
             break
-        for entry, first, end in manifest.within(segment, position, stop):
-            yield _Slice(entry, first, end)
-            position += end - first
+        for wanted in manifest.within(segment, position, stop):
+            yield wanted
+            position += wanted[2] - wanted[1]
     if position < stop:
         raise problems.ContentCorrupt(
             f"The manifest of the image data should reach byte {stop} and ends at {position}; restore the database from a backup",
@@ -107,17 +111,16 @@ def _from(segments: Iterable[manifest.Segment], start: int) -> Iterator[manifest
             yield segment
 
 
-def _located(slices: Iterable[_Slice], index: ChunkIndex) -> Iterator[_Slice]:
+def _located(wanted: Iterator[_Wanted], index: ChunkIndex) -> Iterator[_Slice]:
     """Ask the index for many chunks at once; for few in the beginning, so that the first bytes come soon."""
-    iterator = iter(slices)
     count = _LOCATE_CHUNKS_FIRST
-    while asked := tuple(islice(iterator, count)):
-        yield from _asked(asked, index)
+    while some := list(islice(wanted, count)):
+        yield from _asked(some, index)
         count = min(count * 2, _LOCATE_CHUNKS)
 
 
-def _asked(slices: tuple[_Slice, ...], index: ChunkIndex) -> tuple[_Slice, ...]:
-    names = {part.entry.digest for part in slices if part.entry.digest is not None}
+def _asked(wanted: Collection[_Wanted], index: ChunkIndex) -> tuple[_Slice, ...]:
+    names = {entry.digest for entry, _first, _stop in wanted if entry.digest is not None}
     locations = index.locate(names) if names else {}
     missing = names.difference(locations)
     if missing:
@@ -125,7 +128,9 @@ def _asked(slices: tuple[_Slice, ...], index: ChunkIndex) -> tuple[_Slice, ...]:
             f"{len(missing)} chunks of the image data are not in the index, the first is {min(missing).hex()}; "
             "rebuild the index from the packs",
         )
-    return tuple(part if part.entry.digest is None else replace(part, location=locations[part.entry.digest]) for part in slices)
+    return tuple(
+        _Slice(entry, first, stop, None if entry.digest is None else locations[entry.digest]) for entry, first, stop in wanted
+    )
 
 
 def _parts(slices: Iterable[_Slice]) -> Iterator[_Part]:
@@ -133,15 +138,16 @@ def _parts(slices: Iterable[_Slice]) -> Iterator[_Part]:
     held: list[_Slice] = []
     held_bytes = 0
     for part in slices:
-        long_zeros = part.location is None and part.length >= BUFFER_BYTES
+        length = part.stop - part.first
+        long_zeros = part.location is None and length >= BUFFER_BYTES
         if held and (long_zeros or held_bytes >= BUFFER_BYTES):
             yield _Part(tuple(held))
             held, held_bytes = [], 0
         if long_zeros:
-            yield _Part((), part.length)
+            yield _Part((), length)
         else:
             held.append(part)
-            held_bytes += part.length
+            held_bytes += length
     if held:
         yield _Part(tuple(held))
 
@@ -188,7 +194,7 @@ class _Fetcher:
         try:
             return self._fetch(slices)
         except problems.ContentCorrupt:
-            again = _asked(slices, self._index)
+            again = _asked([part[:3] for part in slices], self._index)
             if again == slices:
                 raise
         return self._fetch(again)
