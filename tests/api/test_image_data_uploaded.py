@@ -258,6 +258,7 @@ def test_a_token_that_ends_during_an_upload_leaves_nothing_behind(
 HALF = os.urandom(MIB)
 CUT = {
     "length": (f"Content-Length: {2 * MIB}", HALF, b""),
+    "length, later": (f"Content-Length: {5 * MIB}", HALF * 3, HALF),
     "between chunks": ("Transfer-Encoding: chunked", chunk(HALF), b""),
     "inside a chunk": ("Transfer-Encoding: chunked", chunk(HALF), b"100000\r\n" + HALF[:1000]),
     "inside the last chunk": ("Transfer-Encoding: chunked", chunk(HALF), b"0\r\n"),
@@ -301,6 +302,66 @@ def test_an_upload_that_stalls_is_given_up(everybody: Everybody, stalling_world:
         assert wire.answer().status == 408
     assert is_queued(owner, image)
     assert can_be_uploaded_again(owner, image)
+
+
+LARGE = f"Content-Length: {3 * MIB}"
+"""Bodies of known length above a mebibyte are received by the thread that stores them, on the connection's socket."""
+
+
+def test_a_connection_serves_requests_sent_right_behind_a_large_body(cast: Cast) -> None:
+    data, images = [os.urandom(3 * MIB) for _ in range(3)], [cast.owner.has_an_image(None) for _ in range(3)]
+    with Connection(cast.owner.endpoint) as wire:
+        sends = [
+            request
+            for image, content in zip(images, data, strict=True)
+            for request in (
+                head(cast.owner, "PUT", f"/v2/images/{image}/file", OCTETS, LARGE) + content,
+                head(cast.owner, "GET", f"/v2/images/{image}/file"),
+            )
+        ]
+        sender = threading.Thread(target=wire.send, args=(b"".join(sends),))
+        sender.start()
+        for content in data:
+            assert wire.answer().status == 204
+            assert wire.answer().body == content
+        sender.join()
+
+
+def test_a_client_that_asks_first_is_told_to_send_a_large_body(cast: Cast) -> None:
+    image, data = cast.owner.has_an_image(None), os.urandom(3 * MIB)
+    with Connection(cast.owner.endpoint) as wire:
+        wire.send(head(cast.owner, "PUT", f"/v2/images/{image}/file", OCTETS, LARGE, "Expect: 100-continue"))
+        assert wire.answer().status == 100
+        wire.send(data)
+        assert wire.answer().status == 204
+        wire.send(head(cast.owner, "GET", f"/v2/images/{image}/file"))
+        assert wire.answer().body == data
+
+
+def test_a_large_upload_that_stalls_in_mid_body_is_given_up(everybody: Everybody, stalling_world: World) -> None:
+    owner = cast_of(stalling_world, everybody).owner
+    image = owner.has_an_image(None)
+    with Connection(owner.endpoint) as wire:
+        wire.send(head(owner, "PUT", f"/v2/images/{image}/file", OCTETS, LARGE) + HALF * 2)
+        assert wire.answer().status == 408
+    assert is_queued(owner, image)
+    assert can_be_uploaded_again(owner, image)
+
+
+@pytest.mark.parametrize("rest", ["sent", "kept back"])
+def test_a_large_body_that_is_refused_in_the_middle_is_answered(rest: str, another_world: Worlds, everybody: Everybody) -> None:
+    """Whether or not the client sends the rest before it reads; then the connection ends, so that the rest is no request."""
+    owner = cast_of(another_world(limits=Limits(image_size_cap_bytes=2 * MIB)), everybody).owner
+    image = owner.has_an_image(None)
+    with Connection(owner.endpoint) as wire:
+        lines = (OCTETS, "Content-Length: 4194304", f"X-OpenStack-Image-Size: {2 * MIB}")
+        wire.send(head(owner, "PUT", f"/v2/images/{image}/file", *lines) + HALF * 3)
+        if rest == "sent":
+            wire.send(HALF)
+            wire.send(head(owner, "DELETE", f"/v2/images/{image}"))
+        assert wire.answer().status == 413
+        assert wire.is_closed()
+    assert is_queued(owner, image)
 
 
 # Refused before a byte is read

@@ -15,9 +15,10 @@ from urllib.parse import unquote_to_bytes
 from partage import problems
 from partage.http import body as bodies
 from partage.http import caller as callers
-from partage.http import conditions, direct, discovery, errors, openapi, routes
+from partage.http import conditions, direct, discovery, errors, lending, openapi, routes
 from partage.http.body import Receive, RequestBody, Send, Wire
 from partage.http.caller import Identity
+from partage.http.lending import Lender
 from partage.http.messages import Edge, Header, Reply, Request, Stream
 from partage.http.options import EdgeOptions
 from partage.http.threads import Threads
@@ -98,7 +99,7 @@ class _Application:
             scope=scope,
             method=scope["method"],
             headers=headers,
-            body=RequestBody(receive, headers, stall_seconds=options.stall_seconds),
+            body=RequestBody(receive, headers, stall_seconds=options.stall_seconds, lender=_lender(scope)),
             origin=_origin(scope, headers, options),
             request_id=_request_id(headers),
         )
@@ -108,6 +109,7 @@ class _Application:
             reply = errors.reply_to(problem, self._asked(arrived))
         except Exception as error:  # noqa: BLE001 - the one renderer of what nobody foresaw
             reply = errors.reply_to_unexpected(error, arrived.request_id, self._asked(arrived))
+        arrived.body.settle()
         await self._send(reply, arrived, Wire(receive, send, options.stall_seconds))
 
     async def _reply(self, arrived: _Arrived) -> Reply:
@@ -197,11 +199,11 @@ class _Application:
         outbox: direct.Outbox | None = None
         try:
             await wire.send(_start(reply, arrived, stream.length_bytes, closes=False))
-            loan = await _loan(stream, arrived, wire)
-            if loan is None:
+            outlet = await _outlet(stream, arrived, wire)
+            if outlet is None:
                 whole = await bodies.send_pieces(stream.pieces, first, read=read, wire=wire)
             else:
-                outbox = direct.Outbox(stream.pieces, first, loan)
+                outbox = direct.Outbox(stream.pieces, first, outlet)
                 whole = await direct.send_pieces(outbox, turn=read, wire=wire)
             if whole:
                 await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -212,12 +214,17 @@ class _Application:
             stream.ended(counted.bytes + (outbox.bytes if outbox is not None else 0))
 
 
-async def _loan(stream: Stream, arrived: _Arrived, wire: Wire) -> direct.Loan | None:
+def _lender(scope: Scope) -> Lender | None:
+    found: Lender | None = scope.get("extensions", {}).get(lending.EXTENSION)
+    return found
+
+
+async def _outlet(stream: Stream, arrived: _Arrived, wire: Wire) -> lending.Outlet | None:
     """Borrow the connection's socket, where that is possible and worth while."""
-    lender: direct.Lender | None = arrived.scope.get("extensions", {}).get(direct.EXTENSION)
+    lender = _lender(arrived.scope)
     if lender is None or stream.is_remote or stream.length_bytes <= bodies.BLOCK_BYTES:
         return None
-    return await lender.lend(wire.stall_seconds)
+    return await lender.outlet(wire.stall_seconds)
 
 
 def _document(reply: Reply, arrived: _Arrived) -> Reply:

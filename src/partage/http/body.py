@@ -7,12 +7,16 @@ that is in memory.
 
 import asyncio
 import concurrent.futures
+import contextlib
+import select
+import socket
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from partage import problems
+from partage.http.lending import Inlet, Lender
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -21,6 +25,7 @@ Read = Callable[[Callable[[Iterator[bytes]], Any], Iterator[bytes]], "asyncio.Fu
 """Call a function on an iterator, in a thread that may wait for its bytes."""
 
 BLOCK_BYTES = 1 << 20
+_PIECE_BYTES = 512 << 10
 _DRAINED_BYTES = 64 << 20
 _DRAIN_SECONDS = 5.0
 _RENEW_SECONDS = 1.0
@@ -56,14 +61,24 @@ class RequestBody:
     Belongs to the event loop's thread, but for `blocks`, which a worker thread iterates.
     """
 
-    def __init__(self, receive: Receive, headers: Mapping[bytes, bytes], *, stall_seconds: float) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        headers: Mapping[bytes, bytes],
+        *,
+        stall_seconds: float,
+        lender: Lender | None = None,
+    ) -> None:
         """Take over what is left to receive of a request."""
         self._receive = receive
+        self._lender = lender
+        self._inlet: Inlet | None = None
         self._stall_seconds = stall_seconds
         length = headers.get(b"content-length", b"")
         self.length_bytes = int(length) if length.isdigit() else None
         self.is_chunked = b"transfer-encoding" in headers
         self.is_finished = not self.is_expected
+        self._received_bytes = 0
         self._lock = asyncio.Lock()
         self._given_up = False
         self._task: asyncio.Task[list[bytes]] | None = None
@@ -98,19 +113,32 @@ class RequestBody:
         Raises:
             ClientGone: the client went away, or sent nothing for too long. A body that ends early never ends quietly.
         """
-        following = self._ask(loop)
+        following = self._ask(loop, first=True)
         while True:
             block = _wait_for(following)
-            finished = self.is_finished
-            if not finished:
+            finished, inlet = self.is_finished, self._inlet
+            if not finished and inlet is None:
                 following = self._ask(loop)
             yield from block
+            if inlet is not None:
+                yield from self._from_socket(inlet.socket, loop)
+                return
             if finished:
                 return
+
+    def settle(self) -> None:
+        """Give back the connection's socket, if it was borrowed: no thread reads this body any more."""
+        inlet, self._inlet = self._inlet, None
+        if inlet is not None:
+            inlet.socket.close()
+            (inlet.go_on if self.is_finished else inlet.give_up)()
 
     async def give_up(self) -> None:
         """Wake a thread that waits for the next block, with ClientGone, and let nobody receive any more."""
         self._given_up = True
+        if self._inlet is not None:
+            with contextlib.suppress(OSError):
+                self._inlet.socket.shutdown(socket.SHUT_RD)
         if self._task is not None:
             self._task.cancel()
         async with self._lock:
@@ -129,17 +157,58 @@ class RequestBody:
             if message["type"] != "http.request":
                 return
             size += len(message.get("body", b""))
-            self.is_finished = not message.get("more_body", False)
+            self._received_bytes += len(message.get("body", b""))
+            # The server does not know what was received past it, and takes what follows the body for more of it.
+            had_all = self.length_bytes is not None and self._received_bytes >= self.length_bytes
+            self.is_finished = had_all or not message.get("more_body", False)
 
-    def _ask(self, loop: asyncio.AbstractEventLoop) -> "concurrent.futures.Future[list[bytes]]":
-        return asyncio.run_coroutine_threadsafe(self._gather_alone(), loop)
+    def _ask(self, loop: asyncio.AbstractEventLoop, *, first: bool = False) -> "concurrent.futures.Future[list[bytes]]":
+        return asyncio.run_coroutine_threadsafe(self._gather_alone(first=first), loop)
 
-    async def _gather_alone(self) -> list[bytes]:
+    async def _gather_alone(self, *, first: bool) -> list[bytes]:
         async with self._lock:
             if self._given_up:
                 raise problems.ClientGone(_GONE)
             self._task = asyncio.current_task()
-            return await self._gather(BLOCK_BYTES)
+            if not first or self._lender is None or (self.length_bytes or 0) <= BLOCK_BYTES:
+                return await self._gather(BLOCK_BYTES)
+            block = await self._gather(1)  # which tells a client that waits for it to go on
+            self._inlet = None if self.is_finished else self._lender.inlet()
+            if self._inlet is not None and self._inlet.early:
+                block.append(self._inlet.early)
+                self._note(len(self._inlet.early))
+            return block
+
+    def _from_socket(self, inlet: socket.socket, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
+        """Receive what is left of a body of known length in this thread, past the event loop: that saves a fifth of an upload."""
+        ready = select.poll()
+        ready.register(inlet, select.POLLIN)
+        try:
+            while not self.is_finished:
+                piece = self._received(inlet, ready)
+                self._note(len(piece))
+                yield piece
+        finally:
+            with contextlib.suppress(RuntimeError):  # the server has ended
+                loop.call_soon_threadsafe(self.settle)
+
+    def _received(self, inlet: socket.socket, ready: select.poll) -> bytes:
+        try:
+            if not ready.poll(self._stall_seconds * 1000):
+                raise self._silence()
+            piece = inlet.recv(min(_PIECE_BYTES, (self.length_bytes or 0) - self._received_bytes))
+        except OSError as error:
+            raise problems.ClientGone(_GONE) from error
+        if not piece:
+            raise problems.ClientGone(_GONE)
+        return piece
+
+    def _note(self, size_bytes: int) -> None:
+        self._received_bytes += size_bytes
+        self.is_finished = self._received_bytes == self.length_bytes
+
+    def _silence(self) -> problems.ClientGone:
+        return problems.ClientGone(f"Nothing more of the request arrived within {self._stall_seconds:g} seconds")
 
     async def _gather(self, enough_bytes: int) -> list[bytes]:
         """Receive at least `enough_bytes`, or what there is until the end of the body."""
@@ -157,12 +226,13 @@ class RequestBody:
                     size += len(piece)
                     if piece:
                         pieces.append(piece)
+                    self._received_bytes += len(piece)
                     self.is_finished = not message.get("more_body", False)
                     if loop.time() - renewed > _RENEW_SECONDS:
                         renewed = loop.time()
                         patience.reschedule(renewed + self._stall_seconds)
         except TimeoutError as error:
-            raise problems.ClientGone(f"Nothing more of the request arrived within {self._stall_seconds:g} seconds") from error
+            raise self._silence() from error
         return pieces
 
 

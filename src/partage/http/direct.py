@@ -1,10 +1,10 @@
 """Image data sent from a thread, straight to the connection's socket.
 
-Through the event loop every buffer costs a hop between threads, a copy, and a wait for each part that the socket takes: a quarter of
-the processor time of a download. So the server lends a connection's socket (`Lender`, an extension of ASGI under `EXTENSION` in a request's scope) once all that was
-sent before has left. A thread then sends until the reader takes no more for a moment, or its turn is over; only then does the event
-loop wait, for the socket to have room or for the next turn. So a slow reader holds no thread, and a fast one is not held up.
-Servers that do not lend, and data that comes from the web, are served by `body.send_pieces`.
+Through the event loop every buffer costs a hop between threads, a copy, and a wait for each part that the socket takes: a quarter
+of the processor time of a download. So the server lends a connection's socket (`lending.py`) once all sent before has left.
+A thread then sends until the reader takes no more for a moment, or its turn is over; only then does the event loop wait, for the
+socket to have room or for the next turn. So a slow reader holds no thread, and a fast one is not held up. Servers that do not lend,
+and data that comes from the web, are served by `body.send_pieces`.
 """
 
 import asyncio
@@ -13,40 +13,20 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from partage.http import body
 from partage.http.body import Wire
+from partage.http.lending import Outlet
 
-EXTENSION = "partage.socket"
 Turn = Callable[..., "asyncio.Future[Any]"]
 """Call a function in a thread that may read image data."""
 
 _TURN_BYTES = 64 << 20
 _MOMENT_MILLISECONDS = 20
 _MOST_PIECES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Loan:
-    """A connection's socket, that never blocks; the borrower closes it, then says how many bytes of the body it has sent."""
-
-    outlet: socket.socket
-    note_sent: Callable[[int], None]
-
-
-class Lender(Protocol):
-    """The connection of one request, whose socket may be borrowed to send the answer's body or a part of it."""
-
-    async def lend(self, stall_seconds: float) -> Loan | None:
-        """Lend the socket once all that was sent before has left.
-
-        None where the connection is no plain socket, is being closed, or takes nothing for so long: then the body is to be sent as
-        usual.
-        """
 
 
 class Stop(Enum):
@@ -64,14 +44,14 @@ class Outbox:
     `bytes` counts what the kernel has taken.
     """
 
-    def __init__(self, pieces: Iterator[bytes], first: list[bytes], loan: Loan) -> None:
+    def __init__(self, pieces: Iterator[bytes], first: list[bytes], outlet: Outlet) -> None:
         """Take over the iterator and the socket."""
         self.pieces = pieces
-        self.loan = loan
+        self.outlet = outlet
         self.bytes = 0
         self._waiting: deque[memoryview] = deque(memoryview(piece) for piece in first)
         self._room = select.poll()
-        self._room.register(loan.outlet, select.POLLOUT)
+        self._room.register(outlet.socket, select.POLLOUT)
 
     def send_some(self) -> Stop:
         """Send until the end, until the socket has no room for a moment, or until others should have their turn. Blocking.
@@ -83,7 +63,7 @@ class Outbox:
             if not self._waiting and not self._refill():
                 return Stop.FINISHED
             try:
-                self._forget(self.loan.outlet.sendmsg(list(islice(self._waiting, _MOST_PIECES))))
+                self._forget(self.outlet.socket.sendmsg(list(islice(self._waiting, _MOST_PIECES))))
             except BlockingIOError:
                 if not self._room.poll(_MOMENT_MILLISECONDS):
                     return Stop.NO_ROOM
@@ -95,12 +75,12 @@ class Outbox:
         """Wait until the socket takes more; say whether it does so in time, and before the reader has gone."""
         loop = asyncio.get_running_loop()
         room = asyncio.Event()
-        loop.add_writer(self.loan.outlet.fileno(), room.set)
+        loop.add_writer(self.outlet.socket.fileno(), room.set)
         waiting = asyncio.ensure_future(room.wait())
         try:
             await asyncio.wait((waiting, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            loop.remove_writer(self.loan.outlet.fileno())
+            loop.remove_writer(self.outlet.socket.fileno())
             waiting.cancel()
         return room.is_set()
 
@@ -108,7 +88,7 @@ class Outbox:
         """Let a thread that sends at this moment end, unless all has been sent."""
         if self._waiting:
             with contextlib.suppress(OSError):
-                self.loan.outlet.shutdown(socket.SHUT_RDWR)
+                self.outlet.socket.shutdown(socket.SHUT_RDWR)
 
     def _refill(self) -> bool:
         self._waiting.extend(memoryview(piece) for piece in body.next_pieces(self.pieces))
@@ -150,12 +130,12 @@ async def send_pieces(outbox: Outbox, *, turn: Turn, wire: Wire) -> bool:
     finally:
         gone.cancel()
         outbox.hang_up()
-        outbox.loan.note_sent(outbox.bytes)
+        outbox.outlet.note_sent(outbox.bytes)
         sending.add_done_callback(lambda done: _close(done, outbox, turn))
 
 
 def _close(done: "asyncio.Future[Any]", outbox: Outbox, turn: Turn) -> None:
     if not done.cancelled():
         done.exception()  # whatever it was, nobody waits for it any more
-    outbox.loan.outlet.close()
+    outbox.outlet.socket.close()
     turn(body.close_pieces, outbox.pieces)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from partage.http import direct
+from partage.http import lending
 
 LONGEST_HEAD_BYTES = 131_072
 """Above the application's own bound, so that a client just above that one still gets an answer in its form."""
@@ -105,12 +105,19 @@ class BoundedProtocol(HttpToolsProtocol):
         newest = cast("RequestResponseCycle | None", self.cycle)
         if newest is not None and newest not in self._unanswered:
             self._unanswered.append(newest)
-            cast("dict[str, Any]", self.scope)["extensions"] = {direct.EXTENSION: _Lender(self.transport, newest)}
+            cast("dict[str, Any]", self.scope)["extensions"] = {lending.EXTENSION: _Lender(self, newest)}
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
         self._move_on(in_head=True)
         super().on_message_complete()
+
+    def begin_anew(self) -> None:
+        """Expect the next head, now that the rest of this request's body has been received by somebody else."""
+        if self.transport.is_closing():
+            return
+        self.on_message_complete()
+        self.parser = type(self.parser)(self)
 
     def _wait(self) -> None:
         self._stop_waiting()
@@ -141,17 +148,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class _Lender:
-    """Lends the socket below one request's connection: a `direct.Lender`."""
+    """Lends the socket below one request's connection: a `lending.Lender`."""
 
-    def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
-        self._transport = transport
+    def __init__(self, protocol: BoundedProtocol, cycle: RequestResponseCycle) -> None:
+        self._protocol = protocol
+        self._transport = protocol.transport
         self._cycle = cycle
 
-    async def lend(self, stall_seconds: float) -> direct.Loan | None:
-        """See `direct.Lender`."""
-        plain = self._transport.get_extra_info("socket")
-        if plain is None or self._transport.get_extra_info("sslcontext") is not None:
-            return None
+    async def outlet(self, stall_seconds: float) -> lending.Outlet | None:
+        """See `lending.Lender`."""
         # With limits of zero the transport calls its buffer full as long as there is anything in it.
         self._transport.set_write_buffer_limits(high=0)
         try:
@@ -161,10 +166,28 @@ class _Lender:
             return None
         finally:
             self._transport.set_write_buffer_limits()
-        if self._transport.is_closing():
+        own = self._own_socket()
+        return None if own is None else lending.Outlet(own, self._note_sent)
+
+    def inlet(self) -> lending.Inlet | None:
+        """See `lending.Lender`."""
+        own = self._own_socket() if self._cycle.more_body else None
+        if own is None:
             return None
-        # A descriptor of its own: the transport may close its one at any moment, and the number then mean another connection.
-        return direct.Loan(socket.socket(fileno=os.dup(plain.fileno())), self._note_sent)
+        self._cycle.flow.pause_reading()
+        early, self._cycle.body = bytes(self._cycle.body), bytearray()
+        return lending.Inlet(own, early, self._go_on, self._cycle.flow.resume_reading)
+
+    def _own_socket(self) -> socket.socket | None:
+        """Make a descriptor of the borrower's own: the transport may close its one, and the number then mean another connection."""
+        below = self._transport.get_extra_info("socket")
+        if below is None or self._transport.get_extra_info("sslcontext") is not None or self._transport.is_closing():
+            return None
+        return socket.socket(fileno=os.dup(below.fileno()))
 
     def _note_sent(self, size_bytes: int) -> None:
         self._cycle.expected_content_length -= size_bytes
+
+    def _go_on(self) -> None:
+        self._protocol.begin_anew()
+        self._cycle.flow.resume_reading()

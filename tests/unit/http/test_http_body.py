@@ -1,6 +1,8 @@
 """Bodies between the event loop and a worker thread: order, back-pressure, and every way in which a peer can go away."""
 
 import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 
 from partage import problems
-from partage.http import body
+from partage.http import body, lending
 from partage.http.body import BLOCK_BYTES, RequestBody, Wire
 from partage.http.threads import Threads
 
@@ -151,6 +153,93 @@ def test_a_document_that_is_too_large_is_refused_before_it_is_whole(headers: dic
     with pytest.raises(problems.TooLarge):
         asyncio.run(peer.body(headers).read(10))
     assert peer.received <= 2
+
+
+class Lends:
+    """A connection's socket, lent to receive from, and how it came back."""
+
+    def __init__(self, early: bytes = b"") -> None:
+        self.theirs, self._ours = socket.socketpair()
+        self._early = early
+        self.told: list[str] = []
+
+    async def outlet(self, stall_seconds: float) -> None:
+        del stall_seconds
+
+    def inlet(self) -> lending.Inlet:
+        return lending.Inlet(self._ours, self._early, lambda: self.told.append("go on"), lambda: self.told.append("give up"))
+
+    @property
+    def is_closed(self) -> bool:
+        return self._ours.fileno() == -1
+
+
+LENGTH = 3 * BLOCK_BYTES
+
+
+def lent(peer: Peer, lends: Lends, consume: Callable[[Iterator[bytes]], Any], *, stall_seconds: float = 5.0) -> Any:
+    headers = {b"content-length": b"%d" % LENGTH}
+    peer_body = RequestBody(peer.receive, headers, stall_seconds=stall_seconds, lender=lends)
+
+    async def run() -> Any:
+        async with pools() as threads:
+            try:
+                return await threads.call_upload(consume, peer_body.blocks(asyncio.get_running_loop()))
+            finally:
+                peer_body.settle()
+
+    return asyncio.run(run())
+
+
+def test_a_long_body_is_received_from_the_socket_after_what_the_server_has() -> None:
+    rest = b"c" * (LENGTH - 7)
+    lends = Lends(b"early")
+    sending = threading.Thread(target=lends.theirs.sendall, args=(rest + b"GET / HTTP/1.1",))
+    sending.start()
+    assert lent(Peer(part(b"ab")), lends, b"".join) == b"abearly" + rest
+    assert (lends.told, lends.is_closed) == (["go on"], True)
+    lends.theirs.close()
+    sending.join()
+
+
+@pytest.mark.parametrize("ending", ["closed", "silent"])
+def test_a_long_body_that_ends_early_is_no_body(ending: str) -> None:
+    lends = Lends()
+    lends.theirs.sendall(b"x" * 1000)
+    if ending == "closed":
+        lends.theirs.close()
+    with pytest.raises(problems.ClientGone):
+        lent(Peer(part(b"ab")), lends, list, stall_seconds=0.1)
+    assert (lends.told, lends.is_closed) == (["give up"], True)
+    lends.theirs.close()
+
+
+def test_a_socket_is_given_back_by_a_reader_that_has_enough() -> None:
+    lends = Lends()
+    lends.theirs.sendall(b"x" * 1000)
+
+    def take_two(blocks: Iterator[bytes]) -> int:
+        return len(next(blocks) + next(blocks))
+
+    assert lent(Peer(part(b"ab")), lends, take_two) == 1002
+    assert (lends.told, lends.is_closed) == (["give up"], True)
+    lends.theirs.close()
+
+
+def test_giving_up_wakes_the_thread_that_waits_at_the_socket() -> None:
+    async def run() -> None:
+        lends = Lends()
+        peer_body = RequestBody(Peer(part(b"x")).receive, {b"content-length": b"%d" % LENGTH}, stall_seconds=60, lender=lends)
+        async with pools() as threads:
+            waiting = threads.call_upload(list, peer_body.blocks(asyncio.get_running_loop()))
+            await asyncio.sleep(0.1)
+            await peer_body.give_up()
+            with pytest.raises(problems.ClientGone):
+                await waiting
+        assert (lends.told, lends.is_closed) == (["give up"], True)
+        lends.theirs.close()
+
+    asyncio.run(run())
 
 
 class Source:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from partage import problems
-from partage.http import body, direct
+from partage.http import body, direct, lending
 from partage.http.threads import Threads
 from tests.unit.http.test_http_body import GONE, Peer, Source, part
 
@@ -37,7 +37,7 @@ def sent(source: Source, peer: Peer, reader: Reader, *, stall_seconds: float = 5
         threads = Threads(metadata=1, upload=1, download=2, remote=1)
         pieces = source.read()
         first = await threads.call_download(body.next_pieces, pieces)
-        outbox = direct.Outbox(pieces, first, direct.Loan(ours, told.counted.append))
+        outbox = direct.Outbox(pieces, first, lending.Outlet(ours, told.counted.append))
         try:
             told.whole = await direct.send_pieces(outbox, turn=threads.call_download, wire=peer.wire(stall_seconds=stall_seconds))
         finally:
