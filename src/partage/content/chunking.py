@@ -23,6 +23,9 @@ from partage.content.digest import Buffer
 
 BLOCK_BYTES = 4096
 
+PIECE_BYTES = 512 * 1024
+"""Streams are handed on in pieces of this size: large enough that handing over costs nothing, small enough for a cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:

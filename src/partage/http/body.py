@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from partage import problems
+from partage.content.chunking import PIECE_BYTES
 from partage.http.lending import Inlet, Lender
 
 Message = dict[str, Any]
@@ -25,7 +26,6 @@ Read = Callable[[Callable[[Iterator[bytes]], Any], Iterator[bytes]], "asyncio.Fu
 """Call a function on an iterator, in a thread that may wait for its bytes."""
 
 BLOCK_BYTES = 1 << 20
-_PIECE_BYTES = 512 << 10
 _DRAINED_BYTES = 64 << 20
 _DRAIN_SECONDS = 5.0
 _RENEW_SECONDS = 1.0
@@ -130,6 +130,7 @@ class RequestBody:
         """Give back the connection's socket, if it was borrowed: no thread reads this body any more."""
         inlet, self._inlet = self._inlet, None
         if inlet is not None:
+            _wake_at(inlet.socket, 1)
             inlet.socket.close()
             (inlet.go_on if self.is_finished else inlet.give_up)()
 
@@ -193,10 +194,15 @@ class RequestBody:
                 loop.call_soon_threadsafe(self.settle)
 
     def _received(self, inlet: socket.socket, ready: select.poll) -> bytes:
+        """Wait for the next whole piece, so that nobody has to join parts of one; take less when it does not come in time."""
+        left = (self.length_bytes or 0) - self._received_bytes
+        wanted = min(PIECE_BYTES - self._received_bytes % PIECE_BYTES, left)
         try:
-            if not ready.poll(self._stall_seconds * 1000):
-                raise self._silence()
-            piece = inlet.recv(min(_PIECE_BYTES, (self.length_bytes or 0) - self._received_bytes))
+            _wake_at(inlet, wanted)
+            ready.poll(self._stall_seconds * 1000)
+            piece = inlet.recv(wanted, socket.MSG_DONTWAIT)
+        except BlockingIOError as error:
+            raise self._silence() from error
         except OSError as error:
             raise problems.ClientGone(_GONE) from error
         if not piece:
@@ -302,6 +308,11 @@ async def until_disconnect(receive: Receive) -> None:
     """Wait until the client has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _wake_at(inlet: socket.socket, size_bytes: int) -> None:
+    """Let the kernel call the socket ready when it has so many bytes, or has ended. Source: SO_RCVLOWAT in socket(7)."""
+    inlet.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size_bytes)
 
 
 def _wait_for(block: "concurrent.futures.Future[list[bytes]]") -> list[bytes]:

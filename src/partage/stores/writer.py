@@ -69,7 +69,7 @@ def write(
         hashing = _Hashing(lines)
         cutting = _Cutting(index, packing)
         size_bytes = 0
-        for piece in chunking.regrouped(_limited(blocks, options), PIECE_BYTES):
+        for piece in chunking.regrouped(_limited(blocks, options), chunking.PIECE_BYTES):
             hashing.feed(piece)
             inspector.feed(piece)
             cutting.feed(piece)
@@ -84,8 +84,6 @@ def write(
     return Written(content, segments, new_stored_bytes)
 
 
-PIECE_BYTES = 512 * 1024
-"""The stream is handed on in pieces of this size: large enough that handing over costs nothing, small enough for a cache."""
 _HASHING_DEPTH = 6
 _BATCH_PIECES = 4
 """The index is asked once for the chunks of so many pieces (2 MiB); twice as many would cost 15 MiB of memory."""

@@ -221,7 +221,7 @@ def test_a_socket_is_given_back_by_a_reader_that_has_enough() -> None:
     def take_two(blocks: Iterator[bytes]) -> int:
         return len(next(blocks) + next(blocks))
 
-    assert lent(Peer(part(b"ab")), lends, take_two) == 1002
+    assert lent(Peer(part(b"ab")), lends, take_two, stall_seconds=0.2) == 1002
     assert (lends.told, lends.is_closed) == (["give up"], True)
     lends.theirs.close()
 
