@@ -234,8 +234,8 @@ def _namespace_to_wire(namespace: Namespace) -> dict[str, Any]:
         "visibility": "public" if namespace.public else "private",
         "protected": namespace.protected,
         "owner": namespace.owner,
-        "created_at": wire.time_to_wire(namespace.created_at),
-        "updated_at": wire.time_to_wire(namespace.updated_at),
+        "created_at": namespace.created_at,
+        "updated_at": namespace.updated_at,
         "self": _path(namespace.name),
         "schema": _SCHEMA + "namespace",
     }
@@ -246,8 +246,8 @@ def _definition_to_wire(namespace: str, definition: Definition) -> dict[str, Any
     written = {"name": definition.name, **definition.document}
     if definition.kind is Kind.PROPERTY:
         return written
-    written["created_at"] = wire.time_to_wire(definition.created_at)
-    written["updated_at"] = wire.time_to_wire(definition.updated_at)
+    written["created_at"] = definition.created_at
+    written["updated_at"] = definition.updated_at
     if definition.kind is Kind.OBJECT:
         written |= {"self": f"{_path(namespace)}/objects/{quote(definition.name, safe=_PLAIN)}", "schema": _SCHEMA + "object"}
     return written
@@ -258,8 +258,8 @@ def _association_to_wire(association: Association) -> dict[str, Any]:
         "name": association.resource_type,
         "prefix": association.prefix,
         "properties_target": association.properties_target,
-        "created_at": wire.time_to_wire(association.created_at),
-        "updated_at": wire.time_to_wire(association.updated_at),
+        "created_at": association.created_at,
+        "updated_at": association.updated_at,
     }
     return {name: value for name, value in written.items() if value is not None}
 

@@ -109,13 +109,13 @@ def _stub(task: Task) -> dict[str, Any]:
         "type": task.type,
         "status": task.status,
         "owner": task.owner,
-        "created_at": wire.time_to_wire(task.created_at),
-        "updated_at": wire.time_to_wire(task.updated_at),
+        "created_at": task.created_at,
+        "updated_at": task.updated_at,
         "self": f"/v2/tasks/{task.id}",
         "schema": "/v2/schemas/task",
     }
     if task.expires_at is not None:
-        written["expires_at"] = wire.time_to_wire(task.expires_at)
+        written["expires_at"] = task.expires_at
     return written
 
 

@@ -1,11 +1,11 @@
 """Values become the Image API's documents, field by field, and documents become values.
 
-Written for speed: a page of a hundred images is built and encoded in about half a millisecond.
+Written for speed: a page of a hundred images is built and encoded in about half a millisecond. Times stay what they are until the
+whole document is encoded.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -35,18 +35,18 @@ NOTHING_SHOWN = Shown()
 
 def reply(document: object) -> Reply:
     """Make the reply that carries a document, with a strong ETag: the digest of exactly these bytes."""
-    body = orjson.dumps(document)
+    body = encode(document)
     return Reply(body=body, content_type=DOCUMENT, etag=etag_of(body))
+
+
+def encode(document: object) -> bytes:
+    """Write a document as JSON, times as the API has them: UTC, whole seconds."""
+    return orjson.dumps(document, option=orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS)
 
 
 def etag_of(body: bytes) -> bytes:
     """Name a representation by its bytes."""
     return b'"%s"' % xxhash.xxh3_128_hexdigest(body).encode()
-
-
-def time_to_wire(moment: datetime) -> str:
-    """Write a time as the API has it: UTC, whole seconds."""
-    return moment.isoformat()[:19] + "Z"
 
 
 def image_to_wire(image: Image, caller: Caller, shown: Shown = NOTHING_SHOWN) -> dict[str, Any]:
@@ -73,8 +73,8 @@ def image_to_wire(image: Image, caller: Caller, shown: Shown = NOTHING_SHOWN) ->
         "os_hash_algo": image.os_hash_algo,
         "os_hash_value": image.os_hash_value,
         "id": image.id,
-        "created_at": time_to_wire(image.created_at),
-        "updated_at": time_to_wire(image.updated_at),
+        "created_at": image.created_at,
+        "updated_at": image.updated_at,
         "tags": image.tags,
         "self": path,
         "file": path + "/file",
@@ -119,8 +119,8 @@ def member_to_wire(member: Member) -> dict[str, Any]:
         "member_id": member.member_id,
         "image_id": member.image_id,
         "status": member.status,
-        "created_at": time_to_wire(member.created_at),
-        "updated_at": time_to_wire(member.updated_at),
+        "created_at": member.created_at,
+        "updated_at": member.updated_at,
         "schema": "/v2/schemas/member",
     }
 

@@ -103,6 +103,8 @@ class Image:
     @property
     def all_stores(self) -> tuple[StoreID, ...]:
         """Name each store that has the image, those with its bytes before the one that reads from the web."""
+        if not self.references:
+            return self.stores
         return tuple(dict.fromkeys((*self.stores, *(each.store for each in self.references))))
 
     def without_store(self, store_id: StoreID, *, now: datetime) -> "Image":

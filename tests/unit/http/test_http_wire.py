@@ -4,7 +4,6 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
 import pytest
 
 from partage import problems
@@ -69,7 +68,7 @@ WRITTEN = {
 
 
 def written(value: object) -> object:
-    return json.loads(orjson.dumps(value))
+    return json.loads(wire.encode(value))
 
 
 def test_an_image_is_written_as_glance_writes_it() -> None:
