@@ -33,7 +33,9 @@ def visible_by_id(*, is_admin: bool) -> ColumnElement[bool]:
     return or_(
         images.c.owner == PROJECT,
         images.c.owner.is_(None),
-        images.c.visibility.in_([Visibility.PUBLIC.value, Visibility.COMMUNITY.value]),
+        # Not IN: SQLAlchemy writes such a list into the statement anew for every request.
+        images.c.visibility == Visibility.PUBLIC.value,
+        images.c.visibility == Visibility.COMMUNITY.value,
         and_(images.c.visibility == Visibility.SHARED.value, is_member()),
     )
 
