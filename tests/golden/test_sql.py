@@ -31,14 +31,14 @@ def page(query: ImageQuery, *, is_admin: bool = False) -> Executable:
 
 
 STATEMENTS: dict[str, Executable] = {
-    "find_image": images._FIND[False],  # noqa: SLF001
-    "find_image_for_change": images._FIND_FOR_CHANGE[False],  # noqa: SLF001
+    "find_image": images._FIND[False].statement,  # noqa: SLF001
+    "find_image_for_change": images._FIND_FOR_CHANGE[False].statement,  # noqa: SLF001
     "page_default": page(ImageQuery(limit=25)),
     "page_default_after_marker": page(ImageQuery(limit=25, marker=ImageID("some"))),
     "page_with_everything": page(EVERYTHING),
     "page_of_administrator": page(ImageQuery(limit=25), is_admin=True),
     "page_of_all_visibilities": page(ImageQuery(limit=25, all_visibilities=True)),
-    "list_members": members._LIST[False],  # noqa: SLF001
+    "list_members": members._LIST[False].statement,  # noqa: SLF001
     "manifest_segments": contents._SEGMENTS,  # noqa: SLF001
     "list_cached_images": cache._LIST,  # noqa: SLF001
 }

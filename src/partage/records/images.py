@@ -31,14 +31,16 @@ from partage.model.query import ImageQuery
 from partage.records import paging, visibility
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.paging import Shape
+from partage.records.question import Question
 from partage.records.tables import deleted_images, image_properties, image_tags, images, members, pending_deletes
 
 _COLUMNS = tuple(images.c)
-_FIND = {is_admin: select(*_COLUMNS).where(images.c.id == bindparam("image_id"), visibility.visible_by_id(is_admin=is_admin))
-         for is_admin in (False, True)}  # fmt: skip
-_FIND_PUBLIC = select(*_COLUMNS).where(images.c.id == bindparam("image_id"), visibility.PUBLIC)
-_FIND_FOR_CHANGE = {is_admin: statement.with_for_update(of=images) for is_admin, statement in _FIND.items()}
-_FIND_FOR_WORK = select(*_COLUMNS).where(images.c.id == bindparam("image_id")).with_for_update()
+_BY_ID = select(*_COLUMNS).where(images.c.id == bindparam("image_id"))
+_FIND = {is_admin: Question(_BY_ID.where(visibility.visible_by_id(is_admin=is_admin))) for is_admin in (False, True)}
+_FIND_PUBLIC = Question(_BY_ID.where(visibility.PUBLIC))
+_FIND_FOR_CHANGE = {is_admin: Question(found.statement.with_for_update(of=images)) for is_admin, found in _FIND.items()}
+_FIND_PUBLIC_FOR_CHANGE = Question(_FIND_PUBLIC.statement.with_for_update(of=images))
+_FIND_FOR_WORK = _BY_ID.with_for_update()
 _LOCK = select(images.c.id).where(images.c.id == bindparam("image_id")).with_for_update()
 _ID_WAS_USED = union_all(
     select(deleted_images.c.id).where(deleted_images.c.id == bindparam("image_id")),
@@ -62,8 +64,7 @@ def find_for_change(tx: Transaction, caller: Caller, image_id: ImageID) -> Image
     Raises:
         ImageNotFound: as `find`.
     """
-    statement = _FIND_PUBLIC.with_for_update(of=images) if caller.is_anonymous else _FIND_FOR_CHANGE[caller.is_admin]
-    return _found(tx, statement, caller, image_id)
+    return _found(tx, _FIND_PUBLIC_FOR_CHANGE if caller.is_anonymous else _FIND_FOR_CHANGE[caller.is_admin], caller, image_id)
 
 
 def find_for_work(tx: Transaction, image_id: ImageID) -> Image | None:
@@ -87,11 +88,9 @@ def page(tx: Transaction, caller: Caller, query: ImageQuery, *, marker: Image | 
         return []
     shape = paging.shape_of(asked, is_admin=caller.is_admin)
     given = visibility.parameters(caller) | paging.parameters(asked, marker) | {"rows": query.limit + 1}
-    if shape.is_large:  # 190 filters make a statement of 5 MiB; a few hundred kinds of them would fill the memory
-        found = tx.execute(_build_page_statement(shape), given, execution_options={"compiled_cache": None})
-    else:
-        found = tx.execute(_page_statement(shape), given)
-    return [_image(row) for row in found]
+    # Of large ones none is kept: 190 filters make a statement of 5 MiB, and a few hundred kinds of them would fill the memory.
+    question = Question(_page_statement(shape)) if shape.is_large else _page_question(shape)
+    return [_image(row) for row in question.rows(tx, given)]
 
 
 def add(tx: Transaction, image: Image) -> None:
@@ -166,19 +165,19 @@ def naming_content(tx: Transaction, content_id: ContentID) -> list[Image]:
     return [_image(row) for row in tx.execute(select(*_COLUMNS).where(images.c.content_id == content_id))]
 
 
-def _found(tx: Transaction, statement: Select[tuple[object, ...]], caller: Caller, image_id: ImageID) -> Image:
-    row = tx.execute(statement, visibility.parameters(caller) | {"image_id": image_id}).first()
+def _found(tx: Transaction, question: Question, caller: Caller, image_id: ImageID) -> Image:
+    row = question.row(tx, visibility.parameters(caller) | {"image_id": image_id})
     if row is None:
         raise problems.ImageNotFound(f"No image found with ID {image_id}")
     return _image(row)
 
 
 @lru_cache(maxsize=512)
+def _page_question(shape: Shape) -> Question:
+    return Question(_page_statement(shape))
+
+
 def _page_statement(shape: Shape) -> Select[tuple[object, ...]]:
-    return _build_page_statement(shape)
-
-
-def _build_page_statement(shape: Shape) -> Select[tuple[object, ...]]:
     """Build the list query: keys of each branch in list order, limited; then rows for the keys of the final page only."""
     keys = [paging.sort_column(key.attribute).label(f"key_{number}") for number, key in enumerate(shape.sort)]
     branches = [_branch(shape, keys, clause, with_members=with_members) for clause, with_members in _branches(shape)]
@@ -285,8 +284,8 @@ def _image(row: Sequence[Any]) -> Image:
         name=name,
         status=_STATUS[status],
         visibility=_VISIBILITY[visible],
-        protected=protected,
-        os_hidden=os_hidden,
+        protected=bool(protected),
+        os_hidden=bool(os_hidden),
         min_disk=min_disk,
         min_ram=min_ram,
         disk_format=disk_format,
@@ -299,7 +298,7 @@ def _image(row: Sequence[Any]) -> Image:
         created_at=from_microseconds(created_at),
         updated_at=from_microseconds(updated_at),
         content_id=None if content_id is None else ContentID(content_id),
-        stores=tuple(StoreID(each) for each in orjson.loads(stores)),
+        stores=tuple(orjson.loads(stores)),
         references=() if references == "[]" else _references(references),
         external_url=external_url,
         tags=tuple(orjson.loads(tags)),

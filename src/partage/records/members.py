@@ -1,6 +1,9 @@
 """Rows of members: find, list, add, set status, remove."""
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, exc, func, insert, or_, select, update
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, bindparam, delete, exc, func, insert, or_, select, update
 
 from partage import problems
 from partage.model.caller import Caller
@@ -8,6 +11,7 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.member import Member, MemberStatus
 from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.question import Question
 from partage.records.tables import images, members
 
 _OF_IMAGE = members.c.image_id == bindparam("image_id")
@@ -25,8 +29,14 @@ def _visible(*, is_admin: bool) -> Select[str, str, str, int, int]:
     return statement if is_admin else statement.where(_MINE)
 
 
-_LIST = {is_admin: _visible(is_admin=is_admin).order_by(members.c.created_at, members.c.member_id) for is_admin in (False, True)}
-_FIND = {is_admin: _visible(is_admin=is_admin).where(members.c.member_id == bindparam("member_id")) for is_admin in (False, True)}
+_LIST = {
+    is_admin: Question(_visible(is_admin=is_admin).order_by(members.c.created_at, members.c.member_id))
+    for is_admin in (False, True)
+}
+_FIND = {
+    is_admin: Question(_visible(is_admin=is_admin).where(members.c.member_id == bindparam("member_id")))
+    for is_admin in (False, True)
+}
 
 
 def find(tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member:
@@ -36,7 +46,7 @@ def find(tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectI
         MemberNotFound: no such member, or one the caller may not see.
     """
     given = {"image_id": image_id, "member_id": member_id, "project": caller.project_id}
-    row = tx.execute(_FIND[caller.is_admin], given).first()
+    row = _FIND[caller.is_admin].row(tx, given)
     if row is None:
         raise problems.MemberNotFound(f"{member_id} not found in the member list of the image {image_id}.")
     return _member(row)
@@ -45,12 +55,12 @@ def find(tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectI
 def list_members(tx: Transaction, caller: Caller, image_id: ImageID) -> list[Member]:
     """List the memberships that the caller may see, oldest first."""
     given = {"image_id": image_id, "project": caller.project_id}
-    return [_member(row) for row in tx.execute(_LIST[caller.is_admin], given)]
+    return [_member(row) for row in _LIST[caller.is_admin].rows(tx, given)]
 
 
 def of_image(tx: Transaction, image_id: ImageID) -> list[Member]:
     """List all memberships of an image, oldest first; for the service itself, not for callers."""
-    return [_member(row) for row in tx.execute(_LIST[True], {"image_id": image_id})]
+    return [_member(row) for row in _LIST[True].rows(tx, {"image_id": image_id})]
 
 
 def count(tx: Transaction, image_id: ImageID) -> int:
@@ -93,7 +103,7 @@ def _is(member: Member) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return members.c.image_id == member.image_id, members.c.member_id == member.member_id
 
 
-def _member(row: Row[str, str, str, int, int]) -> Member:
+def _member(row: Sequence[Any]) -> Member:
     image_id, member_id, status, created_at, updated_at = row
     return Member(
         image_id=ImageID(image_id),

@@ -16,6 +16,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
+    false,
     func,
     literal_column,
     or_,
@@ -156,7 +157,7 @@ def _condition(number: int, attribute: str, operator: Operator, count: int) -> C
     if attribute == "name" and operator is Operator.EQ:
         return and_(sort_column(attribute) == first, column.is_not(None))  # for the index; an unset name is no empty one
     if operator is Operator.IN:
-        return column.in_([bindparam(f"condition_{number}_{each}") for each in range(count)])
+        return column.in_([bindparam(f"condition_{number}_{each}") for each in range(count)]) if count else false()
     return {
         Operator.EQ: column == first,
         Operator.NEQ: column.is_distinct_from(first),
