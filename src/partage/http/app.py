@@ -42,6 +42,7 @@ _NO_BODY = "A body is not expected with this request."
 def application(*, service: Service, identity: Identity, options: EdgeOptions) -> Application:
     """Build the application. It opens nothing before the first request and closes its threads when the server stops."""
     threads = Threads(
+        reading=options.reading_threads,
         metadata=options.metadata_threads,
         upload=options.upload_threads,
         download=options.download_threads,

@@ -7,6 +7,7 @@ from partage.http import errors, query, wire
 from partage.http.messages import Header, Reply, Request
 from partage.model import document, patch
 from partage.model.ids import ImageID
+from partage.model.query import ImageQuery
 from partage.operations import images
 
 _VERSIONS: dict[str, Literal["2.0", "2.1"]] = {errors.PATCH_TYPES[0]: "2.0", errors.PATCH_TYPES[1]: "2.1"}
@@ -35,17 +36,13 @@ async def index(request: Request) -> Reply:
     parameters = query.parameters_of(request.query)
     limits = edge.service.limits
     asked = query.parse(parameters, page_default=limits.page_default, page_max=limits.page_max)
-    page = await edge.threads.call(images.list_images, edge.service, request.caller, asked)
-    following = None if page.next_marker is None else query.link(parameters, page.next_marker)
-    return wire.reply(
-        wire.images_to_wire(page.items, request.caller, _shown(request), first=query.link(parameters), following=following)
-    )
+    return await edge.threads.call_reading(_listed, request, parameters, asked)
 
 
 async def show(request: Request) -> Reply:
     """Show one image."""
     edge = request.edge
-    image = await edge.threads.call(images.show_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    image = await edge.threads.call_reading(images.show_image, edge.service, request.caller, ImageID(request.path["image_id"]))
     return wire.reply(wire.image_to_wire(image, request.caller, _shown(request)))
 
 
@@ -82,6 +79,15 @@ async def reactivate(request: Request) -> Reply:
     edge = request.edge
     await edge.threads.call(images.reactivate_image, edge.service, request.caller, ImageID(request.path["image_id"]))
     return Reply()
+
+
+def _listed(request: Request, parameters: query.Parameters, asked: ImageQuery) -> Reply:
+    """Find a page and write it, in a thread: writing a thousand images takes milliseconds, for which nobody else should wait."""
+    page = images.list_images(request.edge.service, request.caller, asked)
+    following = None if page.next_marker is None else query.link(parameters, page.next_marker)
+    return wire.reply(
+        wire.images_to_wire(page.items, request.caller, _shown(request), first=query.link(parameters), following=following)
+    )
 
 
 def _shown(request: Request) -> wire.Shown:

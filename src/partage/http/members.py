@@ -24,7 +24,7 @@ async def create(request: Request) -> Reply:
 async def index(request: Request) -> Reply:
     """List the members that the caller may see."""
     edge = request.edge
-    found = await edge.threads.call(members.list_members, edge.service, request.caller, ImageID(request.path["image_id"]))
+    found = await edge.threads.call_reading(members.list_members, edge.service, request.caller, ImageID(request.path["image_id"]))
     return wire.reply(wire.members_to_wire(found))
 
 
@@ -33,7 +33,9 @@ async def show(request: Request) -> Reply:
     edge = request.edge
     image_id, member_id = _ids(request)
     return wire.reply(
-        wire.member_to_wire(await edge.threads.call(members.show_member, edge.service, request.caller, image_id, member_id)),
+        wire.member_to_wire(
+            await edge.threads.call_reading(members.show_member, edge.service, request.caller, image_id, member_id)
+        ),
     )
 
 

@@ -13,6 +13,7 @@ class EdgeOptions:
     `public_endpoint` is how clients reach the service when the Host header does not say it (behind a proxy).
     `stall_seconds`: a peer that neither sends nor takes a byte for so long is given up.
     `has_cache`: the service has a cache, and the versions of the API that brought it are listed.
+    `reading_threads` answer what only reads documents.
     `upload_threads` bounds the uploads that run at a time in one process; further ones wait without being read.
     """
 
@@ -25,6 +26,7 @@ class EdgeOptions:
     has_cache: bool = False
     document_bytes: int = 1 << 20
     stall_seconds: float = 300.0
+    reading_threads: int = 2
     metadata_threads: int = 8
     upload_threads: int = 32
     download_threads: int = 8

@@ -1,8 +1,9 @@
 """The one bridge between the async edge and the blocking core.
 
-Four pools, so that work of one kind never waits for another: uploads hold a thread from their first byte to their last, downloads
-only while a buffer is read from a store, everything else for milliseconds. What waits for servers elsewhere, which may be slow, has
-a pool of its own: they hold up each other, but nobody else.
+Five pools, so that work of one kind never waits for another: uploads hold a thread from their first byte to their last, downloads
+only while a buffer is read from a store, everything else for milliseconds. What only reads documents does not wait behind changes,
+which wait for each other. What waits for servers elsewhere, which may be slow, has a pool of its own: they hold up each other, but
+nobody else.
 """
 
 import asyncio
@@ -18,8 +19,9 @@ Result = TypeVar("Result")
 class Threads:
     """The pools of one process. Used from the event loop's thread only."""
 
-    def __init__(self, *, metadata: int, upload: int, download: int, remote: int) -> None:
+    def __init__(self, *, reading: int, metadata: int, upload: int, download: int, remote: int) -> None:
         """Make pools of these sizes; threads start when they are first needed."""
+        self._reading = ThreadPoolExecutor(reading, thread_name_prefix="reading")
         self._metadata = ThreadPoolExecutor(metadata, thread_name_prefix="metadata")
         self._upload = ThreadPoolExecutor(upload, thread_name_prefix="upload")
         self._download = ThreadPoolExecutor(download, thread_name_prefix="download")
@@ -28,6 +30,10 @@ class Threads:
     def call(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
         """Run an operation on documents in a thread."""
         return _run(self._metadata, function, *given, **named)
+
+    def call_reading(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
+        """Run an operation that only reads documents in a thread."""
+        return _run(self._reading, function, *given, **named)
 
     def call_upload(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
         """Run an operation that consumes a request's body in a thread."""
@@ -43,7 +49,7 @@ class Threads:
 
     def close(self) -> None:
         """Take no more work; what runs is not waited for."""
-        for pool in (self._metadata, self._upload, self._download, self._remote):
+        for pool in (self._reading, self._metadata, self._upload, self._download, self._remote):
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -54,7 +54,7 @@ class Peer:
 
 @asynccontextmanager
 async def pools() -> AsyncIterator[Threads]:
-    threads = Threads(metadata=1, upload=1, download=1, remote=1)
+    threads = Threads(reading=1, metadata=1, upload=1, download=1, remote=1)
     yield threads
     await asyncio.sleep(0.05)  # lets the closing of iterators through
     threads.close()
