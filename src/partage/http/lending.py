@@ -1,6 +1,6 @@
 """What a server may lend: the socket of the connection on which a request is being answered, for image data alone.
 
-An extension of ASGI, under `EXTENSION` in a request's scope (docs/decisions/0041). A server that does not lend is only slower.
+An extension of ASGI, under `EXTENSION` in a request's scope (docs/decisions/0042). A server that does not lend is only slower.
 """
 
 import socket

@@ -3,15 +3,17 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import NamedTuple
 
 import orjson
-from sqlalchemy import bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Insert, LargeBinary, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from partage.content.manifest import Content, Segment
 from partage.model.ids import ChunkDigest, ContentID, PackID, StoreID
 from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.question import Question
 from partage.records.tables import chunks, contents, images, manifests, packs, pending_deletes, stagings
 
 _IN_ONE_STATEMENT = 900
@@ -113,6 +115,38 @@ _SEGMENTS = (
 )
 
 
+_FEW, _MANY = 32, 512
+"""Questions take lists of these lengths: the chunks of 2 MiB, and those of 48 MiB."""
+
+
+def _one_of(count: int) -> ColumnElement[bool]:
+    return chunks.c.digest.in_([bindparam(f"digest_{number}", type_=LargeBinary) for number in range(count)])
+
+
+def _listed(digests: Collection[ChunkDigest], count: int) -> Iterator[dict[str, ChunkDigest]]:
+    """Give names to digests, `count` at a time; where there are fewer, the last one is asked for again and again."""
+    ordered = sorted(digests)
+    for first in range(0, len(ordered), count):
+        part = ordered[first : first + count]
+        part += part[-1:] * (count - len(part))
+        yield {f"digest_{number}": digest for number, digest in enumerate(part)}
+
+
+_KNOWN = Question(
+    select(chunks.c.digest).where(_one_of(_FEW), chunks.c.store_id == bindparam("store_id"), chunks.c.condemned_at.is_(None)),
+)
+_PLACES = select(
+    chunks.c.digest,
+    chunks.c.pack_id,
+    chunks.c.offset,
+    chunks.c.stored_bytes,
+    chunks.c.length_bytes,
+    chunks.c.encoding,
+).where(chunks.c.store_id == bindparam("store_id"))
+_LOCATE_FEW = Question(_PLACES.where(_one_of(_FEW)))
+_LOCATE = Question(_PLACES.where(_one_of(_MANY)))
+
+
 def segments_of(tx: Transaction, content_id: ContentID, start: int, stop: int, *, limit_rows: int) -> list[Segment]:
     """List the manifest segments that cover bytes [start, stop), in order, at most `limit_rows`."""
     given = {"content_id": content_id, "start": start, "stop": stop, "rows": limit_rows}
@@ -147,22 +181,17 @@ def remove_unnamed(tx: Transaction, *, unnamed_before: datetime) -> int:
 def known(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
     """Say which of these chunks the store has and will keep: condemned ones are left out, so that a writer stores them anew."""
     found: set[ChunkDigest] = set()
-    for part in _parts(digests):
-        statement = select(chunks.c.digest).where(
-            chunks.c.digest.in_(part),
-            chunks.c.store_id == store_id,
-            chunks.c.condemned_at.is_(None),
-        )
-        found.update(ChunkDigest(bytes(digest)) for digest in tx.execute(statement).scalars())
+    for given in _listed(digests, _FEW):
+        found.update(ChunkDigest(bytes(digest)) for (digest,) in _KNOWN.rows(tx, {"store_id": store_id, **given}))
     return found
 
 
 def locate(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> dict[ChunkDigest, ChunkPlace]:
     """Say where these chunks lie; those the index does not have are absent from the answer."""
     found: dict[ChunkDigest, ChunkPlace] = {}
-    columns = (chunks.c.digest, chunks.c.pack_id, chunks.c.offset, chunks.c.stored_bytes, chunks.c.length_bytes, chunks.c.encoding)
-    for part in _parts(digests):
-        for digest, *place in tx.execute(select(*columns).where(chunks.c.digest.in_(part), chunks.c.store_id == store_id)):
+    question, count = (_LOCATE_FEW, _FEW) if len(digests) <= _FEW else (_LOCATE, _MANY)
+    for given in _listed(digests, count):
+        for digest, *place in question.rows(tx, {"store_id": store_id, **given}):
             found[ChunkDigest(bytes(digest))] = ChunkPlace._make(place)
     return found
 
@@ -285,15 +314,6 @@ def remove_pack(tx: Transaction, pack_id: PackID) -> None:
 
 
 def _put_chunks(tx: Transaction, store_id: StoreID, pack_id: PackID, rows: Sequence[ChunkRow], *, only_condemned: bool) -> None:
-    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    statement = make(chunks)
-    places = ("pack_id", "offset", "stored_bytes", "length_bytes", "encoding")
-    new: Mapping[str, object] = {name: statement.excluded[name] for name in places} | {"condemned_at": None}
-    replace = statement.on_conflict_do_update(
-        index_elements=["digest", "store_id"],
-        set_=new,
-        where=chunks.c.condemned_at.is_not(None) if only_condemned else None,
-    )
     # In the order of digests, so that two writers with the same chunks take their row locks in the same order.
     values = [
         {
@@ -309,7 +329,21 @@ def _put_chunks(tx: Transaction, store_id: StoreID, pack_id: PackID, rows: Seque
         for row in sorted(rows, key=lambda row: row.digest)
     ]
     if values:
-        tx.execute(replace, values)
+        tx.execute(_put(tx.dialect.name, only_condemned=only_condemned), values)
+
+
+@cache
+def _put(dialect: str, *, only_condemned: bool) -> Insert:
+    """Build the statement that enters a chunk, or moves it to another place if it is there."""
+    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = make(chunks)
+    places = ("pack_id", "offset", "stored_bytes", "length_bytes", "encoding")
+    new: Mapping[str, object] = {name: statement.excluded[name] for name in places} | {"condemned_at": None}
+    return statement.on_conflict_do_update(
+        index_elements=["digest", "store_id"],
+        set_=new,
+        where=chunks.c.condemned_at.is_not(None) if only_condemned else None,
+    )
 
 
 def _locked(tx: Transaction, store_id: StoreID, part: list[ChunkDigest]) -> set[ChunkDigest]:

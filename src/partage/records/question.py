@@ -32,7 +32,7 @@ class _Text:
 class Question:
     """One SELECT. Thread-safe: it may be written out twice, to the same text.
 
-    Its values are what the driver takes and gives: text, integers, and truth as 1 or True.
+    Its values are what the driver takes and gives: text, integers, bytes, and truth as 1 or True.
     """
 
     def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
