@@ -20,10 +20,10 @@ from partage.stores.pack import Encoding
 from partage.stores.store import Store
 
 BUFFER_BYTES = 1 << 20
-"""Plain bytes come in buffers of about this size: a chunk more or less."""
+"""So much is fetched at a time: a chunk more or less."""
 
 AHEAD_BUFFERS = 8
-"""So many buffers at most are fetched or being fetched before the consumer asks for them."""
+"""So many times this at most is fetched or being fetched before the consumer asks for it."""
 
 _THREADS = 2
 _LOCATE_CHUNKS_FIRST = 16
@@ -38,7 +38,7 @@ def read(
     start: int,
     stop: int,
 ) -> Iterator[bytes]:
-    """Yield the plain bytes [start, stop) of a content, in order, in buffers of about 1 MiB.
+    """Yield the plain bytes [start, stop) of a content, in order, in buffers of 1 MiB at most, more or less: often a chunk each.
 
     `segments` are in order and without gaps; those before the range may be left out and cost little, those after it are not asked
     for. Lazy: nothing is fetched before the first buffer is asked for. Closing the iterator, or dropping it, cancels what runs
@@ -53,7 +53,7 @@ def read(
     if stop - start <= BUFFER_BYTES:
         # A small range is read on the caller's thread: starting threads would cost more than it does.
         for part in _parts(_located(wanted, index)):
-            yield from _zeros(part.zeros) if part.zeros else (fetcher.fetch(part.slices),)
+            yield from _zeros(part.zeros) if part.zeros else fetcher.fetch(part.slices)
         return
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="partage-read")
     try:
@@ -154,7 +154,7 @@ def _parts(slices: Iterable[_Slice]) -> Iterator[_Part]:
 
 def _ahead(parts: Iterable[_Part], fetcher: "_Fetcher", pool: ThreadPoolExecutor) -> Iterator[bytes]:
     """Keep some parts being fetched while the consumer is busy; give them out in order."""
-    waiting: deque[int | Future[bytes]] = deque()
+    waiting: deque[int | Future[list[bytes]]] = deque()
     for part in parts:
         waiting.append(part.zeros or pool.submit(fetcher.fetch, part.slices))
         if len(waiting) >= AHEAD_BUFFERS:
@@ -163,11 +163,8 @@ def _ahead(parts: Iterable[_Part], fetcher: "_Fetcher", pool: ThreadPoolExecutor
         yield from _given(waiting.popleft())
 
 
-def _given(waited: int | Future[bytes]) -> Iterator[bytes]:
-    if isinstance(waited, int):
-        yield from _zeros(waited)
-    else:
-        yield waited.result()
+def _given(waited: int | Future[list[bytes]]) -> Iterator[bytes]:
+    return _zeros(waited) if isinstance(waited, int) else iter(waited.result())
 
 
 def _zeros(length: int) -> Iterator[bytes]:
@@ -185,8 +182,8 @@ class _Fetcher:
         self._store = store
         self._index = index
 
-    def fetch(self, slices: tuple[_Slice, ...]) -> bytes:
-        """Return the bytes of the slices, joined.
+    def fetch(self, slices: tuple[_Slice, ...]) -> list[bytes]:
+        """Return the bytes of the slices, in order; not joined, as most readers need them one after the other only.
 
         A chunk may have moved to another pack since it was located, and its old pack be gone: so before the bytes are called
         corrupt, the index is asked once more.
@@ -199,9 +196,9 @@ class _Fetcher:
                 raise
         return self._fetch(again)
 
-    def _fetch(self, slices: tuple[_Slice, ...]) -> bytes:
+    def _fetch(self, slices: tuple[_Slice, ...]) -> list[bytes]:
         decompressor = Decompressor()
-        pieces: list[digest.Buffer] = []
+        pieces: list[bytes] = []
         for run in _runs(slices):
             location = run[0].location
             if location is None:
@@ -214,10 +211,14 @@ class _Fetcher:
             if untouched and sum(part.length for part in run) == length:
                 pieces.append(stored)
             else:
-                pieces += [memoryview(buffer)[part.first : part.stop] for part, buffer in zip(run, plain, strict=True)]
-        if len(pieces) == 1 and isinstance(pieces[0], bytes):
-            return pieces[0]
-        return b"".join(pieces)
+                pieces += [_cut(buffer, part) for part, buffer in zip(run, plain, strict=True)]
+        return pieces
+
+
+def _cut(plain: digest.Buffer, part: _Slice) -> bytes:
+    if isinstance(plain, bytes) and part.length == len(plain):
+        return plain
+    return bytes(memoryview(plain)[part.first : part.stop])
 
 
 def _runs(slices: tuple[_Slice, ...]) -> Iterator[list[_Slice]]:

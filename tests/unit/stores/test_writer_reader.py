@@ -77,13 +77,12 @@ def test_empty_body_has_digests_of_nothing_and_no_bytes(store: Any, index: Any) 
     assert list(reader.read(store, index, done.segments, 0, 0)) == []
 
 
-def test_large_mixed_image_comes_back_in_buffers_of_about_a_mebibyte(store: Any, index: Any) -> None:
+def test_large_mixed_image_comes_back_in_buffers_of_a_mebibyte_at_most(store: Any, index: Any) -> None:
     data = mixed(1, 9000)
     done = doubles.written(store, index, split(data, 65536))
     buffers = list(reader.read(store, index, done.segments, 0, len(data)))
     assert b"".join(buffers) == data
     assert all(type(buffer) is bytes and 0 < len(buffer) <= 2 * MIB for buffer in buffers)
-    assert len(buffers) < len(data) / MIB * 2 + 2
     assert own_threads() == []
 
 
