@@ -127,6 +127,7 @@ TASKS = (
     task("list of nobody's", method="GET", path="?owner=nobody"),
     task("list by type", method="GET", path="?owner=nobody&type=import"),
     task("list by type that is none", method="GET", path="?type=export"),
+    task("list by type of imports", method="GET", path="?type=api_image_import"),
     task("list by status that is none", method="GET", path="?status=perhaps"),
     task("list limit 0", method="GET", path="?limit=0"),
     task("list limit negative", method="GET", path="?limit=-1"),

@@ -1,6 +1,6 @@
-"""The commands that the clients offer for images, and which of them a command line is."""
+"""The commands that the clients offer for images, which of them a command line is, and which have a test."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import distribution
 
 from glanceclient.v2 import shell
@@ -23,3 +23,9 @@ def command_of(arguments: Sequence[str], offered: Iterable[str]) -> str:
     """Return the command that a line begins with; an empty text when it is none of those offered."""
     line = " ".join(arguments) + " "
     return max((each for each in offered if line.startswith(each + " ")), key=len, default="")
+
+
+def run_by(*modules: Mapping[str, object]) -> set[str]:
+    """Name the commands that tests are marked to run: `runs("image show")`. A module is given by what it defines."""
+    marks = [mark for module in modules for each in module.values() for mark in getattr(each, "pytestmark", ())]
+    return {command for mark in marks if mark.name == "runs" for command in mark.args}

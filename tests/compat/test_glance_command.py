@@ -12,22 +12,18 @@ import pytest
 from openstack.connection import Connection
 from openstack.image.v2.image import Image
 
-from tests.compat import offered, worlds
+from tests.compat import offered, test_cached_images, worlds
 from tests.compat.clouds import Cloud
 from tests.compat.commands import WIDE, Glance
 
 Make = Callable[..., Image]
-
-CACHE = {f"cache-{verb}" for verb in ("clean", "clear", "delete", "list", "nodes-list", "prune", "queue")}
-"""Commands of the image cache, which the service started for these tests has not: each goes from here to the `runs` of a test."""
 
 RAW = ("--disk-format", "raw", "--container-format", "bare")
 COLOUR = {"title": "Colour", "type": "string", "enum": ["blue", "red"]}
 
 
 def test_every_command_has_a_run() -> None:
-    marks = [mark for each in globals().values() for mark in getattr(each, "pytestmark", ()) if mark.name == "runs"]
-    assert offered.of_glance() - {command for mark in marks for command in mark.args} == CACHE
+    assert offered.of_glance() - offered.run_by(globals(), vars(test_cached_images)) == set()
 
 
 @pytest.fixture
@@ -84,8 +80,9 @@ def test_staged_image_is_imported_and_its_task_told(glance: Glance, cloud: Cloud
     assert [row["Status"] for row in glance.rows("project-a", "image-tasks", image)] == ["success"]
     told = glance.document("admin", "task-show", task["id"])
     assert (told["type"], told["status"], told["owner"]) == ("api_image_import", "success", cloud.projects["project-a"])
-    listed = glance.rows("admin", "task-list", "--type", "api_image_import", "--status", "success", "--sort-key", "status")
+    listed = glance.rows("admin", "task-list", "--status", "success", "--sort-key", "status", "--page-size", "100")
     assert task["id"] in {row["ID"] for row in listed}
+    assert "Invalid type value" in glance.fails("admin", "task-list", "--type", "api_image_import")
     assert "403" in glance.fails("project-a", "task-list")
 
     other = glance.document("project-a", "image-create-via-import", "--name", name, *RAW, data=data)["id"]

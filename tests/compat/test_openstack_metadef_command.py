@@ -16,13 +16,8 @@ SIZE = {"minimum": 1, "description": "how big"}
 
 
 def test_every_command_for_images_has_a_run() -> None:
-    tests = [each for module in (test_openstack_command, test_cached_images, globals()) for each in _functions(module)]
-    run = {command for test in tests for mark in getattr(test, "pytestmark", ()) if mark.name == "runs" for command in mark.args}
+    run = offered.run_by(globals(), vars(test_openstack_command), vars(test_cached_images))
     assert offered.of_openstack() - run == set()
-
-
-def _functions(module: object) -> list[object]:
-    return list((module if isinstance(module, dict) else vars(module)).values())
 
 
 @pytest.mark.runs("image stage", "image import", "image task list", "image task show")

@@ -33,7 +33,7 @@ def test_staged_image_is_imported_and_its_tasks_told(an_image: Make, owner: Conn
     task = admin.image.get_task(told.id)
     assert (task.type, task.status, task.owner_id) == ("api_image_import", "success", cloud.projects["project-a"])
     assert admin.image.wait_for_task(task).id == task.id
-    assert task.id in {each.id for each in admin.image.tasks(type="api_image_import", sort_key="created_at", limit=1000)}
+    assert task.id in {each.id for each in admin.image.tasks(status="success", sort_key="created_at", limit=1000)}
     with pytest.raises(exceptions.ForbiddenException):
         list(owner.image.tasks())
 
