@@ -114,7 +114,7 @@ def test_head_is_get_without_the_body(path: str, cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("accept", "form"),
     [
-        (None, "text/html; charset=UTF-8"),
+        (None, "text/plain; charset=UTF-8"),
         ("*/*", "text/html; charset=UTF-8"),
         ("application/json", "application/json"),
         ("application/json, */*", "text/html; charset=UTF-8"),
@@ -146,12 +146,25 @@ def test_a_wrong_method_is_told_the_right_ones(cast: Cast) -> None:
         ("PUT", f"/v2/images/{image}", "GET, HEAD, PATCH, DELETE"),
         ("DELETE", f"/v2/images/{image}/file", "GET, HEAD, PUT"),
         ("PATCH", "/v2/images", "GET, HEAD, POST"),
-        ("OPTIONS", "/v2/images", "GET, HEAD, POST"),
         ("TRACE", "/v2/images", "GET, HEAD, POST"),
         ("GET", f"/v2/images/{image}/tags/x", "PUT, DELETE"),
     ):
         answer = cast.owner.call(method, path)
         assert (answer.status_code, answer.headers["Allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize("path", ["/", "/v2/images", "/v2/none", "/v2/cache"])
+def test_what_a_browser_asks_beforehand_is_answered_without_a_token(path: str, cast: Cast) -> None:
+    """As by Glance: without a word of what is allowed, so that a browser goes no further."""
+    answer = cast.anonymous.call("OPTIONS", path, headers={"Origin": "https://elsewhere.example"})
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert not {"Allow", "Content-Type", "Access-Control-Allow-Origin"} & {*answer.headers}
+
+
+def test_a_proxy_says_by_which_scheme_clients_come(cast: Cast) -> None:
+    for sent, scheme in ((None, "http"), ("http", "http"), ("https", "https"), ("gopher", "http"), ("https://x/?", "http")):
+        answer = cast.anonymous.call("GET", "/versions", headers={"X-Forwarded-Proto": sent})
+        assert {each["links"][0]["href"].partition(":")[0] for each in answer.json()["versions"]} == {scheme}
 
 
 def test_every_answer_names_its_request(cast: Cast) -> None:

@@ -108,7 +108,7 @@ def test_chunks_of_any_size_are_taken_without_a_length(cast: Cast) -> None:
     assert cast.owner.downloads(image).content == b"".join(pieces)
 
 
-@pytest.mark.parametrize("media_type", [DATA.upper(), f"{DATA}; charset=binary", f" {DATA} "])
+@pytest.mark.parametrize("media_type", [f"{DATA}; charset=binary", f" {DATA} "])
 def test_the_media_type_may_be_written_in_several_ways(media_type: str, cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     with Connection(cast.owner.endpoint) as wire:
@@ -117,7 +117,7 @@ def test_the_media_type_may_be_written_in_several_ways(media_type: str, cast: Ca
 
 
 @pytest.mark.parametrize(
-    "media_type", ["application/json", "text/plain", "", None, "application/octet-streams", "multipart/form-data"]
+    "media_type", ["application/json", "text/plain", "", DATA.upper(), None, "application/octet-streams", "multipart/form-data"]
 )
 def test_another_media_type_is_refused_in_words(media_type: str | None, cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
@@ -133,7 +133,7 @@ def test_an_announced_size_that_is_right_is_welcome(cast: Cast) -> None:
     assert cast.owner.uploads(image, iter([b"ab", b"c"]), **{"X-OpenStack-Image-Size": "3"}).status_code == 204
 
 
-@pytest.mark.parametrize("announced", ["2", "4", "0", "99999999"])
+@pytest.mark.parametrize("announced", ["2", "4", "99999999"])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_size_that_does_not_come_true_leaves_a_queued_image(announced: str, chunked: bool, cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
@@ -142,6 +142,12 @@ def test_a_size_that_does_not_come_true_leaves_a_queued_image(announced: str, ch
     assert f"Announced size {announced} bytes, but the image data is 3 bytes" in answer.text
     assert is_queued(cast.owner, image)
     assert can_be_uploaded_again(cast.owner, image)
+
+
+def test_an_announced_size_of_nothing_announces_nothing(cast: Cast) -> None:
+    image = cast.owner.has_an_image(None)
+    assert cast.owner.uploads(image, b"abc", **{"X-OpenStack-Image-Size": "0"}).status_code == 204
+    assert cast.owner.shows(image).json()["size"] == 3
 
 
 @pytest.mark.parametrize("announced", ["x", "-1", "1.5", "", "1 2", "0x3", "٣", "9" * 30])

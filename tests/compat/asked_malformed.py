@@ -5,7 +5,7 @@ from typing import Any
 from tests.compat.questions import NOBODY, OCTETS, V20, V21, Question
 
 _DEEP = 60
-"""Nested so far, and no farther: what is nested thousands deep is a difference of its own (compatibility.md, row 6)."""
+"""Nested so far, and no farther: what is nested thousands deep is a difference of its own (compatibility.md, row 3)."""
 
 BODIES: dict[str, Any] = {
     "none": None,

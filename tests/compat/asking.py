@@ -56,6 +56,7 @@ def ask(cloud: Cloud, question: Question, listed: dict[str, str], name: str, sub
     names = transcript.Names({project: f"<{each}>" for each, project in cloud.projects.items()})
     names.known |= {image: f"<{each}>" for image, each in listed.items()}
     names.known |= {cloud.endpoint: "<image service>", cloud.identity: "<identity service>"}
+    names.known[cloud.endpoint.replace("http://", "https://")] = "<image service behind a proxy>"
     names.known[cloud.project_of_the_administrator] = "<the administrator's project>"
     names.known |= {places[each]: f"<{each}>" for each in ("image", "namespace", "new") if places[each]}
     if question.on == "imported":

@@ -1,6 +1,7 @@
 """Where Partage answers otherwise than Glance 33, on purpose.
 
-`reason` is the number of a row in the table of docs/compatibility.md or the heading of a section of docs/comparison-with-glance.md.
+`reason` is the number of a row in the table of docs/compatibility.md, or the heading of a section of docs/comparison-with-glance.md
+where two services differ because they are set up in two ways.
 """
 
 import json
@@ -17,11 +18,9 @@ Recorded = dict[str, Any]
 IMPORT = "Import methods"
 VERSIONS = "Versions"
 STORE = "The store's name"
-EMPTY = "Empty answers"
-WORDS = "Words"
+WORDS = "6"
 LETTERS = "Letters"
-PATHS = "Paths"
-SERVICE_TOKENS = "Service tokens"
+PATHS = "8"
 LOADED = "The catalog of metadata definitions"
 MALFORMED = "malformed: "
 MISNAMED = "type: "
@@ -156,10 +155,6 @@ def _another_store(recorded: Recorded, _question: Question) -> Recorded:
     return _with_headers({**recorded, "body": body}, openstack_image_store_ids=ids and "local")
 
 
-def _nothing_has_no_type(recorded: Recorded, _question: Question) -> Recorded:
-    return _with_headers(recorded, content_type=None) if recorded["status"] in {202, 204} else recorded
-
-
 def _namespace_is_not_found(recorded: Recorded, _question: Question) -> Recorded:
     """One sentence, whatever was asked of a namespace that is not there or not the caller's to see."""
     found = re.match(r"Namespace (\S+) not found", _message(recorded)) if recorded["status"] == 404 else None
@@ -239,25 +234,24 @@ def _words_for_what_is_malformed(recorded: Recorded, question: Question) -> Reco
 
 
 RULES = (
-    Rule("12", _plain_words),
-    Rule("10", _head_is_allowed),
-    Rule("13", _request_is_named),
-    Rule("11", _has_a_tag),
-    Rule("8", _part_has_no_digest_of_the_whole),
+    Rule("6", _plain_words),
+    Rule("5", _head_is_allowed),
+    Rule("5", _request_is_named),
+    Rule("5", _has_a_tag),
+    Rule("4", _part_has_no_digest_of_the_whole),
     Rule(VERSIONS, _versions_without_the_cache),
     Rule(WORDS, _token_is_not_valid),
     Rule(IMPORT, _import_methods),
     Rule(STORE, _another_store),
-    Rule(EMPTY, _nothing_has_no_type),
     Rule(WORDS, _namespace_is_not_found),
-    Rule("3", _namespace_is_not_told_of),
+    Rule("2", _namespace_is_not_told_of),
     Rule(WORDS, _stores_are_listed),
 )
 RULES_BESIDE = (
-    Rule("6", _malformed_is_refused),
+    Rule("3", _malformed_is_refused),
     Rule(WORDS, _words_for_what_is_malformed),
     Rule(LOADED, _loaded_otherwise),
-    Rule("9", _range_of_nothing_is_nothing),
+    Rule("4", _range_of_nothing_is_nothing),
     Rule(WORDS, _refused_for_something),
 )
 """They show only where both services run: what was answered to hundreds of malformed bodies, and the catalog, is not recorded."""
@@ -315,11 +309,11 @@ def _linked(question: str, first: str, following: str | None = None) -> Differen
 def _not_found(message: str, *questions: str) -> Difference:
     """Whether there is such a thing is not told: the answer is that to what is not there."""
     body = {"code": "404 Not Found", "message": message, "title": "Not Found"}
-    return Difference("3", questions, status=404, headers=_UNTAGGED, body=body)
+    return Difference("2", questions, status=404, headers=_UNTAGGED, body=body)
 
 
 def _other_words() -> Iterator[Difference]:
-    """Read other_words.json: reason to question to message. Under the number of a row, the answer is 400 as well."""
+    """Read other_words.json: row to question to message. Under another row than that of words, the answer is 400 as well."""
     for reason, messages in json.loads(Path(__file__).with_name("other_words.json").read_text()).items():
         for question, message in messages.items():
             yield _said(reason, question, message) if reason == WORDS else _refused(reason, message, question)
@@ -338,7 +332,7 @@ def _of_paths() -> Iterator[Difference]:
     yield Difference(PATHS, ("path: /v2/images?limit=0#fragment",), status=200, headers=_TAGGED, body=whole)
     unreadable = f"{_UNREADABLE.partition(' Either')[0]} The URL contained characters that could not be decoded by this service"
     yield Difference(
-        "6",
+        "3",
         ("path: /v2/images/%ff",),
         status=400,
         headers={"content-type": "application/json"},
@@ -348,7 +342,34 @@ def _of_paths() -> Iterator[Difference]:
     yield Difference("1", (f"path: {twice}",), document={"first": twice})
 
 
+def _at_the_edges() -> Iterator[Difference]:
+    yield _linked("edge: limit twice", "/v2/images?limit=0&limit=1&sort=name%3Aasc")
+    yield _refused("8", "limit param must be an integer", "list: edge: semicolon")
+    for name, query in (
+        ("bound of a text", "name_min=a"),
+        ("by properties", "properties=x"),
+        ("changes-since nothing", "changes-since="),
+    ):
+        found = {"first": f"/v2/images?{query}", "images": [], "schema": "/v2/schemas/images"}
+        yield Difference("3", (f"list: edge: {name}",), status=200, headers=_TAGGED, body=found)
+    for method in ("PUT", "DELETE"):
+        message = f"The method {method} is not allowed for this resource."
+        body = {"code": "405 Method Not Allowed", "message": message, "title": "Method Not Allowed"}
+        yield Difference("5", (f"edge: {method} of an image's tasks",), status=405, headers={"allow": "GET, HEAD"}, body=body)
+    yield Difference("5", ("edge: method that locations do not have",), headers={"allow": "GET, HEAD, POST"})
+    none = {"first": "/v2/images?limit=0", "images": [], "schema": "/v2/schemas/images"}
+    yield Difference("5", ("edge: request id of an odd shape",), status=200, headers=_TAGGED, body=none)
+    for name, kind, given in (
+        ("default that is a number", "number", {"default": 1.5}),
+        ("default that is a list", "array", {"default": ["a"]}),
+        ("minimum between numbers", "integer", {"minimum": 1.5}),
+    ):
+        properties = {"p": {"title": "t", "type": kind, **given}}
+        yield Difference("14", (f"edge: metadefs: object with a {name}",), document={"properties": properties})
+
+
 DIFFERENCES: tuple[Difference, ...] = (
+    *_at_the_edges(),
     _linked("sort_key twice and one sort_dir", "/v2/images?sort_key=disk_format&sort_key=name&sort_dir=asc"),
     _linked("sort_key twice and two sort_dir", "/v2/images?sort_key=disk_format&sort_key=name&sort_dir=asc&sort_dir=desc"),
     _linked("by two tags", "/v2/images?tag=red&tag=round&sort=name%3Aasc"),
@@ -357,25 +378,25 @@ DIFFERENCES: tuple[Difference, ...] = (
         "/v2/images?tag=red&tag=round&sort=name%3Aasc&limit=1",
         "/v2/images?tag=red&tag=round&sort=name%3Aasc&limit=1&marker=<beta>",
     ),
-    Difference("2", ("list: page that holds all",), document={"next": None}),
-    _refused("3", "No image found with ID <image>", "list: marker of another project"),
+    Difference("1", ("list: page that holds all",), document={"next": None}),
+    _refused("2", "No image found with ID <image>", "list: marker of another project"),
     Difference(
-        "4",
+        "3",
         ("list: by locations",),
         status=200,
         headers=_TAGGED,
         body={"first": "/v2/images?locations=x", "images": [], "schema": "/v2/schemas/images"},
     ),
     _refused(
-        "5", _NO_MEMBER, *(f"members: add a {what}" for what in ("number", "member that is a list", "member of 256 characters"))
+        "3", _NO_MEMBER, *(f"members: add a {what}" for what in ("number", "member that is a list", "member of 256 characters"))
     ),
-    _refused("6", "Provided object does not match schema 'image': the body must be a JSON object", "create: JSON that is a list"),
-    _refused("6", "Malformed JSON in request body.", "create: character that is none"),
-    _refused("6", "The pointer of an operation must be text, such as /name", "patch: path that is a number"),
-    _refused("7", "The request body has a NUL character (\\u0000) in a text; leave it out", "create: NUL character"),
-    _refused("7", _UNREADABLE, "list: NUL character"),
+    _refused("3", "Provided object does not match schema 'image': the body must be a JSON object", "create: JSON that is a list"),
+    _refused("3", "Malformed JSON in request body.", "create: character that is none"),
+    _refused("3", "The pointer of an operation must be text, such as /name", "patch: path that is a number"),
+    _refused("3", "The request body has a NUL character (\\u0000) in a text; leave it out", "create: NUL character"),
+    _refused("3", _UNREADABLE, "list: NUL character"),
     Difference(
-        "8",
+        "4",
         tuple(
             f"download: {what}"
             for what in ("beyond the end", "range the wrong way round", "range that is none", "range of other units")
@@ -384,40 +405,40 @@ DIFFERENCES: tuple[Difference, ...] = (
         body=_NO_RANGE,
     ),
     Difference(
-        "9",
+        "4",
         ("download: last none bytes", "download: range with a tail"),
         status=416,
         headers={**_AS_JSON, "content-range": "bytes */100"},
         body=_NO_RANGE,
     ),
-    Difference("10", ("head of a list", "head of an image", "head of a member"), status=200, headers=_DOCUMENT),
-    Difference("10", ("head of data",), status=200, headers={**_DATA, "allow": None}),
+    Difference("5", ("head of a list", "head of an image", "head of a member"), status=200, headers=_DOCUMENT),
+    Difference("5", ("head of data",), status=200, headers={**_DATA, "allow": None}),
     Difference(
-        "11",
+        "5",
         ("download: known already",),
         status=304,
         headers={**_AS_JSON, "content-type": None, **_TAGGED},
         body=None,
     ),
     _said(
-        "12",
+        "6",
         "upload: less than the announced size",
         "Announced size 11 bytes, but the image data is 10 bytes; the image is back in queued and can be uploaded again",
     ),
     _said(
-        "12",
+        "6",
         "upload: more than the announced size",
         "Announced size 9 bytes, but the image data is 10 bytes; the image is back in queued and can be uploaded again",
     ),
-    _said("12", "upload: store that is none", "Store for identifier nowhere not found; configured: local"),
+    _said("6", "upload: store that is none", "Store for identifier nowhere not found; configured: local"),
     Difference(
-        "14",
+        "7",
         ("patch: stores",),
         status=403,
         body={"code": "403 Forbidden", "message": "Attribute 'stores' is read-only.", "title": "Forbidden"},
     ),
     Difference(
-        "15",
+        "8",
         ("method that HTTP does not have",),
         status=400,
         headers={"allow": None, "content-type": "text/plain; charset=utf-8", "x-openstack-request-id": None},
@@ -437,18 +458,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     *(_not_found_spelling(kind, name) for kind, name in (("metadata object", "BOX"), ("property", "SIZE"))),
     *_other_words(),
     *_of_paths(),
-    Difference(
-        SERVICE_TOKENS,
-        ("headers: service token that is none",),
-        status=401,
-        headers={**_UNTAGGED, "www-authenticate": 'Keystone uri="<identity service>"'},
-        body={
-            "code": "401 Unauthorized",
-            "message": "The token is not valid, or no longer; ask the identity service for a new one",
-            "title": "Unauthorized",
-        },
-    ),
-    Difference("13", ("headers: request id",), headers={"x-openstack-request-id": "not a new one: req-mine"}),
+    Difference("5", ("headers: request id",), headers={"x-openstack-request-id": "not a new one: req-mine"}),
     _said(WORDS, "create: other project as owner", "You are not permitted to create images owned by '<project-b>'."),
     _said(WORDS, "list: bytes that are no text", _UNREADABLE),
     _said(
@@ -473,3 +483,39 @@ DIFFERENCES: tuple[Difference, ...] = (
         "Requests with multiple ranges are not supported. You may make multiple single-range requests instead.",
     ),
 )
+
+SHOWN_BY_TESTS = {
+    "9": (
+        "tests/api/test_unified_limits.py::test_sizes_are_hard_limits",
+        "tests/api/test_quotas.py::test_a_shared_image_is_charged_to_its_owner_alone",
+        "tests/api/test_locations_by_reference.py::test_what_is_referred_to_counts_for_no_quota_and_a_copy_does",
+    ),
+    "10": (
+        "tests/api/test_locations_by_patch.py::test_an_image_in_a_store_takes_only_what_promises_its_digest",
+        "tests/api/test_locations_by_patch.py::test_no_other_place_is_taken_from_anybody",
+        "tests/api/test_locations_by_reference.py::test_bytes_that_changed_are_never_given_whole",
+    ),
+    "11": (
+        "tests/operations/test_signatures.py::test_signature_that_no_bytes_can_have_is_refused_before_any_come",
+        "tests/operations/test_signatures.py::test_signature_that_changed_since_is_not_taken_on_trust",
+        "tests/operations/test_glance_download.py::test_what_cannot_be_taken_leaves_the_image_as_it_was",
+        "tests/api/test_locations_by_patch.py::test_no_patch_makes_a_signed_image_active",
+    ),
+    "12": (
+        "tests/api/test_cache.py::test_an_image_that_lost_a_part_of_itself_is_not_near_any_more",
+        "tests/api/test_cache.py::test_images_share_what_is_near",
+        "tests/api/test_cache.py::test_prune_says_what_it_took",
+    ),
+    "13": (
+        "tests/api/test_anonymous.py::test_no_other_image_is_known_to_be_there",
+        "tests/api/test_anonymous.py::test_a_token_that_is_not_valid_is_still_refused",
+        "tests/operations/test_glance_download.py::test_token_follows_no_redirect",
+        "tests/operations/test_glance_download.py::test_protected_properties_are_for_those_who_may_set_them",
+    ),
+    "15": (
+        "tests/operations/test_pending_deletes.py::test_a_deactivated_image_is_deactivated_when_it_is_restored",
+        "tests/operations/test_pending_deletes.py::test_a_restored_image_is_what_it_was_with_members_and_bytes",
+        "tests/api/test_required_properties.py::test_only_what_fits_is_created_and_patched",
+    ),
+}
+"""Rows that take more than one request to see, and tests in which they show."""

@@ -44,6 +44,8 @@ NAMESPACES: dict[str, dict[str, Any]] = {
 }
 """Name of a state to the document of a namespace of the first project's in it."""
 PATIENCE_SECONDS = 60
+LEFT_OUT = "left out"
+"""The value of a header that is not sent, although one is by default."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def send(cloud: Cloud, who: str, method: str, path: str, *, body: Any = None, he
     address = urlsplit(cloud.endpoint)
     token = {} if who == "nobody" else {"X-Auth-Token": "false" if who == "stranger" else cloud.token(who)}
     sent = {"Accept": "application/json", **token, **(headers or {})}
+    sent = {name: value for name, value in sent.items() if value is not LEFT_OUT}
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
     try:

@@ -115,11 +115,12 @@ def test_service_token_adds_its_roles_beside_the_users(keystone: RunningKeystone
     assert caller.user_name == "user-a"
 
 
-def test_service_token_without_the_role_is_refused(keystone: RunningKeystone, identity: Keystone) -> None:
+def test_service_token_that_is_none_adds_nothing(keystone: RunningKeystone, identity: Keystone) -> None:
     token = keystone.token("user-a", "project-a")
     for other in (keystone.token("user-b", "project-b"), keystone.token("admin", "admin"), "garbage", ""):
-        with pytest.raises(problems.Unauthenticated):
-            identity.validate(token, other)
+        assert identity.validate(token, other) == identity.validate(token)
+    with pytest.raises(problems.Unauthenticated):
+        identity.validate("garbage", keystone.token("partage", "service"))
 
 
 def test_users_role_service_is_no_service_token(keystone: RunningKeystone, identity: Keystone) -> None:

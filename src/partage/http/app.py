@@ -6,7 +6,7 @@ Request id; version; caller; route; body; handler; problem to reply; reply to th
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
@@ -33,7 +33,10 @@ _READING = frozenset({"GET", "HEAD"})
 _SMALL_BODY_BYTES = 65_536
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _AUTHORITY = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
+_SCHEMES = ("http", "https")
 _MEDIA_TYPE_VERSION = "application/vnd.openstack.images-"
+_TYPE_OF_NOTHING = b"text/html; charset=UTF-8"
+"""Source: Glance says so of nearly every answer that is empty."""
 _UNREADABLE = "Error decoding your request. The URL contained characters that could not be decoded by this service"
 _NO_ROUTE = "The resource could not be found."
 _NO_BODY = "A body is not expected with this request."
@@ -95,7 +98,7 @@ class _Application:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         options = self._edge.options
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers = _headers(scope["headers"])
         arrived = _Arrived(
             scope=scope,
             method=scope["method"],
@@ -117,10 +120,9 @@ class _Application:
         if sum(len(name) + len(value) for name, value in arrived.scope["headers"]) > _LONGEST_HEADERS:
             raise problems.Invalid(f"The request's headers are longer than {_LONGEST_HEADERS} bytes; send fewer or shorter ones")
         path = _path(arrived.scope)
-        if path == "/healthcheck":
-            return Reply(status=HTTPStatus.OK, body=b"OK", content_type=b"text/plain; charset=UTF-8")
-        if path == openapi.PATH:
-            return _document(self._described, arrived)
+        outside = self._outside(arrived, path)
+        if outside is not None:
+            return outside
         first, _, rest = path.lstrip("/").partition("/")
         with_cache = self._edge.options.has_cache
         if first == "versions":
@@ -134,7 +136,8 @@ class _Application:
         anonymous = self._edge.options.allow_anonymous and arrived.method in _READING
         caller = await callers.find(arrived.headers, self._identity, self._edge.threads, anonymous=anonymous)
         if path == f"/{first}":
-            return Reply(status=HTTPStatus.FOUND, headers=((b"location", f"{arrived.origin}/v2/".encode()),))
+            whole = ((b"location", f"{arrived.origin}/v2/".encode()),)
+            return Reply(status=HTTPStatus.FOUND, content_type=b"text/plain; charset=utf8", headers=whole)
         row, values = self._route(arrived, rest)
         request = Request(
             edge=self._edge,
@@ -149,6 +152,15 @@ class _Application:
             peer=(arrived.scope.get("client") or (None,))[0],
         )
         return _settled(await row.handler(request), row, request)
+
+    def _outside(self, arrived: _Arrived, path: str) -> Reply | None:
+        """Answer what does not belong to the Image API."""
+        if path == "/healthcheck" or path.startswith("/healthcheck/"):
+            return discovery.health(arrived.method, arrived.text(b"accept"))
+        if arrived.method == "OPTIONS":
+            # Source: Glance. What lets browsers ask from other pages answers this before anything else is looked at.
+            return Reply(status=HTTPStatus.OK)
+        return _document(self._described, arrived) if path == openapi.PATH else None
 
     def _route(self, arrived: _Arrived, rest: str) -> tuple[routes.Row, Mapping[str, str]]:
         found = routes.find(self._root, rest.split("/"))
@@ -244,7 +256,8 @@ def _settled(reply: Reply, row: routes.Row, request: Request) -> Reply:
     etag = reply.etag if row.method == "GET" else None
     if etag is not None and conditions.is_known(request.header(b"if-none-match"), etag):
         return Reply(status=HTTPStatus.NOT_MODIFIED, etag=etag)
-    return Reply(status=row.status, body=reply.body, content_type=reply.content_type, headers=reply.headers, etag=etag)
+    kind = reply.content_type or (_TYPE_OF_NOTHING if reply.body == b"" else None)
+    return Reply(status=row.status, body=reply.body, content_type=kind, headers=reply.headers, etag=etag)
 
 
 def _start(reply: Reply, arrived: _Arrived, length_bytes: int, *, closes: bool) -> dict[str, Any]:
@@ -252,8 +265,8 @@ def _start(reply: Reply, arrived: _Arrived, length_bytes: int, *, closes: bool) 
     headers: list[Header] = [(b"x-openstack-request-id", arrived.request_id.encode())]
     if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         headers.append((b"content-length", b"%d" % length_bytes))
-        if reply.content_type is not None:
-            headers.append((b"content-type", reply.content_type))
+    if reply.content_type is not None:
+        headers.append((b"content-type", reply.content_type))
     if reply.etag is not None:
         headers += ((b"etag", reply.etag), (b"vary", b"x-auth-token"))
     if closes:
@@ -279,6 +292,17 @@ def _must_close(arrived: _Arrived) -> bool:
     return body.length_bytes is None or body.length_bytes > _SMALL_BODY_BYTES or b"expect" in arrived.headers
 
 
+def _headers(sent: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    """Make one value of a header that came more than once, so that nobody reads one of two. Source: RFC 9110, 5.3."""
+    found = dict(sent)
+    if len(found) == len(sent):
+        return found
+    joined: dict[bytes, bytes] = {}
+    for name, value in sent:
+        joined[name] = joined[name] + b"," + value if name in joined else value
+    return joined
+
+
 def _path(scope: Scope) -> str:
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     try:
@@ -297,7 +321,9 @@ def _origin(scope: Scope, headers: Mapping[bytes, bytes], options: EdgeOptions) 
     if not _AUTHORITY.fullmatch(authority):
         host, port = scope.get("server") or ("localhost", None)
         authority = f"{host}:{port}" if port else host
-    return f"{scope.get('scheme', 'http')}://{authority}"
+    # Source: uWSGI, below Glance. A proxy that ends TLS says so; a client that says so itself changes its own links alone.
+    scheme = headers.get(b"x-forwarded-proto", b"").decode("latin-1")
+    return f"{scheme if scheme in _SCHEMES else scope.get('scheme', 'http')}://{authority}"
 
 
 def _request_id(headers: Mapping[bytes, bytes]) -> str:

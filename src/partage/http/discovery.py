@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from partage.http import wire
+from partage.http import errors, wire
 from partage.http.messages import Reply, Request
 from partage.model.ids import ImageID, StoreID
 from partage.operations import quota, stores
@@ -51,6 +51,16 @@ def versions(origin: str, status: HTTPStatus, *, with_cache: bool) -> Reply:
     ]
     written = wire.reply({"versions": listed})
     return Reply(status=status, body=written.body, content_type=written.content_type)
+
+
+def health(method: str, accept: str | None) -> Reply:
+    """Say that this process answers, whatever is asked below that path. Source: oslo.middleware's healthcheck, as Glance has it."""
+    if method == "HEAD":
+        return Reply(status=HTTPStatus.NO_CONTENT)
+    if errors.preferred_form(accept) == "application/json":
+        written = wire.reply({"detailed": False, "reasons": ["OK"]})
+        return Reply(status=HTTPStatus.OK, body=written.body, content_type=written.content_type)
+    return Reply(status=HTTPStatus.OK, body=b"OK", content_type=b"text/plain; charset=UTF-8")
 
 
 def is_version(name: str, *, with_cache: bool) -> bool:

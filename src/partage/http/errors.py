@@ -1,6 +1,6 @@
 """Problems become replies: the one table from kind to status, and the three forms in which a client may want the words.
 
-The forms and titles are those of Glance (of WebOb): HTML unless `Accept` prefers JSON; plain text when it takes neither.
+The forms and titles are those of Glance (of WebOb): HTML unless `Accept` prefers JSON; plain text where it takes neither.
 """
 
 import html
@@ -135,24 +135,29 @@ def _page(label: str, explanation: str, detail: str) -> bytes:
 def preferred_form(accept: str | None) -> str:
     """Choose the form of an error from the Accept header: HTML, JSON, or plain text when neither is taken.
 
-    Source: RFC 9110, 12.5.1; HTML wins a tie, as in Glance.
+    Source: RFC 9110, 12.5.1, as Glance (WebOb) reads it: HTML wins a tie, a type with parameters is another type, a header with
+    something that is no type says nothing, and one that is not there takes neither.
     """
-    if accept is None or accept == "*/*":
+    if accept is None:
+        return "text/plain"
+    if accept == "*/*":
         return "text/html"
     ranges = [_media_range(part) for part in accept.split(",", _MOST_RANGES)[:_MOST_RANGES] if part.strip()]
+    if any("/" not in name for name, _quality_of_it in ranges):
+        return "text/html"
     best = max(("text/html", "application/json"), key=lambda offer: _quality(offer, ranges))
     return best if _quality(best, ranges) > 0 else "text/plain"
 
 
 def _media_range(text: str) -> tuple[str, float]:
     name, *parameters = (part.strip().lower() for part in text.split(";"))
-    for parameter in parameters:
+    for number, parameter in enumerate(parameters):
         if parameter.startswith("q="):
             try:
-                return name, float(parameter[2:])
+                return ";".join([name, *parameters[:number]]), float(parameter[2:])
             except ValueError:
                 return name, 0.0
-    return name, 1.0
+    return ";".join([name, *parameters]), 1.0
 
 
 def _quality(offer: str, ranges: list[tuple[str, float]]) -> float:

@@ -13,6 +13,8 @@ from partage.model.image import Image
 from partage.operations import image_data
 
 _OCTETS = "application/octet-stream"
+_MOST_DIGITS = len(str(2**63))
+_NO_SIZE = "Invalid or missing image size in request headers."
 
 
 async def upload(request: Request) -> Reply:
@@ -106,6 +108,10 @@ def announced_bytes(request: Request) -> int | None:
     said = request.header(b"x-openstack-image-size")
     if said is None:
         return request.body.length_bytes or None
-    if not (said.isascii() and said.isdigit() and len(said) <= len(str(2**63))):
-        raise problems.Invalid("Invalid or missing image size in request headers.")
-    return int(said)
+    try:
+        size_bytes = int(said[:_MOST_DIGITS])
+    except ValueError as error:
+        raise problems.Invalid(_NO_SIZE) from error
+    if len(said) > _MOST_DIGITS or size_bytes < 0:
+        raise problems.Invalid(_NO_SIZE)
+    return size_bytes or None  # Source: Glance takes 0 for "not known"

@@ -96,5 +96,8 @@ def _shown(request: Request) -> wire.Shown:
 
 
 def media_type(request: Request) -> str:
-    """Return the media type of the request's body, without parameters; empty when it has none."""
-    return (request.header(b"content-type") or "").partition(";")[0].strip().lower()
+    """Return the media type of the request's body, without parameters; empty when it has none.
+
+    Source: Glance compares it letter by letter, upper case and lower.
+    """
+    return (request.header(b"content-type") or "").partition(";")[0].strip()

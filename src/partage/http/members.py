@@ -1,5 +1,6 @@
 """Handlers of members, the Image API's sharing."""
 
+from http import HTTPStatus
 from typing import Any
 
 from partage import problems
@@ -53,7 +54,7 @@ async def delete(request: Request) -> Reply:
     edge = request.edge
     image_id, member_id = _ids(request)
     await edge.threads.call(members.remove_member, edge.service, request.caller, image_id, member_id)
-    return Reply()
+    return Reply(status=HTTPStatus.NO_CONTENT)  # Source: Glance gives this empty answer, of all, no media type
 
 
 def _ids(request: Request) -> tuple[ImageID, ProjectID]:

@@ -24,7 +24,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request whose bearer is known. `headers` have lower-case names; of repeated ones the last counts.
+    """One request whose bearer is known. `headers` have lower-case names; repeated ones are one, with commas.
 
     `origin` is scheme and authority by which the client reached the service, without a slash at the end;
     `path` holds the decoded values of the route's parameters, `peer` the address that the connection comes from.

@@ -34,8 +34,11 @@ async def index(request: Request) -> Reply:
     """List namespaces."""
     edge = request.edge
     parameters = query.parameters_of(request.query)
-    asked = _query(dict(parameters), default=edge.service.limits.page_default, largest=edge.service.limits.page_max)
-    found = await edge.threads.call(metadefs.list_namespaces, edge.service, request.caller, asked) if asked.limit else []
+    given = dict(parameters)
+    asked = _query(given, default=edge.service.limits.page_default, largest=edge.service.limits.page_max)
+    # Source: Glance. What is asked for by nothing is nothing.
+    is_for_some = bool(asked.limit) and all(given.get(name, "said") for name in ("visibility", "resource_types"))
+    found = await edge.threads.call(metadefs.list_namespaces, edge.service, request.caller, asked) if is_for_some else []
     written: dict[str, Any] = {
         "namespaces": [_whole_to_wire(each) for each in found],
         "first": _link(parameters),
@@ -51,7 +54,7 @@ async def create(request: Request) -> Reply:
     edge = request.edge
     new = metadef.parse_namespace(await _document(request), now=request.edge.service.clock())
     made = await edge.threads.call(metadefs.create_namespace, edge.service, request.caller, new)
-    given = {name: new.document[name] for name in _PARTS if new.document.get(name)}
+    given = {name: new.document[name] for name in _PARTS if name in new.document}
     written = wire.reply({**_namespace_to_wire(made.namespace), **given})
     location = f"{request.origin}{_path(made.namespace.name)}".encode()
     return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
@@ -100,6 +103,8 @@ def made(kind: Kind, list_to_wire: Callable[[str, Sequence[Definition]], dict[st
         """List a namespace's definitions of one kind."""
         edge = request.edge
         name = request.path["namespace"]
+        if kind is Kind.OBJECT:
+            _page_of(request, least=1)  # Source: Glance reads these parameters, and then lists every object
         found = await edge.threads.call(metadefs.list_definitions, edge.service, request.caller, name, kind)
         return wire.reply(list_to_wire(name, _cut(request, found) if kind is Kind.TAG else found))
 
@@ -284,23 +289,36 @@ def _cut(request: Request, tags: Sequence[Definition]) -> Sequence[Definition]:
         QueryInvalid: a parameter makes no sense.
         MetadefNotFound: the marker is no tag of the namespace.
     """
-    given = dict(query.parameters_of(request.query))
-    limits = request.edge.service.limits
-    limit = query.limit_of(given.get("limit"), limits.page_default, limits.page_max)
-    sort_key, direction = given.get("sort_key", "created_at"), given.get("sort_dir", "desc")
-    if direction not in ("asc", "desc"):
-        raise problems.QueryInvalid(f"Invalid sort direction: {direction}")
+    given, limit, direction = _page_of(request)
+    sort_key = given.get("sort_key", "created_at")
     if sort_key not in ("created_at", "updated_at", "name"):
         raise problems.QueryInvalid("Tags are sorted by one of created_at, updated_at, name")
     first = "key" if sort_key == "name" else sort_key  # case does not count
     ordered = sorted(tags, key=lambda each: (getattr(each, first), each.key), reverse=direction == "desc")
     marker = given.get("marker")
-    if marker is not None:
+    if marker:
         keys = [each.key for each in ordered]
         if marker.casefold() not in keys:
             raise problems.MetadefNotFound(f"Could not find metadata tag {marker}")
         ordered = ordered[keys.index(marker.casefold()) + 1 :]
     return ordered[:limit]
+
+
+def _page_of(request: Request, *, least: int = 0) -> tuple[dict[str, str], int, str]:
+    """Read the parameters of a list of one namespace's: all of them, how many it may hold, and its direction.
+
+    Raises:
+        QueryInvalid: one makes no sense.
+    """
+    given = dict(query.parameters_of(request.query))
+    limits = request.edge.service.limits
+    direction = given.get("sort_dir", "desc")
+    if direction not in ("asc", "desc"):
+        raise problems.QueryInvalid(f"Invalid sort direction: {direction}")
+    limit = query.limit_of(given.get("limit"), limits.page_default, limits.page_max)
+    if limit < least:
+        raise problems.QueryInvalid("limit param must be positive")
+    return given, limit, direction
 
 
 def _query(given: dict[str, str], *, default: int, largest: int) -> NamespaceQuery:

@@ -80,7 +80,7 @@ def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQ
     member_status = _member_status(given.pop("member_status", ["accepted"])[0])
     tags = tuple(tag.strip() for tag in given.pop("tag", []))
     sort = _sort(given)
-    filters = {name: values[-1] for name, values in given.items()}
+    filters = {name: values[-1] for name, values in given.items() if name != "deleted"}  # Source: Glance sets that one itself
     if filters.get("changes-since"):
         raise problems.QueryInvalid('The "changes-since" filter is no longer available on v2.')
     visibility, all_visibilities, impossible = _visibility(filters.pop("visibility", None))

@@ -112,7 +112,7 @@ ROWS: tuple[Row, ...] = (
     Row("POST", _NAMESPACE + "/tags", metadefs.create_tags, metadef_rules.ADD_TAGS, _CREATED, Body.TAKEN),
     Row("DELETE", _NAMESPACE + "/tags", metadefs.tags.delete_all, metadef_rules.DELETE_TAGS, _DONE),
     Row("GET", _NAMESPACE + "/tags/{name}", metadefs.tags.show, metadef_rules.GET_TAG, _OK),
-    Row("POST", _NAMESPACE + "/tags/{name}", metadefs.create_tag, metadef_rules.ADD_TAG, _CREATED, Body.TAKEN),
+    Row("POST", _NAMESPACE + "/tags/{name}", metadefs.create_tag, metadef_rules.ADD_TAG, _CREATED),
     Row("PUT", _NAMESPACE + "/tags/{name}", metadefs.tags.update, metadef_rules.MODIFY_TAG, _OK, Body.TAKEN),
     Row("DELETE", _NAMESPACE + "/tags/{name}", metadefs.tags.delete, metadef_rules.DELETE_TAG, _DONE),
     Row("GET", _NAMESPACE + "/resource_types", metadefs.associations, metadef_rules.LIST_RESOURCE_TYPES, _OK),

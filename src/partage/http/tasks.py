@@ -142,11 +142,13 @@ def _query(given: dict[str, str], *, default: int, largest: int) -> TaskQuery:
         raise problems.QueryInvalid(f"Invalid type value: {kind}")
     if marker and not is_uuid(marker):
         raise problems.QueryInvalid("Invalid marker format")
+    if marker == "":
+        raise problems.QueryInvalid("Task with the given id was not found")
     return TaskQuery(
         limit=query.limit_of(given.get("limit"), default, largest),
         status=TaskStatus(status) if status else None,
         type=TaskType(kind) if kind else None,
-        owner=ProjectID(given["owner"]) if given.get("owner") else None,
+        owner=ProjectID(given["owner"]) if "owner" in given else None,
         marker=TaskID(marker) if marker else None,
         sort_key=sort_key,
         descending=direction == "desc",

@@ -88,7 +88,7 @@ def parse_new_image(document: object, known: KnownFormats) -> NewImage:
         min_ram=int(given.get("min_ram", 0)),
         disk_format=given.get("disk_format"),
         container_format=given.get("container_format"),
-        tags=unique_tags(given.get("tags", [])),
+        tags=tuple(given.get("tags", [])),
         properties=MappingProxyType(properties),
     )
 

@@ -149,6 +149,7 @@ class NewImage:
     """What a client asks for when it creates an image.
 
     `owner` counts only when `owner_given`: a client may ask for an image that has no owner, which is not the same as not saying.
+    `tags` are those given, a tag that was given twice twice.
     """
 
     id: ImageID | None = None
@@ -180,6 +181,6 @@ class NewImage:
             min_ram=self.min_ram,
             disk_format=self.disk_format,
             container_format=self.container_format,
-            tags=self.tags,
+            tags=tuple(sorted(set(self.tags))),
             properties=self.properties,
         )

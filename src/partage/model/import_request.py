@@ -92,7 +92,7 @@ def parse_import_request(document: object, *, enabled: Collection[str], header_s
     method = ImportMethod(given["name"])
     return ImportRequest(
         method=method,
-        uri=_text(given, "uri") if method is ImportMethod.WEB_DOWNLOAD else "",
+        uri=_uri(given) if method is ImportMethod.WEB_DOWNLOAD else "",
         **(_remote(given) if method is ImportMethod.GLANCE_DOWNLOAD else {}),
         all_stores_must_succeed=_flag(document, "all_stores_must_succeed", default=True),
         all_stores=_flag(document, "all_stores", default=False),
@@ -117,6 +117,12 @@ def _remote(given: Mapping[str, Any]) -> dict[str, Any]:
     # Which regions and interfaces there are is the catalog's to say, when the task is done. Source: Glance, and Tempest of it.
     interface = _text(given, "glance_service_interface") if "glance_service_interface" in given else "public"
     return {"region": _text(given, "glance_region"), "remote_image_id": ImageID(image_id), "interface": interface}
+
+
+def _uri(given: Mapping[str, Any]) -> str:
+    """Take what is no text for nothing: it is refused with other places that make no sense, once the image is known to wait."""
+    value = given.get("uri")
+    return value if isinstance(value, str) else ""
 
 
 def _stores(document: Mapping[str, Any], header_store: StoreID | None) -> tuple[StoreID, ...] | None:

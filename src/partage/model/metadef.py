@@ -139,7 +139,10 @@ def parse_definition(document: object, kind: Kind, *, now: datetime) -> Definiti
     Raises:
         BodyInvalid, AttributeReadOnly: as `parse_namespace`.
     """
-    return _named(kind, _checked(document, kind.value), now)
+    given = _checked(document, kind.value)
+    if kind is Kind.OBJECT:
+        _refuse_unknown_attributes(given.get("properties", {}))
+    return _named(kind, given, now)
 
 
 def parse_tags(document: object, *, now: datetime) -> list[Definition]:
@@ -169,6 +172,15 @@ def _checked(document: object, schema_name: str) -> dict[str, Any]:
             raise problems.AttributeReadOnly(f"Attribute '{name}' is read-only.")
     _refuse_four_bytes(document)
     return metadef_schemas.check(document, schema_name)
+
+
+def _refuse_unknown_attributes(properties: Mapping[str, Mapping[str, Any]]) -> None:
+    """Source: Glance holds properties of an object against the schema of a property, though the object's schema does not say so."""
+    for name in {name for each in properties.values() for name in each} - {*metadef_schemas.PROPERTY["properties"]}:
+        raise problems.BodyInvalid(
+            "Provided object does not match schema 'property': "
+            f"Additional properties are not allowed ('{name[:100]}' was unexpected)"
+        )
 
 
 def _refuse_four_bytes(value: object) -> None:

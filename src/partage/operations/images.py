@@ -36,6 +36,7 @@ def create_image(service: Service, caller: Caller, new: NewImage) -> Image:
     _authorise_creation(service, caller, image)
     if service.protections is not None:
         service.protections.require_creation(caller, image)
+    service.limits.check_tags(len(new.tags))  # Source: Glance counts them as they were given
     service.limits.check_image(image)
     quota.under(service, image.owner, partial(_add, service, image))
     service.announce(Event.IMAGE_CREATE, image)
@@ -91,8 +92,8 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
         changed = locations.sized(image, changed, sizes)
         if service.protections is not None:
             changed = service.protections.applied(caller, image, seen, changed, patch.touched(changes))
-        _authorise_changes(service, caller, changed, patch.touched(changes))
-        _check_counts(service, image, changed)
+        _authorise_changes(service, caller, image, changed, changes)
+        _check_counts(service, image, changed, changes)
         if changed.owner != image.owner:
             quota.check_moved_image(tx, changed, allowance)
         images.save(tx, changed, was=image)
@@ -161,11 +162,16 @@ def _authorise_creation(service: Service, caller: Caller, image: Image) -> None:
         service.authority.require(caller, _RULE_OF_VISIBILITY[image.visibility], target)
 
 
-def _authorise_changes(service: Service, caller: Caller, changed: Image, touched: frozenset[str]) -> None:
-    if "visibility" in touched and changed.visibility in _RULE_OF_VISIBILITY:
+def _authorise_changes(service: Service, caller: Caller, image: Image, changed: Image, changes: tuple[patch.Change, ...]) -> None:
+    if "visibility" in patch.touched(changes) and changed.visibility in _RULE_OF_VISIBILITY:
         service.authority.require(caller, _RULE_OF_VISIBILITY[changed.visibility], authority.of_image(caller, changed))
-    if "owner" in touched and not caller.is_admin:
+    if not caller.is_admin and any(each.name == "owner" and not _changes_nothing(each, image) for each in changes):
         raise problems.AttributeReadOnly("Owner can't be updated by non admin.")
+
+
+def _changes_nothing(change: patch.Change, image: Image) -> bool:
+    """Say whether a change of the owner leaves it. Source: Glance lets that pass when it is added, and not when it is replaced."""
+    return change.op is patch.Operation.ADD and change.value == image.owner
 
 
 def _asks_for_hidden(service: Service, caller: Caller, query: ImageQuery) -> bool:
@@ -176,10 +182,12 @@ def _asks_for_hidden(service: Service, caller: Caller, query: ImageQuery) -> boo
     return not all(protections.allows(caller, Action.READ, name) for name, _value in query.properties)
 
 
-def _check_counts(service: Service, image: Image, changed: Image) -> None:
-    """Refuse growth above a limit, but let an image that was above it before shrink."""
-    if len(changed.tags) > len(image.tags):
-        service.limits.check_tags(len(changed.tags))
+def _check_counts(service: Service, image: Image, changed: Image, changes: tuple[patch.Change, ...]) -> None:
+    """Refuse growth above a limit, but let an image that was above it before shrink. Tags count as often as they were given."""
+    given = [len(change.value) for change in changes if change.path == ("tags",) and change.value is not None]
+    tags = max([len(changed.tags), *given])
+    if tags > len(image.tags):
+        service.limits.check_tags(tags)
     if len(changed.properties) > len(image.properties):
         service.limits.check_properties(changed.properties)
 

@@ -159,7 +159,7 @@ class Service:
         Raises:
             StoreUnknown: no store of that name is configured.
         """
-        found = self.stores.get(store_id or self.default_store)
+        found = self.stores.get(self.default_store if store_id is None else store_id)
         if found is None:
             raise problems.StoreUnknown(f"Store for identifier {store_id} not found; configured: {', '.join(sorted(self.stores))}")
         return found

@@ -124,6 +124,14 @@ def test_headers_of_identity_that_a_client_sends_are_ignored() -> None:
     assert call("/v2/images", *forged).status == 401
 
 
+def test_a_header_that_comes_twice_is_one() -> None:
+    identity = OneToken()
+    call("/v2/nope", (b"x-auth-token", b"one"), (b"x-auth-token", b"two"), identity=identity)
+    assert identity.asked == [("one,two", None)]
+    answer = call("/v2/nope", TOKEN, (b"accept", b"application/json"), (b"accept", b"text/html"))
+    assert answer.headers["content-type"] == "text/html; charset=UTF-8"
+
+
 def test_a_service_token_is_handed_on() -> None:
     identity = OneToken()
     call("/v2/nope", TOKEN, (b"x-service-token", b"service"), identity=identity)
@@ -158,7 +166,7 @@ def test_a_minor_version_is_accepted_as_prefix_and_as_media_type(accept: bytes, 
     [
         ("DELETE", "/v2/images", "GET, HEAD, POST"),
         ("FOO", f"/v2/images/{UUID}", "GET, HEAD, PATCH, DELETE"),
-        ("OPTIONS", f"/v2/images/{UUID}/file", "GET, HEAD, PUT"),
+        ("POST", f"/v2/images/{UUID}/file", "GET, HEAD, PUT"),
     ],
 )
 def test_other_methods_are_not_allowed(method: str, path: str, allowed: str) -> None:

@@ -43,8 +43,8 @@ def test_every_problem_has_the_status_of_its_kind(leaf: type[problems.Problem]) 
     assert errors.kind_of(leaf).status.value == STATUSES[kind]
 
 
-def test_html_is_what_a_client_gets_that_does_not_ask() -> None:
-    reply = errors.reply_to(problems.ImageNotFound("No image <é>"), asked(None))
+def test_html_is_what_a_client_gets_that_takes_all() -> None:
+    reply = errors.reply_to(problems.ImageNotFound("No image <é>"), asked("*/*"))
     assert reply.content_type == b"text/html; charset=UTF-8"
     assert reply.body == (
         b"<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n"
@@ -66,7 +66,7 @@ def test_text_is_for_those_who_take_neither() -> None:
 
 
 PREFERRED = {
-    None: "text/html",
+    None: "text/plain",
     "*/*": "text/html",
     "text/html": "text/html",
     "application/json": "application/json",
@@ -79,6 +79,10 @@ PREFERRED = {
     "": "text/plain",
     "text/plain": "text/plain",
     "text/html;q=0, application/json;q=0": "text/plain",
+    "application/json; charset=utf-8": "text/plain",
+    "application/json; charset=utf-8; q=0.5, application/json;q=0.4, text/html;q=0.1": "application/json",
+    "json": "text/html",
+    "*": "text/html",
 }
 
 

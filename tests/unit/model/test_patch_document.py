@@ -1,6 +1,7 @@
 """The document of a create call."""
 
 import contextlib
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from partage import problems
 from partage.model import document
 from partage.model.document import KnownFormats
+from partage.model.ids import ImageID
 from partage.model.image import NewImage, Visibility
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KNOWN = KnownFormats(disk=("raw",), container=("bare",))
 
 
@@ -28,7 +31,9 @@ def test_names_that_are_no_attributes_are_properties() -> None:
 
 
 def test_tags_are_kept_once() -> None:
-    assert parsed({"tags": ["b", "a", "b"]}).tags == ("a", "b")
+    new = parsed({"tags": ["b", "a", "b"]})
+    assert new.tags == ("b", "a", "b")  # they count as they were given
+    assert new.image(id=ImageID("i"), owner=None, now=NOW).tags == ("a", "b")
 
 
 def test_an_owner_of_null_is_not_the_same_as_no_owner_given() -> None:
