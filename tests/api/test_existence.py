@@ -167,7 +167,7 @@ def test_an_invisible_image_is_answered_as_one_that_never_was(
     image = INVISIBLE[situation](cast)
     asked = answers(who, image, members)
     assert {each: asked[each] for each in asked if asked[each] != never[name][each]} == {}
-    assert not {each: seen for each, seen in asked.items() if 200 <= seen[0] < 400}
+    assert not {each: seen for each, seen in asked.items() if 200 <= seen[0] < 400 and not each.startswith("OPTIONS ")}
 
 
 def test_a_visible_image_is_answered_otherwise(cast: Cast) -> None:
@@ -321,7 +321,7 @@ def test_a_private_namespace_is_answered_as_one_that_never_was(name: str, cast: 
     assert cast.admin.call("POST", "/v2/metadefs/namespaces", json=document).status_code == 201
     asked, unknown = (namespace_answers(cast.people[name], each) for each in (private, never))
     assert {each: seen for each, seen in asked.items() if seen != unknown[each]} == {}
-    assert not {each: seen for each, seen in asked.items() if 200 <= seen[0] < 400}
+    assert not {each: seen for each, seen in asked.items() if 200 <= seen[0] < 400 and not each.startswith("OPTIONS ")}
     for query in (
         f"marker={private}",
         f"limit=1&marker={private}",

@@ -18,6 +18,7 @@ READ = {
     "range",
     "transfer-encoding",
     "x-auth-token",
+    "x-forwarded-proto",
     "x-image-cache-clear-target",
     "x-image-meta-store",
     "x-openstack-append",

@@ -100,8 +100,8 @@ def rules(*ports: int, **others: object) -> Rules:
         "networks_allowed": (ip_network(f"{ORIGIN_HOST}/32"),),
         "ports": (80, 443, *ports),
         "total_seconds": 10.0,
-        "connect_seconds": 0.3,
-        "silence_seconds": 1.0,
+        "connect_seconds": 0.7,
+        "silence_seconds": 2.0,
         "slowest_bytes_per_second": 0,
     }
     return Rules(**(defaults | others))  # type: ignore[arg-type]

@@ -331,8 +331,8 @@ def test_kinds_of_ports_cannot_be_told_apart(ports: dict[str, int], scheme: str)
         words.add(failure.value.sentence())
         reasons.add(failure.value.detail)
     assert len(words) == 1
-    assert min(seconds) >= 0.3
-    assert max(seconds) < 3
+    assert min(seconds) >= 0.7
+    assert max(seconds) < 6
     assert len(reasons) >= 3  # the operator's log tells them apart
 
 
