@@ -264,6 +264,20 @@ def test_another_media_type_is_refused_with_those_that_are_taken(media_type: str
 def test_a_media_type_may_have_parameters(cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     assert cast.owner.patches(image, put("name", "n"), media_type=f"{PATCH}; charset=utf-8").status_code == 200
+    assert cast.owner.patches(image, put("name", "n"), media_type=PATCH.upper()).status_code == 415
+
+
+def test_an_owner_may_say_who_the_owner_is_and_change_nothing(cast: Cast) -> None:
+    """As by Glance: said again with `add`, not with `replace`; but here nobody makes an image nobody's."""
+    image = cast.owner.has_an_image(None)
+    for op, owner, status in (
+        ("add", cast.owner.project_id, 200),
+        ("replace", cast.owner.project_id, 403),
+        ("add", cast.outsider.project_id, 403),
+        ("add", None, 403),
+    ):
+        assert cast.owner.patches(image, {"op": op, "path": "/owner", "value": owner}).status_code == status
+        assert cast.owner.shows(image).json()["owner"] == cast.owner.project_id
 
 
 @pytest.mark.parametrize("name", ["disk_format", "container_format"])
