@@ -27,6 +27,7 @@ Turn = Callable[..., "asyncio.Future[Any]"]
 _TURN_BYTES = 64 << 20
 _MOMENT_MILLISECONDS = 20
 _MOST_PIECES = 64
+_LAST_SECONDS = 1.0
 
 
 class Stop(Enum):
@@ -115,6 +116,8 @@ async def send_pieces(outbox: Outbox, *, turn: Turn, wire: Wire) -> bool:
         while True:
             await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
             if not sending.done():
+                outbox.hang_up()
+                await asyncio.wait((sending,), timeout=_LAST_SECONDS)  # what it sends at this moment counts, too
                 return False
             stop = sending.result()
             if stop is Stop.FINISHED:
