@@ -352,4 +352,4 @@ def test_tasks_of_others_are_answered_as_tasks_that_never_were(world: World, cas
         for method in METHODS:
             known = blanked(who.call(method, f"/v2/tasks/{task}"), task)
             assert known == blanked(who.call(method, f"/v2/tasks/{never}"), never)
-            assert known[0] >= 400
+            assert known[0] >= 400 or method == "OPTIONS"

@@ -29,6 +29,7 @@ def ended(crew: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 def test_worker_that_cannot_start_ends_the_crew_with_its_sentence() -> None:
+    """Both end at about the same moment: whether one is seen before the other must not matter."""
     status, _out, err = ended(start("raise problems.Unavailable('the roof is off')", size=2))
     assert status == 1
     assert "partage: the roof is off" in err

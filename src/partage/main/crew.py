@@ -80,8 +80,7 @@ class Crew:
                 return fault
 
     def _replace(self) -> str | None:
-        for pid, status in self._ended():
-            ended = self._workers.pop(pid)
+        for pid, status, ended in self._ended():
             lived = time.monotonic() - ended.since
             code = os.waitstatus_to_exitcode(status)
             if code == _FAILED_AT_START:
@@ -93,9 +92,10 @@ class Crew:
             self._hire(ended.duty)
         return None
 
-    def _ended(self) -> list[tuple[int, int]]:
+    def _ended(self) -> list[tuple[int, int, _Worker]]:
+        """Take leave of every worker that has ended: its number may be another process's from now on."""
         waited = [os.waitpid(pid, os.WNOHANG) for pid in self._workers]
-        return [(pid, status) for pid, status in waited if pid]
+        return [(pid, status, self._workers.pop(pid)) for pid, status in waited if pid]
 
     def _hire(self, duty: Callable[[], None]) -> None:
         parent = os.getpid()
@@ -112,8 +112,7 @@ class Crew:
         notice = time.monotonic() + 1.0
         while self._workers and time.monotonic() < end:
             caught = signal.sigtimedwait(_WATCHED, 0.2)
-            for pid, _status in self._ended():
-                del self._workers[pid]
+            self._ended()
             if caught is not None and caught.si_signo in _STOPS:
                 return
             if self._workers and time.monotonic() > notice:
