@@ -333,6 +333,17 @@ def test_a_connection_serves_requests_sent_right_behind_a_large_body(cast: Cast)
         sender.join()
 
 
+def test_a_last_request_behind_a_large_body_is_answered_whatever_follows_it(cast: Cast) -> None:
+    """As on a connection that has seen no large body: what comes after a request that ends the connection is left unread."""
+    image, data = cast.owner.has_an_image(None), os.urandom(3 * MIB)
+    with Connection(cast.owner.endpoint) as wire:
+        wire.send(head(cast.owner, "PUT", f"/v2/images/{image}/file", OCTETS, LARGE) + data)
+        assert wire.answer().status == 204
+        wire.send(head(cast.owner, "GET", f"/v2/images/{image}", "Connection: close") + b"and more")
+        assert wire.answer().status == 200
+        assert wire.is_closed()
+
+
 def test_a_client_that_asks_first_is_told_to_send_a_large_body(cast: Cast) -> None:
     image, data = cast.owner.has_an_image(None), os.urandom(3 * MIB)
     with Connection(cast.owner.endpoint) as wire:

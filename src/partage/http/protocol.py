@@ -9,6 +9,7 @@ import os
 import socket
 from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from partage.http import lending
@@ -114,10 +115,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def begin_anew(self) -> None:
         """Expect the next head, now that the rest of this request's body has been received by somebody else."""
-        if self.transport.is_closing():
-            return
         self.on_message_complete()
-        self.parser = type(self.parser)(self)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own: the answer before may still go out
 
     def _wait(self) -> None:
         self._stop_waiting()
@@ -176,7 +176,7 @@ class _Lender:
             return None
         self._cycle.flow.pause_reading()
         early, self._cycle.body = bytes(self._cycle.body), bytearray()
-        return lending.Inlet(own, early, self._go_on, self._cycle.flow.resume_reading)
+        return lending.Inlet(own, early, self._go_on, self._read_on)
 
     def _own_socket(self) -> socket.socket | None:
         """Make a descriptor of the borrower's own: the transport may close its one, and the number then mean another connection."""
@@ -189,5 +189,10 @@ class _Lender:
         self._cycle.expected_content_length -= size_bytes
 
     def _go_on(self) -> None:
-        self._protocol.begin_anew()
-        self._cycle.flow.resume_reading()
+        if not self._transport.is_closing():
+            self._protocol.begin_anew()
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if not self._transport.is_closing():  # uvloop refuses to read on where nothing can come
+            self._cycle.flow.resume_reading()
