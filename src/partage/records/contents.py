@@ -123,15 +123,6 @@ def _one_of(count: int) -> ColumnElement[bool]:
     return chunks.c.digest.in_([bindparam(f"digest_{number}", type_=LargeBinary) for number in range(count)])
 
 
-def _listed(digests: Collection[ChunkDigest], count: int) -> Iterator[dict[str, ChunkDigest]]:
-    """Give names to digests, `count` at a time; where there are fewer, the last one is asked for again and again."""
-    ordered = sorted(digests)
-    for first in range(0, len(ordered), count):
-        part = ordered[first : first + count]
-        part += part[-1:] * (count - len(part))
-        yield {f"digest_{number}": digest for number, digest in enumerate(part)}
-
-
 _KNOWN = Question(
     select(chunks.c.digest).where(_one_of(_FEW), chunks.c.store_id == bindparam("store_id"), chunks.c.condemned_at.is_(None)),
 )
@@ -357,3 +348,12 @@ def _parts(digests: Collection[ChunkDigest]) -> Iterator[list[ChunkDigest]]:
     ordered = sorted(digests)
     for first in range(0, len(ordered), _IN_ONE_STATEMENT):
         yield ordered[first : first + _IN_ONE_STATEMENT]
+
+
+def _listed(digests: Collection[ChunkDigest], count: int) -> Iterator[dict[str, ChunkDigest]]:
+    """Give names to digests, `count` at a time; where there are fewer, the last one is asked for again and again."""
+    ordered = sorted(digests)
+    for first in range(0, len(ordered), count):
+        part = ordered[first : first + count]
+        part += part[-1:] * (count - len(part))
+        yield {f"digest_{number}": digest for number, digest in enumerate(part)}
