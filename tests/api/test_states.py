@@ -187,6 +187,7 @@ def test_the_data_of_a_deactivated_image_is_on_no_road(road: str, world: World, 
 
 def test_a_deactivated_image_is_not_copied_out_either(world: World, cast: Cast) -> None:
     """T-16: not to another store, nor as the source of anything."""
+    world.works()  # what others left to be done
     with ExitStack() as block:
         image = image_in("deactivated", world, cast, block)
         for who, status in ((cast.owner, 409), (cast.member, 409), (cast.outsider, 404), (cast.admin, 409)):
