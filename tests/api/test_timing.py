@@ -59,6 +59,21 @@ def test_a_clock_does_not_tell_an_invisible_image_from_none(call: str, cast: Cas
 
 
 @pytest.mark.slow
+def test_a_clock_does_not_tell_whether_somebody_has_the_bytes_that_are_uploaded(cast: Cast) -> None:
+    """Reliability rule C4: of two uploads one brings what another project has."""
+    pairs, size = PAIRS // 10, 8 << 20
+    secrets = [os.urandom(size) for _ in range(8)]
+    for secret in secrets:
+        cast.owner.has_an_image(secret, visibility="private")
+
+    def uploads(choose: Callable[[bytes, bytes], bytes]) -> Callable[[], object]:
+        made = iter([cast.outsider.has_an_image(None) for _ in range(pairs)])
+        return lambda: cast.outsider.uploads(next(made), choose(random.choice(secrets), os.urandom(size)))
+
+    assert told_apart(uploads(lambda known, _new: known), uploads(lambda _known, new: new), pairs) <= 0.6
+
+
+@pytest.mark.slow
 def test_a_clock_does_not_tell_whether_a_deleted_image_was_the_last_with_its_bytes(cast: Cast) -> None:
     """T-84's family: bytes go by the sweep, so that deleting is the same work whoever else has them."""
     pairs = PAIRS // 10

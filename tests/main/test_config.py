@@ -50,6 +50,11 @@ def test_defaults_are_those_of_the_layers_below() -> None:
     assert compose.fetch_rules(settings) == Rules()
 
 
+def test_known_bytes_are_rehearsed_unless_the_operator_says_no(tmp_path: Path) -> None:
+    assert compose.service(config.load({"data": tmp_path})).rehearse_known
+    assert not compose.service(config.load({"data": tmp_path, "rehearse_known_bytes": False})).rehearse_known
+
+
 def test_networks_to_fetch_from_are_read_and_shown(tmp_path: Path) -> None:
     text = "[fetch]\nnetworks_allowed = ['10.1.0.0/16', 'fd00::/64']\nports = [8080]\nhosts_denied = ['.example.org']"
     settings = config.load({}, file=written(tmp_path, text))

@@ -99,6 +99,51 @@ def test_staged_data_is_nobodys_to_see_until_it_is_imported(service: Service) ->
     assert told(service, image) == (TaskStatus.SUCCESS, "Copied 0 MiB")
 
 
+class Counting(MemoryStore):
+    """A store that counts what is put into it."""
+
+    puts = 0
+
+    def put(self, key: str, parts: Sequence[Buffer]) -> None:
+        self.puts += 1
+        super().put(key, parts)
+
+
+@pytest.mark.parametrize(
+    ("plugins", "rehearse_known", "puts"),
+    [
+        (ImportPlugins(), True, 0),
+        (ImportPlugins(decompress=True), True, 1),
+        (ImportPlugins(decompress=True), False, 0),
+    ],
+    ids=["as it was staged", "perhaps unpacked", "no secret"],
+)
+def test_what_was_staged_in_a_store_is_not_put_there_again_unless_it_may_have_become_something_else(
+    tmp_path: Path, plugins: ImportPlugins, rehearse_known: bool, puts: int
+) -> None:
+    store = Counting()
+    service = make(tmp_path, store, import_plugins=plugins, rehearse_known=rehearse_known)
+    image = staged_image(service)
+    ask(service, image)
+    store.puts = 0
+    work(service)
+    assert download(service, image.id) == DATA
+    assert store.puts == puts
+
+
+@pytest.mark.parametrize("rehearse_known", [True, False])
+def test_a_copy_to_a_store_that_knows_the_bytes_takes_as_long_as_to_one_that_does_not(tmp_path: Path, rehearse_known: bool) -> None:
+    one = make(tmp_path, rehearse_known=rehearse_known)
+    store = Counting()
+    service = replace(one, stores={**one.stores, NEAR: NamedStore(id=NEAR, store=store, type="memory", properties={})})
+    for _ in range(2):
+        image = image_with(service, DATA)
+        ask(service, image, ImportRequest(method=ImportMethod.COPY_IMAGE, stores=(NEAR,)), ADMIN)
+        work(service)
+        assert stores_of(service, image) == {LOCAL, NEAR}
+    assert store.puts == (2 if rehearse_known else 1)
+
+
 def test_staged_data_survives_sweeps_and_is_swept_with_its_image(service: Service) -> None:
     kept, dropped = staged_image(service), staged_image(service, DATA[::-1])
     images.delete_image(service, OWNER, dropped.id)

@@ -78,6 +78,7 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
             ),
         ),
         hash_algorithm=settings.os_hash_algo,
+        rehearse_known=settings.rehearse_known_bytes,
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid.uuid4()),
         http_store=None if settings.http_store is None else _http_store(settings.http_store),

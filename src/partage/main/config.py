@@ -328,6 +328,12 @@ class Settings(BaseSettings):
     os_hash_algo: Annotated[
         Literal["sha512", "sha256"], Field(description="The algorithm of os_hash_value, beside the md5 checksum")
     ] = "sha512"
+    rehearse_known_bytes: Annotated[
+        bool,
+        Field(
+            description="Write what is stored already once more and remove it again, so that no clock tells what others have stored"
+        ),
+    ] = True
     grace_seconds: Annotated[
         Positive, Field(description="How long running uploads and downloads may go on after a stop signal")
     ] = 30.0

@@ -336,7 +336,12 @@ def _begin(
 def options_of(service: Service, announced_bytes: int | None) -> WriteOptions:
     """Say how large an image may be. What its project may have is the matter of `quota.metered`."""
     cap = service.limits.image_size_cap_bytes
-    return WriteOptions(limit_bytes=cap, announced_bytes=announced_bytes, limit_problem=_too_large(cap))
+    return WriteOptions(
+        limit_bytes=cap,
+        announced_bytes=announced_bytes,
+        limit_problem=_too_large(cap),
+        rehearse_known=service.rehearse_known,
+    )
 
 
 def require_size(service: Service, size_bytes: int | None) -> None:

@@ -162,13 +162,15 @@ def _bring_to(service: Service, work: Run, image: Image, named: NamedStore, room
     limit_bytes = options.limit_bytes
     with import_sources.open_source(service, image, work.request, errand=_errand(service, work), limit_bytes=limit_bytes) as source:
         described = source.over(image)
-        unpacked = service.import_plugins.unpacked(
-            described, import_steps.told(service, work, source.blocks), limit_bytes=limit_bytes
-        )
+        told = import_steps.told(service, work, source.blocks)
+        unpacked = service.import_plugins.unpacked(described, told, limit_bytes=limit_bytes)
         blocks = quota.metered(service, room, unpacked, expected_bytes=source.size_bytes)
         # A signature is over the bytes that the image gets, so as those are: unpacked, and in the format that they are kept in.
         signed = blocks if service.import_plugins.converts(described) else _verified(service, work, described, blocks)
-        written = image_data.store_bytes(service, named, signed, image_data.inspector_for(service, described), options)
+        # Bytes that were staged in this store are in it: there is nothing to be told.
+        secret = options.rehearse_known and not (source.staged_in == named.id and unpacked is told)
+        as_they_are = replace(options, rehearse_known=secret)
+        written = image_data.store_bytes(service, named, signed, image_data.inspector_for(service, described), as_they_are)
     # The bytes were inspected as this format, whatever the image says by now.
     if not service.import_plugins.converts(described):
         return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=described.disk_format))
@@ -239,10 +241,12 @@ def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> Image
     with image_data.announced_arrival(service, image, named):
         blocks = import_steps.told(service, work, image_data.ImageData(service, image).read(0, image.size or 0))
         if image.content_id is None:
-            written = image_data.store_bytes(service, named, blocks, image_data.inspector_for(service, image), _exactly(image))
+            written = image_data.store_bytes(
+                service, named, blocks, image_data.inspector_for(service, image), _exactly(service, image)
+            )
             copied = _keep_what_was_referred_to(service, work, named, written)
         else:
-            image_data.store_bytes(service, named, blocks, Unwatched(), _exactly(image))
+            image_data.store_bytes(service, named, blocks, Unwatched(), _exactly(service, image))
             copied = _keep_copy(service, work, image, named)
     image_data.announce_arrived(service, copied, was=image)
     return copied
@@ -275,10 +279,10 @@ def _keep_what_was_referred_to(service: Service, work: Run, named: NamedStore, w
     return kept
 
 
-def _exactly(image: Image) -> WriteOptions:
+def _exactly(service: Service, image: Image) -> WriteOptions:
     size = image.size or 0
     more = problems.ContentCorrupt("The image has more bytes than its record says; ask the operator to verify it")
-    return WriteOptions(limit_bytes=size, announced_bytes=size, limit_problem=more)
+    return WriteOptions(limit_bytes=size, announced_bytes=size, limit_problem=more, rehearse_known=service.rehearse_known)
 
 
 def _settle(tx: Transaction, work: Run, image: Image) -> None:

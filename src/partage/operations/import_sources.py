@@ -11,7 +11,7 @@ from functools import partial
 from partage import problems
 from partage.model.caller import Caller
 from partage.model.document import RESERVED_PREFIX
-from partage.model.ids import TaskID
+from partage.model.ids import StoreID, TaskID
 from partage.model.image import Image
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.remote_image import RemoteImage
@@ -27,11 +27,15 @@ def _as_it_is(image: Image) -> Image:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Bytes on their way in; `size_bytes` is None where nobody said how many. `over` gives their image its new description."""
+    """Bytes on their way in; `size_bytes` is None where nobody said how many. `over` gives their image its new description.
+
+    `staged_in` is the store that has them already, because they were staged there.
+    """
 
     blocks: Iterable[bytes]
     size_bytes: int | None
     over: Callable[[Image], Image] = _as_it_is
+    staged_in: StoreID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +92,5 @@ def _staged(service: Service, image: Image) -> Source:
     if staged is None:
         raise problems.StatusConflict("The staged image data is not there any more; stage it again")
     named = service.store_named(staged.store_id)
-    return Source(image_data.read_content(service, named, staged.content_id, 0, staged.size_bytes), staged.size_bytes)
+    blocks = image_data.read_content(service, named, staged.content_id, 0, staged.size_bytes)
+    return Source(blocks, staged.size_bytes, staged_in=staged.store_id)

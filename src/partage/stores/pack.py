@@ -63,6 +63,11 @@ class PackBuilder:
         self._entries: list[ChunkEntry] = []
 
     @property
+    def size_bytes(self) -> int:
+        """How much is in it so far."""
+        return self._size_bytes
+
+    @property
     def full(self) -> bool:
         """Say whether it is time to seal."""
         return self._size_bytes >= TARGET_BYTES or len(self._entries) >= TARGET_CHUNKS

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import cycle
+from typing import NamedTuple
 
 from partage import problems
 from partage.content import chunking, digest, inspection, manifest
@@ -28,11 +29,16 @@ from partage.stores.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
-    """What the stream may be. `limit_problem` is raised when it has more than `limit_bytes`; `announced_bytes` None is unknown."""
+    """What the stream may be. `limit_problem` is raised when it has more than `limit_bytes`; `announced_bytes` None is unknown.
+
+    With `rehearse_known`, chunks that the store has are packed, put durably and removed again: a clock does not tell them from new
+    ones (docs/decisions/0043). Without, they cost nothing; that is for streams of which it is no secret.
+    """
 
     limit_bytes: int
     limit_problem: problems.Problem
     announced_bytes: int | None = None
+    rehearse_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +61,7 @@ def write(
 ) -> Written:
     """Store a stream durably and return what it is. Blocks may have any size; `index.add_pack` is called on another thread.
 
-    What `blocks` raises passes through. Threads have ended when this returns or raises. The same work is done for bytes that are
-    known already as for new ones, up to the moment of storing them (reliability rule C4).
+    What `blocks` raises passes through. Threads have ended when this returns or raises.
 
     Raises:
         SizeMismatch: the stream has more or fewer bytes than `options.announced_bytes`.
@@ -67,7 +72,7 @@ def write(
     with contextlib.ExitStack() as lines:
         packing = _Packing(store, index, new_pack_id, lines)
         hashing = _Hashing(lines)
-        cutting = _Cutting(index, packing)
+        cutting = _Cutting(index, packing, rehearse_known=options.rehearse_known)
         size_bytes = 0
         for piece in chunking.regrouped(_limited(blocks, options), chunking.PIECE_BYTES):
             hashing.feed(piece)
@@ -128,11 +133,12 @@ class _Hashing:
 
 
 class _Cutting:
-    """Pieces in, manifest out; chunks that nobody has go to packing."""
+    """Pieces in, manifest out; chunks go to packing, those that the store has only to rehearse it."""
 
-    def __init__(self, index: ChunkIndex, packing: "_Packing") -> None:
+    def __init__(self, index: ChunkIndex, packing: "_Packing", *, rehearse_known: bool) -> None:
         self._index = index
         self._packing = packing
+        self._rehearse_known = rehearse_known
         self._cutter = chunking.Cutter()
         self._assembly = manifest.Assembly()
         self._segments: list[manifest.Segment] = []
@@ -160,17 +166,36 @@ class _Cutting:
             self._segments += self._assembly.add(manifest.ManifestEntry(name, chunk.length))
 
     def _hand_over(self) -> None:
-        """Give the chunks of a batch that neither the index nor a pack under way has to packing. Views of pieces end here."""
+        """Give packing the chunks of a batch that no pack under way has, each with whether it is new. Views of pieces end here."""
         wanted = [name for name in self._batch if name not in self._packing.under_way]
         known = self._index.known(wanted) if wanted else set()
-        new = [(name, self._batch[name]) for name in wanted if name not in known]
+        offered = [_Offer(name, self._batch[name], is_new=name not in known) for name in wanted]
         self._batch = {}
-        if new:
-            self._packing.take(new)
+        taken = [offer for offer in offered if offer.is_new or self._rehearse_known]
+        if taken:
+            self._packing.take(taken)
+
+
+class _Offer(NamedTuple):
+    """A chunk for packing. One that is not new is packed and put like any other, and then removed."""
+
+    name: ids.ChunkDigest
+    data: memoryview
+    is_new: bool
+
+
+class _Filled(NamedTuple):
+    """A pack to be put: to stay, or to be removed again."""
+
+    builder: pack.PackBuilder
+    stays: bool
 
 
 class _Packing:
-    """New chunks in, durable packs out: one line compresses and fills, others in turn put and enter what it filled."""
+    """Chunks in, durable packs out: one line compresses and fills, others in turn put and enter what it filled.
+
+    New chunks and known ones go into packs of their own. Of both together there is never more than one pack's worth in memory.
+    """
 
     def __init__(
         self,
@@ -183,47 +208,52 @@ class _Packing:
         self._index = index
         self._new_pack_id = new_pack_id
         self._compressor = Compressor()
-        self._builder: pack.PackBuilder | None = None
+        self._builders: dict[bool, pack.PackBuilder] = {}
         self._stored_bytes = 0
         self._stored = threading.Lock()
         self.under_way: set[ids.ChunkDigest] = set()
         # Entered first means left last: the line that fills packs ends before those that it gives them to.
-        self._putters: list[Line[pack.PackBuilder]] = [
-            lines.enter_context(Line("put", self._put, depth=1)) for _ in range(_PUTTERS)
-        ]
+        self._putters: list[Line[_Filled]] = [lines.enter_context(Line("put", self._put, depth=1)) for _ in range(_PUTTERS)]
         self._turns = cycle(self._putters)
-        self._filling: Line[list[tuple[ids.ChunkDigest, memoryview]]] = lines.enter_context(
-            Line("pack", self._fill, depth=_PACKING_DEPTH),
-        )
+        self._filling: Line[list[_Offer]] = lines.enter_context(Line("pack", self._fill, depth=_PACKING_DEPTH))
 
-    def take(self, chunks: list[tuple[ids.ChunkDigest, memoryview]]) -> None:
-        self.under_way.update(name for name, _data in chunks)
+    def take(self, chunks: list[_Offer]) -> None:
+        self.under_way.update(name for name, _data, _is_new in chunks)
         self._filling.give(chunks)
 
     def finish(self) -> int:
-        """Wait until everything taken is durable; return the bytes of all packs."""
+        """Wait until everything taken is durable; return the bytes of all packs that stay."""
         self._filling.finish()
-        if self._builder is not None:
-            next(self._turns).give(self._builder)
-            self._builder = None
+        for is_new in tuple(self._builders):
+            self._hand_over(stays=is_new)
         for putter in self._putters:
             putter.finish()
         return self._stored_bytes
 
-    def _fill(self, chunks: list[tuple[ids.ChunkDigest, memoryview]]) -> None:
-        for name, data in chunks:
-            if self._builder is None:
-                self._builder = pack.PackBuilder(self._new_pack_id())
+    def _fill(self, chunks: list[_Offer]) -> None:
+        for name, data, is_new in chunks:
+            builder = self._builders.get(is_new)
+            if builder is None:
+                builder = self._builders[is_new] = pack.PackBuilder(self._new_pack_id())
             stored, encoding = self._compressor.compress(data)
-            self._builder.append(name, stored, length_bytes=len(data), encoding=encoding)
-            if self._builder.full:
-                next(self._turns).give(self._builder)
-                self._builder = None
+            builder.append(name, stored, length_bytes=len(data), encoding=encoding)
+            other = self._builders.get(not is_new)
+            if builder.full:
+                self._hand_over(stays=is_new)
+            elif other is not None and builder.size_bytes + other.size_bytes >= pack.TARGET_BYTES:
+                self._hand_over(stays=is_new if builder.size_bytes > other.size_bytes else not is_new)
 
-    def _put(self, builder: pack.PackBuilder) -> None:
-        sealed, parts = builder.seal()
-        self._store.put(layout.pack_key(sealed.pack_id), parts)
-        self._index.add_pack(sealed)
+    def _hand_over(self, *, stays: bool) -> None:
+        next(self._turns).give(_Filled(self._builders.pop(stays), stays))
+
+    def _put(self, filled: _Filled) -> None:
+        sealed, parts = filled.builder.seal()
+        key = layout.pack_key(sealed.pack_id)
+        self._store.put(key, parts)
+        if filled.stays:
+            self._index.add_pack(sealed)
+        else:
+            self._store.remove(key)
         with self._stored:
-            self._stored_bytes += sealed.size_bytes
+            self._stored_bytes += sealed.size_bytes if filled.stays else 0
             self.under_way.difference_update(entry.digest for entry in sealed.entries)

@@ -37,6 +37,31 @@ class MemoryIndex:
             return {digest: self.places[digest] for digest in digests if digest in self.places}
 
 
+class WatchedStore:
+    """A real store that notes what is put into it and removed from it: (verb, key, bytes)."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.done: list[tuple[str, str, int]] = []
+
+    def __getattr__(self, verb: str) -> Any:
+        return getattr(self._store, verb)
+
+    def put(self, key: str, parts: Any) -> None:
+        self.done.append(("put", key, sum(map(len, parts))))
+        self._store.put(key, parts)
+
+    def remove(self, key: str) -> None:
+        self.done.append(("remove", key, 0))
+        self._store.remove(key)
+
+    def sizes_put(self) -> list[int]:
+        """How large the objects were that were put, and forget them."""
+        sizes = [size for verb, _key, size in self.done if verb == "put"]
+        self.done.clear()
+        return sizes
+
+
 class FailingStore:
     """A real store in front of which the N-th call fails, once. Counts calls; passes the contract suite when N is never reached."""
 

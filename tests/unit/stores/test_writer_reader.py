@@ -117,6 +117,50 @@ def test_second_upload_of_the_same_bytes_stores_nothing(store: Any, index: Any) 
     assert set(store.enumerate("")) == packs
 
 
+def test_known_bytes_are_put_like_new_ones_and_removed_again(store: Any, index: Any) -> None:
+    watched, data = doubles.WatchedStore(store), mixed(3, 6000)
+    doubles.written(watched, index, split(data, 65536))
+    new = watched.sizes_put()
+    doubles.written(watched, index, split(data, 65536))
+    removed = [key for verb, key, _size in watched.done if verb == "remove"]
+    put = [key for verb, key, _size in watched.done if verb == "put"]
+    assert sorted(removed) == sorted(put)
+    assert sum(watched.sizes_put()) == pytest.approx(sum(new), rel=0.1)
+
+
+def test_known_bytes_are_passed_by_where_that_is_no_secret(store: Any, index: Any) -> None:
+    watched, data = doubles.WatchedStore(store), mixed(3, 6000)
+    first = doubles.written(watched, index, split(data, 65536))
+    watched.done.clear()
+    second = doubles.written(watched, index, split(data, 65536), rehearse_known=False)
+    assert second.segments == first.segments
+    assert watched.done == []
+
+
+def test_bytes_of_which_every_second_part_is_known_are_put_as_if_all_were_new(store: Any, index: Any) -> None:
+    source = random.Random(11)
+    known, new = ([source.randbytes(3 * MIB) for _ in range(10)] for _ in range(2))
+    doubles.written(store, index, known)
+    objects = set(store.enumerate(""))
+    watched = doubles.WatchedStore(store)
+    data = [part for pair in zip(known, new, strict=True) for part in pair]
+    done = doubles.written(watched, index, data)
+    assert 29 * MIB < done.new_stored_bytes < 34 * MIB
+    assert len(set(store.enumerate("")) - objects) < 10
+    sizes = watched.sizes_put()
+    assert 59 * MIB < sum(sizes) < 63 * MIB
+    assert max(sizes) < pack.TARGET_BYTES + MIB
+    assert read(store, index, done.segments, 0, 60 * MIB) == b"".join(data)
+
+
+def test_a_full_store_refuses_known_bytes_as_it_does_new_ones(tmp_path: Path, index: Any) -> None:
+    data = random.Random(4).randbytes(2 * MIB)
+    store = posix.PosixStore(tmp_path)
+    doubles.written(store, index, [data])
+    with pytest.raises(problems.StoreFull):
+        doubles.written(doubles.FailingStore(store, fail_at=1, error=errno.ENOSPC), index, [data])
+
+
 def test_repetition_within_one_stream_is_stored_once(store: Any, index: Any) -> None:
     part = random.Random(5).randbytes(4 * MIB)
     done = doubles.written(store, index, [part] * 8)
