@@ -158,14 +158,14 @@ class _Lender:
     async def outlet(self, stall_seconds: float) -> lending.Outlet | None:
         """See `lending.Lender`."""
         # With limits of zero the transport calls its buffer full as long as there is anything in it.
-        self._transport.set_write_buffer_limits(high=0)
+        self._limit_buffer(0)
         try:
             async with asyncio.timeout(stall_seconds):
                 await self._cycle.flow.drain()
         except TimeoutError:
             return None
         finally:
-            self._transport.set_write_buffer_limits()
+            self._limit_buffer(None)
         own = self._own_socket()
         return None if own is None else lending.Outlet(own, self._note_sent)
 
@@ -184,6 +184,10 @@ class _Lender:
         if below is None or self._transport.get_extra_info("sslcontext") is not None or self._transport.is_closing():
             return None
         return socket.socket(fileno=os.dup(below.fileno()))
+
+    def _limit_buffer(self, high: int | None) -> None:
+        if not self._transport.is_closing():  # uvloop refuses to limit what nothing can leave
+            self._transport.set_write_buffer_limits(high)
 
     def _note_sent(self, size_bytes: int) -> None:
         self._cycle.expected_content_length -= size_bytes

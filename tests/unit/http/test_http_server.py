@@ -1,16 +1,18 @@
 """The application under its server, spoken to byte by byte: heads without end, and messages with two readings."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from partage.http import lending
 from partage.http.app import application
 from partage.http.options import EdgeOptions
 from partage.http.protocol import BoundedProtocol
@@ -27,10 +29,10 @@ class Anybody:
     validate = cached
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[tuple[str, int]]:
-    app = application(service=cast(Service, None), identity=Anybody(), options=EdgeOptions(www_authenticate_uri="https://id"))
-    server = uvicorn.Server(uvicorn.Config(app, http=BoundedProtocol, loop="uvloop", ws="none", lifespan="on", log_config=None))
+@contextlib.contextmanager
+def running(app: Any, lifespan: Literal["on", "off"] = "off") -> Iterator[tuple[str, int]]:
+    """Serve an application; give the address."""
+    server = uvicorn.Server(uvicorn.Config(app, http=BoundedProtocol, loop="uvloop", ws="none", lifespan=lifespan, log_config=None))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -39,6 +41,13 @@ def address() -> Iterator[tuple[str, int]]:
     yield listener.getsockname()
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[tuple[str, int]]:
+    app = application(service=cast(Service, None), identity=Anybody(), options=EdgeOptions(www_authenticate_uri="https://id"))
+    with running(app, lifespan="on") as found:
+        yield found
 
 
 def talk(address: tuple[str, int], *pieces: bytes) -> bytes:
@@ -187,3 +196,31 @@ def test_a_connection_that_ends_in_nonsense_ends_without_a_failure(
             while connection.recv(65_536):
                 pass
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize("sent_before", [0, 20_000_000], ids=["before it was asked for", "while what was sent before leaves"])
+def test_a_socket_whose_client_has_gone_is_not_lent(sent_before: int) -> None:
+    """Found by clients that were killed in mid download: the closed connection was asked for a limit, with a traceback in the log."""
+    lent: list[object] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(sent_before or 1), "more_body": True})
+        if not sent_before:
+            await receive()
+        try:
+            lent.append(await scope["extensions"][lending.EXTENSION].outlet(5))
+        except RuntimeError as error:
+            lent.append(error)
+
+    with running(app) as address, socket.create_connection(address, timeout=5) as connection:
+        connection.sendall(HEAD + b"\r\n")
+        assert connection.recv(100)
+        connection.close()
+        end = time.monotonic() + 10
+        while not lent and time.monotonic() < end:
+            time.sleep(0.01)
+    assert lent == [None]
