@@ -50,6 +50,7 @@ def application(*, service: Service, identity: Identity, options: EdgeOptions) -
         upload=options.upload_threads,
         download=options.download_threads,
         remote=options.remote_threads,
+        data_thread_begins=options.data_thread_begins,
     )
     edge = Edge(service=service, threads=threads, options=options)
     return _Application(edge, identity, routes.tree(routes.ROWS))

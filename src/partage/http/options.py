@@ -1,5 +1,6 @@
 """What an operator may set about the edge."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from partage.model.document import KnownFormats
@@ -15,6 +16,7 @@ class EdgeOptions:
     `has_cache`: the service has a cache, and the versions of the API that brought it are listed.
     `reading_threads` answer what only reads documents.
     `upload_threads` bounds the uploads that run at a time in one process; further ones wait without being read.
+    `data_thread_begins` is called first in every thread that moves image data.
     """
 
     www_authenticate_uri: str
@@ -31,3 +33,4 @@ class EdgeOptions:
     upload_threads: int = 32
     download_threads: int = 8
     remote_threads: int = 32
+    data_thread_begins: Callable[[], None] | None = None

@@ -19,13 +19,22 @@ Result = TypeVar("Result")
 class Threads:
     """The pools of one process. Used from the event loop's thread only."""
 
-    def __init__(self, *, reading: int, metadata: int, upload: int, download: int, remote: int) -> None:
-        """Make pools of these sizes; threads start when they are first needed."""
+    def __init__(
+        self,
+        *,
+        reading: int,
+        metadata: int,
+        upload: int,
+        download: int,
+        remote: int,
+        data_thread_begins: Callable[[], None] | None = None,
+    ) -> None:
+        """Make pools of these sizes; threads start when they are first needed, those that move image data with that call."""
         self._reading = ThreadPoolExecutor(reading, thread_name_prefix="reading")
         self._metadata = ThreadPoolExecutor(metadata, thread_name_prefix="metadata")
-        self._upload = ThreadPoolExecutor(upload, thread_name_prefix="upload")
-        self._download = ThreadPoolExecutor(download, thread_name_prefix="download")
-        self._remote = ThreadPoolExecutor(remote, thread_name_prefix="remote")
+        self._upload = ThreadPoolExecutor(upload, thread_name_prefix="upload", initializer=data_thread_begins)
+        self._download = ThreadPoolExecutor(download, thread_name_prefix="download", initializer=data_thread_begins)
+        self._remote = ThreadPoolExecutor(remote, thread_name_prefix="remote", initializer=data_thread_begins)
 
     def call(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
         """Run an operation on documents in a thread."""

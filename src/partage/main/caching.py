@@ -3,7 +3,7 @@
 import signal
 import threading
 
-from partage.main import compose, memory
+from partage.main import compose, memory, priority
 from partage.main.config import Settings
 from partage.worker import cache
 
@@ -11,6 +11,7 @@ from partage.worker import cache
 def look_after(settings: Settings) -> None:
     """Fetch what is queued and keep the cache in order, in this process, until it is sent a stop signal."""
     memory.keep_buffers()
+    priority.step_back()
     service = compose.service(settings, with_cache=True)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

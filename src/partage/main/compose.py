@@ -18,7 +18,7 @@ from partage.identity.catalog import Catalog
 from partage.identity.limits import UnifiedLimits, Whose
 from partage.identity.sealing import TokenSeal
 from partage.identity.tokens import TokenCache
-from partage.main import liveness
+from partage.main import liveness, priority
 from partage.main.config import IdentitySettings, ImportSettings, NotificationSettings, Settings, StoreSettings
 from partage.model import image_schema
 from partage.model.document import ATTRIBUTES, DISALLOWED, KnownFormats, check_allowed
@@ -179,6 +179,7 @@ def edge_options(settings: Settings, built: Service) -> EdgeOptions:
         show_direct_url=settings.show_image_direct_url,
         has_cache=built.cache is not None,
         reading_threads=_READERS_OF_SQLITE if built.database.dialect == "sqlite" else _READERS,
+        data_thread_begins=priority.step_back,
     )
 
 

@@ -7,7 +7,7 @@ import uvicorn
 
 from partage.http.app import Application
 from partage.http.protocol import BoundedProtocol
-from partage.main import caching, compose, housekeeping, listening, logs, memory, readiness
+from partage.main import caching, compose, housekeeping, listening, logs, memory, priority, readiness
 from partage.main.config import Settings
 from partage.main.crew import Companion, Crew
 
@@ -61,6 +61,7 @@ def run(
 
 def _work(settings: Settings, listener: socket.socket) -> None:
     memory.keep_buffers()
+    priority.hand_over_quickly()
     service = compose.service(settings, with_cache=True)
     housekeeping.start(service)
     server = uvicorn.Server(_uvicorn(settings, compose.compose(settings, service)))

@@ -3,7 +3,7 @@
 import signal
 import threading
 
-from partage.main import compose, housekeeping, logs, memory, readiness
+from partage.main import compose, housekeeping, logs, memory, priority, readiness
 from partage.main.config import Settings
 from partage.main.crew import Crew
 from partage.worker import loop
@@ -25,6 +25,7 @@ def work(settings: Settings) -> int:
 def do_imports(settings: Settings) -> None:
     """Do imports in this process until it is sent a stop signal."""
     memory.keep_buffers()
+    priority.step_back()
     service = compose.service(settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
