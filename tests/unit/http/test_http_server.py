@@ -200,7 +200,7 @@ def test_a_connection_that_ends_in_nonsense_ends_without_a_failure(
 
 @pytest.mark.parametrize("sent_before", [0, 20_000_000], ids=["before it was asked for", "while what was sent before leaves"])
 def test_a_socket_whose_client_has_gone_is_not_lent(sent_before: int) -> None:
-    """Found by clients that were killed in mid download: the closed connection was asked for a limit, with a traceback in the log."""
+    """Found by clients that were killed in mid download: a closed connection was asked for a limit, and the log had a traceback."""
     lent: list[object] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
