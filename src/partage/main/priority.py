@@ -11,8 +11,8 @@ _HANDOVER_SECONDS = 0.001
 def step_back() -> None:
     """Let this thread, and those that it will start, go behind others of the machine by ten steps of nice; on Linux only.
 
-    A document is read in tenths of a millisecond, and was waited for 40 ms while eight images were on their way through two cores:
-    25 ms when their threads go behind, which are as fast as before. A nice value is a thread's own: sched(7).
+    A document is read in tenths of a millisecond, and was waited for 53 ms while eight images were on their way through two cores:
+    4 ms when their threads go behind, which are as fast as before (bench/README.md). A nice value is a thread's own: sched(7).
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # a sandbox may not like to be asked
