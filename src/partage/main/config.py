@@ -330,9 +330,7 @@ class Settings(BaseSettings):
     ] = "sha512"
     rehearse_known_bytes: Annotated[
         bool,
-        Field(
-            description="Write what is stored already once more and remove it again, so that no clock tells what others have stored"
-        ),
+        Field(description="Write what is stored already again and remove it, so that a clock hardly tells what others have stored"),
     ] = True
     grace_seconds: Annotated[
         Positive, Field(description="How long running uploads and downloads may go on after a stop signal")

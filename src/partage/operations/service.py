@@ -103,8 +103,8 @@ class Service:
     process is at, and `running_tasks` the claims of its tasks. `unified_limits` None: the operator's own limits count.
     `other_regions` None: images are not imported from there. `announcer` is told what happened, once it is committed. With
     `delayed_delete` a deleted image can be restored for `scrub_time`. `http_store` None: what is on the web is fetched and kept.
-    `locations_shown`: users see where bytes are, and owners may change that. `rehearse_known`: no clock tells what a store has
-    already from what is new.
+    `locations_shown`: users see where bytes are, and owners may change that. `rehearse_known`: a clock hardly tells what is in a
+    store already from what is new.
     """
 
     database: Database

@@ -31,7 +31,7 @@ from partage.stores.store import Store
 class WriteOptions:
     """What the stream may be. `limit_problem` is raised when it has more than `limit_bytes`; `announced_bytes` None is unknown.
 
-    With `rehearse_known`, chunks that the store has are packed, put durably and removed again: a clock does not tell them from new
+    With `rehearse_known`, chunks that the store has are packed, put durably and removed again: a clock hardly tells them from new
     ones (docs/decisions/0043). Without, they cost nothing; that is for streams of which it is no secret.
     """
 
