@@ -12,7 +12,7 @@ import pytest
 from partage import problems
 from partage.http.options import EdgeOptions
 from partage.identity.sealing import TokenSeal
-from partage.main import compose, config, sample
+from partage.main import compose, config, priority, sample
 from partage.model.ids import StoreID, TaskID
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
@@ -48,6 +48,11 @@ def test_defaults_are_those_of_the_layers_below() -> None:
     assert (settings.formats.disk_formats, settings.formats.container_formats) == (edge.formats.disk, edge.formats.container)
     assert ImportMethod.GLANCE_DOWNLOAD not in settings.imports.methods
     assert compose.fetch_rules(settings) == Rules()
+
+
+def test_threads_of_image_data_go_behind(tmp_path: Path) -> None:
+    settings = config.load({"data": tmp_path})
+    assert compose.edge_options(settings, compose.service(settings)).data_thread_begins is priority.step_back
 
 
 def test_known_bytes_are_rehearsed_unless_the_operator_says_no(tmp_path: Path) -> None:

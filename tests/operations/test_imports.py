@@ -132,7 +132,7 @@ def test_what_was_staged_in_a_store_is_not_put_there_again_unless_it_may_have_be
 
 
 @pytest.mark.parametrize("rehearse_known", [True, False])
-def test_a_copy_to_a_store_that_knows_the_bytes_takes_as_long_as_to_one_that_does_not(tmp_path: Path, rehearse_known: bool) -> None:
+def test_a_copy_to_a_store_that_knows_the_bytes_is_rehearsed_unless_that_is_no_secret(tmp_path: Path, rehearse_known: bool) -> None:
     one = make(tmp_path, rehearse_known=rehearse_known)
     store = Counting()
     service = replace(one, stores={**one.stores, NEAR: NamedStore(id=NEAR, store=store, type="memory", properties={})})

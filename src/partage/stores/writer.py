@@ -5,8 +5,9 @@
                         ├─ sha256     (a line each; hashlib releases the interpreter lock)
                         └─ sha512
 
-When `write` returns, every chunk that the manifest names is durable and in the index. When it raises, whatever packs were put hold
-chunks that nothing refers to, and those are the sweep's. Memory: about 30 MiB for a stream, plus its manifest: 40 bytes a chunk.
+A pack of chunks that the index has already is put like any other and then removed (docs/decisions/0043). When `write` returns,
+every chunk that the manifest names is durable and in the index. When it raises, whatever packs were put hold chunks that nothing
+refers to, and those are the sweep's. Memory: about 30 MiB for a stream, plus its manifest: 40 bytes a chunk.
 """
 
 import contextlib
