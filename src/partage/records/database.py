@@ -30,6 +30,10 @@ _SQLITE_SETTINGS = (
     "PRAGMA mmap_size=268435456",
 )
 
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
+_DAMAGED_STATES = ("XX001", "XX002")
+"""Errors of a database whose file is not what was written. Source: sqlite.org/rescode.html; PostgreSQL, appendix A."""
+
 
 class Database:
     """Connections to one database, SQLite or PostgreSQL."""
@@ -49,7 +53,7 @@ class Database:
         """Open a transaction that sees one state of the database and changes nothing.
 
         Raises:
-            DatabaseUnavailable: the database does not answer.
+            DatabaseUnavailable: the database does not answer, or is damaged.
         """
         with _translated(), self._engine.connect() as connection, connection.begin():
             yield connection
@@ -59,7 +63,7 @@ class Database:
         """Open a transaction that is durable when the block ends, and undone when the block raises.
 
         Raises:
-            DatabaseUnavailable: the database does not answer, is full, or was busy for too long.
+            DatabaseUnavailable: the database does not answer, is full or damaged, or was busy for too long.
         """
         with _translated(), self._writer.connect() as connection, connection.begin():
             yield connection
@@ -130,9 +134,10 @@ def _drop_broken_sqlite(context: ExceptionContext) -> None:
     """Give up a connection that met an error of the disk, and its siblings with it; the next one opens the file anew.
 
     Where SQLite cannot open a file for writing, be it for lack of descriptors, it opens it for reading, and never tries again.
+    A file that was damaged may have been replaced by a backup meanwhile.
     """
     name = getattr(context.original_exception, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+    if name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", *_DAMAGED)):
         context.is_disconnect = True
 
 
@@ -140,5 +145,21 @@ def _drop_broken_sqlite(context: ExceptionContext) -> None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (exc.OperationalError, exc.InternalError, exc.InterfaceError, exc.TimeoutError) as error:
-        raise problems.DatabaseUnavailable("The database does not answer at the moment; try again in a few seconds") from error
+    except (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError) as error:
+        problem = _problem(error)
+        if problem is None:
+            raise
+        raise problem from error
+
+
+def _problem(error: exc.SQLAlchemyError) -> problems.DatabaseUnavailable | None:
+    """Say what a failure of the database means to those who need it; None when it is a mistake of the program."""
+    original = getattr(error, "orig", None)
+    name = getattr(original, "sqlite_errorname", "")
+    state = getattr(original, "sqlstate", None) or ""
+    if name.startswith(_DAMAGED) or state in _DAMAGED_STATES:
+        reason = f" ({original})" if name else ""  # SQLite's words are constants; PostgreSQL's name files
+        return problems.DatabaseUnavailable(f"The database is damaged{reason}; the operator has to restore it from a backup")
+    if isinstance(error, (exc.IntegrityError, exc.ProgrammingError, exc.DataError)):
+        return None
+    return problems.DatabaseUnavailable("The database does not answer at the moment; try again in a few seconds")
