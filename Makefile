@@ -8,6 +8,7 @@ ONCE ?=
 FUZZ ?=
 PEER_DIR ?= ../shared/peer
 TESTS ?= tests
+QUICK = tests/architecture tests/docs tests/unit/http tests/unit/model tests/unit/notifications tests/unit/stores tests/unit/content tests/contract tests/operations
 USED = $(VENV)/.installed-to-use
 DEVELOPED = $(VENV)/.installed-to-develop
 COMPAT = .compat
@@ -18,6 +19,7 @@ help:
 	@echo 'make demo    start everything, walk the sharing guide with the real openstack client, stay up until Ctrl-C'
 	@echo '             (ONCE=1: end after the walk; DEMO_PORT=9292: the port of the image service)'
 	@echo 'make test    run every test (TESTS=tests/unit: some of them)'
+	@echo 'make quick   the fast suites, without PostgreSQL, qemu or strace: under a minute'
 	@echo 'make check   what CI runs: fmt-check, lint, types, layers, test'
 	@echo 'make fmt     format the code'
 	@echo 'make lint    look for what the linter knows to be wrong'
@@ -38,6 +40,9 @@ demo: $(USED)
 test: $(DEVELOPED)
 	@scripts/need 'run every test' '/usr/lib/postgresql/*/bin/initdb:postgresql' qemu-img:qemu-utils mke2fs:e2fsprogs strace:strace bwrap:bubblewrap
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+quick: $(DEVELOPED)
+	$(BIN)/python -m pytest -q -n 2 -k 'not postgresql' $(QUICK)
 
 check: fmt-check lint types layers test
 
@@ -93,4 +98,4 @@ $(TEMPEST)/.installed: tests/compat/tempest_suite/requirements.txt
 $(SERVICES)/.installed: tests/compat/services/requirements.txt
 	@CONSTRAINTS=tests/compat/services/requirements.txt scripts/venv $(SERVICES) $@ -r tests/compat/services/requirements.txt
 
-.PHONY: help demo test check fmt-check fmt lint types layers crash fuzz hostile compat bench clean
+.PHONY: help demo test quick check fmt-check fmt lint types layers crash fuzz hostile compat bench clean
