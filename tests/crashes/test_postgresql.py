@@ -6,18 +6,21 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy
 
 from partage import problems
+from partage.main import housekeeping
 from partage.model.ids import ImageID
 from partage.model.image import ImageStatus
 from partage.model.patch import Change, Operation
 from partage.operations import image_data, images, recovery, verify
 from partage.operations.service import Service
+from partage.operations.silence import Listener
 from partage.records import schema
 from tests import postgresql
 from tests.crashes import worlds
@@ -194,3 +197,52 @@ def test_killed_backends_lose_nothing_that_was_acknowledged(service: Service, se
         for image_id, seed in writer.uploaded.items():
             assert fetch(service, image_id) == noise(seed, 0.1)
     assert not [verdict for verdict in verify.verify(service) if verdict.fault]
+
+
+INTERVAL_SECONDS, SILENCE_SECONDS, AWAY_SECONDS = 0.1, 1.5, 4.0
+
+
+def host(folder: Path, url: str, name: str) -> Service:
+    """Make a host that knows of others what the database says, and has little patience."""
+    made = worlds.compose(folder, url=url)
+    listener = Listener(silence_seconds=SILENCE_SECONDS, look_seconds=3 * INTERVAL_SECONDS)
+    return replace(made, worker=name, worker_lives=lambda worker: True if worker == name else None, listener=listener)
+
+
+def test_uploads_of_two_hosts_outlive_a_server_that_is_away_for_long(service: Service, server: Server, tmp_path: Path) -> None:
+    hosts = [host(tmp_path, server.url, name) for name in ("one", "other")]
+    data = noise(1, 0.2)
+    images_of = {f"{each.worker} {number}": each for each in hosts for number in range(3)}
+    for name in images_of:
+        create(service, name)
+    begun, goes_on = threading.Barrier(len(images_of) + 1), threading.Event()
+
+    def waiting() -> Iterator[bytes]:
+        yield data
+        begun.wait(PATIENCE_SECONDS)
+        goes_on.wait(PATIENCE_SECONDS)
+        yield data
+
+    def upload(name: str) -> None:
+        image_data.upload(images_of[name], OWNER, id_of(name), waiting(), announced_bytes=None, store_id=None)
+
+    stops = [housekeeping.start(each, interval_seconds=INTERVAL_SECONDS) for each in hosts]
+    with ThreadPoolExecutor(len(images_of)) as pool:
+        uploads = [pool.submit(upload, name) for name in images_of]
+        try:
+            begun.wait(PATIENCE_SECONDS)
+            server.stop()
+            time.sleep(AWAY_SECONDS)
+            server.start()
+            answers(service)
+            time.sleep(2 * SILENCE_SECONDS)  # whoever was taken for dead is given up by now
+        finally:
+            goes_on.set()
+        for each in uploads:
+            each.result()
+    for stop in stops:
+        stop.set()
+    for name in images_of:
+        assert fetch(service, id_of(name)) == data + data
+    for each in hosts:
+        each.database.close()

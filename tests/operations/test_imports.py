@@ -328,21 +328,6 @@ def test_an_import_that_kills_every_worker_is_given_up_with_a_reason(service: Se
     assert told(service, image) == (TaskStatus.FAILURE, "Each of the 3 workers that tried the import died on the way")
 
 
-def test_a_worker_elsewhere_is_believed_for_half_a_minute(tmp_path: Path) -> None:
-    clock = Clock()
-    service = make(tmp_path, clock=clock, worker_lives=lambda worker: True if worker == "this" else None)
-    image = staged_image(service)
-    ask(service, image)
-    elsewhere = replace(service, worker="elsewhere", running_tasks=set())
-    import_runs.claim(elsewhere)
-    clock.passes(seconds=20)
-    import_runs.renew(elsewhere)
-    clock.passes(seconds=20)
-    assert import_runs.recover(service) == 0
-    clock.passes(seconds=20)
-    assert import_runs.recover(service) == 1
-
-
 def test_a_worker_taken_for_dead_changes_nothing_any_more(service: Service) -> None:
     image = staged_image(service)
     ask(service, image)

@@ -15,7 +15,7 @@ from partage.model.limits import Limits
 from partage.operations import image_data, images, recovery, sweep, verify
 from partage.operations.service import Service
 from partage.records import uploads
-from tests.operations.services import OWNER, Clock, download, image_with, make, queued_image, upload
+from tests.operations.services import OWNER, download, image_with, make, queued_image, upload
 
 DATA = random.Random(1).randbytes(300_000)
 
@@ -157,20 +157,6 @@ def test_a_running_upload_is_left_alone(service: Service) -> None:
     assert recovery.recover(service) == 0
     with pytest.raises(problems.StatusConflict):
         upload(service, image.id, DATA)
-
-
-def test_a_worker_elsewhere_counts_as_dead_only_after_a_long_silence(tmp_path: Path) -> None:
-    clock = Clock()
-    service = make(tmp_path, clock=clock, worker_lives=lambda _worker: None)
-    image = queued_image(service)
-    image_data._begin(service, OWNER, image.id, None)  # noqa: SLF001
-    clock.passes(seconds=50)
-    recovery.renew(service)
-    clock.passes(seconds=50)
-    here = replace(service, worker="here")
-    assert recovery.recover(here) == 0
-    clock.passes(seconds=20)
-    assert recovery.recover(here) == 1
 
 
 def test_an_upload_that_was_given_up_cannot_finish_over_the_one_that_followed(service: Service) -> None:

@@ -1,11 +1,13 @@
-"""What every worker does beside serving: say that it lives, take up what a dead one left, scrub what waited long enough."""
+"""What every worker does beside serving: say that it lives, take up what a dead one left, remove what was kept long enough."""
 
 import logging
 import threading
+from collections.abc import Callable
 
-from partage import problems
-from partage.operations import import_runs, pending_deletes, recovery
+from partage.operations import import_runs, pending_deletes, recovery, tasks
 from partage.operations.service import Service
+from partage.worker import jobs
+from partage.worker.jobs import Job
 
 INTERVAL_SECONDS = 5.0
 
@@ -13,28 +15,48 @@ _LOG = logging.getLogger(__name__)
 
 
 def start(service: Service, *, interval_seconds: float = INTERVAL_SECONDS) -> threading.Event:
-    """Do it now and then every few seconds on a thread of its own; set the event that is returned to end it."""
+    """Do it now and then every few seconds on threads of its own; set the event that is returned to end it.
+
+    The heartbeat has a thread to itself: nothing else that fails or takes long may silence it.
+    """
     stop = threading.Event()
-    threading.Thread(target=_run, args=(service, stop, interval_seconds), name="housekeeping", daemon=True).start()
+    jobs.start("heartbeat", heartbeat(service, interval_seconds), stop)
+    jobs.start("housekeeping", housework(service, interval_seconds), stop)
     return stop
 
 
-def _run(service: Service, stop: threading.Event, interval_seconds: float) -> None:
-    while True:
-        try:
-            recovery.renew(service)
-            import_runs.renew(service)
-            recovered = recovery.recover(service)
-            taken_back = import_runs.recover(service)
-            scrubbed = pending_deletes.scrub(service)
-        except problems.DatabaseUnavailable as problem:
-            _LOG.warning("What dead workers left was not looked for: %s", problem)
-        else:
-            if recovered:
-                _LOG.warning("%d images whose upload died are queued again", recovered)
-            if taken_back:
-                _LOG.warning("%d imports had no worker any more", taken_back)
-            if scrubbed:
-                _LOG.info("%d deleted images were scrubbed; their bytes go with the next sweep", scrubbed)
-        if stop.wait(interval_seconds):
-            return
+def heartbeat(service: Service, interval_seconds: float) -> list[Job]:
+    """List the jobs that say that this worker lives. They are tried at every interval, however often they fail."""
+
+    def job(name: str, act: Callable[[Service], None]) -> Job:
+        def renew() -> bool:
+            act(service)
+            return False
+
+        return Job(name=name, act=renew, interval_seconds=interval_seconds, longest_pause_seconds=interval_seconds)
+
+    return [
+        job("Saying that the uploads of this worker go on", recovery.renew),
+        job("Saying that the imports of this worker go on", import_runs.renew),
+    ]
+
+
+def housework(service: Service, interval_seconds: float) -> list[Job]:
+    """List the jobs that take up what dead workers left, and remove what was kept long enough."""
+
+    def job(name: str, act: Callable[[Service], int], level: int, words: str) -> Job:
+        def work() -> bool:
+            count = act(service)
+            if count:
+                _LOG.log(level, words, count)
+            return False
+
+        return Job(name=name, act=work, interval_seconds=interval_seconds)
+
+    scrubbed = "%d deleted images were scrubbed; their bytes go with the next sweep"
+    return [
+        job("Looking for uploads that died", recovery.recover, logging.WARNING, "%d images whose upload died are queued again"),
+        job("Looking for imports that died", import_runs.recover, logging.WARNING, "%d imports had no worker any more"),
+        job("Scrubbing deleted images", pending_deletes.scrub, logging.INFO, scrubbed),
+        job("Removing expired tasks", tasks.remove_expired, logging.INFO, "%d tasks that ended two days ago were removed"),
+    ]

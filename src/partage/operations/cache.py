@@ -165,8 +165,10 @@ def tidy(service: Service, cache: Cache) -> None:
 def fetch_next(service: Service, cache: Cache, *, may_go_on: Callable[[], bool]) -> bool:
     """Fetch the image that has waited longest; say whether one was waiting. `may_go_on` is asked before each pack.
 
+    After a failure, whatever it is, the other images go first.
+
     Raises:
-        StoreUnavailable: the image's store does not answer; the others go first from now on.
+        StoreUnavailable: the image's store does not answer.
         DatabaseUnavailable: the database does not answer.
     """
     with service.database.read() as tx:
@@ -179,7 +181,7 @@ def fetch_next(service: Service, cache: Cache, *, may_go_on: Callable[[], bool])
         return True  # deleted at this moment, and gone from the queue with that
     try:
         fetched = _fetch(service, cache, image, may_go_on)
-    except problems.StoreUnavailable:
+    except Exception:
         with service.database.write() as tx:
             rows.put_off(tx, cache.node, image.id, now=service.clock())
         raise

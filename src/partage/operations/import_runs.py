@@ -20,7 +20,7 @@ from partage.model.caller import Caller
 from partage.model.ids import ContentID, StoreID, UserID
 from partage.model.image import Image, ImageStatus
 from partage.model.task import Task, TaskType
-from partage.operations import image_data, import_sources, import_steps, location_runs, quota, signing
+from partage.operations import image_data, import_sources, import_steps, location_runs, quota, recovery, signing
 from partage.operations.import_sources import Errand
 from partage.operations.import_steps import Run
 from partage.operations.quota import Reservation
@@ -32,9 +32,6 @@ from partage.stores.writer import WriteOptions, Written
 
 MOST_ATTEMPTS = 3
 """An import whose worker died so often is likely what kills it, and is given up."""
-
-SILENCE = timedelta(seconds=30)
-"""After this long without a word, a worker on another machine counts as dead."""
 
 UNCLAIMED = timedelta(hours=2)
 """After this long without any worker that takes it up, a task is given up. Source: Glance's lock on pending tasks."""
@@ -49,18 +46,13 @@ def claim(service: Service) -> Run | None:
     """Take the task that has waited longest; None when none waits."""
     name = service.new_id()
     service.running_tasks.add(name)
-    claimed = None
+    work = None
     try:
-        with service.database.write() as tx:
-            claimed = tasks.claim_next(tx, claim=name, worker=service.worker, now=service.clock())
+        work = _claim(service, name)
     finally:
-        if claimed is None:
+        if work is None:
             service.running_tasks.discard(name)
-    if claimed is None:
-        return None
-    service.announce(Event.TASK_PROCESSING, claimed.task)
-    work = _run_of(service, claimed.task, name, claimed.roles)
-    return replace(work, sealed_token=claimed.sealed_token, certificate=claimed.certificate)
+    return work
 
 
 def run(service: Service, work: Run) -> None:
@@ -88,8 +80,8 @@ def run(service: Service, work: Run) -> None:
 
 def recover(service: Service) -> int:
     """Let tasks be taken up again whose worker died, and give up those that nobody can do. Return how many there were."""
+    dead = recovery.find_dead(service, tasks.list_running, tasks.rewrite, own=service.running_tasks)
     with service.database.read() as tx:
-        dead = [row for row in tasks.list_running(tx) if not _lives(service, row)]
         waiting = tasks.list_waiting(tx, since=service.clock() - UNCLAIMED)
     for row in dead:
         _take_back(service, row)
@@ -103,6 +95,16 @@ def renew(service: Service) -> None:
     if service.running_tasks:
         with service.database.write() as tx:
             tasks.renew(tx, service.worker, now=service.clock())
+
+
+def _claim(service: Service, name: str) -> Run | None:
+    with service.database.write() as tx:
+        claimed = tasks.claim_next(tx, claim=name, worker=service.worker, now=service.clock())
+    if claimed is None:
+        return None
+    service.announce(Event.TASK_PROCESSING, claimed.task)
+    work = _run_of(service, claimed.task, name, claimed.roles)
+    return replace(work, sealed_token=claimed.sealed_token, certificate=claimed.certificate)
 
 
 def _run_of(service: Service, task: Task, claim: str, roles: tuple[str, ...] = ()) -> Run:
@@ -358,17 +360,10 @@ def _undo(service: Service, tx: Transaction, work: Run, image: Image | None) -> 
     return undone
 
 
-def _lives(service: Service, row: ClaimRow) -> bool:
-    if row.worker == service.worker:
-        return row.claim in service.running_tasks
-    lives = service.worker_lives(row.worker)
-    if lives is None:
-        return service.clock() - row.renewed_at < SILENCE
-    return lives
-
-
 def _take_back(service: Service, row: ClaimRow) -> None:
-    if row.attempts >= MOST_ATTEMPTS:
+    # This process lives: it could not go on with its task because the database was away, which is not the task's doing.
+    died = row.worker != service.worker
+    if died and row.attempts >= MOST_ATTEMPTS:
         _fail(
             service,
             _run_of(service, row.task, row.claim),
@@ -378,7 +373,8 @@ def _take_back(service: Service, row: ClaimRow) -> None:
     with service.database.write() as tx:
         task = tasks.find_claimed(tx, row.task.id, row.claim)
         if task is not None:
-            tasks.save_claimed(tx, task.wait_again(now=service.clock()), row.claim, now=service.clock())
+            waiting, now = task.wait_again(now=service.clock()), service.clock()
+            tasks.save_claimed(tx, waiting, row.claim, now=now, attempts=row.attempts if died else row.attempts - 1)
 
 
 def _give_up_unclaimed(service: Service, task: Task) -> None:

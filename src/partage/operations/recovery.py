@@ -1,10 +1,14 @@
 """What a crash leaves behind: images in `saving` that nobody saves any more go back to `queued`.
 
-A worker of this machine is asked whether it lives; one elsewhere must have said so within `SILENCE`. This one knows which uploads
-it is at: others of its own are those that it could not put back, because the database was away when they failed.
+Which workers have died is one rule for uploads and imports. A worker of this machine is asked whether it lives; one elsewhere must
+have renewed its rows, see `operations/silence.py`. This one knows which uploads it is at: others of its own are those that it could
+not put back, because the database was away when they failed.
 """
 
-from datetime import timedelta
+from collections.abc import Callable, Collection, Container, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Protocol, TypeVar
 
 from partage import problems
 from partage.model.announcement import Event
@@ -12,17 +16,56 @@ from partage.model.ids import ImageID
 from partage.model.image import Image
 from partage.operations.service import Service
 from partage.records import images, uploads
-from partage.records.uploads import UploadRow
+from partage.records.database import Transaction
 
-SILENCE = timedelta(seconds=60)
-"""After this long without a word, a worker on another machine counts as dead."""
+
+class Renewed(Protocol):
+    """A row that a worker renews for as long as it works on what the row stands for."""
+
+    @property
+    def token(self) -> str:
+        """The name of this piece of work."""
+
+    @property
+    def worker(self) -> str:
+        """Who works on it."""
+
+    @property
+    def renewed_at(self) -> datetime:
+        """When the worker last said so, by its own clock."""
+
+
+_Row = TypeVar("_Row", bound=Renewed)
+
+
+def find_dead(
+    service: Service,
+    list_rows: Callable[[Transaction], Sequence[_Row]],
+    rewrite: Callable[[Transaction, Collection[str]], None],
+    *,
+    own: Container[str],
+) -> list[_Row]:
+    """List the rows whose worker has died. `own` are the tokens of what this process is at.
+
+    A row of a worker elsewhere counts as silent only if this process could write it (`rewrite`, as it is) at the same moment: a
+    database that is locked, full or read-only gives answers, and nobody's word.
+    """
+    with service.database.read() as tx:
+        rows = list_rows(tx)
+    elsewhere = _elsewhere(service, rows)
+    unchanged = service.listener.find_unchanged(elsewhere)
+    if unchanged:
+        with service.database.write() as tx:
+            rewrite(tx, unchanged)
+            rows = list_rows(tx)
+        elsewhere = _elsewhere(service, rows)
+    silent = service.listener.look(elsewhere)
+    return [row for row in rows if (row.token in silent if row.token in elsewhere else not _lives(service, row, own))]
 
 
 def recover(service: Service, image_id: ImageID | None = None) -> int:
     """Put images back to `queued` whose upload died with its worker; of one image, or of all. Return how many."""
-    with service.database.read() as tx:
-        found = uploads.list_uploads(tx, image_id)
-    dead = [upload for upload in found if not _lives(service, upload)]
+    dead = find_dead(service, partial(uploads.list_uploads, image_id=image_id), uploads.rewrite, own=service.running_uploads)
     return sum(_give_up(service, upload.image_id, upload.token) for upload in dead)
 
 
@@ -36,20 +79,20 @@ def restore(service: Service, saving: Image, token: str) -> None:
 
 def renew(service: Service) -> None:
     """Say that this worker still runs its uploads; nothing is written when there are none."""
-    with service.database.read() as tx:
-        if not any(upload.worker == service.worker for upload in uploads.list_uploads(tx)):
-            return
-    with service.database.write() as tx:
-        uploads.renew(tx, service.worker, now=service.clock())
+    if service.running_uploads:
+        with service.database.write() as tx:
+            uploads.renew(tx, service.worker, now=service.clock())
 
 
-def _lives(service: Service, upload: UploadRow) -> bool:
-    if upload.worker == service.worker:
-        return upload.token in service.running_uploads
-    lives = service.worker_lives(upload.worker)
-    if lives is None:
-        return service.clock() - upload.renewed_at < SILENCE
-    return lives
+def _elsewhere(service: Service, rows: Sequence[_Row]) -> dict[str, datetime]:
+    return {row.token: row.renewed_at for row in rows if row.worker != service.worker and service.worker_lives(row.worker) is None}
+
+
+def _lives(service: Service, row: Renewed, own: Container[str]) -> bool:
+    if row.worker == service.worker:
+        return row.token in own
+    # A worker of this machine cannot become one of another.
+    return service.worker_lives(row.worker) is not False
 
 
 def _give_up(service: Service, image_id: ImageID, token: str) -> bool:

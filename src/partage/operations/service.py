@@ -10,9 +10,11 @@ from partage.model.announcement import Announcement, Event, Subject
 from partage.model.document import KnownFormats
 from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
+from partage.operations.failures import FailureLog
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
 from partage.operations.signing import Signatures, Unverifiable
+from partage.operations.silence import Listener
 from partage.outbound.rules import Rules
 from partage.policies.authority import Authority
 from partage.policies.properties import PropertyProtections
@@ -104,7 +106,8 @@ class Service:
     `other_regions` None: images are not imported from there. `announcer` is told what happened, once it is committed. With
     `delayed_delete` a deleted image can be restored for `scrub_time`. `http_store` None: what is on the web is fetched and kept.
     `locations_shown`: users see where bytes are, and owners may change that. `rehearse_known`: a clock hardly tells what is in a
-    store already from what is new.
+    store already from what is new. `listener` knows how long workers elsewhere have been silent; `failures` logs what the operator
+    has to know.
     """
 
     database: Database
@@ -134,6 +137,8 @@ class Service:
     delayed_delete: bool = False
     scrub_time: timedelta = timedelta(days=1)
     announcer: Announcer = field(default_factory=Nobody)
+    listener: Listener = field(default_factory=Listener)
+    failures: FailureLog = field(default_factory=FailureLog)
 
     def announce(self, event: Event, subject: Subject, *, failed: bool = False) -> None:
         """Say what happened, after its transaction: the last step of an operation. Never waits, never fails."""

@@ -15,6 +15,9 @@ from partage.policies.tasks import TASKS_API_ACCESS
 from partage.records import images as image_rows
 from partage.records import tasks
 
+_MOST_REMOVED = 1000
+"""Tasks that are removed in one transaction: others wait for it."""
+
 
 def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: str, token: str = "") -> Task:
     """Make an image and let a worker fetch its data: the older way to import, for administrators.
@@ -97,3 +100,13 @@ def require_access(service: Service, caller: Caller) -> None:
         PolicyForbids: the caller is no administrator.
     """
     service.authority.require(caller, TASKS_API_ACCESS, authority.of_project(caller.project_id))
+
+
+def remove_expired(service: Service) -> int:
+    """Forget tasks that ended long ago, some of them at a time; return how many."""
+    now = service.clock()
+    with service.database.read() as tx:
+        if not tasks.have_expired(tx, now=now):
+            return 0
+    with service.database.write() as tx:
+        return tasks.remove_expired(tx, now=now, limit=_MOST_REMOVED)

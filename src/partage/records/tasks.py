@@ -4,7 +4,7 @@ A claim is a random name given when a worker takes a task. Every later write of 
 locks it too: a run whose worker was taken for dead finds nothing, and can change neither the task nor the image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,11 @@ class ClaimRow:
     worker: str
     renewed_at: datetime
     attempts: int
+
+    @property
+    def token(self) -> str:
+        """The name of this piece of work: the claim."""
+        return self.claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +141,18 @@ def find_claimed(tx: Transaction, task_id: TaskID, claim: str) -> Task | None:
     return None if row is None else _task(row)
 
 
-def save_claimed(tx: Transaction, task: Task, claim: str, *, now: datetime) -> None:
+def save_claimed(tx: Transaction, task: Task, claim: str, *, now: datetime, attempts: int | None = None) -> None:
     """Write a task that `find_claimed` returned in this transaction; one that has ended or waits again loses its claim.
 
-    A task that has ended needs no token any more.
+    A task that has ended needs no token any more. `attempts` None: as many as were counted.
     """
     values: dict[str, object] = _row(task) | {"renewed_at": to_microseconds(now)}
     if task.status is not TaskStatus.PROCESSING:
         values |= {"claim": None, "worker": None, "renewed_at": None}
     if task.status in _ENDED:
         values |= {"sealed_token": None}
+    if attempts is not None:
+        values |= {"attempts": attempts}
     tx.execute(update(tasks).where(tasks.c.id == task.id, tasks.c.claim == claim).values(values))
 
 
@@ -169,9 +176,20 @@ def renew(tx: Transaction, worker: str, *, now: datetime) -> int:
     return tx.execute(update(tasks).where(tasks.c.worker == worker).values(renewed_at=to_microseconds(now))).rowcount
 
 
-def remove_expired(tx: Transaction, *, now: datetime) -> int:
-    """Delete the tasks that ended long ago; return how many."""
-    return tx.execute(delete(tasks).where(tasks.c.expires_at < to_microseconds(now))).rowcount
+def rewrite(tx: Transaction, claims: Collection[str]) -> None:
+    """Write the rows of running tasks as they are: whoever can do that could have seen them renewed."""
+    tx.execute(update(tasks).where(tasks.c.claim.in_(claims)).values(renewed_at=tasks.c.renewed_at))
+
+
+def have_expired(tx: Transaction, *, now: datetime) -> bool:
+    """Say whether there are tasks that ended long ago."""
+    return tx.execute(select(tasks.c.id).where(tasks.c.expires_at < to_microseconds(now)).limit(1)).first() is not None
+
+
+def remove_expired(tx: Transaction, *, now: datetime, limit: int) -> int:
+    """Delete tasks that ended long ago, the oldest first and at most `limit`; return how many."""
+    expired = select(tasks.c.id).where(tasks.c.expires_at < to_microseconds(now)).order_by(tasks.c.expires_at).limit(limit)
+    return tx.execute(delete(tasks).where(tasks.c.id.in_(expired))).rowcount
 
 
 def _after(tx: Transaction, query: TaskQuery, marker: TaskID) -> ColumnElement[bool]:

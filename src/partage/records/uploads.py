@@ -1,5 +1,6 @@
 """Rows of uploads under way: begin, end, renew, list. They tell a crashed upload from a running one, and an old one from a new."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +47,11 @@ def end(tx: Transaction, image_id: ImageID, token: str) -> bool:
 def renew(tx: Transaction, worker: str, *, now: datetime) -> int:
     """Say that a worker still runs its uploads; return how many there are."""
     return tx.execute(update(uploads).where(uploads.c.worker == worker).values(renewed_at=to_microseconds(now))).rowcount
+
+
+def rewrite(tx: Transaction, tokens: Collection[str]) -> None:
+    """Write the rows of uploads as they are: whoever can do that could have seen them renewed."""
+    tx.execute(update(uploads).where(uploads.c.token.in_(tokens)).values(renewed_at=uploads.c.renewed_at))
 
 
 def list_uploads(tx: Transaction, image_id: ImageID | None = None) -> list[UploadRow]:

@@ -1,0 +1,178 @@
+"""The loops of a worker in their real threads: what fails in one step is tried again, and the heartbeat goes on meanwhile."""
+
+import errno
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from partage.main import housekeeping
+from partage.model.ids import ProjectID, TaskID
+from partage.model.task import KEPT, Task, TaskStatus, TaskType
+from partage.operations import image_data, images
+from partage.operations.service import Service
+from partage.records import tasks, uploads
+from partage.records.database import Database, Transaction
+from partage.worker import loop
+from tests.operations.services import OWNER, Clock, make, queued_image
+
+PATIENCE_SECONDS = 60
+INTERVAL_SECONDS = 0.02
+EMFILE = OSError(errno.EMFILE, "Too many open files")
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+
+@dataclass
+class Refusing:
+    """A database that raises an error in the threads whose names are given, and counts how often."""
+
+    database: Database
+    error: BaseException
+    threads: set[str]
+    count: int = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.database, name)
+
+    def _refuse(self) -> None:
+        if threading.current_thread().name in self.threads:
+            self.count += 1
+            raise self.error
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        self._refuse()
+        with self.database.read() as tx:
+            yield tx
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        self._refuse()
+        with self.database.write() as tx:
+            yield tx
+
+
+@contextmanager
+def kept(service: Service) -> Iterator[None]:
+    stop = housekeeping.start(service, interval_seconds=INTERVAL_SECONDS)
+    threads = [each for each in threading.enumerate() if each.name in ("heartbeat", "housekeeping")]
+    try:
+        yield
+    finally:
+        stop.set()
+        for each in threads:
+            each.join(PATIENCE_SECONDS)
+
+
+def upload_of_a_dead_worker(service: Service) -> Callable[[], bool]:
+    image = queued_image(service)
+    image_data._begin(replace(service, worker="dead", running_uploads=set()), OWNER, image.id, None)  # noqa: SLF001
+    return lambda: images.show_image(service, OWNER, image.id).status == "queued"
+
+
+@pytest.mark.parametrize("error", [EMFILE, ValueError("nobody foresaw this"), MemoryError()], ids=["EMFILE", "value", "memory"])
+def test_heartbeat_and_housekeeping_go_on_after_failures(error: BaseException, tmp_path: Path) -> None:
+    made = make(tmp_path)
+    refusing: Any = Refusing(made.database, error, {"heartbeat", "housekeeping"})
+    service = replace(made, database=refusing)
+    is_recovered = upload_of_a_dead_worker(service)
+    own = queued_image(service)
+    image_data._begin(service, OWNER, own.id, None)  # noqa: SLF001 -- an upload that is under way
+    begun = renewed_at(service)
+    with kept(service):
+        wait_for(lambda: refusing.count > 10)
+        refusing.threads.clear()
+        wait_for(is_recovered)
+        wait_for(lambda: renewed_at(service) > begun)
+
+
+def renewed_at(service: Service) -> Any:
+    with service.database.read() as tx:
+        return next(row.renewed_at for row in uploads.list_uploads(tx) if row.worker == service.worker)
+
+
+def test_heartbeat_goes_on_while_all_other_steps_fail(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    refusing: Any = Refusing(made.database, EMFILE, {"housekeeping"})
+    service = replace(made, database=refusing)
+    image = queued_image(service)
+    image_data._begin(service, OWNER, image.id, None)  # noqa: SLF001
+    with kept(service):
+        wait_for(lambda: refusing.count > 4)
+        failed = renewed_at(service)
+        wait_for(lambda: renewed_at(service) > failed)
+
+
+def test_import_threads_go_on_after_failures(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    refusing: Any = Refusing(made.database, EMFILE, {"import-0"})
+    service = replace(made, database=refusing)
+    stop = threading.Event()
+    running = threading.Thread(target=loop.run, args=(service, stop), kwargs={"at_once": 1})
+    running.start()
+    try:
+        wait_for(lambda: refusing.count >= 2)
+        task = add_task(service, TaskStatus.PENDING)
+        refusing.threads.clear()
+        wait_for(lambda: status(service, task.id) is TaskStatus.FAILURE)  # its image is not there
+    finally:
+        stop.set()
+        running.join(PATIENCE_SECONDS)
+    assert not running.is_alive()
+
+
+def add_task(service: Service, becomes: TaskStatus) -> Task:
+    now = service.clock()
+    task = Task(
+        id=TaskID(service.new_id()),
+        type=TaskType.IMPORT,
+        owner=ProjectID("A"),
+        created_at=now,
+        updated_at=now,
+        input={"import_from": "http://example.org/"},
+    )
+    if becomes is not TaskStatus.PENDING:
+        task = task.begin(now=now)
+        task = task.succeed({}, now=now) if becomes is TaskStatus.SUCCESS else task.fail("because", now=now)
+    with service.database.write() as tx:
+        tasks.add(tx, task, roles=[])
+    return task
+
+
+def status(service: Service, task_id: TaskID) -> TaskStatus:
+    with service.database.read() as tx:
+        return tasks.find(tx, task_id).status
+
+
+def known(service: Service) -> set[str]:
+    with service.database.read() as tx:
+        return {row.id for row in tx.execute(tasks.tasks.select())}
+
+
+def test_tasks_are_forgotten_48_hours_after_their_end(tmp_path: Path) -> None:
+    clock = Clock()
+    service = make(tmp_path, clock=clock)
+    old = [add_task(service, TaskStatus.SUCCESS), add_task(service, TaskStatus.FAILURE)]
+    clock.passes(hours=1)
+    young = add_task(service, TaskStatus.FAILURE)
+    with kept(service):
+        clock.now += KEPT - timedelta(hours=1)
+        time.sleep(10 * INTERVAL_SECONDS)
+        assert known(service) == {each.id for each in [*old, young]}
+        clock.passes(seconds=1)
+        wait_for(lambda: known(service) == {young.id})
+        waiting = add_task(service, TaskStatus.PENDING)
+        clock.passes(hours=1, minutes=30)
+        wait_for(lambda: known(service) == {waiting.id})
