@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection
@@ -277,7 +278,24 @@ def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], c
         decode_content=False,
         enforce_content_length=True,
     )
-    response = connection.getresponse()
+    begun: list[http.client.HTTPResponse] = []
+
+    def begin(*arguments: Any, **named: Any) -> http.client.HTTPResponse:
+        begun.append(http.client.HTTPResponse(*arguments, **named))
+        return begun[-1]
+
+    # urllib3 forgets the response whose headers it refuses
+    connection.response_class = begin  # type: ignore[assignment]
+    try:
+        return _judge(connected, limited, connection.getresponse(), call)
+    except BaseException:
+        for response in begun:
+            response.close()
+        raise
+
+
+def _judge(connected: socket.socket, limited: wire.Wire, response: urllib3.BaseHTTPResponse, call: _Call) -> _Answer:
+    """Decide by its head whether an answer is of use."""
     if response.status in _REDIRECTS:
         return _Answer(connected, limited, response, _location(response), None)
     size_bytes = _announced_bytes(response)

@@ -1,6 +1,8 @@
 """What is fetched, over which connection; and that forbidden places see no packet, whichever way a URL leads there."""
 
 import contextlib
+import gc
+import http.client
 import itertools
 import socket
 import time
@@ -155,6 +157,17 @@ def test_other_statuses_are_failures(status: int) -> None:
     with origins.serving(origins.saying(raw)) as origin, pytest.raises(problems.FetchFailed):
         fetched(origin.url(), origins.rules(origin.port, connect_seconds=0.05))
     assert origin.connections == 1
+
+
+@pytest.mark.parametrize("head", ["404 Not Found", "302 Found", "200 OK\r\nContent-Length: 1\r\nContent-Length: 2"])
+def test_answer_of_no_use_is_closed(head: str) -> None:
+    raw = f"HTTP/1.1 {head}\r\n\r\nx".encode()
+    with origins.serving(origins.saying(raw)) as origin:
+        with pytest.raises(problems.FetchFailed) as failure:  # which keeps everything alive that the fetch had in its hands
+            fetched(origin.url("/x"), origins.rules(origin.port))
+        responses = [each for each in gc.get_objects() if type(each) is http.client.HTTPResponse]
+        assert [each.isclosed() for each in responses] == [True] * len(responses)
+        assert responses, failure
 
 
 def test_headers_go_to_the_first_origin_only() -> None:
