@@ -15,12 +15,14 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import event, exc
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from partage import problems
 
 Transaction = sqlalchemy.Connection
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_AGE = "partage: how often the database had been closed when the connection was opened"
 _SQLITE_SETTINGS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -42,6 +44,9 @@ class Database:
         """Prepare connections to `url`, at most `connections` at once; none is opened yet."""
         self._engine = _engine(url, connections)
         self._writer = self._engine.execution_options(partage_writes=True)
+        self._times_closed = 0
+        event.listen(self._engine, "connect", self._note_age)
+        event.listen(self._engine, "checkin", self._close_if_old)
 
     @property
     def dialect(self) -> str:
@@ -69,8 +74,17 @@ class Database:
             yield connection
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, those in use as soon as their transaction ends; a transaction begun later opens new ones."""
+        self._times_closed += 1
         self._engine.dispose()
+
+    def _note_age(self, _connection: object, entry: ConnectionPoolEntry) -> None:
+        entry.info[_AGE] = self._times_closed
+
+    def _close_if_old(self, _connection: object, entry: ConnectionPoolEntry) -> None:
+        # dispose() forgets connections that are in use: they would go back to a pool that nobody empties any more
+        if entry.info.get(_AGE) != self._times_closed:
+            entry.close()
 
 
 def to_microseconds(moment: datetime) -> int:
