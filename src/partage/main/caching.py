@@ -12,9 +12,9 @@ def look_after(settings: Settings) -> None:
     """Fetch what is queued and keep the cache in order, in this process, until it is sent a stop signal."""
     memory.keep_buffers()
     priority.step_back()
-    service = compose.service(settings, with_cache=True)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    if service.cache is not None:
-        cache.run(service, service.cache, stop)
+    with compose.opened(settings, with_cache=True) as service:
+        if service.cache is not None:
+            cache.run(service, service.cache, stop)

@@ -6,6 +6,8 @@ import json
 import socket
 import uuid
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -96,6 +98,22 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
         scrub_time=timedelta(seconds=settings.scrub_time_seconds),
         announcer=_announcer(settings.notifications),
     )
+
+
+@contextmanager
+def opened(settings: Settings, *, with_cache: bool = False) -> Iterator[Service]:
+    """Build a service as `service` does, and close its connections when the block ends.
+
+    Raises:
+        Unavailable: as `service` does.
+        Invalid: as `service` does.
+    """
+    built = service(settings, with_cache=with_cache)
+    try:
+        yield built
+    finally:
+        built.announcer.close()
+        built.database.close()
 
 
 def limits(settings: Settings) -> Limits:

@@ -1,6 +1,8 @@
 """`partage manage`: what an operator does beside the running service. Each verb prints what it did and returns an exit status."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
@@ -19,49 +21,42 @@ from partage.records import schema
 def upgrade_database(settings: Settings) -> int:
     """Create the database's schema, or bring it up to this release's."""
     readiness.prepare_directories(settings)
-    service = compose.service(settings)
-    schema.upgrade(service.database)
-    service.database.close()
+    with compose.opened(settings) as service:
+        schema.upgrade(service.database)
     print("The database has the schema of this release")
     return 0
 
 
 def verify_content(settings: Settings) -> int:
     """Read every stored byte again; return 1 when some are not what was stored."""
-    readiness.require_data(settings)
-    service = compose.service(settings)
-    readiness.check_database(service, upgrade=False)
-    contents = size_bytes = faults = 0
-    for verdict in verify.verify(service):
-        contents += 1
-        size_bytes += verdict.size_bytes
-        if verdict.fault is not None:
-            faults += 1
-            print(f"Damaged: content {verdict.content_id} of image {', '.join(verdict.images)}: {verdict.fault}", flush=True)
-    print(f"Read {contents} contents, {size_bytes} bytes: {faults} damaged")
-    return 1 if faults else 0
+    with _running(settings) as service:
+        contents = size_bytes = faults = 0
+        for verdict in verify.verify(service):
+            contents += 1
+            size_bytes += verdict.size_bytes
+            if verdict.fault is not None:
+                faults += 1
+                print(f"Damaged: content {verdict.content_id} of image {', '.join(verdict.images)}: {verdict.fault}", flush=True)
+        print(f"Read {contents} contents, {size_bytes} bytes: {faults} damaged")
+        return 1 if faults else 0
 
 
 def sweep_content(settings: Settings) -> int:
     """Remove what nothing has named for longer than the grace period."""
-    readiness.require_data(settings)
-    service = compose.service(settings)
-    readiness.check_database(service, upgrade=False)
-    swept = sweep.sweep(service, grace=timedelta(seconds=settings.sweep_grace_seconds))
-    print(
-        f"Forgot {swept.contents} contents, condemned {swept.condemned} chunks, removed {swept.chunks} chunks, "
-        f"{swept.packs} packs ({swept.bytes} bytes) and {swept.leftovers} leftovers of crashes",
-    )
-    return 0
+    with _running(settings) as service:
+        swept = sweep.sweep(service, grace=timedelta(seconds=settings.sweep_grace_seconds))
+        print(
+            f"Forgot {swept.contents} contents, condemned {swept.condemned} chunks, removed {swept.chunks} chunks, "
+            f"{swept.packs} packs ({swept.bytes} bytes) and {swept.leftovers} leftovers of crashes",
+        )
+        return 0
 
 
 def scrub_images(settings: Settings) -> int:
     """Forget the deleted images that have waited long enough."""
-    readiness.require_data(settings)
-    service = compose.service(settings)
-    readiness.check_database(service, upgrade=False)
-    print(f"Scrubbed {pending_deletes.scrub(service)} deleted images; their bytes go with the next sweep")
-    return 0
+    with _running(settings) as service:
+        print(f"Scrubbed {pending_deletes.scrub(service)} deleted images; their bytes go with the next sweep")
+        return 0
 
 
 def restore_image(settings: Settings, image_id: str) -> int:
@@ -70,12 +65,10 @@ def restore_image(settings: Settings, image_id: str) -> int:
     Raises:
         ImageNotFound: no such image waits.
     """
-    readiness.require_data(settings)
-    service = compose.service(settings)
-    readiness.check_database(service, upgrade=False)
-    image = pending_deletes.restore(service, ImageID(image_id))
-    print(f"Image {image.id} of project {image.owner} is {image.status} again")
-    return 0
+    with _running(settings) as service:
+        image = pending_deletes.restore(service, ImageID(image_id))
+        print(f"Image {image.id} of project {image.owner} is {image.status} again")
+        return 0
 
 
 def load_metadefs(settings: Settings, directory: Path | None) -> int:
@@ -88,12 +81,19 @@ def load_metadefs(settings: Settings, directory: Path | None) -> int:
     files = sorted(found.glob("*.json")) if found.is_dir() else []
     if not files:
         raise problems.Invalid(f"There are no JSON files in {found}; name a directory of metadata definitions with --from")
+    with _running(settings) as service:
+        created = sum(_load_namespace(service, file) for file in files)
+        print(f"Created {created} namespaces; {len(files) - created} of {len(files)} were there already")
+        return 0
+
+
+@contextmanager
+def _running(settings: Settings) -> Iterator[Service]:
+    """Give the service on a database that is there and has this release's schema; close its connections afterwards."""
     readiness.require_data(settings)
-    service = compose.service(settings)
-    readiness.check_database(service, upgrade=False)
-    created = sum(_load_namespace(service, file) for file in files)
-    print(f"Created {created} namespaces; {len(files) - created} of {len(files)} were there already")
-    return 0
+    with compose.opened(settings) as service:
+        readiness.check_database(service, upgrade=False)
+        yield service
 
 
 def _shipped_metadefs() -> Path:

@@ -23,9 +23,9 @@ def serve(settings: Settings) -> int:
     """
     listener = listening.listen(settings.host, settings.port)
     readiness.prepare_directories(settings)
-    service = compose.service(settings)
-    readiness.check_database(service, upgrade=False)
-    readiness.check_identity(compose.identity(settings, service.authority))
+    with compose.opened(settings) as service:
+        readiness.check_database(service, upgrade=False)
+        readiness.check_identity(compose.identity(settings, service.authority))
     print(f"Partage answers at {url(settings)}; Ctrl-C ends it", flush=True)
     return run(settings, listener)
 
@@ -62,11 +62,10 @@ def run(
 def _work(settings: Settings, listener: socket.socket) -> None:
     memory.keep_buffers()
     priority.hand_over_quickly()
-    service = compose.service(settings, with_cache=True)
-    housekeeping.start(service)
-    server = uvicorn.Server(_uvicorn(settings, compose.compose(settings, service)))
-    server.run(sockets=[listener])
-    service.announcer.close()
+    with compose.opened(settings, with_cache=True) as service:
+        housekeeping.start(service)
+        server = uvicorn.Server(_uvicorn(settings, compose.compose(settings, service)))
+        server.run(sockets=[listener])
 
 
 def _uvicorn(settings: Settings, application: Application) -> uvicorn.Config:

@@ -65,7 +65,8 @@ def _with_token_key(settings: Settings, kept: Standalone) -> Settings:
 
 def _prepare(settings: Settings) -> None:
     readiness.prepare_directories(settings)
-    readiness.check_database(compose.service(settings), upgrade=True)
+    with compose.opened(settings) as service:
+        readiness.check_database(service, upgrade=True)
 
 
 def _greet(settings: Settings, kept: Standalone) -> None:

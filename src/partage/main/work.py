@@ -16,7 +16,8 @@ def work(settings: Settings) -> int:
         Problem: something stands in the way.
     """
     readiness.prepare_directories(settings)
-    readiness.check_database(compose.service(settings), upgrade=False)
+    with compose.opened(settings) as service:
+        readiness.check_database(service, upgrade=False)
     logs.configure(settings.log)
     print("Partage takes up imports; Ctrl-C ends it", flush=True)
     return Crew(duties=[lambda: do_imports(settings)], grace_seconds=settings.grace_seconds).run()
@@ -26,10 +27,9 @@ def do_imports(settings: Settings) -> None:
     """Do imports in this process until it is sent a stop signal."""
     memory.keep_buffers()
     priority.step_back()
-    service = compose.service(settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    housekeeping.start(service)
-    loop.run(service, stop, at_once=settings.imports.at_once)
-    service.announcer.close()
+    with compose.opened(settings) as service:
+        housekeeping.start(service)
+        loop.run(service, stop, at_once=settings.imports.at_once)
