@@ -143,3 +143,34 @@ def test_token_itself_is_not_kept() -> None:
     cache = TokenCache(seconds=10)
     cache.find("gAAAA-a-secret", lambda: SOMEBODY)
     assert "gAAAA-a-secret" not in repr(vars(cache))
+
+
+def test_refused_tokens_push_out_no_caller() -> None:
+    cache = TokenCache(seconds=10, entries=3)
+    cache.find("good", lambda: SOMEBODY)
+    for number in range(100):
+        cache.find(f"random-{number}", lambda: NOBODY)
+    assert len(cache) == 4
+    assert cache.known("good") == SOMEBODY
+
+
+def test_caller_is_known_as_believed_after_the_answer_is_too_old(clock: Clock) -> None:
+    cache = TokenCache(seconds=10, monotonic=clock, wall=clock)
+    cache.find("t", lambda: SOMEBODY)
+    clock.now += 11
+    assert cache.known("t") is None
+    assert cache.was_believed("t")
+    assert not cache.was_believed("another")
+    cache.find("t", lambda: NOBODY)
+    assert not cache.was_believed("t")
+
+
+def test_token_refused_once_is_believed_as_soon_as_it_is_valid(clock: Clock) -> None:
+    """One that Keystone knew a moment later only, such as a node that had the new keys late, is refused no longer than said."""
+    cache = TokenCache(seconds=10, refused_seconds=2, monotonic=clock, wall=clock)
+    cache.find("t", lambda: NOBODY)
+    assert cache.known("t") == NOBODY
+    assert cache.known("another") is None, "no other token is refused with it"
+    clock.now += 2
+    assert cache.find("t", lambda: SOMEBODY) == SOMEBODY
+    assert cache.known("t") == SOMEBODY

@@ -46,10 +46,12 @@ def application(*, service: Service, identity: Identity, options: EdgeOptions) -
     """Build the application. It opens nothing before the first request and closes its threads when the server stops."""
     threads = Threads(
         reading=options.reading_threads,
+        listing=options.listing_threads,
         metadata=options.metadata_threads,
         upload=options.upload_threads,
         download=options.download_threads,
         remote=options.remote_threads,
+        validation=options.validation_threads,
         data_thread_begins=options.data_thread_begins,
     )
     edge = Edge(service=service, threads=threads, options=options)
@@ -77,7 +79,10 @@ class _Application:
 
     def __init__(self, edge: Edge, identity: Identity, root: routes.Node) -> None:
         self._edge = edge
-        self._identity = identity
+        options = edge.options
+        self._callers = callers.Callers(
+            identity, edge.threads, waiting=options.validations_waiting, anonymous=options.allow_anonymous
+        )
         self._root = root
         self._described = openapi.reply(routes.ROWS, edge.options.formats)
 
@@ -134,8 +139,7 @@ class _Application:
         if not discovery.is_version(first, with_cache=with_cache):
             return discovery.versions(arrived.origin, HTTPStatus.MULTIPLE_CHOICES, with_cache=with_cache)
         # A token that is not valid is refused all the same: its bearer should know.
-        anonymous = self._edge.options.allow_anonymous and arrived.method in _READING
-        caller = await callers.find(arrived.headers, self._identity, self._edge.threads, anonymous=anonymous)
+        caller = await self._callers.find(arrived.headers, reads=arrived.method in _READING)
         if path == f"/{first}":
             whole = ((b"location", f"{arrived.origin}/v2/".encode()),)
             return Reply(status=HTTPStatus.FOUND, content_type=b"text/plain; charset=utf8", headers=whole)

@@ -36,7 +36,7 @@ async def index(request: Request) -> Reply:
     parameters = query.parameters_of(request.query)
     limits = edge.service.limits
     asked = query.parse(parameters, page_default=limits.page_default, page_max=limits.page_max)
-    return await edge.threads.call_reading(_listed, request, parameters, asked)
+    return await edge.threads.call_listing(_listed, request, parameters, asked)
 
 
 async def show(request: Request) -> Reply:

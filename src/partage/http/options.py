@@ -14,7 +14,9 @@ class EdgeOptions:
     `public_endpoint` is how clients reach the service when the Host header does not say it (behind a proxy).
     `stall_seconds`: a peer that neither sends nor takes a byte for so long is given up.
     `has_cache`: the service has a cache, and the versions of the API that brought it are listed.
-    `reading_threads` answer what only reads documents.
+    `reading_threads` answer what only reads documents, `listing_threads` lists of them.
+    `validation_threads` ask the identity service about tokens that nothing is known of, and as many more about tokens that were
+    valid before; at most `validations_waiting` of the former wait.
     `upload_threads` bounds the uploads that run at a time in one process; further ones wait without being read.
     `data_thread_begins` is called first in every thread that moves image data.
     """
@@ -29,8 +31,11 @@ class EdgeOptions:
     document_bytes: int = 1 << 20
     stall_seconds: float = 300.0
     reading_threads: int = 2
+    listing_threads: int = 2
     metadata_threads: int = 8
     upload_threads: int = 32
     download_threads: int = 8
     remote_threads: int = 32
+    validation_threads: int = 5
+    validations_waiting: int = 64
     data_thread_begins: Callable[[], None] | None = None

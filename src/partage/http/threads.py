@@ -1,9 +1,9 @@
 """The one bridge between the async edge and the blocking core.
 
-Five pools, so that work of one kind never waits for another: uploads hold a thread from their first byte to their last, downloads
+Pools, so that work of one kind never waits for another: uploads hold a thread from their first byte to their last, downloads
 only while a buffer is read from a store, everything else for milliseconds. What only reads documents does not wait behind changes,
-which wait for each other. What waits for servers elsewhere, which may be slow, has a pool of its own: they hold up each other, but
-nobody else.
+which wait for each other, nor behind lists, which may be long. What waits for servers elsewhere, which may be slow, has a pool of
+its own: they hold up each other, but nobody else. So have validations of tokens, and those of tokens that were valid before.
 """
 
 import asyncio
@@ -23,18 +23,23 @@ class Threads:
         self,
         *,
         reading: int,
+        listing: int,
         metadata: int,
         upload: int,
         download: int,
         remote: int,
+        validation: int,
         data_thread_begins: Callable[[], None] | None = None,
     ) -> None:
         """Make pools of these sizes; threads start when they are first needed, those that move image data with that call."""
         self._reading = ThreadPoolExecutor(reading, thread_name_prefix="reading")
+        self._listing = ThreadPoolExecutor(listing, thread_name_prefix="listing")
         self._metadata = ThreadPoolExecutor(metadata, thread_name_prefix="metadata")
         self._upload = ThreadPoolExecutor(upload, thread_name_prefix="upload", initializer=data_thread_begins)
         self._download = ThreadPoolExecutor(download, thread_name_prefix="download", initializer=data_thread_begins)
         self._remote = ThreadPoolExecutor(remote, thread_name_prefix="remote", initializer=data_thread_begins)
+        self._validation = ThreadPoolExecutor(validation, thread_name_prefix="validation")
+        self._revalidation = ThreadPoolExecutor(validation, thread_name_prefix="revalidation")
 
     def call(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
         """Run an operation on documents in a thread."""
@@ -43,6 +48,10 @@ class Threads:
     def call_reading(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
         """Run an operation that only reads documents in a thread."""
         return _run(self._reading, function, *given, **named)
+
+    def call_listing(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
+        """Run an operation that lists documents, and writes the list, in a thread."""
+        return _run(self._listing, function, *given, **named)
 
     def call_upload(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
         """Run an operation that consumes a request's body in a thread."""
@@ -56,9 +65,18 @@ class Threads:
         """Run in a thread what waits for a server elsewhere."""
         return _run(self._remote, function, *given, **named)
 
+    def call_validation(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
+        """Ask the identity service in a thread about a token that nothing is known of."""
+        return _run(self._validation, function, *given, **named)
+
+    def call_revalidation(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
+        """Ask the identity service in a thread about a token that was valid before."""
+        return _run(self._revalidation, function, *given, **named)
+
     def close(self) -> None:
         """Take no more work; what runs is not waited for."""
-        for pool in (self._reading, self._metadata, self._upload, self._download, self._remote):
+        documents = (self._reading, self._listing, self._metadata, self._validation, self._revalidation)
+        for pool in (*documents, self._upload, self._download, self._remote):
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any
 
@@ -29,9 +30,20 @@ SERVICE_ROLE = "service"
 """The role that makes a token a service token. Source: keystonemiddleware's default of `service_token_roles`."""
 
 _LONGEST_TOKEN = 8192
+_EXPIRED = b"expired"
+"""The kind of verdicts for which a token's end does not count."""
 _PAUSE_SECONDS = 1.0
 """For this long after a failure Keystone is not asked again: otherwise every request would hold a thread for the whole timeout."""
 _SILENT = "The identity service does not answer at the moment; try again in a few seconds"
+
+
+class _Unknown(Enum):
+    """That nothing is known, where None means something else."""
+
+    UNKNOWN = auto()
+
+
+_UNKNOWN = _Unknown.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,11 +120,26 @@ class Keystone:
         self._away_until = 0.0
 
     def cached(self, token: str, service_token: str | None = None) -> Caller | None:
-        """Return who is behind `token` as far as memory knows, or None: then `validate` has to be asked. Never waits."""
-        if service_token is not None:
+        """Return who is behind `token` as far as memory knows, or None: then `validate` has to be asked. Never waits.
+
+        Raises:
+            Unauthenticated: the token cannot be any, or Keystone refused it a moment ago.
+        """
+        token = _plausible(token)
+        service = self._known_service(service_token)
+        if service is _UNKNOWN:
             return None
-        verdict = self._cache.known(token.strip())
-        return None if verdict is None else verdict.caller
+        verdict = self._cache.known(token, kind=self._kind(service))
+        if verdict is None:
+            return None
+        return _with_roles_of(service, _vouched_for(verdict))
+
+    def was_believed(self, token: str, service_token: str | None = None) -> bool:
+        """Say whether Keystone vouched for the tokens when it was last asked about them. Never waits."""
+        if service_token is not None and not self._cache.was_believed(service_token.strip()):
+            return False
+        token = token.strip()
+        return self._cache.was_believed(token) or self._cache.was_believed(token, kind=_EXPIRED)
 
     def validate(self, token: str, service_token: str | None = None) -> Caller:
         """Return who is behind `token`; a service token beside it adds its roles as `service_roles`.
@@ -125,10 +152,7 @@ class Keystone:
             IdentityUnavailable: Keystone did not answer, or not in time, or refuses this service's own account.
         """
         service = None if service_token is None else self._service(service_token)
-        if service is None:
-            return self._caller(token, expired=False)
-        caller = self._caller(token, expired=self._allow_expired)
-        return dataclasses.replace(caller, service_roles=service.roles)
+        return _with_roles_of(service, self._caller(token, kind=self._kind(service)))
 
     def check(self) -> None:
         """Make sure that Keystone is there and knows this service's account.
@@ -149,22 +173,28 @@ class Keystone:
                 f"The identity service at {self._url} does not answer; start it or correct the setting identity.url",
             ) from error
 
-    def _service(self, token: str) -> Caller | None:
+    def _known_service(self, token: str | None) -> "Caller | _Unknown | None":
+        """Return the service behind a token, None where it is no service's, or `_UNKNOWN` where Keystone has to be asked."""
+        if token is None:
+            return None
         try:
-            found = self._caller(token, expired=False)
+            verdict = self._cache.known(_plausible(token))
         except problems.Unauthenticated:
             return None
-        return found if SERVICE_ROLE in found.roles else None
+        return _UNKNOWN if verdict is None else _service_of(verdict.caller)
 
-    def _caller(self, token: str, *, expired: bool) -> Caller:
-        token = token.strip()
-        if not token or len(token) > _LONGEST_TOKEN or not token.isascii() or not token.isprintable():
-            raise problems.Unauthenticated("The request has no token, or one that cannot be any; ask the identity service for one")
-        kind = b"expired" if expired else b""
-        verdict = self._cache.find(token, lambda: self._ask(token, expired=expired), kind=kind)
-        if verdict.caller is None:
-            raise problems.Unauthenticated("The token is not valid, or no longer; ask the identity service for a new one")
-        return verdict.caller
+    def _service(self, token: str) -> Caller | None:
+        try:
+            return _service_of(self._caller(token, kind=b""))
+        except problems.Unauthenticated:
+            return None
+
+    def _kind(self, service: "Caller | _Unknown | None") -> bytes:
+        return _EXPIRED if service is not None and self._allow_expired else b""
+
+    def _caller(self, token: str, *, kind: bytes) -> Caller:
+        token = _plausible(token)
+        return _vouched_for(self._cache.find(token, lambda: self._ask(token, expired=kind == _EXPIRED), kind=kind))
 
     def _ask(self, token: str, *, expired: bool) -> Verdict:
         options = "?nocatalog=1&allow_expired=1" if expired else "?nocatalog=1"
@@ -234,6 +264,32 @@ def caller_of(token: Mapping[str, Any]) -> Caller:
         system_scope="all" if (token.get("system") or {}).get("all") else None,
         domain_id=(token.get("domain") or {}).get("id"),
     )
+
+
+def _plausible(token: str) -> str:
+    """Take off the spaces around a token.
+
+    Raises:
+        Unauthenticated: what is left cannot be a token.
+    """
+    token = token.strip()
+    if not token or len(token) > _LONGEST_TOKEN or not token.isascii() or not token.isprintable():
+        raise problems.Unauthenticated("The request has no token, or one that cannot be any; ask the identity service for one")
+    return token
+
+
+def _vouched_for(verdict: Verdict) -> Caller:
+    if verdict.caller is None:
+        raise problems.Unauthenticated("The token is not valid, or no longer; ask the identity service for a new one")
+    return verdict.caller
+
+
+def _service_of(caller: Caller | None) -> Caller | None:
+    return caller if caller is not None and SERVICE_ROLE in caller.roles else None
+
+
+def _with_roles_of(service: "Caller | _Unknown | None", caller: Caller) -> Caller:
+    return dataclasses.replace(caller, service_roles=service.roles) if isinstance(service, Caller) else caller
 
 
 def _question(token: str) -> dict[str, str]:

@@ -34,9 +34,11 @@ class _Remembered:
 
 
 class TokenCache:
-    """Verdicts of the last seconds, at most `entries` of them, least recently used out first.
+    """Verdicts of the last seconds: at most `entries` callers and as many refusals, least recently used out first.
 
-    Thread-safe: one lock guards both tables and is never held while the identity service is asked. Threads that ask for one token
+    Refusals have a table of their own: whoever sends tokens at random pushes out no caller's.
+
+    Thread-safe: one lock guards the tables and is never held while the identity service is asked. Threads that ask for one token
     at the same time share one question: the first asks, the others wait for its answer or its failure.
     """
 
@@ -57,16 +59,22 @@ class TokenCache:
         self._wall = wall
         self._secret = secrets.token_bytes(32)
         self._lock = threading.Lock()
-        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._callers: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._refusals: OrderedDict[bytes, _Remembered] = OrderedDict()
         self._asking: dict[bytes, Future[Verdict]] = {}
 
     def __len__(self) -> int:
-        return len(self._remembered)
+        return len(self._callers) + len(self._refusals)
 
     def known(self, token: str, *, kind: bytes = b"") -> Verdict | None:
         """Return the fresh verdict on `token` that is in memory, or None. Never waits for an answer."""
         with self._lock:
             return self._fresh(self._key(token, kind))
+
+    def was_believed(self, token: str, *, kind: bytes = b"") -> bool:
+        """Say whether `token` was valid when the identity service was last asked, though that may be too long ago to count."""
+        with self._lock:
+            return self._key(token, kind) in self._callers
 
     def find(self, token: str, ask: Callable[[], Verdict], *, kind: bytes = b"") -> Verdict:
         """Return the verdict on `token`: a fresh one from memory, or what `ask` says now. Each `kind` is kept apart.
@@ -94,14 +102,18 @@ class TokenCache:
         return hashlib.blake2b(token.encode("utf-8", "replace"), digest_size=32, key=self._secret, person=kind).digest()
 
     def _fresh(self, key: bytes) -> Verdict | None:
-        found = self._remembered.get(key)
+        """Return a verdict that still counts. A caller whose time is over stays in the table: see `was_believed`."""
+        table = self._callers if key in self._callers else self._refusals
+        found = table.get(key)
         if found is None:
             return None
         expires_at = found.verdict.expires_at
-        if self._monotonic() >= found.fresh_until or (expires_at is not None and self._wall() >= expires_at):
-            del self._remembered[key]
+        if expires_at is not None and self._wall() >= expires_at:
+            del table[key]
             return None
-        self._remembered.move_to_end(key)
+        if self._monotonic() >= found.fresh_until:
+            return None
+        table.move_to_end(key)
         return found.verdict
 
     def _answer(self, key: bytes, answer: Future[Verdict], ask: Callable[[], Verdict]) -> None:
@@ -119,10 +131,12 @@ class TokenCache:
         answer.set_result(verdict)
 
     def _remember(self, key: bytes, verdict: Verdict, asked_at: float) -> None:
+        self._callers.pop(key, None)
+        self._refusals.pop(key, None)
         seconds = self._seconds if verdict.caller is not None else self._refused_seconds
         if seconds <= 0:
             return
-        self._remembered[key] = _Remembered(verdict, asked_at + seconds)
-        self._remembered.move_to_end(key)
-        while len(self._remembered) > self._entries:
-            self._remembered.popitem(last=False)
+        table = self._callers if verdict.caller is not None else self._refusals
+        table[key] = _Remembered(verdict, asked_at + seconds)
+        while len(table) > self._entries:
+            table.popitem(last=False)

@@ -45,6 +45,9 @@ from partage.stores.posix import PosixStore
 _READERS = 8
 """Threads that ask a database which is a server: they wait for it."""
 
+_LISTERS = 2
+"""Threads that list: a long list takes its time from other lists."""
+
 _READERS_OF_SQLITE = 2
 """SQLite computes in this process, and Python's lock lets one thread at a time make something of its answers: more threads than two
 take turns and nothing else. With eight a show cost half as much again under load."""
@@ -129,7 +132,7 @@ def fetch_rules(settings: Settings) -> Rules:
 def identity(settings: Settings, authority: Authority) -> keystone.Keystone:
     """Build the edge to Keystone. Sends nothing yet."""
     given = settings.identity
-    cache = TokenCache(seconds=given.cache_seconds)
+    cache = TokenCache(seconds=given.cache_seconds, refused_seconds=given.refused_seconds)
     return keystone.Keystone(
         keystone.connect(_credentials(given)), cache, is_admin=authority.is_admin, allow_expired=given.allow_expired
     )
@@ -197,6 +200,9 @@ def edge_options(settings: Settings, built: Service) -> EdgeOptions:
         show_direct_url=settings.show_image_direct_url,
         has_cache=built.cache is not None,
         reading_threads=_READERS_OF_SQLITE if built.database.dialect == "sqlite" else _READERS,
+        listing_threads=_LISTERS,
+        validation_threads=settings.identity.validation_threads,
+        validations_waiting=settings.identity.validations_waiting,
         data_thread_begins=priority.step_back,
     )
 

@@ -94,6 +94,25 @@ class IdentitySettings(_Section):
         float,
         Field(ge=0, le=300, description="How long an answer about a token is believed; a revoked token works this much longer"),
     ] = 10.0
+    refused_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=10,
+            description="How long a token that Keystone refused is refused without asking again, at most as long as cache_seconds",
+        ),
+    ] = 2.0
+    validation_threads: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=64,
+            description="Validations of unknown tokens that one process runs at a time; as many again for tokens that were valid",
+        ),
+    ] = 5
+    validations_waiting: Annotated[
+        int, Field(ge=1, description="Unknown tokens that one process validates or lets wait at a time; above it 503")
+    ] = 64
     www_authenticate_uri: Annotated[str, Field(description="Where a 401 sends clients to get a token; empty: url")] = ""
     cafile: Annotated[
         str,

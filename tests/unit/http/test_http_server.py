@@ -28,6 +28,10 @@ class Anybody:
 
     validate = cached
 
+    def was_believed(self, token: str, service_token: str | None = None) -> bool:
+        del token, service_token
+        return True
+
 
 @contextlib.contextmanager
 def running(app: Any, lifespan: Literal["on", "off"] = "off") -> Iterator[tuple[str, int]]:
