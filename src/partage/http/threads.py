@@ -23,12 +23,12 @@ class Threads:
         self,
         *,
         reading: int,
-        listing: int,
         metadata: int,
         upload: int,
         download: int,
         remote: int,
-        validation: int,
+        listing: int = 1,
+        validation: int = 1,
         data_thread_begins: Callable[[], None] | None = None,
     ) -> None:
         """Make pools of these sizes; threads start when they are first needed, those that move image data with that call."""

@@ -34,7 +34,7 @@ def sent(source: Source, peer: Peer, reader: Reader, *, stall_seconds: float = 5
     told.outlet = ours
 
     async def run() -> None:
-        threads = Threads(reading=1, listing=1, metadata=1, upload=1, download=2, remote=1, validation=1)
+        threads = Threads(reading=1, metadata=1, upload=1, download=2, remote=1)
         pieces = source.read()
         first = await threads.call_download(body.next_pieces, pieces)
         outbox = direct.Outbox(pieces, first, lending.Outlet(ours, told.counted.append))
