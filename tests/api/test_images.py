@@ -413,7 +413,7 @@ def test_an_image_without_data_is_neither_deactivated_nor_reactivated(cast: Cast
     for action in ("deactivate", "reactivate"):
         answer = cast.owner.does(action, image)
         assert answer.status_code == 403
-        assert f"Not allowed to {action} image in status &#x27;queued&#x27;" in answer.text
+        assert f"Not allowed to {action} image in status 'queued'" in answer.text
     assert cast.owner.shows(image).json()["status"] == "queued"
 
 

@@ -220,9 +220,9 @@ def test_no_stores_named_is_the_default_store(world: World, cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ({}, 400, "requires a &#x27;method&#x27; field"),
-        ({"method": {}}, 400, "requires a &#x27;name&#x27; field"),
-        ({"method": "glance-direct"}, 400, "requires a &#x27;name&#x27; field"),
+        ({}, 400, "requires a 'method' field"),
+        ({"method": {}}, 400, "requires a 'name' field"),
+        ({"method": "glance-direct"}, 400, "requires a 'name' field"),
         ({"method": {"name": ["x"]}}, 400, "Unknown import method name"),
         ({"method": {"name": "glance-direct"}, "all_stores": "yes"}, 400, "must be boolean"),
         ({"method": {"name": "glance-direct"}, "all_stores_must_succeed": 1}, 400, "must be boolean"),

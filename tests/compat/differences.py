@@ -170,6 +170,12 @@ def _namespace_is_not_told_of(recorded: Recorded, question: Question) -> Recorde
     return _saying(recorded, f"Metadata definition namespace={name} was not found.")
 
 
+def _only_shared_images_have_members(recorded: Recorded, _question: Question) -> Recorded:
+    """The sentence says what stands in the way."""
+    found = re.match(r"(Not allowed to (?:create|update|delete) members for image <?[\w-]+>?)\.", _message(recorded))
+    return _saying(recorded, f"{found[1]}: only shared images have members.") if found else recorded
+
+
 def _refused_for_something(recorded: Recorded, question: Question) -> Recorded:
     """Where several rules, or the state of the image, forbid what somebody wants of it, either service names one."""
     data_or_change = question.method == "PATCH" or question.path.endswith("/file")
@@ -246,6 +252,7 @@ RULES = (
     Rule(WORDS, _namespace_is_not_found),
     Rule("2", _namespace_is_not_told_of),
     Rule(WORDS, _stores_are_listed),
+    Rule(WORDS, _only_shared_images_have_members),
 )
 RULES_BESIDE = (
     Rule("3", _malformed_is_refused),
@@ -290,6 +297,12 @@ def _not_found_spelling(what: str, name: str) -> Difference:
     one = {"metadata object": "an object", "property": "a property"}[what]
     body = {"code": "404 Not Found", "message": f"Could not find {what} {name}", "title": "Not Found"}
     return Difference(LETTERS, (f"metadefs: show {one} in another spelling",), status=404, headers=_UNTAGGED, body=body)
+
+
+def _for_no_preference(question: str, beginning: str) -> Difference:
+    """A client that leaves the form of an error to the service gets the one that clients print."""
+    error = {"code": "404 Not Found", "message": f"{beginning}No image found with ID <another image>", "title": "Not Found"}
+    return Difference(WORDS, (question,), headers={"content-type": "application/json"}, body={"error": error})
 
 
 def _said(reason: str, question: str, message: str) -> Difference:
@@ -459,6 +472,8 @@ DIFFERENCES: tuple[Difference, ...] = (
     *_other_words(),
     *_of_paths(),
     Difference("5", ("headers: request id",), headers={"x-openstack-request-id": "not a new one: req-mine"}),
+    _for_no_preference("errors for a client that takes all", "404 Not Found: "),
+    _for_no_preference("edge: errors for a client that does not say", ""),
     _said(WORDS, "create: other project as owner", "You are not permitted to create images owned by '<project-b>'."),
     _said(WORDS, "list: bytes that are no text", _UNREADABLE),
     _said(

@@ -35,6 +35,26 @@ DIFFERENCES = (
     Difference(
         "Only shared images have members\\.<br /><br />$", "Only shared images have members.", "Messages are words without markup"
     ),
+    Difference(
+        "(Not allowed to create members for image <image>)\\.$",
+        "\\1: only shared images have members.",
+        "The sentence says what stands in the way",
+    ),
+    Difference(
+        "/file, Unsupported Media Type$",
+        "/file, Image disk_format qcow2 does not match stream data raw; declare the image as raw, or convert it to qcow2",
+        "The client is answered in a form that it prints",
+    ),
+    Difference(
+        "(image set --public <image>\n.*), Forbidden$",
+        "\\1, You are not authorized to complete publicize_image action.",
+        "The client is answered in a form that it prints",
+    ),
+    Difference(
+        "(--os-cloud project-b image set .*\n.*), Forbidden$",
+        "\\1, You are not authorized to complete modify_image action.",
+        "The client is answered in a form that it prints",
+    ),
 )
 
 

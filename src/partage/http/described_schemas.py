@@ -83,6 +83,7 @@ def answer_schemas() -> dict[str, Schema]:
     methods = {"description": _TEXT, "type": {"const": "array"}, "value": _list({"enum": [each.value for each in ImportMethod]})}
     return {
         "error": _object({"message": _TEXT, "code": _TEXT, "title": _TEXT}, "message", "code", "title"),
+        "wrapped_error": _object({"error": {"$ref": "#/components/schemas/error"}}, "error"),
         "octets": {"type": "string", "format": "binary"},
         "schema": _object({"name": _TEXT, "properties": {"type": "object"}}, "name", "properties"),
         "import_methods": _object({"import-methods": _object(methods, *methods)}, "import-methods"),

@@ -1,6 +1,7 @@
-"""Problems become replies: the one table from kind to status, and the three forms in which a client may want the words.
+"""Problems become replies: the one table from kind to status, and the forms in which a client may want the words.
 
-The forms and titles are those of Glance (of WebOb): HTML unless `Accept` prefers JSON; plain text where it takes neither.
+The forms and titles are those of Glance (of WebOb): HTML or JSON, whichever `Accept` prefers; plain text where it takes neither.
+Differs from Glance: a client that states no preference gets JSON in the form that openstacksdk and python-glanceclient print.
 """
 
 import html
@@ -113,8 +114,15 @@ def _headers(problem: problems.Problem, asked: Asked) -> tuple[Header, ...]:
 
 def _reply(kind: Kind, explanation: str, detail: str, asked: Asked, headers: tuple[Header, ...] = ()) -> Reply:
     label = f"{kind.status.value} {kind.title}"
-    form = preferred_form(asked.accept)
-    if form == "application/json":
+    # A sentence may repeat a client's text, and that may hold surrogates, which no form can carry.
+    explanation, detail = (part.encode("utf-8", "replace").decode() for part in (explanation, detail))
+    form = "application/json" if _states_no_preference(asked.accept) else preferred_form(asked.accept)
+    if _states_no_preference(asked.accept):
+        # python-glanceclient, which sends */*, prints nothing else of the status.
+        beginning = f"{label}: " if asked.accept and asked.accept.strip() else ""
+        message = f"{beginning}{detail or explanation.strip()}"
+        body = orjson.dumps({"error": {"message": message, "code": label, "title": kind.title}})
+    elif form == "application/json":
         # Differs from Glance: no markup between the words. Clients print them as they are.
         message = " ".join(part for part in (explanation.strip(), detail) if part)
         body = orjson.dumps({"message": message, "code": label, "title": kind.title})
@@ -127,13 +135,24 @@ def _reply(kind: Kind, explanation: str, detail: str, asked: Asked, headers: tup
 
 
 def _page(label: str, explanation: str, detail: str) -> bytes:
-    words = f"{html.escape(explanation)}<br /><br />\n{html.escape(detail)}\n"
+    # Quotes need no escape between tags, and clients that print a page without its tags print escapes as they are.
+    words = f"{html.escape(explanation, quote=False)}<br /><br />\n{html.escape(detail, quote=False)}\n"
     page = f"<html>\n <head>\n  <title>{label}</title>\n </head>\n <body>\n  <h1>{label}</h1>\n  {words}\n </body>\n</html>"
-    return page.encode("ascii", "xmlcharrefreplace")
+    return page.encode()
+
+
+def _states_no_preference(accept: str | None) -> bool:
+    """Say whether a client leaves the form of an error to the service.
+
+    Source: openstacksdk sends an empty `Accept` with image data, python-glanceclient and requests send `*/*`. openstacksdk prints
+    words from JSON and HTML only; python-glanceclient reads JSON only where each member of the document is an object. Both print
+    the escapes of HTML as they are, so that this one form is the only one that both print without a flaw.
+    """
+    return accept is None or accept.strip(" \t,") in {"", "*/*"}
 
 
 def preferred_form(accept: str | None) -> str:
-    """Choose the form of an error from the Accept header: HTML, JSON, or plain text when neither is taken.
+    """Choose a form from the Accept header: HTML, JSON, or plain text when neither is taken.
 
     Source: RFC 9110, 12.5.1, as Glance (WebOb) reads it: HTML wins a tie, a type with parameters is another type, a header with
     something that is no type says nothing, and one that is not there takes neither.

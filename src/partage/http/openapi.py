@@ -147,11 +147,12 @@ def _content(schemas_by_type: Mapping[str, str]) -> Part:
 
 def _failure(kind: errors.Kind) -> Part:
     text = {"schema": {"type": "string"}}
+    documents = [{"$ref": f"{_SCHEMA}{name}"} for name in ("error", "wrapped_error")]
     headers = {HTTPStatus.UNAUTHORIZED: "WWW-Authenticate", HTTPStatus.METHOD_NOT_ALLOWED: "Allow", HTTPStatus(503): "Retry-After"}
     return {
         "description": kind.title,
         "headers": _headers("X-Openstack-Request-Id", *([headers[kind.status]] if kind.status in headers else [])),
-        "content": {"text/html": text, _JSON: {"schema": {"$ref": f"{_SCHEMA}error"}}, "text/plain": text},
+        "content": {"text/html": text, _JSON: {"schema": {"oneOf": documents}}, "text/plain": text},
     }
 
 

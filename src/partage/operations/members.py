@@ -29,7 +29,7 @@ def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: P
     now = service.clock()
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
-        image.require_shared(f"Not allowed to create members for image {image_id}.")
+        image.require_shared(f"Not allowed to create members for image {image_id}: only shared images have members.")
         service.authority.require(caller, rules.ADD_MEMBER, authority.of_image(caller, image))
         member = Member(image_id=image.id, member_id=member_id, created_at=now, updated_at=now)
         _check_count(service, tx, image)
@@ -81,7 +81,7 @@ def update_member(service: Service, caller: Caller, image_id: ImageID, member_id
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
-        image.require_shared(f"Not allowed to update members for image {image_id}.")
+        image.require_shared(f"Not allowed to update members for image {image_id}: only shared images have members.")
         member = members.find(tx, caller, image.id, member_id)
         service.authority.require(caller, rules.MODIFY_MEMBER, authority.of_member(image, member_id))
         answered = member.become(status, now=service.clock())
@@ -100,7 +100,7 @@ def remove_member(service: Service, caller: Caller, image_id: ImageID, member_id
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
-        image.require_shared(f"Not allowed to delete members for image {image_id}.")
+        image.require_shared(f"Not allowed to delete members for image {image_id}: only shared images have members.")
         member = members.find(tx, caller, image.id, member_id)
         service.authority.require(caller, rules.DELETE_MEMBER, authority.of_image(caller, image))
         members.remove(tx, member)

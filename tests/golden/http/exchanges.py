@@ -487,7 +487,8 @@ def words_of(body: bytes) -> str:
     """Return the words of an error in any of its forms, without markup and without the dump of a schema."""
     text = body.decode(errors="replace")
     if text.startswith("{"):
-        text = json.loads(text)["message"]
+        document = json.loads(text)
+        text = document.get("error", document)["message"]
     if text.startswith("<html>"):
         text = html.unescape(text[text.index("</h1>") : text.rindex("</body>")])
     text = re.sub(r"<[^>]*>", " ", text.partition("\n\nFailed validating")[0])

@@ -43,13 +43,33 @@ def test_every_problem_has_the_status_of_its_kind(leaf: type[problems.Problem]) 
     assert errors.kind_of(leaf).status.value == STATUSES[kind]
 
 
-def test_html_is_what_a_client_gets_that_takes_all() -> None:
-    reply = errors.reply_to(problems.ImageNotFound("No image <é>"), asked("*/*"))
+def test_html_is_for_those_who_ask_for_it_and_escapes_no_quotes() -> None:
+    reply = errors.reply_to(problems.ImageNotFound("No image '<é>'"), asked("text/html"))
     assert reply.content_type == b"text/html; charset=UTF-8"
-    assert reply.body == (
-        b"<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n"
-        b"  No image &lt;&#233;&gt;<br /><br />\n\n\n </body>\n</html>"
+    assert isinstance(reply.body, bytes)
+    assert reply.body.decode() == (
+        "<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n"
+        "  No image '&lt;é&gt;'<br /><br />\n\n\n </body>\n</html>"
     )
+
+
+@pytest.mark.parametrize(
+    ("accept", "beginning"),
+    [(None, ""), ("", ""), (" ", ""), ("*/*", "415 Unsupported Media Type: "), (", */*", "415 Unsupported Media Type: ")],
+)
+def test_client_without_preference_gets_the_json_that_clients_print(accept: str | None, beginning: str) -> None:
+    reply = errors.reply_to(problems.FormatRefused("It's <é> & no disk"), asked(accept))
+    assert reply.content_type == b"application/json"
+    assert isinstance(reply.body, bytes)
+    said = {"message": f"{beginning}It's <é> & no disk", "code": "415 Unsupported Media Type", "title": "Unsupported Media Type"}
+    assert orjson.loads(reply.body) == {"error": said}
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "application/json", "text/html", "text/plain"])
+def test_surrogates_of_a_client_break_no_form(accept: str | None) -> None:
+    reply = errors.reply_to(problems.ImageNotFound("No image \ud800"), asked(accept))
+    assert isinstance(reply.body, bytes)
+    assert "No image ?" in reply.body.decode()
 
 
 def test_json_is_for_those_who_ask_for_it() -> None:
