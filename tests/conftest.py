@@ -1,5 +1,6 @@
 """Fixtures for every suite: the real Keystone, and the whole of `partage up`. Each is started once, when first asked for."""
 
+import gc
 import os
 import random
 from collections.abc import Iterator
@@ -7,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests import standalone
+from tests import databases, standalone
+
+
+def pytest_configure() -> None:
+    """Let a database connection that nobody closed fail the run, whichever Python it is."""
+    databases.watch()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -23,6 +29,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _the_same_chance_every_time(request: pytest.FixtureRequest) -> None:
     """Let a test that samples draw the same sample in every run; PARTAGE_TEST_SEED=anything draws others."""
     random.seed(f"{os.environ.get('PARTAGE_TEST_SEED', '')} {request.node.nodeid}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _databases_of_the_run_are_closed() -> Iterator[None]:
+    """Close what fixtures of a wide scope opened, after them; nothing may be open then."""
+    with databases.scope():
+        yield
+    gc.collect()
+    assert not databases.list_open()
+
+
+@pytest.fixture(autouse=True)
+def _databases_of_a_test_are_closed() -> Iterator[None]:
+    """Close what a test opened, after it and after its other fixtures."""
+    with databases.scope():
+        yield
 
 
 @pytest.fixture(scope="session")

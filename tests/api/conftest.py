@@ -26,12 +26,11 @@ from partage.operations import cache, import_runs
 from partage.operations.service import Cache, Formats, NamedStore, Service
 from partage.policies.authority import Authority
 from partage.records import schema
-from partage.records.database import Database
 from partage.stores.cache import CacheDirectory
 from partage.stores.cached import CachedStore
 from partage.stores.memory import MemoryStore
 from partage.stores.posix import PosixStore
-from tests import invariants, postgresql
+from tests import databases, invariants, postgresql
 from tests.api import personas
 from tests.api.personas import Cast, register
 from tests.standalone import RunningKeystone
@@ -68,7 +67,7 @@ def make_service(folder: Path, *, database_url: str | None = None, **changed: An
     """Compose a service below `folder`; `changed` replaces parts of it. Also returns the list that notes the rules it requires."""
     rules: list[str] = []
     (folder / "store").mkdir(parents=True, exist_ok=True)
-    database = Database(database_url or f"sqlite:///{folder}/partage.db")
+    database = databases.open_database(database_url or f"sqlite:///{folder}/partage.db")
     schema.upgrade(database)
     invariants.watch(database)
     parts: dict[str, Any] = {

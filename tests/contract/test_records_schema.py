@@ -12,6 +12,7 @@ from partage import problems
 from partage.records import schema
 from partage.records.database import Database
 from partage.records.tables import metadata
+from tests.databases import open_database
 
 
 def test_the_migrations_make_the_tables(database: Database) -> None:
@@ -29,12 +30,12 @@ def test_upgrading_twice_changes_nothing(database: Database) -> None:
 
 def test_an_empty_database_is_refused_with_the_command_that_helps(tmp_path: Path) -> None:
     with pytest.raises(problems.DatabaseUnavailable, match="is empty; run 'partage manage upgrade-database'"):
-        schema.require_current(Database(f"sqlite:///{tmp_path}/new.db"))
+        schema.require_current(open_database(f"sqlite:///{tmp_path}/new.db"))
 
 
 @pytest.mark.parametrize("ask", [schema.require_current, schema.upgrade])
 def test_a_database_of_a_newer_release_is_refused_and_left_alone(tmp_path: Path, ask: object) -> None:
-    database = Database(f"sqlite:///{tmp_path}/newer.db")
+    database = open_database(f"sqlite:///{tmp_path}/newer.db")
     schema.upgrade(database)
     with database.write() as tx:
         tx.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = '2099_01_01'"))

@@ -29,9 +29,9 @@ from partage.operations.service import Formats, NamedStore, Service
 from partage.policies.authority import Authority
 from partage.records import images as image_rows
 from partage.records import schema
-from partage.records.database import Database
 from partage.stores.posix import PosixStore
 from partage.stores.store import Store
+from tests import databases
 
 MEBIBYTE = 1 << 20
 LOCAL = StoreID("local")
@@ -60,7 +60,7 @@ def compose(folder: Path, *, url: str = "", store: Store | None = None, **change
     """Put a service together whose database and store lie in `folder`, as a worker does when it starts."""
     readiness.prepare_directory(folder / "store")
     made = Service(
-        database=Database(url or f"sqlite:///{folder}/partage.db"),
+        database=databases.open_database(url or f"sqlite:///{folder}/partage.db"),
         stores={LOCAL: NamedStore(id=LOCAL, store=store or PosixStore(folder / "store"), type="posix", properties={})},
         default_store=LOCAL,
         authority=Authority(),

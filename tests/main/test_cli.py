@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import subprocess
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import partage
@@ -111,9 +112,8 @@ def test_empty_database_says_how_to_fill_it(keystone: RunningKeystone, tmp_path:
 def test_database_of_a_newer_release(keystone: RunningKeystone, tmp_path: Path) -> None:
     settings = at(keystone, tmp_path)
     assert run("manage", "upgrade-database", **settings).returncode == 0
-    with sqlite3.connect(tmp_path / "partage.db") as database:
+    with closing(sqlite3.connect(tmp_path / "partage.db")) as database, database:
         database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
-    database.close()
     for verb in (("serve",), ("manage", "upgrade-database"), ("manage", "verify"), ("up", "--data", str(tmp_path))):
         assert "newer release" in refused(*verb, **settings)
 

@@ -26,6 +26,7 @@ from partage.model.ids import ImageID, ProjectID, UserID
 from partage.model.image import Visibility
 from partage.operations.service import Service
 from partage.records import images as image_rows
+from tests import databases
 from tests.operations import services
 
 NOT_TRIED = {
@@ -119,6 +120,7 @@ def composed(name: str, value: Any, folder: Path) -> Application:
     given: dict[str, Any] = {section: {inner: value}} if section else {name: value}
     found = Settings(**{"data": folder, **given})
     service = compose.service(found)
+    databases.close_at_end(service.database)
     return application(service=service, identity=Faces(service), options=compose.edge_options(found, service))
 
 

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -54,9 +54,8 @@ def half_an_upload(live: LiveService) -> Iterator[tuple[http.client.HTTPConnecti
 
 
 def status_of(live: LiveService, image_id: str) -> str:
-    with sqlite3.connect(live.directory / "partage.db") as database:
+    with closing(sqlite3.connect(live.directory / "partage.db")) as database:
         (status,) = database.execute("SELECT status FROM images WHERE id = ?", (image_id,)).fetchone()
-    database.close()
     return str(status)
 
 

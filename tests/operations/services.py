@@ -15,10 +15,9 @@ from partage.operations.service import Formats, NamedStore, Service
 from partage.policies.authority import Authority
 from partage.records import images as image_rows
 from partage.records import schema
-from partage.records.database import Database
 from partage.stores.posix import PosixStore
 from partage.stores.store import Store
-from tests import invariants
+from tests import databases, invariants
 
 LOCAL = StoreID("local")
 
@@ -44,7 +43,7 @@ OWNER = Caller(user_id=UserID("u"), project_id=ProjectID("A"), roles=frozenset({
 def make(folder: Path, store: Store | None = None, **changed: Any) -> Service:
     """Compose a service whose clock a test can move."""
     (folder / "store").mkdir(parents=True, exist_ok=True)
-    database = Database(f"sqlite:///{folder}/partage.db")
+    database = databases.open_database(f"sqlite:///{folder}/partage.db")
     schema.upgrade(database)
     invariants.watch(database)
     named = NamedStore(id=LOCAL, store=store or PosixStore(folder / "store"), type="posix", properties={})
