@@ -3,7 +3,6 @@
 Request id; version; caller; route; body; handler; problem to reply; reply to the wire.
 """
 
-import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,7 +26,6 @@ from partage.operations.service import Service
 Scope = Mapping[str, Any]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_LOG = logging.getLogger(__name__)
 _LONGEST_HEADERS = 65_536
 _READING = frozenset({"GET", "HEAD"})
 _SMALL_BODY_BYTES = 65_536
@@ -116,7 +114,7 @@ class _Application:
         try:
             reply = await self._reply(arrived)
         except problems.Problem as problem:
-            reply = errors.reply_to(problem, self._asked(arrived))
+            reply = self._refuse(problem, arrived)
         except Exception as error:  # noqa: BLE001 - the one renderer of what nobody foresaw
             reply = errors.reply_to_unexpected(error, arrived.request_id, self._asked(arrived))
         arrived.body.settle()
@@ -179,6 +177,11 @@ class _Application:
             raise problems.Invalid(_NO_BODY)
         return row, values
 
+    def _refuse(self, problem: problems.Problem, arrived: _Arrived) -> Reply:
+        """Answer with a problem, and log it when a dependency failed: the answer does not tell why."""
+        self._edge.service.failures.note(problem, arrived.request_id)
+        return errors.reply_to(problem, self._asked(arrived))
+
     def _asked(self, arrived: _Arrived) -> errors.Asked:
         return errors.Asked(
             method=arrived.method,
@@ -210,7 +213,7 @@ class _Application:
         try:
             first = await read(bodies.next_pieces, stream.pieces)
         except problems.Problem as problem:
-            await self._send(errors.reply_to(problem, self._asked(arrived)), arrived, wire)
+            await self._send(self._refuse(problem, arrived), arrived, wire)
             return
         counted = bodies.CountedSend(wire.send)
         wire = replace(wire, send=counted)
@@ -227,7 +230,7 @@ class _Application:
                 await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
         except problems.Problem as problem:
             # Headers are out: all that is left is to break the connection, so that the client does not take this for the whole.
-            _LOG.error("%s: image data broken off: %s", arrived.request_id, problem)
+            self._edge.service.failures.note(problem, f"{arrived.request_id}: image data broken off")
         finally:
             stream.ended(counted.bytes + (outbox.bytes if outbox is not None else 0))
 

@@ -78,7 +78,7 @@ class Callers:
         found = await asyncio.shield(asked)  # one request that is given up does not end the question of the others
         if isinstance(found, Caller):
             return found
-        raise type(found)(found.reason)  # one exception object must not be raised in many tasks
+        raise type(found)(found.reason) from found.__cause__  # one exception object must not be raised in many tasks
 
     def _ask(self, tokens: _Tokens) -> asyncio.Task[Caller | problems.Explained]:
         is_stranger = not self._identity.was_believed(*tokens)

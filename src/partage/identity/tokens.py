@@ -96,7 +96,8 @@ class TokenCache:
         try:
             return answer.result()
         except problems.IdentityUnavailable as problem:
-            raise problems.IdentityUnavailable(problem.reason) from None  # one exception object must not be raised in many threads
+            # One exception object must not be raised in many threads; what caused it may be named by many.
+            raise problems.IdentityUnavailable(problem.reason) from problem.__cause__
 
     def _key(self, token: str, kind: bytes) -> bytes:
         return hashlib.blake2b(token.encode("utf-8", "replace"), digest_size=32, key=self._secret, person=kind).digest()

@@ -192,9 +192,10 @@ class ImageData:
                 for block in read_content(self.service, named, self.image.content_id, start, stop, located=located):
                     yield block
                     start += len(block)
-            except (problems.StoreUnavailable, problems.ContentCorrupt):
+            except (problems.StoreUnavailable, problems.ContentCorrupt) as problem:
                 if not stores:
                     raise
+                self.service.failures.note(problem, f"image {self.image.id}, store {named.id}: another store goes on")
         if located is not None:
             cache_entries.note_read(self.service, self.image.id, located)
 

@@ -20,7 +20,7 @@ from partage.model.caller import Caller
 from partage.model.ids import ContentID, StoreID, UserID
 from partage.model.image import Image, ImageStatus
 from partage.model.task import Task, TaskType
-from partage.operations import image_data, import_sources, import_steps, location_runs, quota, recovery, signing
+from partage.operations import failures, image_data, import_sources, import_steps, location_runs, quota, recovery, signing
 from partage.operations.import_sources import Errand
 from partage.operations.import_steps import Run
 from partage.operations.quota import Reservation
@@ -68,11 +68,10 @@ def run(service: Service, work: Run) -> None:
     except problems.DatabaseUnavailable:
         raise
     except problems.Problem as problem:
-        if isinstance(problem, problems.FetchFailed | problems.ConversionFailed | problems.RemoteImageRefused):
-            _LOG.warning("task %s, request %s: %s", work.task.id, work.task.request_id, problem.detail)
+        service.failures.note(problem, _subject(work))
         _fail(service, work, problem.sentence())
     except Exception:  # noqa: BLE001 - nobody else would tell the task's owner
-        _LOG.exception("task %s, request %s: unexpected failure", work.task.id, work.task.request_id)
+        _LOG.exception("%s: unexpected failure", _subject(work))
         _fail(service, work, "The import failed for a reason of the service's own; its operator finds it under the request id")
     finally:
         service.running_tasks.discard(work.claim)
@@ -95,6 +94,10 @@ def renew(service: Service) -> None:
     if service.running_tasks:
         with service.database.write() as tx:
             tasks.renew(tx, service.worker, now=service.clock())
+
+
+def _subject(work: Run) -> str:
+    return f"{work.task.request_id}: task {work.task.id}"
 
 
 def _claim(service: Service, name: str) -> Run | None:
@@ -294,7 +297,7 @@ def _settle(tx: Transaction, work: Run, image: Image) -> None:
 
 
 def _note_failure(service: Service, work: Run, store_id: StoreID, problem: problems.Problem) -> None:
-    _LOG.warning("task %s: store %s: %s", work.task.id, store_id, problem)
+    _LOG.warning("%s: store %s: %s", _subject(work), store_id, failures.describe(problem))
     with import_steps.step(service, work) as (tx, task, image):
         marked = importing.failed(image, store_id)
         images.save(tx, marked, was=image)

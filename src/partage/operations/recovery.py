@@ -73,8 +73,8 @@ def restore(service: Service, saving: Image, token: str) -> None:
     """Put one image back to `queued` after its upload failed. A database that is away is left to `recover`."""
     try:
         _give_up(service, saving.id, token)
-    except problems.DatabaseUnavailable:
-        return
+    except problems.DatabaseUnavailable as problem:
+        service.failures.note(problem, f"image {saving.id} is not queued again yet")
 
 
 def renew(service: Service) -> None:

@@ -1,6 +1,7 @@
 """The application as far as it goes without a service behind it: versions, tokens, paths, methods, bodies that are not wanted."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
 import orjson
@@ -11,6 +12,7 @@ from partage.http.app import application
 from partage.http.options import EdgeOptions
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID, UserID
+from partage.operations.failures import FailureLog
 from partage.operations.service import Service
 
 TOKEN = (b"x-auth-token", b"good")
@@ -81,7 +83,7 @@ def call(
         sent.append(message)
 
     app = application(
-        service=cast(Service, None),
+        service=cast(Service, SimpleNamespace(failures=FailureLog())),
         identity=identity or OneToken(),
         options=EdgeOptions(www_authenticate_uri="https://id", **options),
     )

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, Literal, cast
 
 import pytest
@@ -18,6 +19,7 @@ from partage.http.options import EdgeOptions
 from partage.http.protocol import BoundedProtocol
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID, UserID
+from partage.operations.failures import FailureLog
 from partage.operations.service import Service
 
 
@@ -49,7 +51,11 @@ def running(app: Any, lifespan: Literal["on", "off"] = "off") -> Iterator[tuple[
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[tuple[str, int]]:
-    app = application(service=cast(Service, None), identity=Anybody(), options=EdgeOptions(www_authenticate_uri="https://id"))
+    app = application(
+        service=cast(Service, SimpleNamespace(failures=FailureLog())),
+        identity=Anybody(),
+        options=EdgeOptions(www_authenticate_uri="https://id"),
+    )
     with running(app, lifespan="on") as found:
         yield found
 
