@@ -8,9 +8,12 @@ ONCE ?=
 FUZZ ?=
 PEER_DIR ?= ../shared/peer
 TESTS ?= tests
+PYTHONS ?=
 QUICK = tests/architecture tests/docs tests/unit/http tests/unit/model tests/unit/notifications tests/unit/stores tests/unit/content tests/contract tests/operations
 USED = $(VENV)/.installed-to-use
 DEVELOPED = $(VENV)/.installed-to-develop
+DEVELOP = -e .[standalone,postgresql,signatures,notifications] --group dev
+TOOLS = '/usr/lib/postgresql/*/bin/initdb:postgresql' qemu-img:qemu-utils mke2fs:e2fsprogs strace:strace bwrap:bubblewrap
 COMPAT = .compat
 TEMPEST = $(COMPAT)/tempest
 SERVICES = $(COMPAT)/services
@@ -20,6 +23,7 @@ help:
 	@echo '             (ONCE=1: end after the walk; DEMO_PORT=9292: the port of the image service)'
 	@echo 'make test    run every test (TESTS=tests/unit: some of them)'
 	@echo 'make quick   the fast suites, without PostgreSQL, qemu or strace: under a minute'
+	@echo 'make pythons run every test on each Python that is found, 3.11 or later (PYTHONS="python3.13 /path/to/python3": on these; TESTS)'
 	@echo 'make check   what CI runs: fmt-check, lint, types, layers, test'
 	@echo 'make fmt     format the code'
 	@echo 'make lint    look for what the linter knows to be wrong'
@@ -38,8 +42,12 @@ demo: $(USED)
 	@once='$(ONCE)'; exec $(BIN)/python demo/demo.py --port $(DEMO_PORT) $${once:+--once}
 
 test: $(DEVELOPED)
-	@scripts/need 'run every test' '/usr/lib/postgresql/*/bin/initdb:postgresql' qemu-img:qemu-utils mke2fs:e2fsprogs strace:strace bwrap:bubblewrap
+	@scripts/need 'run every test' $(TOOLS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+pythons:
+	@scripts/need 'run every test' $(TOOLS)
+	@PYTHONS='$(PYTHONS)' scripts/pythons '$(TESTS)' $(DEVELOP)
 
 quick: $(DEVELOPED)
 	$(BIN)/python -m pytest -q -n 2 -k 'not postgresql' $(QUICK)
@@ -84,13 +92,13 @@ bench: $(USED)
 	PEER_DIR=$(PEER_DIR) $(BIN)/python bench/run.py
 
 clean:
-	rm -rf $(VENV) $(COMPAT) .demo .bench .test-cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .pythons $(COMPAT) .demo .bench .test-cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(USED): pyproject.toml constraints.txt
 	@scripts/venv $(VENV) $@ -e '.[standalone]'
 
 $(DEVELOPED): pyproject.toml constraints.txt
-	@scripts/venv $(VENV) $@ -e '.[standalone,postgresql,signatures,notifications]' --group dev
+	@scripts/venv $(VENV) $@ $(DEVELOP)
 
 $(TEMPEST)/.installed: tests/compat/tempest_suite/requirements.txt
 	@CONSTRAINTS=tests/compat/tempest_suite/requirements.txt scripts/venv $(TEMPEST) $@ -r tests/compat/tempest_suite/requirements.txt
@@ -98,4 +106,4 @@ $(TEMPEST)/.installed: tests/compat/tempest_suite/requirements.txt
 $(SERVICES)/.installed: tests/compat/services/requirements.txt
 	@CONSTRAINTS=tests/compat/services/requirements.txt scripts/venv $(SERVICES) $@ -r tests/compat/services/requirements.txt
 
-.PHONY: help demo test quick check fmt-check fmt lint types layers crash fuzz hostile compat bench clean
+.PHONY: help demo test pythons quick check fmt-check fmt lint types layers crash fuzz hostile compat bench clean
