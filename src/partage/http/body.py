@@ -209,6 +209,18 @@ class RequestBody:
             raise problems.ClientGone(_GONE)
         return piece
 
+    def _is_whole(self, message: Message) -> bool:
+        """Say whether this message ends the body. A body that is not of its announced length has not ended, whatever a server says.
+
+        Raises:
+            ClientGone: the server says that the body has ended, and its length is another.
+        """
+        if message.get("more_body", False):
+            return False
+        if self.length_bytes is not None and self._received_bytes != self.length_bytes:
+            raise problems.ClientGone(_GONE)
+        return True
+
     def _note(self, size_bytes: int) -> None:
         self._received_bytes += size_bytes
         self.is_finished = self._received_bytes == self.length_bytes
@@ -233,7 +245,7 @@ class RequestBody:
                     if piece:
                         pieces.append(piece)
                     self._received_bytes += len(piece)
-                    self.is_finished = not message.get("more_body", False)
+                    self.is_finished = self._is_whole(message)
                     if loop.time() - renewed > _RENEW_SECONDS:
                         renewed = loop.time()
                         patience.reschedule(renewed + self._stall_seconds)

@@ -300,3 +300,15 @@ def test_a_problem_in_mid_stream_passes_through_after_what_was_good() -> None:
         sent(source, peer)
     assert len(peer.sent) == 20
     assert source.closed
+
+
+@pytest.mark.parametrize("sent", [b"", b"abc", b"abcdef"])
+def test_body_of_another_length_than_announced_is_not_whole(sent: bytes) -> None:
+    """Whatever the server says: it once called a body ended at its head."""
+
+    async def read() -> None:
+        peer = Peer(part(sent, more=False))
+        with pytest.raises(problems.ClientGone):
+            await peer.body({b"content-length": b"5"}).read(100)
+
+    asyncio.run(read())

@@ -36,9 +36,10 @@ class Anybody:
 
 
 @contextlib.contextmanager
-def running(app: Any, lifespan: Literal["on", "off"] = "off") -> Iterator[tuple[str, int]]:
+def running(app: Any, lifespan: Literal["on", "off"] = "off", state: ServerState | None = None) -> Iterator[tuple[str, int]]:
     """Serve an application; give the address."""
     server = uvicorn.Server(uvicorn.Config(app, http=BoundedProtocol, loop="uvloop", ws="none", lifespan=lifespan, log_config=None))
+    server.server_state = state or server.server_state
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
