@@ -13,7 +13,9 @@ QUICK = tests/architecture tests/docs tests/unit/http tests/unit/model tests/uni
 USED = $(VENV)/.installed-to-use
 DEVELOPED = $(VENV)/.installed-to-develop
 DEVELOP = -e .[standalone,postgresql,signatures,notifications] --group dev
-TOOLS = '/usr/lib/postgresql/*/bin/initdb:postgresql' qemu-img:qemu-utils mke2fs:e2fsprogs strace:strace bwrap:bubblewrap
+# What refusals of image data advise, and what they are about.
+DISK_TOOLS = sgdisk:gdisk mkfs.ntfs:ntfs-3g mkfs.exfat:exfatprogs mkfs.vfat:dosfstools xz:xz-utils bzip2:bzip2 zstd:zstd lz4:lz4 unzip:unzip
+TOOLS = '/usr/lib/postgresql/*/bin/initdb:postgresql' qemu-img:qemu-utils mke2fs:e2fsprogs strace:strace bwrap:bubblewrap $(DISK_TOOLS)
 COMPAT = .compat
 TEMPEST = $(COMPAT)/tempest
 SERVICES = $(COMPAT)/services

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from partage import problems
+from partage.main import compose, config
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
@@ -35,6 +36,17 @@ def declared(service: Service, disk_format: str) -> Image:
     with service.database.write() as tx:
         image_rows.save(tx, replace(image, disk_format=disk_format), was=image)
     return replace(image, disk_format=disk_format)
+
+
+def test_partition_table_is_refused_unless_the_operator_lets_its_check_fail(tmp_path: Path) -> None:
+    boot_sector = bytes(510) + b"\x55\xaa" + bytes(MIB)
+    with pytest.raises(problems.FormatRefused, match=r"its partition table has no entries.*gpt_safety_checks_nonfatal"):
+        upload(strict := make(tmp_path / "strict"), queued_image(strict).id, boot_sector)
+    settings = config.load({"data": tmp_path / "lax", "formats": {"gpt_safety_checks_nonfatal": ["mbr"]}})
+    lax = make(tmp_path / "lax", formats=compose.service(settings).formats)
+    image = queued_image(lax)
+    upload(lax, image.id, boot_sector)
+    assert download(lax, image.id) == boot_sector
 
 
 def staged(service: Service, image: Image, data: bytes) -> None:

@@ -12,8 +12,7 @@ from typing import Protocol
 
 from oslo_utils.imageutils import format_inspector
 
-from partage import problems
-from partage.content import vmdk
+from partage.content import refusals, vmdk
 from partage.content.digest import Buffer
 
 PIECE_BYTES = 64 * 1024
@@ -21,6 +20,9 @@ PIECE_BYTES = 64 * 1024
 
 VMDK_TYPES = ("streamOptimized", "monolithicSparse")
 """Source: Glance's `vmdk_allowed_types`."""
+
+DISK_FORMATS = ("raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi", "iso")
+"""What a refusal may advise to declare, unless the operator accepts fewer."""
 
 CHECKED_CONTAINER = "bare"
 """The container format whose content is the disk format itself. Others hold archives, compressed data, kernels."""
@@ -52,6 +54,9 @@ class Inspector:
 
     Differs from Glance: container formats other than bare are inspected too, a missing match does not switch the safety
     checks off, and a refusal comes as soon as it is certain.
+
+    `gpt_nonfatal` names faults of partition tables that do not count: mbr all of them, gptmbr those that contradict a GPT.
+    Source: Glance's `gpt_safety_checks_nonfatal`. `disk_formats` are those that users may declare.
     """
 
     def __init__(
@@ -61,11 +66,15 @@ class Inspector:
         *,
         match_required: bool = True,
         vmdk_types: Collection[str] = VMDK_TYPES,
+        gpt_nonfatal: Collection[str] = (),
+        disk_formats: Collection[str] = DISK_FORMATS,
     ) -> None:
         self._disk_format = disk_format
         self._bare = container_format == CHECKED_CONTAINER
         self._match_required = match_required and self._bare
         self._vmdk_types = vmdk_types
+        self._gpt_nonfatal = gpt_nonfatal
+        self._disk_formats = disk_formats
         self._parsers: dict[str, _Parser] = {
             name: _Parser(kind) for name, kind in format_inspector.ALL_FORMATS.items() if name not in ("raw", "vmdk")
         }
@@ -139,6 +148,9 @@ class Inspector:
         self._head += memoryview(buffer)[: vmdk.HEAD_BYTES - len(self._head)]
         if len(self._head) == vmdk.HEAD_BYTES:
             self._inspect_vmdk(final=False)
+            found = self._found()
+            self._check_several(found)
+            self._check_match(found, final=False)
 
     def _inspect_vmdk(self, *, final: bool) -> None:
         if self._head is not None:
@@ -149,7 +161,7 @@ class Inspector:
         if final:
             self._vmdk.finish(self._end, self._received_bytes)
         if self._vmdk.unsafe:
-            raise self._refused("vmdk", self._vmdk.unsafe)
+            raise refusals.unsafe(self._disk_format, "vmdk", self._vmdk.unsafe)
 
     def _keep_end(self, buffer: Buffer) -> None:
         if len(buffer) >= vmdk.END_BYTES:
@@ -169,10 +181,7 @@ class Inspector:
 
     def _check_several(self, found: Collection[str]) -> None:
         if len(found) > 1 and set(found) != {"iso", "gpt"}:
-            raise problems.FormatRefused(
-                f"Image data declared as {self._disk_format} is several formats at once ({', '.join(found)}), "
-                "so programs would not agree on what it is; convert it to one format and upload that",
-            )
+            raise refusals.several(self._disk_format, found)
 
     def _check_match(self, found: Collection[str], *, final: bool) -> None:
         """Compare with the declared format. Source: Glance's set_data; raw may turn out to be anything that is safe."""
@@ -184,15 +193,17 @@ class Inspector:
             return
         if not final and not self._settled(declared, found):
             return
-        raise problems.FormatRefused(
-            f"Image disk_format {declared} does not match stream data {actual}; "
-            f"declare the image as {actual}, or convert it to {declared}",
-        )
+        if declared != "vhd" or actual not in {"raw", "gpt"}:  # a fixed VHD is told what it is, not what its disk holds
+            for name in found:
+                self._check_safety(name, final=final)
+        raise refusals.mismatch(declared, actual, self._first, self._disk_formats)
 
     def _settled(self, declared: str, found: Collection[str]) -> bool:
-        """Say whether later bytes could still make the stream what was declared."""
+        """Say whether later bytes can change neither that the stream is not what was declared, nor what it is instead."""
+        if self._head is not None:
+            return False
         if declared == "vmdk":
-            return self._head is None and self._vmdk is None
+            return self._vmdk is None
         parser = self._parsers.get(declared)
         return bool(found) if parser is None else not parser.hungry
 
@@ -203,28 +214,38 @@ class Inspector:
         reason = parser.unsafe()
         if name == "gpt" and self._disk_format in ("aki", "ari"):
             return  # Linux kernels look like a damaged MBR on purpose. Source: Glance's set_data.
-        if reason and not (name == "gpt" and "iso" in self._found()):
-            raise self._refused(name, reason)
+        if not reason or (name == "gpt" and "iso" in self._found()):
+            return
+        if name == "gpt":
+            self._check_partitions()
+            return
+        raise refusals.unsafe(self._disk_format, name, reason, _MERGE if reason == _REASONS["parent"] else "")
+
+    def _check_partitions(self) -> None:
+        """Refuse a partition table that is not valid, unless the operator lets such faults pass."""
+        fault = refusals.partition_fault(self._first)
+        if "mbr" not in self._gpt_nonfatal and fault.check not in self._gpt_nonfatal:
+            raise refusals.unsafe(self._disk_format, "a partitioned disk", fault.reason, fault.advice)
 
     def _check_as_padded(self) -> None:
         """Look at less than a sector as hypervisors do, which read it as if filled up with zeros; parsers want a whole sector."""
         container_format = CHECKED_CONTAINER if self._bare else "other"
-        padded = Inspector(self._disk_format, container_format, match_required=False, vmdk_types=self._vmdk_types)
+        padded = Inspector(
+            self._disk_format,
+            container_format,
+            match_required=False,
+            vmdk_types=self._vmdk_types,
+            gpt_nonfatal=self._gpt_nonfatal,
+        )
         padded.feed(self._first.ljust(_SECTOR_BYTES, b"\0"))
         padded.finish(_SECTOR_BYTES)
 
     def _check_footer(self) -> None:
         """Refuse a disk of another format that is a fixed VHD, too: those have their only header at the end."""
         if self._bare and self._end[-_SECTOR_BYTES:].startswith(b"conectix") and not self._parsers["vhd"].matches:
-            raise self._refused("vhd", "a VHD footer stands at its end, so it is a disk of fixed size in that format as well")
+            raise refusals.with_vhd_footer(self._disk_format, self._found())
         if self._first[:8] == b"conectix" and self._first[_VHD_TYPE:][:4] == _VHD_DIFFERENCING:
-            raise self._refused("vhd", _REASONS["parent"])
-
-    def _refused(self, name: str, reason: str) -> problems.FormatRefused:
-        return problems.FormatRefused(
-            f"Image data declared as {self._disk_format} failed safety checks as {name}: {reason}; "
-            f"{_ADVICE.get(name, 'convert it to a plain raw or qcow2 image and upload that')}",
-        )
+            raise refusals.unsafe(self._disk_format, "vhd", _REASONS["parent"], _MERGE)
 
     def _virtual_size(self, found: Collection[str], size_bytes: int) -> int | None:
         declared = self._disk_format
@@ -234,7 +255,7 @@ class Inspector:
             return size_bytes or None
         virtual = self._vmdk.virtual_size if declared == "vmdk" and self._vmdk else self._parsers[declared].virtual_size(size_bytes)
         if virtual is None:
-            raise self._refused(declared, "its virtual size cannot be read")
+            raise refusals.unsafe(declared, declared, _NO_SIZE)
         return virtual or None
 
 
@@ -319,11 +340,5 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "parent": "it is a differencing disk and names a parent file",
     },
 )
-_ADVICE: Mapping[str, str] = MappingProxyType(
-    {
-        "qcow2": "flatten it with `qemu-img convert -O qcow2` and upload the result",
-        "vmdk": "convert it to a single streamOptimized or monolithicSparse file, or to raw or qcow2",
-        "gpt": "repair the partition table, for example with `sgdisk --verify`",
-        "vhd": "convert it with `qemu-img convert -O raw` or to a dynamic VHD",
-    },
-)
+_NO_SIZE = "its headers tell no virtual size that a disk can have"
+_MERGE = "merge it with its parent, with Hyper-V's Merge-VHD for example, and upload the result"

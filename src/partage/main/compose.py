@@ -76,6 +76,7 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
         formats=Formats(
             match_required=settings.formats.require_image_format_match,
             vmdk_types=settings.formats.vmdk_allowed_types,
+            gpt_nonfatal=settings.formats.gpt_safety_checks_nonfatal,
             known=KnownFormats(
                 disk=settings.formats.disk_formats,
                 container=settings.formats.container_formats,

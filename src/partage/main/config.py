@@ -168,6 +168,12 @@ class FormatSettings(_Section):
     vmdk_allowed_types: Annotated[
         tuple[str, ...], Field(description="VMDK subformats that are taken; the others can name files of the host")
     ] = ("streamOptimized", "monolithicSparse")
+    gpt_safety_checks_nonfatal: Annotated[
+        tuple[Literal["mbr", "gptmbr"], ...],
+        Field(
+            description="Faults of partition tables to accept: mbr all of them, gptmbr those of a GPT's MBR, such as a hybrid one"
+        ),
+    ] = ()
     disk_formats: Annotated[tuple[str, ...], Field(description="Values that disk_format may have")] = _FORMATS.disk
     container_formats: Annotated[tuple[str, ...], Field(description="Values that container_format may have")] = _FORMATS.container
 

@@ -142,6 +142,8 @@ def inspector_for(service: Service, image: Image) -> Inspector:
         image.container_format or "",
         match_required=service.formats.match_required,
         vmdk_types=service.formats.vmdk_types,
+        gpt_nonfatal=service.formats.gpt_nonfatal,
+        disk_formats=service.formats.known.disk,
     )
 
 

@@ -50,10 +50,11 @@ class HTTPStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Formats:
-    """Which disk images are taken: if bytes must match their declared format, which VMDK kinds are safe, what may be declared."""
+    """Which disk images are taken: if bytes must match their declared format, what of VMDKs and partition tables is let pass."""
 
     match_required: bool = True
     vmdk_types: tuple[str, ...] = ("streamOptimized", "monolithicSparse")
+    gpt_nonfatal: tuple[str, ...] = ()
     known: KnownFormats = field(default_factory=KnownFormats)
 
 
