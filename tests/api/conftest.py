@@ -199,6 +199,7 @@ def cast_on_postgresql(world_on_postgresql: World, everybody: dict[str, tuple[st
 
 class Impatient(BoundedProtocol):
     head_seconds = 0.5
+    stall_seconds = 0.5
 
 
 @pytest.fixture

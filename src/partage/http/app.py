@@ -14,12 +14,13 @@ from urllib.parse import unquote_to_bytes
 from partage import problems
 from partage.http import body as bodies
 from partage.http import caller as callers
-from partage.http import conditions, direct, discovery, errors, lending, openapi, routes
+from partage.http import conditions, direct, discovery, errors, lending, openapi, routes, sending
 from partage.http.body import Receive, RequestBody, Send, Wire
 from partage.http.caller import Identity
 from partage.http.lending import Lender
 from partage.http.messages import Edge, Header, Reply, Request, Stream
 from partage.http.options import EdgeOptions
+from partage.http.sending import Source
 from partage.http.threads import Threads
 from partage.operations.service import Service
 
@@ -118,7 +119,12 @@ class _Application:
         except Exception as error:  # noqa: BLE001 - the one renderer of what nobody foresaw
             reply = errors.reply_to_unexpected(error, arrived.request_id, self._asked(arrived))
         arrived.body.settle()
-        await self._send(reply, arrived, Wire(receive, send, options.stall_seconds))
+        if _lender(scope) is None:
+            send = sending.PatientSend(send, options.stall_seconds)
+        try:
+            await self._send(reply, arrived, Wire(receive, send, options.stall_seconds))
+        except problems.ClientGone:
+            return  # the server closes the connection of an answer that is not whole
 
     async def _reply(self, arrived: _Arrived) -> Reply:
         if sum(len(name) + len(value) for name, value in arrived.scope["headers"]) > _LONGEST_HEADERS:
@@ -204,28 +210,36 @@ class _Application:
             await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_stream(self, reply: Reply, stream: Stream, arrived: _Arrived, wire: Wire) -> None:
-        read = self._edge.threads.call_remote if stream.is_remote else self._edge.threads.call_download
+        call = self._edge.threads.call_remote if stream.is_remote else self._edge.threads.call_download
+        source = Source(stream.pieces, reopen=stream.reopen, is_short=stream.is_short)
         if arrived.method == "HEAD":
             await wire.send(_start(reply, arrived, stream.length_bytes, closes=False))
             await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
-            await read(bodies.close_pieces, stream.pieces)
+            await call(source.close)
             return
         try:
-            first = await read(bodies.next_pieces, stream.pieces)
+            first = await call(source.next_pieces, 0)
         except problems.Problem as problem:
             await self._send(self._refuse(problem, arrived), arrived, wire)
             return
-        counted = bodies.CountedSend(wire.send)
+        counted = sending.CountedSend(wire.send)
         wire = replace(wire, send=counted)
         outbox: direct.Outbox | None = None
         try:
             await wire.send(_start(reply, arrived, stream.length_bytes, closes=False))
-            outlet = await _outlet(stream, arrived, wire)
+            lender = _lender_for(stream, arrived)
+            outlet = None
+            if lender is not None:
+                outlet = await lender.outlet(sending.MOMENT_SECONDS)
+                if outlet is None or source.should_be_given_up:
+                    first.clear()
+                    await call(source.give_up)
+                    outlet = outlet or await lender.outlet(wire.stall_seconds)
             if outlet is None:
-                whole = await bodies.send_pieces(stream.pieces, first, read=read, wire=wire)
+                whole = await sending.send_pieces(source, first, call=call, wire=wire)
             else:
-                outbox = direct.Outbox(stream.pieces, first, outlet)
-                whole = await direct.send_pieces(outbox, turn=read, wire=wire)
+                outbox = direct.Outbox(source, first, outlet)
+                whole = await direct.send_pieces(outbox, call=call, wire=wire)
             if whole:
                 await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
         except problems.Problem as problem:
@@ -240,12 +254,9 @@ def _lender(scope: Scope) -> Lender | None:
     return found
 
 
-async def _outlet(stream: Stream, arrived: _Arrived, wire: Wire) -> lending.Outlet | None:
-    """Borrow the connection's socket, where that is possible and worth while."""
-    lender = _lender(arrived.scope)
-    if lender is None or stream.is_remote or stream.length_bytes <= bodies.BLOCK_BYTES:
-        return None
-    return await lender.outlet(wire.stall_seconds)
+def _lender_for(stream: Stream, arrived: _Arrived) -> Lender | None:
+    """Find who lends the connection's socket, where that is possible and worth while."""
+    return None if stream.reopen is None or stream.length_bytes <= bodies.BLOCK_BYTES else _lender(arrived.scope)
 
 
 def _document(reply: Reply, arrived: _Arrived) -> Reply:

@@ -1,4 +1,4 @@
-"""Bodies: a request's, pulled from inside a worker thread, and a reply's, streamed from a blocking iterator.
+"""A request's body, pulled from inside a worker thread. A reply's is `sending.py`.
 
 A hop between threads for each message of the server (64 KiB) would cost more than the bytes do. So messages are gathered to blocks
 of about a mebibyte, without joining them, and one block is gathered ahead while the worker works on the one before: never more than
@@ -11,7 +11,7 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,6 @@ from partage.http.lending import Inlet, Lender
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Read = Callable[[Callable[[Iterator[bytes]], Any], Iterator[bytes]], "asyncio.Future[Any]"]
-"""Call a function on an iterator, in a thread that may wait for its bytes."""
-
 BLOCK_BYTES = 1 << 20
 _DRAINED_BYTES = 64 << 20
 _DRAIN_SECONDS = 5.0
@@ -39,20 +36,6 @@ class Wire:
     receive: Receive
     send: Send
     stall_seconds: float
-
-
-class CountedSend:
-    """A connection's sending end that counts the bytes of bodies. Belongs to the event loop's thread."""
-
-    def __init__(self, send: Send) -> None:
-        """Count from now on."""
-        self._send = send
-        self.bytes = 0
-
-    async def __call__(self, message: Message) -> None:
-        """Send a message, then count it."""
-        await self._send(message)
-        self.bytes += len(message.get("body", b""))
 
 
 class RequestBody:
@@ -252,74 +235,6 @@ class RequestBody:
         except TimeoutError as error:
             raise self._silence() from error
         return pieces
-
-
-async def send_pieces(pieces: Iterator[bytes], first: list[bytes], *, read: Read, wire: Wire) -> bool:
-    """Send `first` and then the rest of `pieces`, reading one buffer ahead with `read`; say whether all of it went out.
-
-    A reader that goes away, or takes nothing for too long, ends the reading at once. Problems of the iterator pass through. The
-    caller has sent the headers, and ends the body if this returns True. The iterator is closed in every case.
-    """
-    gone = asyncio.ensure_future(until_disconnect(wire.receive))
-    following = read(next_pieces, pieces)
-    block = first
-    try:
-        while block:
-            if not await _send_block(block, wire):
-                return False
-            waited_for: tuple[asyncio.Future[Any], ...] = (following, gone)
-            await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
-            if gone.done():
-                return False
-            block = following.result()
-            if block:
-                following = read(next_pieces, pieces)
-    finally:
-        gone.cancel()
-        following.add_done_callback(lambda done: _close(done, pieces, read))
-    return True
-
-
-async def _send_block(block: list[bytes], wire: Wire) -> bool:
-    """Send some pieces; say whether the reader took them in time."""
-    try:
-        async with asyncio.timeout(wire.stall_seconds):
-            for piece in block:
-                await wire.send({"type": "http.response.body", "body": piece, "more_body": True})
-    except TimeoutError:
-        return False
-    return True
-
-
-def next_pieces(pieces: Iterator[bytes]) -> list[bytes]:
-    """Read about a mebibyte in the pieces that the iterator gives; nothing when it is at its end. Blocking."""
-    found: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        found.append(piece)
-        size += len(piece)
-        if size >= BLOCK_BYTES:
-            break
-    return found
-
-
-def close_pieces(pieces: Iterator[bytes]) -> None:
-    """Release what the iterator holds. Blocking."""
-    if isinstance(pieces, Generator):
-        pieces.close()
-
-
-def _close(done: "asyncio.Future[list[bytes]]", pieces: Iterator[bytes], read: Read) -> None:
-    """Close the iterator once the read ahead is through: a generator that runs cannot be closed."""
-    if not done.cancelled():
-        done.exception()  # whatever it was, nobody waits for it any more
-    read(close_pieces, pieces)
-
-
-async def until_disconnect(receive: Receive) -> None:
-    """Wait until the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _wake_at(inlet: socket.socket, size_bytes: int) -> None:

@@ -53,10 +53,13 @@ async def download(request: Request) -> Reply:
     asked = request.header(b"range") if conditions.range_applies(request.header(b"if-range"), etag) else None
     part = conditions.byte_range(asked, data.size_bytes)
     start, stop = part or (0, data.size_bytes)
+    reading, read_ahead = data.reading(start, stop), edge.service.read_ahead
     return Reply(
         status=HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT,
         body=Stream(
-            pieces=data.read(start, stop),
+            pieces=reading.bytes_from(start),
+            reopen=None if data.is_remote else lambda at: reading.bytes_from(start + at),
+            is_short=lambda: read_ahead.is_short,
             length_bytes=stop - start,
             is_remote=data.is_remote,
             ended=partial(image_data.announce_sent, data, request.caller, expected_bytes=stop - start, destination_ip=request.peer),

@@ -52,13 +52,17 @@ class Stream:
     """Bytes that are sent as they are read. `length_bytes` is promised to the client: anything less breaks the connection.
 
     `ended` is told at the end how many bytes went out, whole or not; in the event loop's thread, so that it may not wait.
-    `is_remote`: reading may wait for a server elsewhere.
+    `is_remote`: reading may wait for a server elsewhere. `reopen` begins to read again so many bytes after the first one, so that
+    nothing need be held for a client that does not read; None: there is no beginning again. `is_short` says whether what is held
+    for all streams is so much that those whose clients do not read should hold nothing.
     """
 
     pieces: Iterator[bytes]
     length_bytes: int
     ended: Callable[[int], None]
     is_remote: bool = False
+    reopen: Callable[[int], Iterator[bytes]] | None = None
+    is_short: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from partage.model.document import KnownFormats
 from partage.model.import_request import ImportMethod
 
+STALL_SECONDS = 300.0
+"""How long a client may neither send nor take a byte, unless the operator says otherwise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeOptions:
@@ -29,7 +32,7 @@ class EdgeOptions:
     show_direct_url: bool = False
     has_cache: bool = False
     document_bytes: int = 1 << 20
-    stall_seconds: float = 300.0
+    stall_seconds: float = STALL_SECONDS
     reading_threads: int = 2
     listing_threads: int = 2
     metadata_threads: int = 8

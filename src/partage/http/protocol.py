@@ -20,6 +20,8 @@ from uvicorn.server import ServerState
 
 from partage.http import lending
 from partage.http.connections import HEAD_SECONDS, Connections
+from partage.http.options import STALL_SECONDS
+from partage.http.stalls import StallWatch
 
 LONGEST_HEAD_BYTES = 131_072
 """Above the application's own bound, so that a client just above that one still gets an answer in its form."""
@@ -49,6 +51,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection. What `uvicorn.Config(http=...)` takes."""
 
     head_seconds = HEAD_SECONDS
+    stall_seconds = STALL_SECONDS
 
     def __init__(
         self,
@@ -74,12 +77,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._offers_upgrade = False
         self._ignored_bytes: int | None = None
         self._unanswered: list[RequestResponseCycle] = []
+        self._stalls: StallWatch | None = None
 
     # Called by the transport.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head, or say at once that there are too many connections."""
         super().connection_made(transport)
+        self._stalls = StallWatch(transport, self.loop, self.stall_seconds)
         if self._shared is not None and not self._shared.admit():
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests are under way on other connections; try again soon.")
         else:
@@ -87,6 +92,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
+        if self._stalls is not None:
+            self._stalls.stop()
         self._stop_waiting()
         self._answer_no_more()
         if self._ignored_bytes is not None and self._shared is not None:

@@ -41,6 +41,7 @@ from partage.signatures import certificates
 from partage.stores.cache import CacheDirectory
 from partage.stores.cached import CachedStore
 from partage.stores.posix import PosixStore
+from partage.stores.reader import ReadAhead
 
 _READERS = 8
 """Threads that ask a database which is a server: they wait for it."""
@@ -101,6 +102,7 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
         delayed_delete=settings.delayed_delete,
         scrub_time=timedelta(seconds=settings.scrub_time_seconds),
         announcer=_announcer(settings.notifications),
+        read_ahead=ReadAhead(threads=settings.read_ahead_threads, budget_bytes=settings.read_ahead_bytes),
     )
 
 
@@ -200,6 +202,7 @@ def edge_options(settings: Settings, built: Service) -> EdgeOptions:
         allow_anonymous=settings.allow_anonymous_access,
         show_direct_url=settings.show_image_direct_url,
         has_cache=built.cache is not None,
+        stall_seconds=settings.stall_seconds,
         reading_threads=_READERS_OF_SQLITE if built.database.dialect == "sqlite" else _READERS,
         listing_threads=_LISTERS,
         validation_threads=settings.identity.validation_threads,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
 from partage import problems
+from partage.http.options import STALL_SECONDS
 from partage.model.document import KnownFormats
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
@@ -360,6 +361,15 @@ class Settings(BaseSettings):
     grace_seconds: Annotated[
         Positive, Field(description="How long running uploads and downloads may go on after a stop signal")
     ] = 30.0
+    stall_seconds: Annotated[
+        Positive, Field(description="How long a client may neither send nor take a byte before it is disconnected")
+    ] = STALL_SECONDS
+    read_ahead_bytes: Annotated[
+        int, Field(ge=1 << 20, description="Image data that one process reads ahead of all its downloads together")
+    ] = 64 << 20
+    read_ahead_threads: Annotated[
+        int, Field(ge=1, le=64, description="Threads in which one process reads image data ahead of its downloads")
+    ] = 4
     sweep_grace_seconds: Annotated[float, Field(ge=0, description="How long unused bytes are kept before a sweep removes them")] = (
         86_400.0
     )

@@ -71,7 +71,7 @@ def _work(settings: Settings, listener: socket.socket) -> None:
 def _uvicorn(settings: Settings, application: Application) -> uvicorn.Config:
     return uvicorn.Config(
         application,
-        http=BoundedProtocol,
+        http=type("Protocol", (BoundedProtocol,), {"stall_seconds": settings.stall_seconds}),
         loop="uvloop",
         ws="none",
         lifespan="on",

@@ -175,31 +175,15 @@ class ImageData:
     def read(self, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes of [start, stop), every chunk verified before it is given out. Close the iterator to stop early.
 
-        A store that fails on the way is left, and the next one that has the image goes on at the same byte.
-
         Raises:
-            ContentCorrupt: stored bytes no longer have their digest, in any store.
-            StoreUnavailable: no store gives them at the moment.
+            ContentCorrupt, StoreUnavailable: as `Reading.bytes_from`.
         """
-        if self.image.content_id is None:
-            if start < stop:
-                yield from references.read(self.service, self.image, start, stop)
-            return
-        is_whole = (start, stop) == (0, self.size_bytes)
-        located: set[PackID] | None = set() if is_whole and self.service.cache is not None else None
-        stores = self.stores() if start < stop else []
-        while start < stop:
-            named = stores.pop(0)
-            try:
-                for block in read_content(self.service, named, self.image.content_id, start, stop, located=located):
-                    yield block
-                    start += len(block)
-            except (problems.StoreUnavailable, problems.ContentCorrupt) as problem:
-                if not stores:
-                    raise
-                self.service.failures.note(problem, f"image {self.image.id}, store {named.id}: another store goes on")
-        if located is not None:
-            cache_entries.note_read(self.service, self.image.id, located)
+        return self.reading(start, stop).bytes_from(start)
+
+    def reading(self, start: int, stop: int) -> "Reading":
+        """Begin to read [start, stop), in one go or in several."""
+        is_noted = (start, stop) == (0, self.size_bytes) and self.service.cache is not None
+        return Reading(self, stop, set() if is_noted else None)
 
     def stores(self) -> list[NamedStore]:
         """List the stores that have the image: preferred ones first, then heavier ones. Source: Glance's order of locations.
@@ -212,6 +196,46 @@ class ImageData:
             raise problems.StoreUnavailable("No store that has this image is configured at the moment; ask the operator")
         rank = {store_id: number for number, store_id in enumerate(self.preferred)}
         return sorted(known, key=lambda named: (rank.get(named.id, len(rank)), -named.weight))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of an image's bytes up to `stop`. It can be given up and begun again where it was, but for remote bytes.
+
+    `located` collects the packs that the bytes come from, if all of the image is read through this node's cache.
+    """
+
+    data: ImageData
+    stop: int
+    located: set[PackID] | None
+
+    def bytes_from(self, start: int) -> Iterator[bytes]:
+        """Yield the bytes of [start, stop), every chunk verified before it is given out. Close the iterator to give up.
+
+        A store that fails on the way is left, and the next one that has the image goes on at the same byte.
+
+        Raises:
+            ContentCorrupt: stored bytes no longer have their digest, in any store.
+            StoreUnavailable: no store gives them at the moment.
+        """
+        service, image, stop = self.data.service, self.data.image, self.stop
+        if image.content_id is None:
+            if start < stop:
+                yield from references.read(service, image, start, stop)
+            return
+        stores = self.data.stores() if start < stop else []
+        while start < stop:
+            named = stores.pop(0)
+            try:
+                for block in read_content(service, named, image.content_id, start, stop, located=self.located):
+                    yield block
+                    start += len(block)
+            except (problems.StoreUnavailable, problems.ContentCorrupt) as problem:
+                if not stores:
+                    raise
+                service.failures.note(problem, f"image {image.id}, store {named.id}: another store goes on")
+        if self.located is not None:
+            cache_entries.note_read(service, image.id, self.located)
 
 
 def read_content(
@@ -229,7 +253,8 @@ def read_content(
         ContentCorrupt, StoreUnavailable: as `reader.read`.
     """
     index = DatabaseIndex(service.database, named.id, service.clock, located)
-    return reader.read(named.store, index, segments(service, content_id, start, stop), start, stop)
+    wanted = segments(service, content_id, start, stop)
+    return reader.read(named.store, index, wanted, start, stop, ahead=service.read_ahead)
 
 
 def read_written(service: Service, named: NamedStore, written: Written) -> Iterator[bytes]:
@@ -239,7 +264,8 @@ def read_written(service: Service, named: NamedStore, written: Written) -> Itera
         ContentCorrupt, StoreUnavailable: as `reader.read`.
     """
     index = DatabaseIndex(service.database, named.id, service.clock)
-    return reader.read(named.store, index, iter(written.segments), 0, written.content.size_bytes)
+    stop = written.content.size_bytes
+    return reader.read(named.store, index, iter(written.segments), 0, stop, ahead=service.read_ahead)
 
 
 def open_image_data(

@@ -20,6 +20,7 @@ from partage.policies.authority import Authority
 from partage.policies.properties import PropertyProtections
 from partage.records.database import Database
 from partage.stores.cache import CacheDirectory
+from partage.stores.reader import ReadAhead
 from partage.stores.store import Store
 
 
@@ -108,7 +109,7 @@ class Service:
     `delayed_delete` a deleted image can be restored for `scrub_time`. `http_store` None: what is on the web is fetched and kept.
     `locations_shown`: users see where bytes are, and owners may change that. `rehearse_known`: a clock hardly tells what is in a
     store already from what is new. `listener` knows how long workers elsewhere have been silent; `failures` logs what the operator
-    has to know.
+    has to know. `read_ahead`: what all readers of image data share to fetch it ahead.
     """
 
     database: Database
@@ -140,6 +141,7 @@ class Service:
     announcer: Announcer = field(default_factory=Nobody)
     listener: Listener = field(default_factory=Listener)
     failures: FailureLog = field(default_factory=FailureLog)
+    read_ahead: ReadAhead = field(default_factory=ReadAhead)
 
     def announce(self, event: Event, subject: Subject, *, failed: bool = False) -> None:
         """Say what happened, after its transaction: the last step of an operation. Never waits, never fails."""

@@ -1,9 +1,10 @@
 """Give stored bytes out: a manifest and a range in, verified plain bytes out. Knows no database.
 
 No byte leaves here before its whole chunk has been compared with its BLAKE3, so a reader gets right bytes or a problem, never wrong
-ones. Work runs ahead of the consumer on two threads; how far is bounded.
+ones. Work runs ahead of the consumer; all reads of a process share the threads and the buffers for that (`ReadAhead`).
 """
 
+import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,10 +26,75 @@ BUFFER_BYTES = 1 << 20
 AHEAD_BUFFERS = 8
 """So many times this at most is fetched or being fetched before the consumer asks for it."""
 
-_THREADS = 2
+_AHEAD_FIRST = 2
+"""A read begins with so many, and gets one more with each that its consumer has taken: who takes little wastes little."""
+
+_FAIR_BUFFERS = 4
+"""When the share of each read is less than so many buffers, a read that waits for its consumer should not have any."""
+
 _LOCATE_CHUNKS_FIRST = 16
 _LOCATE_CHUNKS = 512
 _ZEROS = bytes(BUFFER_BYTES)
+
+
+class ReadAhead:
+    """The threads and the buffers with which all reads of a process run ahead of their consumers. Thread-safe.
+
+    A read always gets the buffer that its consumer waits for. What goes beyond that comes out of `budget_bytes`, of which all reads
+    that run have equal shares. No read ever waits for a thread or for a buffer: what no thread has begun to fetch is fetched on the
+    consumer's own thread. Threads start when they are first needed.
+    """
+
+    def __init__(self, *, threads: int = 4, budget_bytes: int = 64 << 20) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="partage-read")
+        self._budget_bytes = budget_bytes
+        self._held_bytes = 0
+        self._reads = 0
+        self._lock = threading.Lock()
+
+    @property
+    def held_bytes(self) -> int:
+        """How much is fetched or being fetched, and not yet taken by a consumer."""
+        return self._held_bytes
+
+    @property
+    def is_short(self) -> bool:
+        """Say whether reads are so many that those whose consumers are busy with something else should be closed."""
+        return self._reads * _FAIR_BUFFERS * BUFFER_BYTES > self._budget_bytes
+
+    def close(self) -> None:
+        """End the threads. Fetches that run are waited for."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def enter(self) -> None:
+        """Note that one more read runs."""
+        with self._lock:
+            self._reads += 1
+
+    def leave(self) -> None:
+        """Note that a read has ended."""
+        with self._lock:
+            self._reads -= 1
+
+    def begin(self, fetcher: "_Fetcher", part: "_Part", held_bytes: int | None) -> "_Fetching | None":
+        """Begin to fetch a part for a read that holds so many bytes; None if its share is used up.
+
+        `held_bytes` None: the consumer waits for this part.
+        """
+        size_bytes = part.held_bytes
+        with self._lock:
+            if held_bytes is not None:
+                is_within_share = (held_bytes + size_bytes) * self._reads <= self._budget_bytes
+                if not is_within_share or self._held_bytes + size_bytes > self._budget_bytes:
+                    return None
+            self._held_bytes += size_bytes
+        future = self._pool.submit(fetcher.fetch, part.slices) if part.slices else None
+        return _Fetching(self, fetcher, part, future)
+
+    def give_back(self, size_bytes: int) -> None:
+        """Note that buffers of so many bytes were taken by their consumer or thrown away."""
+        with self._lock:
+            self._held_bytes -= size_bytes
 
 
 def read(
@@ -37,12 +103,15 @@ def read(
     segments: Iterable[manifest.Segment],
     start: int,
     stop: int,
+    *,
+    ahead: ReadAhead | None = None,
 ) -> Iterator[bytes]:
     """Yield the plain bytes [start, stop) of a content, in order, in buffers of 1 MiB at most, more or less: often a chunk each.
 
     `segments` are in order and without gaps; those before the range may be left out and cost little, those after it are not asked
-    for. Lazy: nothing is fetched before the first buffer is asked for. Closing the iterator, or dropping it, cancels what runs
-    ahead and ends its threads. One iterator is for one thread at a time; several iterators may read at once.
+    for. Lazy: nothing is fetched before the first buffer is asked for. Closing the iterator, or dropping it, releases what was
+    fetched ahead and waits for nothing that `ahead` fetches. Without `ahead` the read has threads of its own, which end with it.
+    One iterator is for one thread at a time; several iterators may read at once.
 
     Raises:
         ContentCorrupt: a chunk is missing or is not what was stored; the manifest does not cover the range.
@@ -55,11 +124,15 @@ def read(
         for part in _parts(_located(wanted, index)):
             yield from _zeros(part.zeros) if part.zeros else fetcher.fetch(part.slices)
         return
-    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="partage-read")
+    parts = _parts(_located(wanted, index))
+    if ahead is not None:
+        yield from _ahead(parts, fetcher, ahead)
+        return
+    own = ReadAhead()
     try:
-        yield from _ahead(_parts(_located(wanted, index)), fetcher, pool)
+        yield from _ahead(parts, fetcher, own)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        own.close()
 
 
 class _Slice(NamedTuple):
@@ -85,6 +158,48 @@ class _Part:
 
     slices: tuple[_Slice, ...]
     zeros: int = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """How much memory its buffers take: whole chunks are fetched, whatever is wanted of them."""
+        return sum(part.entry.length for part in self.slices if part.location is not None)
+
+
+class _Fetching:
+    """A part that is fetched, being fetched or waiting for a thread. Belongs to one read."""
+
+    def __init__(self, shared: ReadAhead, fetcher: "_Fetcher", part: _Part, future: Future[list[bytes]] | None) -> None:
+        self._shared = shared
+        self._fetcher = fetcher
+        self._part = part
+        self._future = future
+
+    @property
+    def held_bytes(self) -> int:
+        """How much memory the part takes, or will take."""
+        return self._part.held_bytes
+
+    def buffers(self) -> Iterator[bytes]:
+        """Give the part's bytes; they count as held until the next part is asked for, or the iterator is closed."""
+        try:
+            if self._future is None:
+                yield from _zeros(self._part.zeros)
+            elif self._future.cancel():
+                yield from self._fetcher.fetch(self._part.slices)
+            else:
+                found, self._future = self._future, None
+                yield from found.result()
+        finally:
+            self._shared.give_back(self._part.held_bytes)
+
+    def abandon(self) -> None:
+        """Throw the part away, as soon as no thread fetches it any more."""
+        size_bytes = self._part.held_bytes
+        if self._future is None:
+            self._shared.give_back(size_bytes)
+        else:
+            self._future.cancel()
+            self._future.add_done_callback(lambda _done: self._shared.give_back(size_bytes))
 
 
 def _wanted(segments: Iterable[manifest.Segment], start: int, stop: int) -> Iterator[_Wanted]:
@@ -152,19 +267,28 @@ def _parts(slices: Iterable[_Slice]) -> Iterator[_Part]:
         yield _Part(tuple(held))
 
 
-def _ahead(parts: Iterable[_Part], fetcher: "_Fetcher", pool: ThreadPoolExecutor) -> Iterator[bytes]:
+def _ahead(parts: Iterator[_Part], fetcher: "_Fetcher", shared: ReadAhead) -> Iterator[bytes]:
     """Keep some parts being fetched while the consumer is busy; give them out in order."""
-    waiting: deque[int | Future[list[bytes]]] = deque()
-    for part in parts:
-        waiting.append(part.zeros or pool.submit(fetcher.fetch, part.slices))
-        if len(waiting) >= AHEAD_BUFFERS:
-            yield from _given(waiting.popleft())
-    while waiting:
-        yield from _given(waiting.popleft())
-
-
-def _given(waited: int | Future[list[bytes]]) -> Iterator[bytes]:
-    return _zeros(waited) if isinstance(waited, int) else iter(waited.result())
+    waiting: deque[_Fetching] = deque()
+    most = _AHEAD_FIRST
+    shared.enter()
+    try:
+        following = next(parts, None)
+        while True:
+            while following is not None and len(waiting) < most:
+                begun = shared.begin(fetcher, following, sum(each.held_bytes for each in waiting) if waiting else None)
+                if begun is None:
+                    break
+                waiting.append(begun)
+                following = next(parts, None)
+            if not waiting:
+                return
+            yield from waiting.popleft().buffers()
+            most = min(most + 1, AHEAD_BUFFERS)
+    finally:
+        for each in waiting:
+            each.abandon()
+        shared.leave()
 
 
 def _zeros(length: int) -> Iterator[bytes]:

@@ -64,6 +64,25 @@ def call(
     **options: Any,
 ) -> Answer:
     sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(served(path, send, *headers, method=method, body=body, query=query, identity=identity, **options))
+    return Answer(sent)
+
+
+async def served(
+    path: str,
+    send: Any,
+    *headers: tuple[bytes, bytes],
+    method: str = "GET",
+    body: bytes = b"",
+    query: bytes = b"",
+    identity: OneToken | None = None,
+    **options: Any,
+) -> None:
+    """Let the application answer one request by `send`."""
     given = [(b"host", b"images.example:9292"), *headers, *([(b"content-length", b"%d" % len(body))] if body else [])]
     scope = {
         "type": "http",
@@ -79,16 +98,12 @@ def call(
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    async def send(message: Any) -> None:
-        sent.append(message)
-
     app = application(
         service=cast(Service, SimpleNamespace(failures=FailureLog())),
         identity=identity or OneToken(),
         options=EdgeOptions(www_authenticate_uri="https://id", **options),
     )
-    asyncio.run(cast(Any, app(scope, receive, send)))
-    return Answer(sent)
+    await cast(Any, app)(scope, receive, send)
 
 
 @pytest.mark.parametrize(
@@ -274,3 +289,17 @@ def test_a_patch_of_another_media_type_is_refused_and_told_which_to_use() -> Non
 
 def test_a_document_that_is_too_large_is_refused() -> None:
     assert call("/v2/images", TOKEN, method="POST", body=b"x" * 2000, document_bytes=1000).status == 413
+
+
+def test_client_that_takes_no_answer_is_given_up_by_any_server() -> None:
+    """A server of which nothing is known but ASGI may wait for a client for ever."""
+
+    async def send(message: Any) -> None:
+        del message
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        async with asyncio.timeout(20):
+            await served("/versions", send, stall_seconds=0.05)
+
+    asyncio.run(run())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from partage import problems
-from partage.http import body, lending
+from partage.http import lending
 from partage.http.body import BLOCK_BYTES, RequestBody, Wire
 from partage.http.threads import Threads
 
@@ -240,66 +240,6 @@ def test_giving_up_wakes_the_thread_that_waits_at_the_socket() -> None:
         lends.theirs.close()
 
     asyncio.run(run())
-
-
-class Source:
-    """Image data that knows whether it was closed."""
-
-    def __init__(self, pieces: int, *, failing_at: int | None = None) -> None:
-        self.pieces = pieces
-        self.failing_at = failing_at
-        self.given = 0
-        self.closed = False
-
-    def read(self) -> Iterator[bytes]:
-        try:
-            for number in range(self.pieces):
-                if number == self.failing_at:
-                    raise problems.ContentCorrupt("a chunk no longer has its digest")
-                self.given += 1
-                yield b"%08d" % number + bytes(BLOCK_BYTES // 4 - 8)
-        finally:
-            self.closed = True
-
-
-def sent(source: Source, peer: Peer, *, stall_seconds: float = 5.0) -> bool:
-    async def run() -> bool:
-        async with pools() as threads:
-            pieces = source.read()
-            first = await threads.call_download(body.next_pieces, pieces)
-            return await body.send_pieces(pieces, first, read=threads.call_download, wire=peer.wire(stall_seconds=stall_seconds))
-
-    return asyncio.run(run())
-
-
-def test_image_data_is_sent_whole_and_in_order() -> None:
-    source, peer = Source(37), Peer()
-    assert sent(source, peer)
-    assert [int(piece[:8]) for piece in peer.sent] == list(range(37))
-    assert source.closed
-
-
-def test_a_reader_that_goes_away_ends_the_reading() -> None:
-    source, peer = Source(100_000), Peer(part(b"", more=False), GONE)
-    assert not sent(source, peer)
-    assert source.given <= 12
-    assert source.closed
-
-
-def test_a_reader_that_takes_nothing_ends_the_reading() -> None:
-    source, peer = Source(100_000), Peer()
-    peer.takes = False
-    assert not sent(source, peer, stall_seconds=0.05)
-    assert source.given <= 8
-    assert source.closed
-
-
-def test_a_problem_in_mid_stream_passes_through_after_what_was_good() -> None:
-    source, peer = Source(100, failing_at=21), Peer()
-    with pytest.raises(problems.ContentCorrupt):
-        sent(source, peer)
-    assert len(peer.sent) == 20
-    assert source.closed
 
 
 @pytest.mark.parametrize("sent", [b"", b"abc", b"abcdef"])

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, cast
 
@@ -36,11 +38,20 @@ class Anybody:
 
 
 @contextlib.contextmanager
-def running(app: Any, lifespan: Literal["on", "off"] = "off", state: ServerState | None = None) -> Iterator[tuple[str, int]]:
-    """Serve an application; give the address."""
-    server = uvicorn.Server(uvicorn.Config(app, http=BoundedProtocol, loop="uvloop", ws="none", lifespan=lifespan, log_config=None))
+def running(
+    app: Any,
+    lifespan: Literal["on", "off"] = "off",
+    *,
+    protocol: type[BoundedProtocol] = BoundedProtocol,
+    state: ServerState | None = None,
+    buffer_bytes: int = 0,
+) -> Iterator[tuple[str, int]]:
+    """Serve an application; give the address. `buffer_bytes`: what the kernel holds of an answer, if not the usual."""
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol, loop="uvloop", ws="none", lifespan=lifespan, log_config=None))
     server.server_state = state or server.server_state
     listener = socket.create_server(("127.0.0.1", 0))
+    if buffer_bytes:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     while not server.started:
@@ -235,3 +246,84 @@ def test_a_socket_whose_client_has_gone_is_not_lent(sent_before: int) -> None:
         while not lent and time.monotonic() < end:
             time.sleep(0.01)
     assert lent == [None]
+
+
+class Impatient(BoundedProtocol):
+    stall_seconds = 1.0
+
+
+def answering(size: int, status: int = 200) -> Any:
+    """Make an application whose every answer is a new document of so many bytes."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        del receive
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"%d" % size)]})
+            await send({"type": "http.response.body", "body": b"x" * size})
+
+    return app
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def small(address: tuple[str, int]) -> socket.socket:
+    """Connect with the smallest buffer for what arrives."""
+    connection = socket.socket()
+    connection.settimeout(30)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(address)
+    return connection
+
+
+def is_reset(connection: socket.socket) -> bool:
+    """Read what was sent; say whether a reset ends it."""
+    try:
+        while connection.recv(1 << 20):
+            pass
+    except ConnectionResetError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("head", [HEAD, HEAD + b"Connection: close\r\n"], ids=["kept", "closing"])
+def test_document_of_a_client_that_does_not_read_is_released(head: bytes) -> None:
+    size = 64 << 20
+    with running(answering(size), protocol=Impatient) as address, contextlib.ExitStack() as stack:
+        before = resident_bytes()
+        clients = [stack.enter_context(small(address)) for _ in range(4)]
+        for client in clients:
+            client.sendall(head + b"\r\n")
+        end = time.monotonic() + 30
+        while resident_bytes() < before + 2 * size and time.monotonic() < end:
+            time.sleep(0.01)
+        assert resident_bytes() >= before + 2 * size
+        while resident_bytes() > before + size // 2 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert resident_bytes() <= before + size // 2
+        assert [is_reset(client) for client in clients] == [True] * 4
+
+
+def test_last_bytes_of_a_small_answer_are_waited_for_no_longer() -> None:
+    """Below the mark at which a server stops to take more, it takes an answer for sent."""
+    with running(answering(48_000), protocol=Impatient, buffer_bytes=4096) as address, small(address) as client:
+        client.sendall(HEAD + b"\r\n")
+        time.sleep(3)
+        assert is_reset(client)
+
+
+def test_client_that_reads_slowly_gets_the_whole_document() -> None:
+    size = 16 << 20
+    with running(answering(size), protocol=Impatient) as address, small(address) as client:
+        client.sendall(HEAD + b"\r\n")
+        got = 0
+        end = time.monotonic() + 3  # three times as long as this service waits for one that takes nothing
+        while time.monotonic() < end:
+            got += len(client.recv(4096))
+            time.sleep(0.1)
+        assert got < size // 4
+        while got < size:
+            piece = client.recv(1 << 20)
+            assert piece
+            got += len(piece)

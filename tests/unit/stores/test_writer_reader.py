@@ -517,3 +517,84 @@ def test_memory_of_a_stream_does_not_grow_with_it(tmp_path: Path, kind: Any) -> 
         tracemalloc.stop()
     assert peak_writing < 32 * MIB
     assert peak_reading < 32 * MIB
+
+
+def test_reads_share_threads_and_buffers(index: Any) -> None:
+    real = memory.MemoryStore()
+    data = random.Random(21).randbytes(40 * MIB)
+    done = doubles.written(real, index, split(data, MIB))
+    before = len(own_threads())
+    shared = reader.ReadAhead(threads=3, budget_bytes=16 * MIB)
+    streams = [reader.read(real, index, done.segments, 0, len(data), ahead=shared) for _ in range(20)]
+    got = [bytearray() for _ in streams]
+    try:
+        largest = 0
+        for _ in range(12):
+            for number, stream in enumerate(streams):
+                got[number] += next(stream)
+                largest = max(largest, shared.held_bytes)
+        assert largest <= 16 * MIB + 20 * 2 * MIB
+        assert shared.is_short
+        assert len(own_threads()) - before <= 3
+        for each in got:
+            assert data.startswith(each)
+        for stream in streams:
+            stream.close()
+        assert not shared.is_short
+    finally:
+        shared.close()
+    assert shared.held_bytes == 0
+
+
+def test_lone_read_goes_ahead_as_far_as_it_may(index: Any) -> None:
+    real = memory.MemoryStore()
+    data = random.Random(22).randbytes(40 * MIB)
+    done = doubles.written(real, index, split(data, MIB))
+    shared = reader.ReadAhead()
+    stream = reader.read(real, index, done.segments, 0, len(data), ahead=shared)
+    taken = [next(stream) for _ in range(2 * reader.AHEAD_BUFFERS)]
+    assert shared.held_bytes >= (reader.AHEAD_BUFFERS - 1) * MIB
+    assert not shared.is_short
+    assert b"".join([*taken, *stream]) == data
+    assert shared.held_bytes == 0
+    shared.close()
+
+
+def test_read_goes_on_when_no_thread_is_free(index: Any) -> None:
+    """A store that hangs holds the threads that all reads share; whoever reads from another store fetches alone."""
+    real = memory.MemoryStore()
+    data = random.Random(23).randbytes(20 * MIB)
+    done = doubles.written(real, index, split(data, MIB))
+    answers = threading.Event()
+
+    class Hanging:
+        def get(self, *given: Any) -> Any:
+            answers.wait(60)
+            return real.get(*given)
+
+    shared = reader.ReadAhead(threads=1)
+    hanging: Any = Hanging()
+    stuck = reader.read(hanging, index, done.segments, 0, len(data), ahead=shared)
+    reading = threading.Thread(target=lambda: next(stuck))
+    reading.start()
+    try:
+        assert b"".join(reader.read(real, index, done.segments, 0, len(data), ahead=shared)) == data
+        assert not answers.is_set()
+    finally:
+        answers.set()
+        reading.join()
+        stuck.close()
+        shared.close()
+    assert shared.held_bytes == 0
+
+
+def test_failed_read_gives_its_buffers_back(index: Any) -> None:
+    real = memory.MemoryStore()
+    data = random.Random(24).randbytes(20 * MIB)
+    done = doubles.written(real, index, split(data, MIB))
+    shared = reader.ReadAhead()
+    with pytest.raises(problems.StoreUnavailable):
+        b"".join(reader.read(doubles.FailingStore(real, fail_at=5), index, done.segments, 0, len(data), ahead=shared))
+    shared.close()
+    assert shared.held_bytes == 0
+    assert not shared.is_short
