@@ -6,6 +6,7 @@ Prints one line for each figure. All figures of one run belong together; machine
 """
 
 import argparse
+import contextlib
 import functools
 import hashlib
 import os
@@ -27,6 +28,7 @@ from partage.model import ids
 from partage.stores import posix, reader, writer
 from partage.stores.index import ChunkLocation
 from partage.stores.pack import SealedPack
+from partage.stores.resources import WriterResources
 
 MIB = 1 << 20
 BLOCK_BYTES = 256 * 1024
@@ -102,21 +104,21 @@ def run(threads: list[threading.Thread]) -> None:
 def measure(name: str, blocks: Callable[[], Iterator[bytes]], folder: Path) -> None:
     """Write and read one kind of image in a store of its own."""
     folder.mkdir()
-    store, index = posix.PosixStore(folder), DictIndex()
+    store, index, resources = posix.PosixStore(folder), DictIndex(), WriterResources()
     held: list[writer.Written] = []
     size = sum(len(block) for block in blocks())
 
     def upload() -> None:
-        held.append(
-            writer.write(
-                store,
-                index,
-                blocks(),
-                inspector=inspection.Inspector("raw", "bare"),
-                options=writer.WriteOptions(limit_bytes=1 << 50, limit_problem=problems.ImageTooLarge("too large")),
-                new_pack_id=lambda: ids.PackID(uuid.uuid4().hex),
-            ),
+        into = writer.Writer(
+            store,
+            index,
+            resources,
+            inspector=inspection.Inspector("raw", "bare"),
+            options=writer.WriteOptions(limit_bytes=1 << 50, limit_problem=problems.ImageTooLarge("too large")),
+            new_pack_id=lambda: ids.PackID(uuid.uuid4().hex),
         )
+        with contextlib.closing(into):
+            held.append(writer.write(into, blocks()))
 
     print(f"{name:36} {size / MIB:8.0f} MiB")
     rate(f"{name}: only making the blocks", size, lambda: sum(len(block) for block in blocks()))

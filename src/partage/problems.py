@@ -58,6 +58,7 @@
         ├── DatabaseUnavailable
         ├── IdentityUnavailable
         ├── KeyManagerUnavailable
+        ├── UploadsFull         as many uploads are under way as are taken at a time
         └── ContentCorrupt      stored bytes no longer have their digest
 
 A problem knows what happened, never how HTTP says it: `http/errors.py` holds the one table from kind to status.
@@ -366,6 +367,10 @@ class IdentityUnavailable(Unavailable):
 
 class KeyManagerUnavailable(Unavailable):
     """The key manager, which has the certificates of images' signatures, does not answer."""
+
+
+class UploadsFull(Unavailable):
+    """As many uploads are under way as are taken at a time, of a project or by this process."""
 
 
 class ContentCorrupt(Unavailable):

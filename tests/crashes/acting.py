@@ -94,7 +94,10 @@ def _insist(folder: Path, url: str, act: str) -> str:
         word = f"{type(problem).__name__}, then {_again(service, act)}"
     else:
         word = _insist_on(service, act)
-    left = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    resources = service.writer_resources
+    left = [f"{pool.in_use} buffers" for pool in (resources.pieces, resources.extents) if pool.in_use]
+    resources.close()
+    left += [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     service.database.close()
     gc.collect()  # exceptions refer to themselves by their tracebacks, and to cursors, which keep their connection's files open
     opened = [str(found) for found in map(_opened, Path("/proc/self/fd").iterdir()) if found and found.is_relative_to(folder)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from partage import problems
 from partage.model.limits import Limits
-from partage.operations import image_data
+from tests import uploading
 from tests.crashes import worlds
 from tests.crashes.worlds import OWNER, noise
 
@@ -29,7 +29,7 @@ def main() -> None:
     for number, image_id in enumerate(made):
         announced = SIZE_BYTES if number % 2 else None
         try:
-            image_data.upload(service, OWNER, image_id, worlds.blocks(noise(number, 0.1)), announced_bytes=announced, store_id=None)
+            uploading.upload(service, OWNER, image_id, worlds.blocks(noise(number, 0.1)), announced_bytes=announced, store_id=None)
         except problems.Problem as problem:
             ended[type(problem).__name__] += 1
         else:

@@ -14,6 +14,7 @@ from pathlib import Path
 from partage.operations import image_data
 from partage.operations.service import Service
 from partage.records import schema
+from tests import uploading
 from tests.crashes import worlds
 from tests.crashes.worlds import OWNER, create
 
@@ -40,7 +41,7 @@ def round_trip(service: Service, name: str, megabytes: int) -> dict[str, int]:
             yield block
 
     before = reset_peak()
-    image_data.upload(service, OWNER, image_id, blocks(), announced_bytes=None, store_id=None)
+    uploading.upload(service, OWNER, image_id, blocks(), announced_bytes=None, store_id=None)
     upload = peak() - before
     before = reset_peak()
     opened = image_data.open_image_data(service, OWNER, image_id)

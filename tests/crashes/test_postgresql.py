@@ -18,11 +18,11 @@ from partage.main import housekeeping
 from partage.model.ids import ImageID
 from partage.model.image import ImageStatus
 from partage.model.patch import Change, Operation
-from partage.operations import image_data, images, recovery, verify
+from partage.operations import images, recovery, verify
 from partage.operations.service import Service
 from partage.operations.silence import Listener
 from partage.records import schema
-from tests import postgresql
+from tests import postgresql, uploading
 from tests.crashes import worlds
 from tests.crashes.worlds import OWNER, blocks, create, fetch, id_of, noise, send
 
@@ -119,7 +119,7 @@ def test_an_upload_during_which_the_server_stops_is_queued_again_once_it_is_back
         server.stop()
 
     with pytest.raises(problems.DatabaseUnavailable):
-        image_data.upload(service, OWNER, id_of("new"), stopping(), announced_bytes=None, store_id=None)
+        uploading.upload(service, OWNER, id_of("new"), stopping(), announced_bytes=None, store_id=None)
     with pytest.raises(problems.DatabaseUnavailable):
         fetch(service, id_of("kept"))
     with pytest.raises(problems.DatabaseUnavailable):
@@ -224,7 +224,7 @@ def test_uploads_of_two_hosts_outlive_a_server_that_is_away_for_long(service: Se
         yield data
 
     def upload(name: str) -> None:
-        image_data.upload(images_of[name], OWNER, id_of(name), waiting(), announced_bytes=None, store_id=None)
+        uploading.upload(images_of[name], OWNER, id_of(name), waiting(), announced_bytes=None, store_id=None)
 
     stops = [housekeeping.start(each, interval_seconds=INTERVAL_SECONDS) for each in hosts]
     with ThreadPoolExecutor(len(images_of)) as pool:

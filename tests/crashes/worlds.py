@@ -31,7 +31,7 @@ from partage.records import images as image_rows
 from partage.records import schema
 from partage.stores.posix import PosixStore
 from partage.stores.store import Store
-from tests import databases
+from tests import databases, uploading
 
 MEBIBYTE = 1 << 20
 LOCAL = StoreID("local")
@@ -98,7 +98,7 @@ def create(service: Service, name: str, visibility: Visibility = Visibility.SHAR
 
 def send(service: Service, image_id: ImageID, data: bytes, who: Caller = OWNER) -> None:
     """Upload data in uneven blocks."""
-    image_data.upload(service, who, image_id, blocks(data), announced_bytes=None, store_id=None)
+    uploading.upload(service, who, image_id, blocks(data), announced_bytes=None, store_id=None)
 
 
 def blocks(data: bytes) -> Iterator[bytes]:
@@ -193,7 +193,7 @@ def _import(service: Service) -> None:
     image = images.show_image(service, OWNER, id_of("empty"))
     if image.status is ImageStatus.QUEUED:
         data = blocks(noise(1, 0.7) + noise(10, 0.6))
-        image_data.stage(service, OWNER, image.id, data, announced_bytes=None)
+        uploading.stage(service, OWNER, image.id, data, announced_bytes=None)
     if image.status in (ImageStatus.QUEUED, ImageStatus.UPLOADING) and importing.holder(image) is None:
         asked = ImportRequest(method=ImportMethod.GLANCE_DIRECT)
         imports.request_import(service, OWNER, image.id, asked, request_id="req-import")

@@ -17,7 +17,7 @@ from partage.records import images as image_rows
 from partage.records import schema
 from partage.stores.posix import PosixStore
 from partage.stores.store import Store
-from tests import databases, invariants
+from tests import databases, invariants, uploading
 
 LOCAL = StoreID("local")
 
@@ -89,7 +89,7 @@ def image_with(service: Service, data: bytes, caller: Caller = OWNER) -> Image:
 def upload(service: Service, image_id: ImageID, data: bytes, *, announced_bytes: int | None = None, caller: Caller = OWNER) -> None:
     """Send data in uneven blocks."""
     blocks = (data[start : start + 70_001] for start in range(0, len(data), 70_001))
-    image_data.upload(service, caller, image_id, blocks, announced_bytes=announced_bytes, store_id=None)
+    uploading.upload(service, caller, image_id, blocks, announced_bytes=announced_bytes, store_id=None)
 
 
 def download(service: Service, image_id: ImageID, caller: Caller = OWNER) -> bytes:

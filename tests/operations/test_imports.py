@@ -22,6 +22,7 @@ from partage.operations import image_data, images, import_runs, imports, recover
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.service import NamedStore, Service
 from partage.stores.memory import MemoryStore
+from tests import uploading
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make, queued_image
 
 DATA = random.Random(4).randbytes(700_000)
@@ -56,7 +57,7 @@ def service(tmp_path: Path) -> Service:
 def staged_image(service: Service, data: bytes = DATA) -> Image:
     image = queued_image(service)
     blocks = (data[start : start + 65_001] for start in range(0, len(data), 65_001))
-    image_data.stage(service, OWNER, image.id, blocks, announced_bytes=None)
+    uploading.stage(service, OWNER, image.id, blocks, announced_bytes=None)
     return found(service, image)
 
 
@@ -225,7 +226,7 @@ def test_data_of_another_format_leaves_a_queued_image_that_can_be_staged_again(s
     status, reason = told(service, image)
     assert status is TaskStatus.FAILURE
     assert "raw" in reason
-    image_data.stage(service, OWNER, image.id, iter([DATA]), announced_bytes=len(DATA))
+    uploading.stage(service, OWNER, image.id, iter([DATA]), announced_bytes=len(DATA))
     ask(service, image)
     work(service)
     assert download(service, image.id) == DATA
@@ -364,7 +365,7 @@ def test_a_stage_that_breaks_off_leaves_a_queued_image(service: Service) -> None
         raise problems.ClientGone("gone")
 
     with pytest.raises(problems.ClientGone):
-        image_data.stage(service, OWNER, image.id, breaking(), announced_bytes=None)
+        uploading.stage(service, OWNER, image.id, breaking(), announced_bytes=None)
     assert found(service, image).status is ImageStatus.QUEUED
 
 
@@ -372,7 +373,7 @@ def test_a_stage_whose_worker_died_is_queued_again(service: Service) -> None:
     image = queued_image(service)
     elsewhere = replace(service, worker="dead")
     with pytest.raises(problems.ImageGone):
-        image_data.stage(elsewhere, OWNER, image.id, dying(service, image.id), announced_bytes=None)
+        uploading.stage(elsewhere, OWNER, image.id, dying(service, image.id), announced_bytes=None)
     assert found(service, image).status is ImageStatus.QUEUED
 
 

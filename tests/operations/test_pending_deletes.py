@@ -13,6 +13,7 @@ from partage.model.limits import Limits
 from partage.model.query import Condition, ImageQuery, Operator
 from partage.operations import image_data, images, members, pending_deletes, sweep, verify
 from partage.operations.service import Service
+from tests import uploading
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make, queued_image
 
 MEMBER = replace(OWNER, project_id=ProjectID("B"))
@@ -37,7 +38,7 @@ def shared_image(service: Service) -> ImageID:
     """Make an image with data, properties, tags and two members, one of whom accepted."""
     new = NewImage(name="n", disk_format="raw", container_format="bare", tags=("a", "b"), properties={"colour": "blue"})
     image = images.create_image(service, OWNER, new)
-    image_data.upload(service, OWNER, image.id, [DATA], announced_bytes=None, store_id=LOCAL)
+    uploading.upload(service, OWNER, image.id, [DATA], announced_bytes=None, store_id=LOCAL)
     for project in ("B", "D"):
         members.add_member(service, OWNER, image.id, ProjectID(project))
     members.update_member(service, MEMBER, image.id, ProjectID("B"), "accepted")

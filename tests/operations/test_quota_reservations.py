@@ -17,6 +17,7 @@ from partage.operations import image_data, images, import_runs, imports, quota, 
 from partage.operations.service import NamedStore, Service
 from partage.records import reservations
 from partage.stores.memory import MemoryStore
+from tests import uploading
 from tests.operations.services import OWNER, image_with, make, queued_image, upload
 from tests.operations.test_imports import ADMIN
 
@@ -58,11 +59,11 @@ def usage(service: Service) -> Usage:
 
 
 def send(service: Service, image: Image, blocks: Iterator[bytes], announced: int | None = None) -> None:
-    image_data.upload(service, OWNER, image.id, blocks, announced_bytes=announced, store_id=None)
+    uploading.upload(service, OWNER, image.id, blocks, announced_bytes=announced, store_id=None)
 
 
 def stage(service: Service, image: Image, data: bytes, announced: int | None = None) -> None:
-    image_data.stage(service, OWNER, image.id, iter([data]), announced_bytes=announced)
+    uploading.stage(service, OWNER, image.id, iter([data]), announced_bytes=announced)
 
 
 def ask(service: Service, image: Image, *stores: StoreID, method: ImportMethod = ImportMethod.GLANCE_DIRECT) -> None:

@@ -20,6 +20,7 @@ from partage.operations import image_data, images, import_runs, imports, sweep
 from partage.operations.service import Service
 from partage.records import images as image_rows
 from partage.records import reservations
+from tests import uploading
 from tests.operations.services import OWNER, download, make, queued_image, upload
 from tests.operations.test_sweep import NOW, noise, stored_bytes
 from tests.unit.content.test_inspection import HOSTILE, MIB, qcow2, vmdk
@@ -51,7 +52,7 @@ def test_partition_table_is_refused_unless_the_operator_lets_its_check_fail(tmp_
 
 def staged(service: Service, image: Image, data: bytes) -> None:
     blocks: Iterator[bytes] = (data[start : start + 70_001] for start in range(0, len(data), 70_001))
-    image_data.stage(service, OWNER, image.id, blocks, announced_bytes=None)
+    uploading.stage(service, OWNER, image.id, blocks, announced_bytes=None)
     imports.request_import(service, OWNER, image.id, ImportRequest(method=ImportMethod.GLANCE_DIRECT), request_id="r")
     works(service)
 

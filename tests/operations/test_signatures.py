@@ -22,12 +22,13 @@ from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.location import NewLocation
 from partage.model.task import Task, TaskStatus
-from partage.operations import image_data, images, import_runs, imports, locations, tasks
+from partage.operations import images, import_runs, imports, locations, tasks
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.service import Service
 from partage.operations.signing import Unverifiable
 from partage.records import images as image_rows
 from partage.signatures.certificates import KeyManagerSignatures
+from tests import uploading
 from tests.operations.services import OWNER, download, make, queued_image
 from tests.operations.signers import COLLIDING, HASHES, KEYS, Keys, Signer, certificate_of
 from tests.unit.outbound import origins
@@ -72,7 +73,7 @@ def with_properties(service: Service, image: Image, properties: dict[str, str]) 
 
 def sent(service: Service, image: Image, data: bytes) -> Image:
     blocks = (data[start : start + 70_001] for start in range(0, len(data), 70_001))
-    image_data.upload(service, OWNER, image.id, blocks, announced_bytes=None, store_id=None, token=TOKEN)
+    uploading.upload(service, OWNER, image.id, blocks, announced_bytes=None, store_id=None, token=TOKEN)
     return shown(service, image)
 
 
@@ -128,7 +129,7 @@ def test_signature_that_no_bytes_can_have_is_refused_before_any_come(case: str, 
     changed, words = REFUSED[case]
     image = signed_image(service, known_to(keys, rsa).signs(DATA, **changed))
     with pytest.raises(problems.SignatureRefused, match=words):
-        image_data.upload(service, OWNER, image.id, unread(), announced_bytes=None, store_id=None, token=TOKEN)
+        uploading.upload(service, OWNER, image.id, unread(), announced_bytes=None, store_id=None, token=TOKEN)
     assert shown(service, image).status is ImageStatus.QUEUED
     assert not [asked for asked in keys.asked if "/" in asked[1]]
     good = with_properties(service, shown(service, image), rsa.signs(DATA))
@@ -195,7 +196,7 @@ def test_where_nothing_can_be_verified_nothing_signed_is_taken(service: Service,
 
 def staged(service: Service, properties: dict[str, str], data: bytes) -> Image:
     image = signed_image(service, properties)
-    image_data.stage(service, OWNER, image.id, iter([data]), announced_bytes=None)
+    uploading.stage(service, OWNER, image.id, iter([data]), announced_bytes=None)
     return shown(service, image)
 
 
@@ -290,5 +291,5 @@ def test_copies_between_stores_ask_nobody(service: Service, keys: Keys, rsa: Sig
 def test_verifier_takes_any_buffer(service: Service, keys: Keys, rsa: Signer) -> None:
     image = signed_image(service, known_to(keys, rsa).signs(DATA))
     buffers: list[Buffer] = [bytearray(DATA[:10]), memoryview(DATA)[10:20], DATA[20:]]
-    image_data.upload(service, OWNER, image.id, iter(buffers), announced_bytes=None, store_id=None, token=TOKEN)  # type: ignore[arg-type]
+    uploading.upload(service, OWNER, image.id, iter(buffers), announced_bytes=None, store_id=None, token=TOKEN)  # type: ignore[arg-type]
     assert shown(service, image).status is ImageStatus.ACTIVE

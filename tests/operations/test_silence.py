@@ -18,6 +18,7 @@ from partage.operations.import_steps import Run
 from partage.operations.service import Service
 from partage.operations.silence import SILENCE_SECONDS, Listener
 from partage.records.database import Database, Transaction
+from tests import uploading
 from tests.operations.services import OWNER, Clock, download, make, queued_image
 
 HEARTBEAT_SECONDS = 5
@@ -114,7 +115,7 @@ def upload_around(host: Service, image_id: ImageID, between: Callable[[], None])
         between()
         yield DATA
 
-    return lambda: image_data.upload(host, OWNER, image_id, blocks(), announced_bytes=2 * len(DATA), store_id=None)
+    return lambda: uploading.upload(host, OWNER, image_id, blocks(), announced_bytes=2 * len(DATA), store_id=None)
 
 
 @pytest.mark.parametrize("first", ["here", "elsewhere"])
@@ -143,7 +144,7 @@ DIRECT = ImportRequest(method=ImportMethod.GLANCE_DIRECT)
 
 def claimed_import(host: Service) -> tuple[ImageID, Run]:
     image = queued_image(host)
-    image_data.stage(host, OWNER, image.id, iter([DATA]), announced_bytes=None)
+    uploading.stage(host, OWNER, image.id, iter([DATA]), announced_bytes=None)
     imports.request_import(host, OWNER, image.id, DIRECT, request_id="req-1")
     work = import_runs.claim(host)
     assert work is not None

@@ -10,8 +10,9 @@ import pytest
 from partage import problems
 from partage.model.ids import ProjectID
 from partage.model.image import NewImage
-from partage.operations import image_data, images, sweep, verify
+from partage.operations import images, sweep, verify
 from partage.operations.service import Service
+from tests import uploading
 from tests.operations.services import OWNER, Clock, download, image_with, make, queued_image, upload
 
 NOW = timedelta(0)
@@ -105,7 +106,7 @@ def test_a_sweep_between_the_look_up_and_the_commit_of_an_upload_never_leaves_an
         yield noise(4)
 
     try:
-        image_data.upload(service, OWNER, new.id, blocks(), announced_bytes=None, store_id=None)  # type: ignore[arg-type]
+        uploading.upload(service, OWNER, new.id, blocks(), announced_bytes=None, store_id=None)  # type: ignore[arg-type]
     except problems.StoreUnavailable:
         upload(service, new.id, data)  # the retry works
     assert images.show_image(service, OWNER, new.id).status == "active"

@@ -15,6 +15,7 @@ from partage.model.limits import Limits
 from partage.operations import image_data, images, recovery, sweep, verify
 from partage.operations.service import Service
 from partage.records import uploads
+from tests import uploading
 from tests.operations.services import OWNER, download, image_with, make, queued_image, upload
 
 DATA = random.Random(1).randbytes(300_000)
@@ -30,7 +31,7 @@ def status(service: Service, image_id: object) -> str:
 
 
 def send(service: Service, image_id: object, blocks: Iterator[bytes], announced: int | None = None) -> None:
-    image_data.upload(service, OWNER, image_id, blocks, announced_bytes=announced, store_id=None)  # type: ignore[arg-type]
+    uploading.upload(service, OWNER, image_id, blocks, announced_bytes=announced, store_id=None)  # type: ignore[arg-type]
 
 
 def test_what_was_sent_is_what_is_read(service: Service) -> None:

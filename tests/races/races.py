@@ -13,11 +13,12 @@ from partage.content.manifest import digests
 from partage.model.ids import ProjectID
 from partage.model.limits import Limits
 from partage.model.patch import Change, Operation
-from partage.operations import image_data, images, members, recovery, sweep, verify
+from partage.operations import images, members, recovery, sweep, verify
 from partage.operations.service import Service
 from partage.operations.sweep import Swept
 from partage.records import contents, uploads
 from partage.stores import layout
+from tests import uploading
 from tests.crashes import worlds
 from tests.crashes.worlds import LOCAL, NO_GRACE, OWNER, fetch, id_of, noise, send
 from tests.races.scheduling import Actor, Chooser, Ended
@@ -112,7 +113,7 @@ def crowd(name: str, announced_bytes: int | None) -> Actor:
 
     def act(service: Service) -> None:
         limited = replace(service, limits=Limits(storage_per_project_bytes=len(HALF) * 3 // 2))
-        image_data.upload(limited, OWNER, id_of(name), worlds.blocks(HALF), announced_bytes=announced_bytes, store_id=None)
+        uploading.upload(limited, OWNER, id_of(name), worlds.blocks(HALF), announced_bytes=announced_bytes, store_id=None)
 
     return act
 

@@ -15,6 +15,7 @@ from partage import problems
 from partage.http import body as bodies
 from partage.http import caller as callers
 from partage.http import conditions, direct, discovery, errors, lending, openapi, routes, sending
+from partage.http.admission import Admission
 from partage.http.body import Receive, RequestBody, Send, Wire
 from partage.http.caller import Identity
 from partage.http.lending import Lender
@@ -53,7 +54,7 @@ def application(*, service: Service, identity: Identity, options: EdgeOptions) -
         validation=options.validation_threads,
         data_thread_begins=options.data_thread_begins,
     )
-    edge = Edge(service=service, threads=threads, options=options)
+    edge = Edge(service=service, threads=threads, options=options, uploads=Admission(options.uploads_at_once))
     return _Application(edge, identity, routes.tree(routes.ROWS))
 
 

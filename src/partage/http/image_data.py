@@ -1,11 +1,10 @@
 """Handlers of image data: upload and download."""
 
-import asyncio
 from functools import partial
 from http import HTTPStatus
 
 from partage import problems
-from partage.http import conditions, query
+from partage.http import conditions, intake, query
 from partage.http.images import media_type
 from partage.http.messages import Header, Reply, Request, Stream
 from partage.model.ids import ImageID, StoreID
@@ -20,22 +19,17 @@ _NO_SIZE = "Invalid or missing image size in request headers."
 async def upload(request: Request) -> Reply:
     """Store the body as an image's data. Nothing of it is received before the caller is known to be allowed."""
     require_octets(request)
-    edge = request.edge
     store = request.header(b"x-image-meta-store")
-    try:
-        await edge.threads.call_upload(
-            image_data.upload,
-            edge.service,
-            request.caller,
-            ImageID(request.path["image_id"]),
-            request.body.blocks(asyncio.get_running_loop()),
-            announced_bytes=announced_bytes(request),
-            store_id=None if store is None else StoreID(store),
-            token=request.header(b"x-auth-token") or "",
-        )
-    except asyncio.CancelledError:
-        await request.body.give_up()  # the server stops: the thread must not wait for a body that nobody receives
-        raise
+    begin = partial(
+        image_data.begin_upload,
+        request.edge.service,
+        request.caller,
+        ImageID(request.path["image_id"]),
+        announced_bytes=announced_bytes(request),
+        store_id=None if store is None else StoreID(store),
+        token=request.header(b"x-auth-token") or "",
+    )
+    await intake.store(request.body, request.edge, begin)
     return Reply()
 
 

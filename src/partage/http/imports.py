@@ -1,9 +1,9 @@
 """Handlers of imports: stage image data, ask for an import, say which methods there are."""
 
-import asyncio
+from functools import partial
 
 from partage import problems
-from partage.http import image_data, wire
+from partage.http import image_data, intake, wire
 from partage.http.messages import Reply, Request
 from partage.model.ids import ImageID, StoreID
 from partage.model.import_request import ImportMethod, parse_import_request
@@ -17,18 +17,14 @@ async def stage(request: Request) -> Reply:
     if ImportMethod.GLANCE_DIRECT not in edge.options.import_methods:
         raise problems.FeatureOff("'glance-direct' method is not available at this site.")
     image_data.require_octets(request)
-    try:
-        await edge.threads.call_upload(
-            operations.stage,
-            edge.service,
-            request.caller,
-            ImageID(request.path["image_id"]),
-            request.body.blocks(asyncio.get_running_loop()),
-            announced_bytes=image_data.announced_bytes(request),
-        )
-    except asyncio.CancelledError:
-        await request.body.give_up()  # the server stops: the thread must not wait for a body that nobody receives
-        raise
+    begin = partial(
+        operations.begin_staging,
+        edge.service,
+        request.caller,
+        ImageID(request.path["image_id"]),
+        announced_bytes=image_data.announced_bytes(request),
+    )
+    await intake.store(request.body, edge, begin)
     return Reply()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from partage.http.admission import Admission
 from partage.http.body import RequestBody
 from partage.http.options import EdgeOptions
 from partage.http.threads import Threads
@@ -15,11 +16,12 @@ Header = tuple[bytes, bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """What every handler is handed besides the request. Thread-safe, because everything in it is."""
+    """What every handler is handed besides the request."""
 
     service: Service
     threads: Threads
     options: EdgeOptions
+    uploads: Admission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

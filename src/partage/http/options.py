@@ -20,7 +20,9 @@ class EdgeOptions:
     `reading_threads` answer what only reads documents, `listing_threads` lists of them.
     `validation_threads` ask the identity service about tokens that nothing is known of, and as many more about tokens that were
     valid before; at most `validations_waiting` of the former wait.
-    `upload_threads` bounds the uploads that run at a time in one process; further ones wait without being read.
+    `uploads_at_once` bounds the uploads that are under way in one process; more are refused. `upload_threads` are taken by those of
+    them whose bytes have come. Over each `window_seconds` of waiting for it, a body of image data brings at least
+    `slowest_bytes_per_second`.
     `data_thread_begins` is called first in every thread that moves image data.
     """
 
@@ -33,6 +35,9 @@ class EdgeOptions:
     has_cache: bool = False
     document_bytes: int = 1 << 20
     stall_seconds: float = STALL_SECONDS
+    uploads_at_once: int = 128
+    slowest_bytes_per_second: int = 256
+    window_seconds: float = 300.0
     reading_threads: int = 2
     listing_threads: int = 2
     metadata_threads: int = 8

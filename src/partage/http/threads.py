@@ -1,7 +1,7 @@
 """The one bridge between the async edge and the blocking core.
 
-Pools, so that work of one kind never waits for another: uploads hold a thread from their first byte to their last, downloads
-only while a buffer is read from a store, everything else for milliseconds. What only reads documents does not wait behind changes,
+Pools, so that work of one kind never waits for another: uploads hold a thread while bytes that have come are stored, downloads
+while a buffer is read from a store, everything else for milliseconds. What only reads documents does not wait behind changes,
 which wait for each other, nor behind lists, which may be long. What waits for servers elsewhere, which may be slow, has a pool of
 its own: they hold up each other, but nobody else. So have validations of tokens, and those of tokens that were valid before.
 """
@@ -54,7 +54,7 @@ class Threads:
         return _run(self._listing, function, *given, **named)
 
     def call_upload(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
-        """Run an operation that consumes a request's body in a thread."""
+        """Run in a thread what begins or ends an upload, or stores bytes of it that have come."""
         return _run(self._upload, function, *given, **named)
 
     def call_download(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> asyncio.Future[Result]:

@@ -42,6 +42,7 @@ from partage.stores.cache import CacheDirectory
 from partage.stores.cached import CachedStore
 from partage.stores.posix import PosixStore
 from partage.stores.reader import ReadAhead
+from partage.stores.resources import WriterResources
 
 _READERS = 8
 """Threads that ask a database which is a server: they wait for it."""
@@ -103,12 +104,13 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
         scrub_time=timedelta(seconds=settings.scrub_time_seconds),
         announcer=_announcer(settings.notifications),
         read_ahead=ReadAhead(threads=settings.read_ahead_threads, budget_bytes=settings.read_ahead_bytes),
+        writer_resources=WriterResources(buffer_bytes=settings.uploads.buffer_bytes),
     )
 
 
 @contextmanager
 def opened(settings: Settings, *, with_cache: bool = False) -> Iterator[Service]:
-    """Build a service as `service` does, and close its connections when the block ends.
+    """Build a service as `service` does, and end its threads and connections when the block ends.
 
     Raises:
         Unavailable: as `service` does.
@@ -118,13 +120,15 @@ def opened(settings: Settings, *, with_cache: bool = False) -> Iterator[Service]
     try:
         yield built
     finally:
+        built.writer_resources.close()
         built.announcer.close()
         built.database.close()
 
 
 def limits(settings: Settings) -> Limits:
     """Say how much the service takes by its own limits."""
-    return Limits(**settings.limits.model_dump(include={each.name for each in dataclasses.fields(Limits)}))
+    own = settings.limits.model_dump(include={each.name for each in dataclasses.fields(Limits)})
+    return Limits(**own, uploads_per_project=settings.uploads.per_project)
 
 
 def fetch_rules(settings: Settings) -> Rules:
@@ -208,6 +212,9 @@ def edge_options(settings: Settings, built: Service) -> EdgeOptions:
         validation_threads=settings.identity.validation_threads,
         validations_waiting=settings.identity.validations_waiting,
         data_thread_begins=priority.step_back,
+        uploads_at_once=settings.uploads.at_once,
+        slowest_bytes_per_second=settings.uploads.slowest_bytes_per_second,
+        window_seconds=settings.uploads.window_seconds,
     )
 
 

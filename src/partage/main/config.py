@@ -21,6 +21,7 @@ from partage.model.limits import Limits
 from partage.model.remote_image import COPIED
 from partage.outbound.addresses import Network
 from partage.outbound.rules import Rules
+from partage.stores.resources import BUFFER_BYTES, LEAST_BUFFER_BYTES
 
 PREFIX = "PARTAGE_"
 FILE_VARIABLE = "PARTAGE_CONFIG"
@@ -158,6 +159,31 @@ class LimitSettings(_Section):
     ] = False
     page_default: Annotated[int, Field(ge=1, description="Images in a list when the client does not say")] = _LIMITS.page_default
     page_max: Annotated[int, Field(ge=1, description="Images in a list at most")] = _LIMITS.page_max
+
+
+class UploadSettings(_Section):
+    """Uploads and stagings under way, and what they may hold."""
+
+    at_once: Annotated[
+        int, Field(ge=1, le=4096, description="Uploads that one process takes at a time; more are answered 503 at once")
+    ] = 128
+    per_project: Annotated[
+        Count,
+        Field(
+            description="Uploads at a time to images of one project, in all processes; more are answered 503 at once; 0: no limit"
+        ),
+    ] = _LIMITS.uploads_per_project
+    slowest_bytes_per_second: Annotated[
+        Count,
+        Field(description="The least that a client must send while it is waited for, averaged over window_seconds; 0: anything"),
+    ] = 256
+    window_seconds: Annotated[Positive, Field(description="For how long that is averaged; a slower upload is answered 408")] = 300.0
+    buffer_bytes: Annotated[
+        int,
+        Field(
+            ge=LEAST_BUFFER_BYTES, description="Memory of one process for image data on its way into stores; all uploads share it"
+        ),
+    ] = BUFFER_BYTES
 
 
 class FormatSettings(_Section):
@@ -379,6 +405,7 @@ class Settings(BaseSettings):
     scrub_time_seconds: Annotated[float, Field(ge=0, description="How long a deleted image is kept then")] = 86_400.0
     identity: IdentitySettings = IdentitySettings()
     limits: LimitSettings = LimitSettings()
+    uploads: UploadSettings = UploadSettings()
     formats: FormatSettings = FormatSettings()
     imports: ImportSettings = ImportSettings()
     fetch: FetchSettings = FetchSettings()

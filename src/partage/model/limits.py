@@ -9,7 +9,7 @@ from partage.model.image import Image
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The operator's limits. Sizes are bytes; 0 for a project's storage or images means no limit.
+    """The operator's limits. Sizes are bytes; 0 for a project's storage, images or uploads under way means no limit.
 
     `one_upload_may_exceed` is about limits that are kept in Keystone: see `one_over` in `model/quota.py`.
 
@@ -20,6 +20,7 @@ class Limits:
     image_size_cap_bytes: int = 1 << 40
     images_per_project: int = 100_000
     storage_per_project_bytes: int = 0
+    uploads_per_project: int = 64
     tags: int = 128
     properties: int = 128
     members: int = 128

@@ -8,8 +8,8 @@ Staging is the same, but the content waits, uninspected and unseen, for the impo
 `operations/imports.py`.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 
 from partage import problems
@@ -30,68 +30,141 @@ from partage.policies.images import DOWNLOAD_FROM_STORE, DOWNLOAD_IMAGE, MODIFY_
 from partage.records import contents, images, stagings, uploads
 from partage.records.database import Transaction
 from partage.stores import reader, writer
-from partage.stores.writer import WriteOptions, Written
+from partage.stores.buffers import Piece
+from partage.stores.writer import WriteOptions, Writer, Written
 
 _SEGMENTS_AT_ONCE = 8
 
 
-def upload(
+class Arrival:
+    """Image data on its way into a store, pushed a piece at a time.
+
+        take ─ count its room ─ verify its signature ─ cut, digest, pack and put (`stores/writer.py`) ─ finish: one transaction
+
+    One thread at a time calls, any one; between two calls none is held. The last call is a `finish` that returns, or a `fail`.
+    """
+
+    def __init__(
+        self,
+        contexts: ExitStack,
+        writer: Writer,
+        *,
+        meter: quota.Meter,
+        verifier: signing.Verifier | None,
+        name_content: Callable[[Written], Callable[[], None]],
+    ) -> None:
+        """Take over `contexts`, which are left when the data has arrived or failed to. `name_content` returns what tells of it."""
+        self._contexts = contexts
+        self._writer = writer
+        self._meter = meter
+        self._verifier = verifier
+        self._name_content = name_content
+
+    def take(self, piece: Piece) -> None:
+        """Take the next bytes; let go of the piece in every case. Waits for the store, but not for more to come.
+
+        Raises:
+            ImageTooLarge, QuotaExceeded, SizeMismatch, FormatRefused, StoreFull, StoreUnavailable: `fail` is to be called.
+            ImageGone: the image was deleted meanwhile; the same.
+        """
+        try:
+            self._writer.admit(piece.size_bytes)
+            self._meter.count(piece.size_bytes)
+            if self._verifier is not None:
+                self._verifier.update(piece.view)
+            self._writer.feed(piece.hold())
+        finally:
+            piece.let_go()
+
+    def pause(self) -> None:
+        """Hold no piece until more is taken, as long as that may last.
+
+        Raises:
+            StoreFull, StoreUnavailable: `fail` is to be called.
+        """
+        self._writer.pause()
+
+    def finish(self) -> None:
+        """Store the rest and let the image have what was stored: all of it has come.
+
+        Raises:
+            SizeMismatch, SignatureRefused, FormatRefused, StoreFull, StoreUnavailable, ImageGone: `fail` is to be called.
+        """
+        if self._verifier is not None:
+            self._verifier.finish()
+        written = self._writer.finish()
+        self._writer.close()
+        tell = self._name_content(written)
+        self._contexts.close()
+        tell()
+
+    def fail(self, error: BaseException) -> None:
+        """Give up for this reason: the image is queued again, and what was stored is nobody's. No harm after `finish` returned."""
+        self._contexts.__exit__(type(error), error, error.__traceback__)
+
+
+def begin_upload(
     service: Service,
     caller: Caller,
     image_id: ImageID,
-    blocks: Iterable[bytes],
     *,
     announced_bytes: int | None,
     store_id: StoreID | None,
     token: str = "",
-) -> None:
-    """Store image data and make the image active. `blocks` is read only once the caller is known to be allowed.
+) -> Arrival:
+    """Make sure that the caller may store image data, and get ready for it. When all has arrived, the image becomes active.
 
-    With the caller's `token` the certificate of a signed image is fetched.
+    With the caller's `token` the certificate of a signed image is fetched. What is raised comes before a byte is needed.
 
     Raises:
-        StoreUnknown, StoreReadOnly, ImageNotFound, PolicyForbids, StatusConflict, FormatMissing: before a byte is read.
-        KeyManagerUnavailable: before a byte is read; the image is back in queued.
-        SignatureRefused: the image is back in queued; before a byte is read if no bytes could have the signature.
-        ImageTooLarge, QuotaExceeded, SizeMismatch, FormatRefused, StoreFull, StoreUnavailable: the image is back in queued.
-        ImageGone: it was deleted meanwhile.
-        ClientGone, or whatever else `blocks` raises: the image is back in queued.
+        StoreUnknown, StoreReadOnly, ImageNotFound, PolicyForbids, StatusConflict, FormatMissing: nothing has begun.
+        UploadsFull: the project has as many uploads under way as it may.
+        ImageTooLarge, QuotaExceeded: there is no room for what is announced.
+        KeyManagerUnavailable: the image is back in queued.
+        SignatureRefused: no bytes could have the signature; the image is back in queued.
     """
     named = service.writable_store(store_id)
     begun = _begin(service, caller, image_id, announced_bytes)
-    with _queued_again_on_failure(service, begun):
-        options, properties = options_of(service, announced_bytes), begun.image.properties
+    with ExitStack() as contexts:
+        contexts.enter_context(_queued_again_on_failure(service, begun))
+        properties = begun.image.properties
         certificate = signing.certificate_for(service.signatures, caller, properties, token)
-        arriving = signing.verified(service.signatures, properties, certificate, quota.metered(service, begun.room, blocks))
-        with announced_arrival(service, begun.image, named):
-            written = store_bytes(service, named, arriving, inspector_for(service, begun.image), options)
+        verifier = signing.verifier_for(service.signatures, properties, certificate)
+        contexts.enter_context(announced_arrival(service, begun.image, named))
+        writer = writer_into(service, named, inspector_for(service, begun.image), options_of(service, announced_bytes))
+        contexts.enter_context(closing(writer))
+
+        def name_content(written: Written) -> Callable[[], None]:
             active = _finish(service, begun, named, written)
-    announce_arrived(service, active, was=begun.image)
+            return lambda: announce_arrived(service, active, was=begun.image)
+
+        meter = quota.Meter(service, begun.room)
+        return Arrival(contexts.pop_all(), writer, meter=meter, verifier=verifier, name_content=name_content)
 
 
-def stage(
-    service: Service,
-    caller: Caller,
-    image_id: ImageID,
-    blocks: Iterable[bytes],
-    *,
-    announced_bytes: int | None,
-) -> None:
-    """Keep image data until an import makes it the image's. `blocks` is read only once the caller is known to be allowed.
+def begin_staging(service: Service, caller: Caller, image_id: ImageID, *, announced_bytes: int | None) -> Arrival:
+    """Make sure that the caller may stage image data, and get ready for it. When all has arrived, it waits for an import.
+
+    What is raised comes before a byte is needed.
 
     Raises:
-        ImageNotFound, PolicyForbids, StatusConflict: before a byte is read.
-        ImageTooLarge, QuotaExceeded, SizeMismatch, StoreFull, StoreUnavailable: the image is back in queued.
-        ImageGone: it was deleted meanwhile.
-        ClientGone, or whatever else `blocks` raises: the image is back in queued.
+        ImageNotFound, PolicyForbids, StatusConflict: nothing has begun.
+        UploadsFull: the project has as many uploads under way as it may.
+        ImageTooLarge, QuotaExceeded: there is no room for what is announced.
     """
     named = service.writable_store(None)
     begun = _begin(service, caller, image_id, announced_bytes, to=ImageStatus.UPLOADING)
-    with _queued_again_on_failure(service, begun):
-        options, arriving = options_of(service, announced_bytes), quota.metered(service, begun.room, blocks)
-        written = store_bytes(service, named, arriving, Unwatched(), options)
-        staged = _keep_staged(service, begun, named, written)
-    service.announce(Event.IMAGE_UPDATE, staged)
+    with ExitStack() as contexts:
+        contexts.enter_context(_queued_again_on_failure(service, begun))
+        writer = writer_into(service, named, Unwatched(), options_of(service, announced_bytes))
+        contexts.enter_context(closing(writer))
+
+        def name_content(written: Written) -> Callable[[], None]:
+            staged = _keep_staged(service, begun, named, written)
+            return lambda: service.announce(Event.IMAGE_UPDATE, staged)
+
+        meter = quota.Meter(service, begun.room)
+        return Arrival(contexts.pop_all(), writer, meter=meter, verifier=None, name_content=name_content)
 
 
 @contextmanager
@@ -119,20 +192,26 @@ def announce_change(service: Service, image: Image, *, was: Image) -> None:
     service.announce(Event.IMAGE_UPDATE, image)
 
 
-def store_bytes(service: Service, named: NamedStore, blocks: Iterable[Buffer], watcher: Watcher, options: WriteOptions) -> Written:
-    """Write a stream into a store. Nothing names its chunks yet.
-
-    Raises:
-        SizeMismatch, FormatRefused, StoreFull, StoreUnavailable, or `options.limit_problem`: as `writer.write`.
-    """
-    return writer.write(
+def writer_into(service: Service, named: NamedStore, watcher: Watcher, options: WriteOptions) -> Writer:
+    """Make what stores a stream that is pushed. Nothing will name its chunks yet."""
+    return Writer(
         named.store,
         DatabaseIndex(service.database, named.id, service.clock),
-        blocks,
+        service.writer_resources,
         inspector=watcher,
         options=options,
         new_pack_id=lambda: PackID(service.new_id().replace("-", "")),
     )
+
+
+def store_bytes(service: Service, named: NamedStore, blocks: Iterable[Buffer], watcher: Watcher, options: WriteOptions) -> Written:
+    """Store a stream that is pulled. Nothing names its chunks yet.
+
+    Raises:
+        SizeMismatch, FormatRefused, StoreFull, StoreUnavailable, or `options.limit_problem`: as `writer.write`.
+    """
+    with closing(writer_into(service, named, watcher, options)) as into:
+        return writer.write(into, blocks)
 
 
 def inspector_for(service: Service, image: Image) -> Inspector:
@@ -346,6 +425,7 @@ def _begin(
             begun = replace(begun, references=())  # left from a location that was of no use
             require_owner(image, found)
             require_size(service, announced_bytes)
+            quota.check_uploads(service, tx, image.owner)
             place = Place.STORED if to is ImageStatus.SAVING else Place.STAGED
             room = quota.reserve(tx, image, allowance, token=token, place=place, size_bytes=announced_bytes)
             images.change_status(tx, begun, was=ImageStatus.QUEUED)
@@ -363,7 +443,7 @@ def _begin(
 
 
 def options_of(service: Service, announced_bytes: int | None) -> WriteOptions:
-    """Say how large an image may be. What its project may have is the matter of `quota.metered`."""
+    """Say how large an image may be. What its project may have is the matter of `quota.Meter`."""
     cap = service.limits.image_size_cap_bytes
     return WriteOptions(
         limit_bytes=cap,

@@ -1,7 +1,7 @@
 """Quotas: what a project may have, and room kept for image data under way so that it never has more.
 
 Whoever adds to what a project has takes the project's lock, looks at what it has and what is kept for others, and adds or is
-refused. Data whose size is known has its room before the first byte; other data grows its room as it arrives (`metered`), and gives
+refused. Data whose size is known has its room before the first byte; other data grows its room as it arrives (`Meter`), and gives
 all of it back in the transaction that refuses more: so of several uploads that do not fit together, the last to be refused would
 not have fitted beside those that were taken. When data has arrived, its room becomes its size in one transaction.
 
@@ -19,7 +19,7 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus
 from partage.model.quota import RESOURCES, Allowance, Place, Usage, unified
 from partage.operations.service import Service
-from partage.records import projects, reservations
+from partage.records import projects, reservations, uploads
 from partage.records.database import Transaction
 
 _Outcome = TypeVar("_Outcome")
@@ -147,6 +147,24 @@ def reserve(
     return granted
 
 
+def check_uploads(service: Service, tx: Transaction, owner: ProjectID | None) -> None:
+    """Refuse one more upload to images of a project that has many under way, in whichever process; images of nobody count together.
+
+    Raises:
+        UploadsFull: it has as many as it may.
+    """
+    most = service.limits.uploads_per_project
+    if not most:
+        return
+    if owner is not None:
+        projects.lock(tx, owner)
+    if uploads.count_of_project(tx, owner) >= most:
+        raise problems.UploadsFull(
+            f"{most} uploads to images of this project are under way, which is as many as are taken at a time; "
+            "try again when one of them has ended"
+        )
+
+
 def check_staging(tx: Transaction, image: Image, allowance: Allowance) -> None:
     """Refuse an import that in Glance would stage an image's data, when there is no room for it where it would be staged.
 
@@ -176,6 +194,37 @@ def resume(service: Service, image: Image, *, token: str, copies: int) -> Reserv
     return replace(resumed, granted_bytes=found[1] // copies)
 
 
+class Meter:
+    """Counts the bytes of one stream of image data as they arrive, and keeps more room when there is need. One thread at a time."""
+
+    def __init__(self, service: Service, reservation: Reservation) -> None:
+        """Begin with the room that was kept."""
+        self._service = service
+        self._reservation = reservation
+        self._granted_bytes = reservation.granted_bytes
+        self._received_bytes = 0
+        self._grows = reservation.counted and not reservation.exact
+
+    def expect(self, size_bytes: int) -> None:
+        """Keep room for so many bytes at once.
+
+        Raises:
+            QuotaExceeded, ImageGone: as `count`.
+        """
+        if self._grows and size_bytes > self._granted_bytes:
+            self._granted_bytes = _grow(self._service, self._reservation, size_bytes)
+
+    def count(self, size_bytes: int) -> None:
+        """Make sure that there is room for the next bytes.
+
+        Raises:
+            QuotaExceeded: there is none. All that was kept for this data has been given back.
+            ImageGone: the image was deleted.
+        """
+        self._received_bytes += size_bytes
+        self.expect(self._received_bytes)
+
+
 def metered(
     service: Service,
     reservation: Reservation,
@@ -183,20 +232,15 @@ def metered(
     *,
     expected_bytes: int | None = None,
 ) -> Iterator[_Block]:
-    """Pass image data on for which there is room, and keep more room when there is need; at once for `expected_bytes`.
+    """Pass image data on for which there is room, as a `Meter` says; at once for `expected_bytes`.
 
     Raises:
-        QuotaExceeded: there is no room for the next block. All that was kept for this data has been given back.
-        ImageGone: the image was deleted.
+        QuotaExceeded, ImageGone: as `Meter.count`.
     """
-    granted, received = reservation.granted_bytes, 0
-    grows = reservation.counted and not reservation.exact
-    if grows and expected_bytes is not None and expected_bytes > granted:
-        granted = _grow(service, reservation, expected_bytes)
+    meter = Meter(service, reservation)
+    meter.expect(expected_bytes or 0)
     for block in blocks:
-        received += len(block)
-        if grows and received > granted:
-            granted = _grow(service, reservation, received)
+        meter.count(len(block))
         yield block
 
 

@@ -21,6 +21,7 @@ from partage.policies.properties import PropertyProtections
 from partage.records.database import Database
 from partage.stores.cache import CacheDirectory
 from partage.stores.reader import ReadAhead
+from partage.stores.resources import WriterResources
 from partage.stores.store import Store
 
 
@@ -109,7 +110,8 @@ class Service:
     `delayed_delete` a deleted image can be restored for `scrub_time`. `http_store` None: what is on the web is fetched and kept.
     `locations_shown`: users see where bytes are, and owners may change that. `rehearse_known`: a clock hardly tells what is in a
     store already from what is new. `listener` knows how long workers elsewhere have been silent; `failures` logs what the operator
-    has to know. `read_ahead`: what all readers of image data share to fetch it ahead.
+    has to know. `read_ahead`: what all readers of image data share to fetch it ahead. `writer_resources` are the
+    threads and the memory that all streams into stores share.
     """
 
     database: Database
@@ -142,6 +144,7 @@ class Service:
     listener: Listener = field(default_factory=Listener)
     failures: FailureLog = field(default_factory=FailureLog)
     read_ahead: ReadAhead = field(default_factory=ReadAhead)
+    writer_resources: WriterResources = field(default_factory=WriterResources)
 
     def announce(self, event: Event, subject: Subject, *, failed: bool = False) -> None:
         """Say what happened, after its transaction: the last step of an operation. Never waits, never fails."""

@@ -84,23 +84,32 @@ def certificate_for(signatures: Signatures, caller: Caller, properties: Mapping[
     return certificate
 
 
+def verifier_for(signatures: Signatures, properties: Mapping[str, str], certificate: Certificate | None) -> Verifier | None:
+    """Make what verifies the bytes of an image as they come; None when it is not signed.
+
+    Raises:
+        SignatureRefused: the image was signed, or by another certificate, after `certificate` was fetched.
+    """
+    signature = signature_of(properties)
+    if signature is None:
+        return None
+    if certificate is None or certificate.id != signature.certificate_id:
+        raise problems.SignatureRefused(
+            "The image got another signature after its data was asked for; ask again, and leave the img_signature properties alone"
+        )
+    return signatures.verifier(signature, certificate)
+
+
 def verified(
     signatures: Signatures, properties: Mapping[str, str], certificate: Certificate | None, blocks: Iterable[Buffer]
 ) -> Iterable[Buffer]:
     """Pass the bytes of an image on, and end with a problem when they are not those that were signed.
 
     Raises:
-        SignatureRefused: the image was signed, or by another certificate, after `certificate` was fetched; or, when the blocks
-            are read, they are not what was signed.
+        SignatureRefused: as `verifier_for`; or, when the blocks are read, they are not what was signed.
     """
-    signature = signature_of(properties)
-    if signature is None:
-        return blocks
-    if certificate is None or certificate.id != signature.certificate_id:
-        raise problems.SignatureRefused(
-            "The image got another signature after its data was asked for; ask again, and leave the img_signature properties alone"
-        )
-    return _verified(signatures.verifier(signature, certificate), blocks)
+    verifier = verifier_for(signatures, properties, certificate)
+    return blocks if verifier is None else _verified(verifier, blocks)
 
 
 def _verified(verifier: Verifier, blocks: Iterable[Buffer]) -> Iterator[Buffer]:

@@ -4,12 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
-from partage.model.ids import ImageID
+from partage.model.ids import ImageID, ProjectID
 from partage.records import reservations
 from partage.records.database import Transaction, from_microseconds, to_microseconds
-from partage.records.tables import uploads
+from partage.records.tables import images, uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,12 @@ def begin(tx: Transaction, upload: UploadRow) -> None:
         "renewed_at": to_microseconds(upload.renewed_at),
     }
     tx.execute(insert(uploads), row)
+
+
+def count_of_project(tx: Transaction, owner: ProjectID | None) -> int:
+    """Count the uploads under way to images of a project; None: to those of nobody."""
+    statement = select(func.count()).select_from(uploads.join(images, images.c.id == uploads.c.image_id))
+    return int(tx.execute(statement.where(images.c.owner.is_not_distinct_from(owner))).scalar_one())
 
 
 def end(tx: Transaction, image_id: ImageID, token: str) -> bool:

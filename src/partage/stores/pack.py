@@ -73,9 +73,9 @@ class PackBuilder:
         return self._size_bytes >= TARGET_BYTES or len(self._entries) >= TARGET_CHUNKS
 
     def append(self, digest: ids.ChunkDigest, stored: Buffer, *, length_bytes: int, encoding: Encoding) -> None:
-        """Add a chunk; what is not bytes is copied. The caller adds no digest twice."""
+        """Add a chunk. Its buffer is kept, and may not change before the pack was put. The caller adds no digest twice."""
         self._entries.append(ChunkEntry(digest, self._size_bytes, len(stored), length_bytes, encoding))
-        self._parts.append(bytes(stored))
+        self._parts.append(stored)
         self._size_bytes += len(stored)
 
     def seal(self) -> tuple[SealedPack, Sequence[Buffer]]:

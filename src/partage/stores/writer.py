@@ -1,31 +1,32 @@
 """Take a stream in: cut it, name its chunks, keep the new ones in packs, return content and manifest. Knows no database.
 
-    blocks ─ regrouped ─┬─ inspect, cut, BLAKE3, ask the index ──▶ compress, pack ──▶ put durably, enter in the index
-                        ├─ md5                                     (a line)           (two lines in turn)
-                        ├─ sha256     (a line each; hashlib releases the interpreter lock)
-                        └─ sha512
+    pieces ─┬─ inspect, cut, BLAKE3, ask the index ──▶ compress, pack ──▶ put durably, enter in the index
+            ├─ md5                                     (a strand)         (two strands in turn)
+            ├─ sha256     (a strand each; hashlib releases the interpreter lock)
+            └─ sha512
 
-A pack of chunks that the index has already is put like any other and then removed (docs/decisions/0043). When `write` returns,
-every chunk that the manifest names is durable and in the index. When it raises, whatever packs were put hold chunks that nothing
-refers to, and those are the sweep's. Memory: about 30 MiB for a stream, plus its manifest: 40 bytes a chunk.
+The stream pushes: whoever has bytes feeds them in pieces of the pool (`buffers.py`), on a thread of its own, and then goes on or
+comes back with more when there is more. Strands run on threads that all streams share (`resources.py`), so that a stream that waits
+for its source holds none; of the pool it then holds what is in packs that are not full, which are put when others are short.
+
+A pack of chunks that the index has already is put like any other and then removed (docs/decisions/0043). When `finish` returns,
+every chunk that the manifest names is durable and in the index. When anything raises, whatever packs were put hold chunks that
+nothing refers to, and those are the sweep's. Memory of its own: about 2 MiB for a stream, plus its manifest: 40 bytes a chunk.
 """
 
-import contextlib
 import hashlib
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import cycle
-from typing import NamedTuple
 
 from partage import problems
 from partage.content import chunking, digest, inspection, manifest
 from partage.model import ids
-from partage.stores import layout, pack
-from partage.stores.compression import Compressor
+from partage.stores.buffers import Piece
 from partage.stores.index import ChunkIndex
-from partage.stores.line import Line
+from partage.stores.packing import Offer, Packing
+from partage.stores.resources import WriterResources
 from partage.stores.store import Store
+from partage.stores.strand import Strand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,92 +52,161 @@ class Written:
     new_stored_bytes: int
 
 
-def write(
-    store: Store,
-    index: ChunkIndex,
-    blocks: Iterable[digest.Buffer],
-    *,
-    inspector: inspection.Watcher,
-    options: WriteOptions,
-    new_pack_id: Callable[[], ids.PackID],
-) -> Written:
-    """Store a stream durably and return what it is. Blocks may have any size; `index.add_pack` is called on another thread.
+class Writer:
+    """One stream on its way into a store. One thread at a time calls, and the last call is always `close`."""
 
-    What `blocks` raises passes through. Threads have ended when this returns or raises.
+    def __init__(
+        self,
+        store: Store,
+        index: ChunkIndex,
+        resources: WriterResources,
+        *,
+        inspector: inspection.Watcher,
+        options: WriteOptions,
+        new_pack_id: Callable[[], ids.PackID],
+    ) -> None:
+        """Begin. `index.add_pack` will be called on other threads."""
+        self._resources = resources
+        self._inspector = inspector
+        self._options = options
+        self._packing = Packing(store, index, new_pack_id, resources)
+        self._hashing = _Hashing(resources)
+        self._cutting = _Cutting(index, self._packing, rehearse_known=options.rehearse_known)
+        self._received_bytes = 0
+
+    def admit(self, size_bytes: int) -> None:
+        """Count bytes that will be fed.
+
+        Raises:
+            SizeMismatch: they are more than `options.announced_bytes`.
+            Problem: `options.limit_problem`, when they are too many.
+        """
+        self._received_bytes += size_bytes
+        announced = self._options.announced_bytes
+        if self._received_bytes > self._options.limit_bytes:
+            raise self._options.limit_problem
+        if announced is not None and self._received_bytes > announced:
+            raise problems.SizeMismatch(announced_bytes=announced, received_bytes=self._received_bytes)
+
+    def feed(self, piece: Piece) -> None:
+        """Take the next bytes, which were admitted, and let go of the piece in every case; wait for work that is before it.
+
+        Raises:
+            FormatRefused: the inspector refuses the stream.
+            StoreFull, StoreUnavailable: an earlier pack could not be put.
+        """
+        try:
+            self._hashing.feed(piece)
+            self._inspector.feed(piece.view)
+            self._cutting.feed(piece)
+        finally:
+            piece.let_go()
+
+    def pause(self) -> None:
+        """Hold no piece until more is fed.
+
+        Raises:
+            StoreFull, StoreUnavailable: an earlier pack could not be put.
+        """
+        self._cutting.hand_over()
+
+    def new_piece(self) -> Piece:
+        """Take an empty piece of the pool; wait for one on this thread, for those who have no better place to wait.
+
+        Raises:
+            StoreFull, StoreUnavailable: an earlier pack could not be put.
+        """
+        pieces = self._resources.pieces
+        buffer = pieces.take_now()
+        if buffer is None:
+            self.pause()
+            buffer = pieces.take()
+        return Piece(pieces, buffer)
+
+    def finish(self) -> Written:
+        """Store the rest durably and return what the stream is.
+
+        Raises:
+            SizeMismatch: the stream has fewer bytes than `options.announced_bytes`.
+            FormatRefused: the inspector refuses it.
+            StoreFull, StoreUnavailable: a pack could not be put.
+        """
+        announced, size_bytes = self._options.announced_bytes, self._received_bytes
+        if announced not in (None, size_bytes):
+            raise problems.SizeMismatch(announced_bytes=announced or 0, received_bytes=size_bytes)
+        virtual_size_bytes = self._inspector.finish(size_bytes)
+        segments = self._cutting.finish()
+        new_stored_bytes = self._packing.finish()
+        digests = self._hashing.finish()
+        content = manifest.Content(size_bytes, digests.md5, digests.sha256, digests.sha512, virtual_size_bytes)
+        return Written(content, segments, new_stored_bytes)
+
+    def close(self) -> None:
+        """Give everything back. No thread works for this stream any more when this returns."""
+        self._hashing.close()
+        self._cutting.close()
+        self._packing.close()
+
+
+def write(writer: Writer, blocks: Iterable[digest.Buffer]) -> Written:
+    """Feed a stream that is pulled from `blocks`, of any size, and finish. Blocking; the caller closes the writer.
+
+    What `blocks` raises passes through.
 
     Raises:
-        SizeMismatch: the stream has more or fewer bytes than `options.announced_bytes`.
-        FormatRefused: the inspector refuses it.
-        StoreFull, StoreUnavailable: a pack could not be put.
+        SizeMismatch, FormatRefused, StoreFull, StoreUnavailable: as `Writer`.
         Problem: `options.limit_problem`, within one block of the limit.
     """
-    with contextlib.ExitStack() as lines:
-        packing = _Packing(store, index, new_pack_id, lines)
-        hashing = _Hashing(lines)
-        cutting = _Cutting(index, packing, rehearse_known=options.rehearse_known)
-        size_bytes = 0
-        for piece in chunking.regrouped(_limited(blocks, options), chunking.PIECE_BYTES):
-            hashing.feed(piece)
-            inspector.feed(piece)
-            cutting.feed(piece)
-            size_bytes += len(piece)
-        if options.announced_bytes not in (None, size_bytes):
-            raise problems.SizeMismatch(announced_bytes=options.announced_bytes or 0, received_bytes=size_bytes)
-        virtual_size_bytes = inspector.finish(size_bytes)
-        segments = cutting.finish()
-        new_stored_bytes = packing.finish()
-        digests = hashing.finish()
-    content = manifest.Content(size_bytes, digests.md5, digests.sha256, digests.sha512, virtual_size_bytes)
-    return Written(content, segments, new_stored_bytes)
+    piece: Piece | None = None
+    try:
+        for block in blocks:
+            writer.admit(len(block))
+            rest = memoryview(block)
+            while rest:
+                piece = piece or writer.new_piece()
+                rest = rest[piece.append(rest) :]
+                if piece.is_full:
+                    full, piece = piece, None
+                    writer.feed(full)
+        if piece is not None:
+            last, piece = piece, None
+            writer.feed(last)
+    finally:
+        if piece is not None:
+            piece.let_go()
+    return writer.finish()
 
 
 _HASHING_DEPTH = 6
 _BATCH_PIECES = 4
-"""The index is asked once for the chunks of so many pieces (2 MiB); twice as many would cost 15 MiB of memory."""
-_PACKING_DEPTH = 1
-_PUTTERS = 2
-"""One batch is being compressed while the next is cut, two packs are being put while the next is filled: that bounds the memory.
-
-One alone would leave the store idle between two packs, and everybody waiting while it flushes: 1.5 times the time on a local disk.
-"""
-
-
-def _limited(blocks: Iterable[digest.Buffer], options: WriteOptions) -> Iterator[digest.Buffer]:
-    """Pass blocks on until there are too many bytes."""
-    received = 0
-    for block in blocks:
-        received += len(block)
-        if received > options.limit_bytes:
-            raise options.limit_problem
-        if options.announced_bytes is not None and received > options.announced_bytes:
-            raise problems.SizeMismatch(announced_bytes=options.announced_bytes, received_bytes=received)
-        yield block
+"""The index is asked once for the chunks of so many pieces (2 MiB)."""
 
 
 class _Hashing:
-    """The digests of the whole, each on a line of its own."""
+    """The digests of the whole, each on a strand of its own."""
 
-    def __init__(self, lines: contextlib.ExitStack) -> None:
+    def __init__(self, resources: WriterResources) -> None:
         self._hashers = [hashlib.new(name, usedforsecurity=False) for name in digest.ALGORITHMS]
-        self._lines: list[Line[bytes]] = [
-            lines.enter_context(Line(name, hasher.update, depth=_HASHING_DEPTH))
-            for name, hasher in zip(digest.ALGORITHMS, self._hashers, strict=True)
-        ]
+        self._strands = [Strand[memoryview](resources.hashing, hasher.update, depth=_HASHING_DEPTH) for hasher in self._hashers]
 
-    def feed(self, piece: bytes) -> None:
-        for line in self._lines:
-            line.give(piece)
+    def feed(self, piece: Piece) -> None:
+        for strand in self._strands:
+            strand.give(piece.view, piece.hold().let_go)
 
     def finish(self) -> digest.Digests:
-        for line in self._lines:
-            line.finish()
+        for strand in self._strands:
+            strand.finish()
         return digest.Digests(*(hasher.hexdigest() for hasher in self._hashers))
+
+    def close(self) -> None:
+        for strand in self._strands:
+            strand.close()
 
 
 class _Cutting:
     """Pieces in, manifest out; chunks go to packing, those that the store has only to rehearse it."""
 
-    def __init__(self, index: ChunkIndex, packing: "_Packing", *, rehearse_known: bool) -> None:
+    def __init__(self, index: ChunkIndex, packing: Packing, *, rehearse_known: bool) -> None:
         self._index = index
         self._packing = packing
         self._rehearse_known = rehearse_known
@@ -144,19 +214,40 @@ class _Cutting:
         self._assembly = manifest.Assembly()
         self._segments: list[manifest.Segment] = []
         self._batch: dict[ids.ChunkDigest, memoryview] = {}
-        self._pieces = 0
+        self._pieces: list[Piece] = []
 
-    def feed(self, piece: bytes) -> None:
-        self._take(self._cutter.feed(piece))
-        self._pieces += 1
-        if self._pieces % _BATCH_PIECES == 0:
-            self._hand_over()
+    def feed(self, piece: Piece) -> None:
+        self._pieces.append(piece.hold())
+        self._take(self._cutter.feed(piece.view))
+        if len(self._pieces) >= _BATCH_PIECES:
+            self.hand_over()
 
     def finish(self) -> tuple[manifest.Segment, ...]:
         self._take(self._cutter.finish())
-        self._hand_over()
+        self.hand_over()
         self._segments += self._assembly.finish()
         return tuple(self._segments)
+
+    def close(self) -> None:
+        self._batch = {}
+        self._let_go()
+
+    def hand_over(self) -> None:
+        """Give packing the chunks of a batch that no pack under way has, each with whether it is new. Views of pieces end here."""
+        wanted = [name for name in self._batch if name not in self._packing.under_way]
+        known = self._index.known(wanted) if wanted else set()
+        offered = [Offer(name, self._batch[name], is_new=name not in known) for name in wanted]
+        self._batch = {}
+        taken = [offer for offer in offered if offer.is_new or self._rehearse_known]
+        if taken:
+            pieces, self._pieces = self._pieces, []
+            self._packing.take(taken, lambda: _let_go(pieces))
+        else:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        _let_go(pieces)
 
     def _take(self, chunks: list[chunking.Chunk]) -> None:
         for chunk in chunks:
@@ -166,95 +257,7 @@ class _Cutting:
                 self._batch.setdefault(name, chunk.data)
             self._segments += self._assembly.add(manifest.ManifestEntry(name, chunk.length))
 
-    def _hand_over(self) -> None:
-        """Give packing the chunks of a batch that no pack under way has, each with whether it is new. Views of pieces end here."""
-        wanted = [name for name in self._batch if name not in self._packing.under_way]
-        known = self._index.known(wanted) if wanted else set()
-        offered = [_Offer(name, self._batch[name], is_new=name not in known) for name in wanted]
-        self._batch = {}
-        taken = [offer for offer in offered if offer.is_new or self._rehearse_known]
-        if taken:
-            self._packing.take(taken)
 
-
-class _Offer(NamedTuple):
-    """A chunk for packing. One that is not new is packed and put like any other, and then removed."""
-
-    name: ids.ChunkDigest
-    data: memoryview
-    is_new: bool
-
-
-class _Filled(NamedTuple):
-    """A pack to be put: to stay, or to be removed again."""
-
-    builder: pack.PackBuilder
-    stays: bool
-
-
-class _Packing:
-    """Chunks in, durable packs out: one line compresses and fills, others in turn put and enter what it filled.
-
-    New chunks and known ones go into packs of their own. Of both together there is never more than one pack's worth in memory.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        index: ChunkIndex,
-        new_pack_id: Callable[[], ids.PackID],
-        lines: contextlib.ExitStack,
-    ) -> None:
-        self._store = store
-        self._index = index
-        self._new_pack_id = new_pack_id
-        self._compressor = Compressor()
-        self._builders: dict[bool, pack.PackBuilder] = {}
-        self._stored_bytes = 0
-        self._stored = threading.Lock()
-        self.under_way: set[ids.ChunkDigest] = set()
-        # Entered first means left last: the line that fills packs ends before those that it gives them to.
-        self._putters: list[Line[_Filled]] = [lines.enter_context(Line("put", self._put, depth=1)) for _ in range(_PUTTERS)]
-        self._turns = cycle(self._putters)
-        self._filling: Line[list[_Offer]] = lines.enter_context(Line("pack", self._fill, depth=_PACKING_DEPTH))
-
-    def take(self, chunks: list[_Offer]) -> None:
-        self.under_way.update(name for name, _data, _is_new in chunks)
-        self._filling.give(chunks)
-
-    def finish(self) -> int:
-        """Wait until everything taken is durable; return the bytes of all packs that stay."""
-        self._filling.finish()
-        for is_new in tuple(self._builders):
-            self._hand_over(stays=is_new)
-        for putter in self._putters:
-            putter.finish()
-        return self._stored_bytes
-
-    def _fill(self, chunks: list[_Offer]) -> None:
-        for name, data, is_new in chunks:
-            builder = self._builders.get(is_new)
-            if builder is None:
-                builder = self._builders[is_new] = pack.PackBuilder(self._new_pack_id())
-            stored, encoding = self._compressor.compress(data)
-            builder.append(name, stored, length_bytes=len(data), encoding=encoding)
-            other = self._builders.get(not is_new)
-            if builder.full:
-                self._hand_over(stays=is_new)
-            elif other is not None and builder.size_bytes + other.size_bytes >= pack.TARGET_BYTES:
-                self._hand_over(stays=is_new if builder.size_bytes > other.size_bytes else not is_new)
-
-    def _hand_over(self, *, stays: bool) -> None:
-        next(self._turns).give(_Filled(self._builders.pop(stays), stays))
-
-    def _put(self, filled: _Filled) -> None:
-        sealed, parts = filled.builder.seal()
-        key = layout.pack_key(sealed.pack_id)
-        self._store.put(key, parts)
-        if filled.stays:
-            self._index.add_pack(sealed)
-        else:
-            self._store.remove(key)
-        with self._stored:
-            self._stored_bytes += sealed.size_bytes if filled.stays else 0
-            self.under_way.difference_update(entry.digest for entry in sealed.entries)
+def _let_go(pieces: Iterable[Piece]) -> None:
+    for piece in pieces:
+        piece.let_go()

@@ -144,18 +144,14 @@ def golden_stream(seed: int) -> Any:
     return b"".join(parts) + b"tail"
 
 
-def test_regrouped_changes_buffers_and_no_bytes() -> None:
-    source = [b"ab", bytearray(b"cdefg"), b"", memoryview(b"hijklmnop"), b"qrs"]
-    assert list(chunking.regrouped(source, 4)) == [b"abcd", b"efgh", b"ijkl", b"mnop", b"qrs"]
-    assert list(chunking.regrouped([], 4)) == []
-
-
-def test_regrouped_does_not_keep_buffers_that_may_change() -> None:
-    buffer = bytearray(b"aa")
-
-    def reused() -> Any:
-        yield buffer
-        buffer[:] = b"bb"
-        yield buffer
-
-    assert list(chunking.regrouped(reused(), 4)) == [b"aabb"]
+@pytest.mark.parametrize("size", [1000, BLOCK, 5 * BLOCK, 70_001, 1 << 19])
+def test_cutter_keeps_no_buffer_that_is_used_again(size: int) -> None:
+    data = random.Random(size).randbytes(2_000_000) + bytes(100_000) + b"tail"
+    buffer, cutter = bytearray(size), chunking.Cutter()
+    found = []
+    for start in range(0, len(data), size):
+        part = data[start : start + size]
+        buffer[: len(part)] = part
+        found += [(chunk.length, chunk.data and bytes(chunk.data)) for chunk in cutter.feed(memoryview(buffer)[: len(part)])]
+    found += [(chunk.length, chunk.data and bytes(chunk.data)) for chunk in cutter.finish()]
+    assert found == cut([data])

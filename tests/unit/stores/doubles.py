@@ -1,5 +1,6 @@
 """Hand-written doubles of the two protocols, for tests only: a chunk index in memory, and a store whose N-th call fails."""
 
+import contextlib
 import errno
 import itertools
 import threading
@@ -11,6 +12,10 @@ from partage.content import inspection
 from partage.model import ids
 from partage.stores import index as chunk_index
 from partage.stores import writer
+from partage.stores.resources import WriterResources
+
+RESOURCES = WriterResources(buffer_bytes=64 << 20)
+"""What the streams of all tests share, as those of a process do."""
 
 
 class MemoryIndex:
@@ -111,11 +116,13 @@ def options(**changes: Any) -> Any:
 
 def written(store: Any, index: Any, blocks: int, *, inspector: Any = None, **changes: Any) -> Any:
     """Write a raw image with the options that matter to a test."""
-    return writer.write(
+    into = writer.Writer(
         store,
         index,
-        blocks,
+        RESOURCES,
         inspector=inspector or inspection.Inspector("raw", "bare"),
         options=options(**changes),
         new_pack_id=new_pack_id,
     )
+    with contextlib.closing(into):
+        return writer.write(into, blocks)

@@ -1,0 +1,32 @@
+"""How many uploads one process takes at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from partage import problems
+
+
+class Admission:
+    """Counts the uploads under way in this process. Belongs to the event loop's thread."""
+
+    def __init__(self, at_once: int) -> None:
+        """Begin with none."""
+        self._at_once = at_once
+        self.count = 0
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Count one upload until the block is left.
+
+        Raises:
+            UploadsFull: as many are under way as this process takes.
+        """
+        if self.count >= self._at_once:
+            raise problems.UploadsFull(
+                f"{self.count} uploads are under way here, which is as many as are taken at a time; try again"
+            )
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count -= 1

@@ -1,0 +1,272 @@
+"""Image data from a client into an operation, by turns: a thread is taken only when there is something for it to do.
+
+    event loop: wait for bytes ── wait for a buffer of the pool ──┐        ┌── wait for bytes …
+    a thread of the upload pool:                                  └─ turn ─┘   fill pieces, `Arrival.take` each, pause
+
+Of a body of known length the turn receives on the connection's own socket (`lending.py`, docs/decisions/0047), and the kernel keeps
+what has come until it is a piece, or the end, or nothing more comes for a moment. Other bodies come through the server, half a
+mebibyte at a time. An upload that waits for its client holds a socket, no thread, and no buffer of the pool.
+"""
+
+import array
+import asyncio
+import contextlib
+import fcntl
+import select
+import socket
+import termios
+from collections import deque
+from collections.abc import Callable
+
+from partage import problems
+from partage.content.chunking import PIECE_BYTES
+from partage.http.body import GONE, RequestBody, wake_at
+from partage.http.messages import Edge
+from partage.http.pace import Pace, Patience
+from partage.operations.image_data import Arrival
+from partage.stores.buffers import Buffers, Piece
+
+_TURN_BYTES = 32 << 20
+_MOMENT_MILLISECONDS = 20
+_GATHER_SECONDS = 0.5
+
+
+async def store(body: RequestBody, edge: Edge, begin: Callable[[], Arrival]) -> None:
+    """Begin, let the operation have the whole body, and finish. Nothing is received before `begin` has returned.
+
+    What `begin` and the `Arrival` raise passes through; the arrival has failed then.
+
+    Raises:
+        UploadsFull: as many uploads are under way as this process takes.
+        ClientGone: the body did not arrive whole, or too slowly.
+    """
+    with edge.uploads.admitted():
+        arrival = await _begin(edge, begin)
+        intake = _Intake(body, edge, arrival)
+        try:
+            await intake.run()
+        except asyncio.CancelledError:  # the server stops
+            intake.abandon()
+            raise
+        except BaseException as error:
+            body.settle()  # the server then sees by itself whether the client is still there, while the image is put back
+            await edge.threads.call_upload(arrival.fail, error)
+            raise
+
+
+async def _begin(edge: Edge, begin: Callable[[], Arrival]) -> Arrival:
+    beginning = asyncio.ensure_future(edge.threads.call_upload(begin))
+    try:
+        return await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        beginning.add_done_callback(lambda done: None if done.exception() else _fail(edge, done.result()))
+        raise
+
+
+def _fail(edge: Edge, arrival: Arrival) -> None:
+    with contextlib.suppress(RuntimeError):  # the threads have ended: whoever starts next puts the image back
+        edge.threads.call_upload(arrival.fail, problems.ClientGone(GONE))
+
+
+class _Intake:
+    """One body on its way in. Belongs to the event loop's thread, but for `_take_turn`: during it the loop only gathers ahead."""
+
+    def __init__(self, body: RequestBody, edge: Edge, arrival: Arrival) -> None:
+        options = edge.options
+        patience = Patience(
+            stall_seconds=options.stall_seconds,
+            slowest_bytes_per_second=options.slowest_bytes_per_second,
+            window_seconds=options.window_seconds,
+        )
+        self._body = body
+        self._edge = edge
+        self._pieces: Buffers = edge.service.writer_resources.pieces
+        self._arrival = arrival
+        self._pace = Pace(patience)
+        self._waiting: deque[memoryview] = deque()
+        self._inlet: socket.socket | None = None
+        self._ready = select.poll()
+        self._counted_bytes = 0
+        self._ahead: asyncio.Task[list[bytes]] | None = None
+        self._turn: asyncio.Future[None] | None = None
+        self._is_abandoned = False
+
+    async def run(self) -> None:
+        """Let the arrival take all of the body, and finish."""
+        try:
+            await self._begin_receiving()
+            while not self._is_through():
+                if not self._waiting:
+                    await self._wait_for_bytes()
+                if self._is_through():
+                    break
+                piece = Piece(self._pieces, await _granted(self._pieces))
+                self._turn = asyncio.ensure_future(self._edge.threads.call_upload(self._take_turn, piece))
+                self._gather_ahead()
+                await asyncio.shield(self._turn)
+            self._turn = asyncio.ensure_future(self._edge.threads.call_upload(self._arrival.finish))
+            await asyncio.shield(self._turn)
+        finally:
+            if self._ahead is not None:
+                self._ahead.cancel()
+
+    def abandon(self) -> None:
+        """End the turn that may be running, and after it give the socket back and let the arrival fail."""
+        self._is_abandoned = True
+        if self._turn is None:
+            self._end()
+        else:
+            self._turn.add_done_callback(self._end)
+
+    def _end(self, turn: "asyncio.Future[None] | None" = None) -> None:
+        if turn is not None and not turn.cancelled():
+            turn.exception()  # whatever it was, nobody waits for it any more
+        self._body.settle()
+        _fail(self._edge, self._arrival)
+
+    def _is_through(self) -> bool:
+        return self._body.is_finished and not self._waiting and self._ahead is None
+
+    async def _begin_receiving(self) -> None:
+        if self._body.is_finished or not self._body.is_lent:
+            return
+        self._keep(await self._body.gather(1, self._pace))  # which tells a client that waits for it to go on
+        inlet = self._body.borrow()
+        if inlet is not None:
+            self._keep([inlet.early])
+            self._inlet = inlet.socket
+            self._ready.register(inlet.socket, select.POLLIN)
+
+    async def _wait_for_bytes(self) -> None:
+        if self._inlet is not None:
+            await self._wait_at_socket(self._inlet)
+            return
+        ahead, self._ahead = self._ahead or self._gather(), None
+        self._keep(await ahead)
+
+    def _gather_ahead(self) -> None:
+        if self._inlet is None and not self._body.is_finished and self._ahead is None:
+            self._ahead = self._gather()
+
+    def _gather(self) -> "asyncio.Task[list[bytes]]":
+        return asyncio.ensure_future(self._body.gather(PIECE_BYTES, self._pace, seconds=_GATHER_SECONDS))
+
+    def _keep(self, parts: list[bytes]) -> None:
+        self._waiting.extend(memoryview(part) for part in parts if part)
+
+    async def _wait_at_socket(self, inlet: socket.socket) -> None:
+        """Wait until the kernel has a piece, or the end, or nothing more comes to what it has."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            is_ready = await _readable(inlet, self._wanted(PIECE_BYTES), self._pace.tick_seconds)
+            present = _present_bytes(inlet)
+            total = self._body.received_bytes + present
+            came, self._counted_bytes = total - self._counted_bytes, total
+            self._pace.note(loop.time() - began, came)
+            if is_ready or (present and not came):
+                return
+
+    def _take_turn(self, piece: Piece) -> None:
+        """Take what there is, in this thread, until there is no more at the moment, or others should have their turn."""
+        filling: Piece | None = piece
+        taken_bytes, moment = 0, _MOMENT_MILLISECONDS if self._waiting else 0
+        try:
+            while filling is not None and not self._is_abandoned:
+                self._fill(filling, moment)
+                if not filling.size_bytes:
+                    break
+                was_full, taken_bytes = filling.is_full, taken_bytes + filling.size_bytes
+                passed, filling = filling, None
+                self._arrival.take(passed)
+                goes_on = self._waiting or (self._inlet is not None and not self._body.is_finished)
+                if was_full and goes_on and taken_bytes < _TURN_BYTES:
+                    buffer = self._pieces.take_now()
+                    filling = None if buffer is None else Piece(self._pieces, buffer)
+                    moment = _MOMENT_MILLISECONDS
+        finally:
+            if filling is not None:
+                filling.let_go()
+        if not self._is_abandoned:
+            self._arrival.pause()
+
+    def _fill(self, piece: Piece, moment: int) -> None:
+        while self._waiting and not piece.is_full:
+            part = self._waiting.popleft()
+            rest = part[piece.append(part) :]
+            if rest:
+                self._waiting.appendleft(rest)
+        if self._inlet is not None and not piece.is_full and not self._body.is_finished:
+            self._receive(self._inlet, piece, moment)
+
+    def _receive(self, inlet: socket.socket, piece: Piece, moment: int) -> None:
+        """Receive what fills a piece, past the event loop, which saves a fifth of an upload; nothing if it does not come soon."""
+        wanted = self._wanted(len(piece.buffer) - piece.size_bytes)
+        try:
+            if moment:
+                wake_at(inlet, wanted)
+                if not self._ready.poll(moment):
+                    return
+            room = memoryview(piece.buffer)[piece.size_bytes : piece.size_bytes + wanted]
+            size_bytes = inlet.recv_into(room, 0, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise problems.ClientGone(GONE) from error
+        if not size_bytes:
+            raise problems.ClientGone(GONE)
+        piece.size_bytes += size_bytes
+        self._body.note(size_bytes)
+
+    def _wanted(self, room_bytes: int) -> int:
+        return min(room_bytes, (self._body.length_bytes or 0) - self._body.received_bytes)
+
+
+async def _granted(buffers: Buffers) -> bytearray:
+    """Wait for a buffer of the pool behind those that asked before, without a thread."""
+    buffer = buffers.take_now()
+    if buffer is not None:
+        return buffer
+    loop = asyncio.get_running_loop()
+    waiting: asyncio.Future[bytearray] = loop.create_future()
+
+    def deliver(buffer: bytearray) -> None:
+        if waiting.done():
+            buffers.give_back(buffer)
+        else:
+            waiting.set_result(buffer)
+
+    def granted(buffer: bytearray) -> None:
+        loop.call_soon_threadsafe(deliver, buffer)
+
+    buffers.ask(granted)
+    try:
+        return await waiting
+    except asyncio.CancelledError:
+        buffers.cancel(granted)
+        if waiting.done() and not waiting.cancelled():
+            buffers.give_back(waiting.result())
+        raise
+
+
+async def _readable(inlet: socket.socket, wanted_bytes: int, seconds: float) -> bool:
+    """Wait until the kernel calls the socket ready; say whether it did so in time."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    wake_at(inlet, wanted_bytes)
+    loop.add_reader(inlet.fileno(), ready.set)
+    try:
+        async with asyncio.timeout(seconds):
+            await ready.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(inlet.fileno())
+    return True
+
+
+def _present_bytes(inlet: socket.socket) -> int:
+    """Ask the kernel how many bytes have come and were not received. Source: FIONREAD in tcp(7)."""
+    found = array.array("i", [0])
+    fcntl.ioctl(inlet.fileno(), termios.FIONREAD, found, True)  # noqa: FBT003 - the library's signature
+    return found[0]
