@@ -7,6 +7,7 @@ DEMO_PORT ?= 9292
 ONCE ?=
 FUZZ ?=
 PEER_DIR ?= ../shared/peer
+SOAK ?=
 TESTS ?= tests
 PYTHONS ?=
 QUICK = tests/architecture tests/docs tests/unit/http tests/unit/model tests/unit/notifications tests/unit/stores tests/unit/content tests/contract tests/operations
@@ -37,6 +38,7 @@ help:
 	@echo 'make compat  Tempest, Nova'"'"'s and Cinder'"'"'s image modules, the guide, requests to Glance and here: under half an hour'
 	@echo '             (PEER_DIR: scripts that start a real Glance; without them its part is left out)'
 	@echo 'make bench   compare with the real Glance (PEER_DIR: its scripts)'
+	@echo 'make soak    work for an hour or more, and see that no process keeps memory (SOAK='"'"'--uploads 100 --downloads 200'"'"': less of it)'
 	@echo 'make clean   remove what the others made, the virtual environment and the demo included'
 
 demo: $(USED)
@@ -93,6 +95,9 @@ compat: $(DEVELOPED) $(TEMPEST)/.installed $(SERVICES)/.installed
 bench: $(USED)
 	PEER_DIR=$(PEER_DIR) $(BIN)/python bench/run.py
 
+soak: $(USED)
+	$(BIN)/python bench/soak.py $(SOAK)
+
 clean:
 	rm -rf $(VENV) .pythons $(COMPAT) .demo .bench .test-cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
@@ -108,4 +113,4 @@ $(TEMPEST)/.installed: tests/compat/tempest_suite/requirements.txt
 $(SERVICES)/.installed: tests/compat/services/requirements.txt
 	@CONSTRAINTS=tests/compat/services/requirements.txt scripts/venv $(SERVICES) $@ -r tests/compat/services/requirements.txt
 
-.PHONY: help demo test pythons quick check fmt-check fmt lint types layers crash fuzz hostile compat bench clean
+.PHONY: help demo test pythons quick check fmt-check fmt lint types layers crash fuzz hostile compat bench soak clean
