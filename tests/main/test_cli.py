@@ -143,8 +143,16 @@ def test_policy_file_that_cannot_be_used(keystone: RunningKeystone, tmp_path: Pa
     settings = at(keystone, tmp_path)
     file = tmp_path / "policy.yaml"
     assert "policy file" in refused("serve", **settings, PARTAGE_POLICY_FILE=str(file))
-    file.write_text("get_image: [unclosed")
-    assert "policy file" in refused("serve", **settings, PARTAGE_POLICY_FILE=str(file))
+    for text in ("get_image: [unclosed", "- get_image", '"get_image": "admin"', '"get_image": "rule:get_image"'):
+        file.write_text(text)
+        assert "policy file" in refused("serve", **settings, PARTAGE_POLICY_FILE=str(file))
+
+
+def test_unknown_variable_ends_every_verb(tmp_path: Path) -> None:
+    for verb in (("serve",), ("worker",), ("config",), ("manage", "verify"), ("up", "--data", str(tmp_path))):
+        words = refused(*verb, status=2, PARTAGE_IDENTITY__PASWORD="hunter2")
+        assert "the variable PARTAGE_IDENTITY__PASWORD names no setting; did you mean PARTAGE_IDENTITY__PASSWORD?" in words
+        assert "hunter2" not in words
 
 
 def test_database_tasks_say_what_they_did(keystone: RunningKeystone, tmp_path: Path) -> None:

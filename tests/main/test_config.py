@@ -1,5 +1,6 @@
 """Settings: where they come from, which win, and what is said of wrong ones."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -7,12 +8,13 @@ import tomllib
 from ipaddress import ip_network
 from pathlib import Path
 
+import certifi
 import pytest
 
 from partage import problems
 from partage.http.options import EdgeOptions
 from partage.identity.sealing import TokenSeal
-from partage.main import compose, config, priority, sample
+from partage.main import compose, config, faults, priority, sample
 from partage.model.ids import StoreID, TaskID
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
@@ -76,12 +78,12 @@ def test_glance_download_needs_a_key_and_what_is_set_reaches_the_service(tmp_pat
         compose.service(config.load({"data": tmp_path}, file=written(tmp_path, on)))
     with pytest.raises(problems.Invalid, match=r"imports\.token_keys: a key has at least 32 characters"):
         config.load({}, file=written(tmp_path, f"{on}token_keys = ['short']"))
-    known = f"{on}token_keys = ['{key}']\n[identity]\ncafile = '/ca.pem'\n[fetch]\nports = [8080]\nhosts_denied = ['a']\n"
+    known = f"{on}token_keys = ['{key}']\n[identity]\ncafile = '{certifi.where()}'\n[fetch]\nports = [8080]\nhosts_denied = ['a']\n"
     settings = config.load({"data": tmp_path}, file=written(tmp_path, known))
     assert key not in sample.effective(settings) + repr(settings)
     regions = compose.service(settings).regions_on()
     assert regions.copied == ("os_",)
-    assert (regions.rules.cafile, regions.rules.redirects, regions.rules.hosts_denied) == ("/ca.pem", 0, ())
+    assert (regions.rules.cafile, regions.rules.redirects, regions.rules.hosts_denied) == (certifi.where(), 0, ())
     assert 9292 in regions.rules.ports
     assert regions.seal.unseal(TokenSeal([key]).seal("token", task_id=TaskID("t")), task_id=TaskID("t")) == "token"
 
@@ -187,8 +189,8 @@ def test_a_node_has_a_name(tmp_path: Path, node: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("port = 0", "port: input should be greater than or equal to 1"),
-        ("port = 'x'", "port: input should be a valid integer"),
+        ("port = 0", "port is 0, and has to be at least 1"),
+        ("port = 'x'", "port is 'x', and has to be a whole number"),
         ("prot = 1", "there is no setting prot"),
         ("[limits]\nimages = 1", "there is no setting limits.images"),
         ("[identity]\ncache_seconds = 100000", "identity.cache_seconds"),
@@ -209,6 +211,25 @@ def test_a_node_has_a_name(tmp_path: Path, node: str, told: str) -> None:
         ("[fetch]\nports = [65536]", "fetch.ports.0"),
         ("[fetch]\ncafile = '/does/not/exist.pem'", "fetch.cafile: the file does not exist"),
         ("port = ", "is not TOML"),
+        ("prot = 1", "did you mean port?"),
+        ("[identity]\npasword = 'x'", "there is no setting identity.pasword; did you mean identity.password?"),
+        ("[[stores]]\nid = 'a'\npaht = '/a'\npath = '/b'", "there is no setting stores.0.paht; did you mean stores.0.path?"),
+        ("workers = 1.5", "workers is 1.5, and has to be a whole number"),
+        ("workers = true\nport = [1]", "port is a list, and has to be a whole number"),
+        ("delayed_delete = 'perhaps'", "delayed_delete is 'perhaps', and has to be true or false"),
+        ("[limits]\ntags = -2", "limits.tags is -2, and has to be at least -1"),
+        ("limits = 5", "limits is 5, and has to be a table of settings"),
+        ("host = 5", "host is 5, and has to be text"),
+        ("[log]\nformat = 'xml'", "log.format is 'xml', and has to be one of 'text' or 'json'"),
+        ("[imports]\nmethods = ['ftp']", "imports.methods.0 is 'ftp', and has to be one of 'glance-direct'"),
+        ("[imports]\nmethods = 'web-download'", "imports.methods is 'web-download', and has to be a list"),
+        ("[imports]\ntoken_keys = [5]", "imports.token_keys.0 is ********, and has to be text"),
+        ("database_url = 5", "database_url is ********, and has to be text"),
+        ("policy_file = 5", "policy_file is 5, and has to be a path"),
+        ("[notifications]\ntopics = []", "notifications.topics is a list, and has to be a list of at least 1 values"),
+        ("[identity]\ncafile = '/does/not/exist.pem'", "identity.cafile: the file does not exist"),
+        ("[fetch]\ncafile = '/etc/hostname'", "fetch.cafile: the file cannot be read, or holds no certificates"),
+        ("[identity]\ntimeout_seconds = 0", "identity.timeout_seconds is 0, and has to be more than 0"),
     ],
 )
 def test_wrong_setting_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
@@ -222,6 +243,100 @@ def test_wrong_list_in_the_environment_is_one_sentence(monkeypatch: pytest.Monke
     monkeypatch.setenv("PARTAGE_STORES", "not json")
     with pytest.raises(problems.Invalid, match="JSON"):
         config.load({})
+
+
+@pytest.mark.parametrize("name", ["PARTAGE_STORES", "PARTAGE_FETCH__PORTS", "PARTAGE_IMPORTS__TOKEN_KEYS", "PARTAGE_FETCH"])
+@pytest.mark.parametrize("value", ["not json", "[80", "80", '"x"', "", "hunter2"])
+def test_list_in_the_environment_that_is_no_json_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(problems.Invalid) as caught:
+        config.load({})
+    sentence = caught.value.sentence()
+    assert f"the variable {name} is not a {'table' if name.endswith('FETCH') else 'list'} in JSON" in sentence
+    assert "hunter2" not in sentence
+    assert not re.search("Source|Settings|pydantic|tuple", sentence)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("PARTAGE_PROT", "the variable PARTAGE_PROT names no setting; did you mean PARTAGE_PORT?"),
+        ("PARTAGE_IDENTITY__PASWORD", "did you mean PARTAGE_IDENTITY__PASSWORD?"),
+        ("PARTAGE_IDENTITY_PASSWORD", "did you mean PARTAGE_IDENTITY__PASSWORD?"),
+        ("partage_polcy_file", "did you mean PARTAGE_POLICY_FILE?"),
+        ("PARTAGE_STORES__0__PATH", "names no setting"),
+        ("PARTAGE_PORT__NUMBER", "names no setting"),
+        ("PARTAGE_XYZZY_QUUX", "partage config --sample lists all"),
+    ],
+)
+def test_unknown_variable_is_named_with_the_nearest_known_one(name: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "hunter2")
+    with pytest.raises(problems.Invalid) as caught:
+        config.load({})
+    assert words in caught.value.sentence()
+    assert "hunter2" not in caught.value.sentence()
+
+
+@pytest.mark.parametrize("name", ["PARTAGE_TEST_SEED", "PARTAGE_COMPAT_CLOUDS", "PARTAGE_GOLDEN", "PARTAGE_FUZZ_SEED"])
+def test_variable_of_the_tests_is_no_setting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    assert config.load({}).port == 9292
+
+
+def test_lower_case_variable_and_whole_section_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("partage_port", "1234")
+    monkeypatch.setenv("PARTAGE_LIMITS", '{"tags": 7}')
+    assert (config.load({}).port, config.load({}).limits.tags) == (1234, 7)
+
+
+def test_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "partage.toml"
+    file.write_bytes(b"host = '\xff'")
+    with pytest.raises(problems.Invalid, match="it is not UTF-8 text"):
+        config.load({}, file=file)
+
+
+def test_relative_path_in_the_file_starts_at_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "ca.pem").write_text(Path(certifi.where()).read_text())
+    text = (
+        "data = 'data'\npolicy_file = 'policy.yaml'\nimage_schema_file = '/srv/schema.json'\n[identity]\ncafile = 'ca.pem'\n"
+        "[cache]\ndirectory = '../cache'\n[imports]\nwork_directory = ''\n[[stores]]\nid = 'a'\npath = 'store'\n"
+    )
+    file = written(tmp_path / "etc", text)
+    monkeypatch.chdir("/")
+    settings = config.load({}, file=file)
+    assert (settings.data, settings.policy_file) == (tmp_path / "etc/data", tmp_path / "etc/policy.yaml")
+    assert settings.image_schema_file == Path("/srv/schema.json")
+    assert settings.identity.cafile == str(tmp_path / "etc/ca.pem")
+    assert Path(settings.cache.directory).resolve() == tmp_path / "cache"
+    assert settings.imports.work_directory == ""
+    assert settings.stores[0].path == tmp_path / "etc/store"
+
+
+def test_relative_path_of_the_environment_starts_where_the_program_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARTAGE_POLICY_FILE", "policy.yaml")
+    assert config.load({}).policy_file == Path("policy.yaml")
+
+
+def test_rules_that_nothing_asks_for_are_listed(tmp_path: Path) -> None:
+    """The property protections ask for rules by name."""
+    (tmp_path / "policy.yaml").write_text('"get_imgaes": "!"\n"editors": "role:editor"\n')
+    (tmp_path / "protections.conf").write_text("[^x]\ncreate=editors\nread=@\nupdate=editors\ndelete=!\n")
+    text = "policy_file = 'policy.yaml'\n"
+    assert compose.unused_rules(config.load({}, file=written(tmp_path, text))) == ["editors", "get_imgaes"]
+    text += "property_protection_file = 'protections.conf'\nproperty_protection_rule_format = 'policies'\n"
+    assert compose.unused_rules(config.load({}, file=written(tmp_path, text))) == ["get_imgaes"]
+
+
+def test_every_setting_that_is_a_path_is_resolved() -> None:
+    named = {
+        name.rpartition(".")[2]
+        for model in (config.Settings, config.StoreSettings)
+        for name, field in faults.setting_names(model)
+        if name.endswith(("file", "directory", "path")) or "Path" in str(field.annotation)
+    }
+    assert named == {*config.PATHS}
 
 
 def test_wrong_value_is_not_repeated_because_it_may_be_a_secret(tmp_path: Path) -> None:
@@ -249,6 +364,8 @@ def test_sample_names_every_setting_and_is_toml_once_uncommented(tmp_path: Path)
         .replace('path = ""', 'path = "/a"')
     )
     settings = config.load({}, file=written(tmp_path, uncommented))
+    assert settings.data == tmp_path / "partage-data", "a path in a file starts at the file"
+    settings = settings.model_copy(update={"data": config.load({}).data})
     assert settings.model_dump(exclude={"stores"}) == config.load({}).model_dump(exclude={"stores"})
     for name in (*config.Settings.model_fields, *config.IdentitySettings.model_fields, *config.StoreSettings.model_fields):
         assert name in text

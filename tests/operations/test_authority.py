@@ -1,5 +1,6 @@
 """The rules in force: Glance's defaults, an operator's file, and what is remembered of them."""
 
+import json
 from datetime import UTC, datetime
 from os import utime
 from pathlib import Path
@@ -70,14 +71,105 @@ def test_a_rule_on_any_attribute_of_the_image_is_decided_for_each_value(tmp_path
     assert not may(rules, somebody("A", "reader"), GET_IMAGE)
 
 
-@pytest.mark.parametrize("text", ["get_image: [[[", '"get_image": "rule:no_such_rule"', '"get_image": "rule:get_image"'])
-def test_rules_that_make_no_sense_let_nobody_in(tmp_path: Path, text: str) -> None:
+WRONG = {
+    "no YAML": ("get_image: [[[", "it is not YAML"),
+    "unknown rule": ('"get_image": "rule:no_such_rule"', "names the rule no_such_rule, which is not there"),
+    "itself": ('"get_image": "rule:get_image"', "the rule get_image names itself"),
+    "circle": ('"get_image": "rule:a"\n"a": "rule:b"\n"b": "not rule:a"', "names itself, by way of others"),
+    "list": ("- get_image", "not a mapping of names to rules"),
+    "text": ("get_image", "not a mapping of names to rules"),
+    "number": ("5", "not a mapping of names to rules"),
+    "rule is a number": ("get_image: 5", "the rule get_image is not text"),
+    "rule is nothing": ("get_image:", "the rule get_image is not text"),
+    "rule is a mapping": ("get_image: {role: admin}", "the rule get_image is not text"),
+    "name is a number": ('5: "!"', "the name 5 of a rule is not text"),
+    "no check": ('"get_image": "admin"', "does not parse at 'admin'"),
+    "misspelt word": ('"get_image": "role:admin an role:member"', "does not parse at 'an'"),
+    "open parenthesis": ('"get_image": "(role:admin"', "look at its parentheses"),
+    "closed parenthesis": ('"get_image": "role:admin)"', "look at its parentheses"),
+    "nothing behind and": ('"get_image": "role:admin and"', "beside and, or and not"),
+    "two checks": ('"get_image": "role:admin role:member"', "beside and, or and not"),
+    "empty parentheses": ('"get_image": "()"', "look at its parentheses"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_rules_that_make_no_sense_let_nobody_in(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    text, words = WRONG[name]
     file = tmp_path / "policy.yaml"
     file.write_text(text + "\n")
-    with pytest.raises(problems.Unavailable, match="policy file cannot be used"):
+    with pytest.raises(problems.Unavailable) as refused:
+        Authority(file)
+    assert f"The policy file {file} cannot be used: " in refused.value.sentence()
+    assert words in refused.value.sentence()
+    assert "\n" not in refused.value.sentence()
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"get_image: '\x00'"])
+def test_policy_file_that_is_no_text_is_refused(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_bytes(content)
+    with pytest.raises(problems.Unavailable, match="cannot be used: it is not"):
         Authority(file)
 
 
-def test_a_missing_file_is_said_plainly(tmp_path: Path) -> None:
-    with pytest.raises(problems.Unavailable, match="does not exist"):
-        Authority(tmp_path / "absent.yaml")
+@pytest.mark.parametrize(
+    "rule",
+    ["", "@", "!", "role:a", "NOT role:a", "(role:a or role:b) and not (role:c)", "'raw':%(disk_format)s", "not not role:a"],
+)
+def test_rules_of_every_form_are_taken(rule: str, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(json.dumps({"get_image": rule}))
+    Authority(file)
+
+
+def test_rules_in_the_old_form_of_lists_are_taken(tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text('{"get_image": [["role:editor"], ["role:admin", "role:member"]]}')
+    rules = Authority(file)
+    assert [may(rules, somebody("A", *roles), GET_IMAGE) for roles in (["editor"], ["member"], ["admin", "member"])] == [
+        True,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("place", ["missing", "folder"])
+def test_file_that_cannot_be_read_is_said_plainly(place: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(problems.Unavailable, match="cannot be read"):
+        Authority(tmp_path / place)
+
+
+def test_relative_file_is_the_one_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "policy.yaml").write_text('"get_image": "!"\n')
+    monkeypatch.chdir(tmp_path)
+    rules = Authority(Path("policy.yaml"))
+    monkeypatch.chdir("/")
+    assert not may(rules, somebody("A", "member", "reader"), GET_IMAGE)
+
+
+@pytest.mark.parametrize("text", ["get_image: [[[", "- x", '"get_image": "admin"', '"get_image": "rule:nowhere"', None])
+def test_file_that_breaks_while_running_leaves_the_last_rules(
+    text: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text('"get_image": "role:editor"\n')
+    rules = Authority(file)
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+    for _ in range(3):
+        assert may(rules, somebody("A", "editor"), GET_IMAGE)
+        assert not may(rules, somebody("A", "member", "reader"), GET_IMAGE)
+    assert len([each for each in caplog.records if "rules that were read before stay in force" in each.message]) == 1
+    file.write_text('"get_image": "role:reader"\n# mended\n')
+    assert may(rules, somebody("A", "member", "reader"), GET_IMAGE)
+
+
+def test_rule_that_nothing_asks_for_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text('"get_imagse": "!"\n"default": "!"\n"staff": "role:staff"\n"get_image": "rule:staff"\n"mine": "role:x"\n')
+    assert Authority(file).unused_rules({"mine"}) == ["get_imagse"]

@@ -125,6 +125,17 @@ def opened(settings: Settings, *, with_cache: bool = False) -> Iterator[Service]
         built.database.close()
 
 
+def unused_rules(settings: Settings) -> list[str]:
+    """List the rules of the policy file that nothing asks for.
+
+    Raises:
+        Unavailable: the policy file or the file of property protections cannot be used.
+    """
+    authority = Authority(settings.policy_file)
+    protections = _protections(settings, authority)
+    return authority.unused_rules(protections.policies if protections else ())
+
+
 def limits(settings: Settings) -> Limits:
     """Say how much the service takes by its own limits."""
     own = settings.limits.model_dump(include={each.name for each in dataclasses.fields(Limits)})

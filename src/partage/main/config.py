@@ -5,16 +5,18 @@ Read here and in the rest of `main/` only: every other package is handed values.
 """
 
 import os
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from partage import problems
 from partage.http.options import STALL_SECONDS
+from partage.main import faults
 from partage.model.document import KnownFormats
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
@@ -30,6 +32,13 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 
+_NOT_SETTINGS = ("PARTAGE_CONFIG", "PARTAGE_GOLDEN", "PARTAGE_TEST_", "PARTAGE_COMPAT_", "PARTAGE_FUZZ_")
+"""Beginnings of variables that are no settings: where the file is, and what the project's tests are told."""
+PATHS = (
+    *("data", "path", "policy_file", "image_schema_file", "property_protection_file", "cafile", "castellan_file"),
+    *("directory", "work_directory"),
+)
+"""Settings that are paths, in any section."""
 _SHORTEST_KEY = 32
 _FORMATS = KnownFormats()
 _LIMITS = Limits()
@@ -38,6 +47,17 @@ _RULES = Rules()
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _require_certificates(cafile: str) -> str:
+    if cafile and not Path(cafile).is_file():
+        raise ValueError("the file does not exist")
+    try:
+        if cafile:
+            ssl.create_default_context(cafile=cafile)
+    except OSError as error:
+        raise ValueError("the file cannot be read, or holds no certificates in PEM") from error
+    return cafile
 
 
 class StoreSettings(_Section):
@@ -126,6 +146,11 @@ class IdentitySettings(_Section):
         bool,
         Field(description="Take an expired user token beside a valid service token, as long operations of other services need"),
     ] = True
+
+    @field_validator("cafile")
+    @classmethod
+    def _cafile_is_there(cls, cafile: str) -> str:
+        return _require_certificates(cafile)
 
 
 class LimitSettings(_Section):
@@ -290,9 +315,7 @@ class FetchSettings(_Section):
     @field_validator("cafile")
     @classmethod
     def _cafile_is_there(cls, cafile: str) -> str:
-        if cafile and not Path(cafile).is_file():
-            raise ValueError("the file does not exist")
-        return cafile
+        return _require_certificates(cafile)
 
 
 class SignatureSettings(_Section):
@@ -469,15 +492,38 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the command line win over the environment, and that over the file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, _File(settings_cls)
+
+
+class _File(TomlConfigSettingsSource):
+    """The configuration file. A relative path in it starts at the file's directory, wherever the program is started."""
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        return _resolve(super()._read_file(file_path), Path(file_path).absolute().parent)
+
+
+def _resolve(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    resolved = dict(table)
+    for name, value in table.items():
+        if isinstance(value, dict):
+            resolved[name] = _resolve(value, folder)
+        elif name == "stores" and isinstance(value, list):
+            resolved[name] = [_resolve(each, folder) if isinstance(each, dict) else each for each in value]
+        elif name in PATHS and isinstance(value, str) and value:
+            resolved[name] = str(folder / value)
+    return resolved
 
 
 def load(overrides: Mapping[str, Any], *, file: Path | None = None) -> Settings:
     """Read the settings: `overrides`, then `PARTAGE_*` variables, then `file` or the one that PARTAGE_CONFIG names.
 
     Raises:
-        Invalid: the file is not there or not TOML, or a setting is unknown or makes no sense.
+        Invalid: the file is not there or not TOML, or a setting or a variable is unknown or makes no sense.
     """
+    given = {key: value for key, value in os.environ.items() if not key.upper().startswith(_NOT_SETTINGS)}
+    wrong = faults.variable_faults(given, Settings, PREFIX)
+    if wrong:
+        raise problems.Invalid(f"The configuration is wrong: {'; '.join(wrong)}")
     named = os.environ.get(FILE_VARIABLE)
     name = file or (Path(named) if named else None)
     if name is not None and not name.is_file():
@@ -488,12 +534,10 @@ def load(overrides: Mapping[str, Any], *, file: Path | None = None) -> Settings:
         raise problems.Invalid(f"The configuration file {name} is not TOML: {error}") from error
     except OSError as error:
         raise problems.Invalid(f"The configuration file {name} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise problems.Invalid(f"The configuration file {name} is not TOML: it is not UTF-8 text") from error
     except ValidationError as error:
-        raise problems.Invalid(f"The configuration is wrong: {_words(error)}") from error
-    except SettingsError as error:
-        raise problems.Invalid(
-            f"The configuration is wrong: {error}; values of lists in the environment are written as JSON"
-        ) from error
+        raise problems.Invalid(f"The configuration is wrong: {faults.words_of(error, Settings)}") from error
 
 
 def _reading(file: Path | None) -> type[Settings]:
@@ -501,17 +545,3 @@ def _reading(file: Path | None) -> type[Settings]:
         model_config = SettingsConfigDict(toml_file=file)
 
     return FromFile
-
-
-def _words(error: ValidationError) -> str:
-    return "; ".join(
-        _fault(each["loc"], each["type"], each["msg"]) for each in error.errors(include_url=False, include_input=False)
-    )
-
-
-def _fault(place: tuple[int | str, ...], kind: str, message: str) -> str:
-    name = ".".join(str(part) for part in place)
-    if kind == "extra_forbidden":
-        return f"there is no setting {name}; see partage config --sample"
-    message = message.removeprefix("Value error, ")
-    return f"{name}: {message[:1].lower()}{message[1:]}" if name else message

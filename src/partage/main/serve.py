@@ -1,5 +1,6 @@
 """`partage serve`: the image service alone, against somebody's Keystone and database."""
 
+import logging
 import socket
 from collections.abc import Callable, Sequence
 
@@ -10,6 +11,8 @@ from partage.http.protocol import BoundedProtocol
 from partage.main import caching, compose, housekeeping, listening, logs, memory, priority, readiness
 from partage.main.config import Settings
 from partage.main.crew import Companion, Crew
+
+_LOG = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 65
 """How long an idle connection is kept: longer than the 60 s that proxies keep theirs, so that it is they who close it."""
@@ -48,6 +51,10 @@ def run(
     Each of the further `duties` is done by a process of its own, and so is looking after the cache, if there is one.
     """
     logs.configure(settings.log)
+    for name in compose.unused_rules(settings):
+        _LOG.warning(
+            "the policy file %s has the rule %s, which nothing asks for; look at how it is written", settings.policy_file, name
+        )
     if settings.cache.directory:
         readiness.prepare_cache(settings)
         duties = [*duties, lambda: caching.look_after(settings)]

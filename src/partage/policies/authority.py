@@ -1,9 +1,9 @@
 """Ask oslo.policy. The only module that does: everything else says `authority.require(caller, RULE, target)`."""
 
+import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from oslo_config import cfg
@@ -14,11 +14,13 @@ from partage.model.caller import Caller
 from partage.model.ids import ProjectID
 from partage.model.image import Image
 from partage.model.metadef import Namespace
-from partage.policies import cache, checks, images, members, metadefs, stores, tasks
+from partage.policies import cache, checks, images, members, metadefs, policy_file, stores, tasks
 
 RULES = [*checks.ROLES, *images.RULES, *members.RULES, *metadefs.RULES, *stores.RULES, *tasks.RULES, *cache.RULES]
 
 Target = Mapping[str, object]
+
+_LOG = logging.getLogger(__name__)
 
 
 _REMEMBERED = 10_000
@@ -27,22 +29,24 @@ _REMEMBERED = 10_000
 class Authority:
     """Rules in force: the defaults above, overridden by the operator's policy file, which is read again when it changes.
 
+    A changed file that cannot be used leaves the last rules in force, and the log says so once for each change.
+
     Decisions are remembered, because asking oslo.policy costs 0.1 ms: for the same caller, rule, and values of those attributes of
     the target that any rule in force mentions. Rules that ask another server are never remembered.
 
-    Thread-safe: the enforcer replaces its rules whole, and what is remembered belongs to one set of rules.
+    Thread-safe: rules, and what is remembered of them, are one object that is replaced whole.
     """
 
-    def __init__(self, policy_file: Path | None = None, *, asked: Callable[[str], None] | None = None) -> None:
+    def __init__(self, file: Path | None = None, *, asked: Callable[[str], None] | None = None) -> None:
         """Load the rules; `asked`, if given, is told the name of every rule that is required (for tests).
 
         Raises:
             Unavailable: the policy file cannot be read or parsed. Nobody is let in on rules that were not understood.
         """
         self._asked = asked
-        self._enforcer = _enforcer(policy_file)
-        self._follows_file = policy_file is not None
-        self._decisions = _Decisions(self._enforcer.rules)
+        self._file = None if file is None else file.absolute()
+        self._stamp = None if self._file is None else policy_file.stamp_of(self._file)
+        self._decisions = _Decisions(self._file)
 
     @property
     def hides_images(self) -> bool:
@@ -58,17 +62,13 @@ class Authority:
         return rule in self._current().rules
 
     def allows(self, caller: Caller, rule: str, target: Target) -> bool:
-        """Say whether the rule lets the caller do this to the target; a token of another scope is not let.
-
-        Raises:
-            Unavailable: the policy file has changed and can no longer be understood.
-        """
+        """Say whether the rule lets the caller do this to the target; a token of another scope is not let."""
         decisions = self._current()
         key = (caller, rule, *[target.get(name) for name in decisions.mentioned])
         known = decisions.made.get(key)
         if known is not None:
             return known
-        decided = bool(self._enforcer.enforce(rule, target, _credentials(caller)))
+        decided = bool(decisions.enforcer.enforce(rule, target, _credentials(caller)))
         if decisions.may_remember:
             if len(decisions.made) >= _REMEMBERED:
                 decisions.made.clear()
@@ -80,26 +80,51 @@ class Authority:
 
         Raises:
             PolicyForbids: it does not.
-            Unavailable: as `allows`.
         """
         if self._asked is not None:
             self._asked(rule)
         if not self.allows(caller, rule, target):
             raise problems.PolicyForbids(rule=rule)
 
+    def unused_rules(self, also_known: Collection[str] = ()) -> list[str]:
+        """List the rules of the policy file that nothing asks for: misspelt, perhaps, or of another service."""
+        known = {*(rule.name for rule in RULES), *also_known}
+        return policy_file.unused(self._current().own, known)
+
     def _current(self) -> "_Decisions":
-        if self._follows_file:
-            with _understood():
-                self._enforcer.load_rules()
-            if self._enforcer.rules is not self._decisions.rules:
-                self._decisions = _Decisions(self._enforcer.rules)
+        if self._file is None:
+            return self._decisions
+        stamp = policy_file.stamp_of(self._file)
+        if stamp != self._stamp:
+            self._stamp = stamp  # first, so that a file that cannot be used is looked at once
+            try:
+                self._decisions = _Decisions(self._file)
+            except problems.Unavailable as problem:
+                _LOG.error("%s; the rules that were read before stay in force", problem)
+            else:
+                _LOG.info("the policy file %s was read again", self._file)
         return self._decisions
 
 
 class _Decisions:
     """What one set of rules has decided."""
 
-    def __init__(self, rules: Mapping[str, object]) -> None:
+    def __init__(self, file: Path | None) -> None:
+        """Load the rules.
+
+        Raises:
+            Unavailable: the policy file cannot be read or parsed.
+        """
+        self.own: Mapping[str, object] = {}
+        if file is not None:
+            self.own = policy_file.read(file)
+            policy_file.check_references(file, self.own, {rule.name: rule.check_str for rule in RULES})
+        self.enforcer = _enforcer(file)
+        if {*self.enforcer.file_rules} != {*self.own}:
+            raise problems.Unavailable(
+                f"The policy file {file} changed while it was read, or another was read in its place; try again"
+            )
+        rules = self.enforcer.rules
         texts = [str(check) for check in rules.values()]
         self.rules = rules
         self.made: dict[tuple[object, ...], bool] = {}
@@ -169,29 +194,21 @@ def _credentials(caller: Caller) -> dict[str, object]:
     return given
 
 
-def _enforcer(policy_file: Path | None) -> policy.Enforcer:
-    if policy_file is not None and not policy_file.is_file():
-        raise problems.Unavailable(f"The policy file {policy_file} does not exist; correct the setting policy_file")
+def _enforcer(file: Path | None) -> policy.Enforcer:
     conf = cfg.ConfigOpts()
     conf([], project="partage", default_config_files=[])
-    opts.set_defaults(conf, policy_file=str(policy_file or os.devnull), enforce_scope=True, enforce_new_defaults=True)
+    opts.set_defaults(conf, policy_file=str(file or os.devnull), enforce_scope=True, enforce_new_defaults=True)
     conf.set_override("policy_dirs", [], group="oslo_policy")
     made = policy.Enforcer(conf)
     made.suppress_default_change_warnings = True
     made.register_defaults(RULES)
-    with _understood():
+    try:
         made.load_rules(force_reload=True)
         made.check_rules(raise_on_violation=True)
-    made.use_conf = policy_file is not None  # without a file there is nothing to look at again before each answer
-    return made
-
-
-@contextmanager
-def _understood() -> Iterator[None]:
-    try:
-        yield
     except (ValueError, OSError, cfg.Error, policy.InvalidDefinitionError) as error:
-        raise problems.Unavailable(f"The policy file cannot be used: {error}") from error
+        raise problems.Unavailable(f"The policy file {file} cannot be used: {' '.join(str(error).split())}") from error
+    made.use_conf = False  # this module looks for changes itself
+    return made
 
 
 def _default_check(name: str) -> object:

@@ -101,6 +101,13 @@ class PropertyProtections:
         hidden = {name: value for name, value in was.properties.items() if name not in seen.properties}
         return replace(changed, properties={**hidden, **changed.properties})
 
+    @property
+    def policies(self) -> frozenset[str]:
+        """The names of rules that the protections ask for."""
+        if self._form != "policies":
+            return frozenset()
+        return frozenset[str]().union(*(rules for section in self._sections for rules in section.permitted.values()))
+
     def _require(self, caller: Caller, action: Action, name: str) -> None:
         if not self.allows(caller, action, name):
             raise reserved(name)

@@ -1,0 +1,131 @@
+"""What is said of settings that are wrong: the setting's name, what was given where it may be shown, what is allowed.
+
+Knows pydantic's errors, so that none of its words reach an operator. Reads nothing itself.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, get_args
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+_SHOWN_CHARACTERS = 80
+_MASK = "********"
+_ALLOWED: Mapping[str, str] = MappingProxyType(
+    {
+        "int_": "a whole number",
+        "float_": "a number",
+        "finite_number": "a number",
+        "bool_": "true or false",
+        "string_type": "text",
+        "string_too_short": "text of at least {min_length} characters",
+        "string_too_long": "text of at most {max_length} characters",
+        "too_short": "a list of at least {min_length} values",
+        "tuple_type": "a list",
+        "model_": "a table of settings",
+        "path_type": "a path",
+        "literal_error": "one of {expected}",
+        "enum": "one of {expected}",
+        "greater_than_equal": "at least {ge}",
+        "greater_than": "more than {gt}",
+        "less_than_equal": "at most {le}",
+        "less_than": "less than {lt}",
+    },
+)
+"""By the beginning of an error's type: what would be right. The longest beginning counts."""
+
+
+def words_of(error: ValidationError, settings: type[BaseModel]) -> str:
+    """Say in one sentence which settings are wrong, and what each may be."""
+    return "; ".join(_fault(each, settings) for each in error.errors(include_url=False))
+
+
+def unknown_setting(name: str, known: Iterable[str]) -> str:
+    """Say that there is no such setting, and which one is meant perhaps."""
+    near = difflib.get_close_matches(name, [*known], n=1, cutoff=0.6)
+    return f"there is no setting {name}; {f'did you mean {near[0]}?' if near else 'partage config --sample lists all'}"
+
+
+def setting_names(model: type[BaseModel], table: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """List all settings by their dotted names, sections themselves included."""
+    for name, field in model.model_fields.items():
+        yield f"{table}{name}", field
+        section = section_of(field)
+        if section is not None:
+            yield from setting_names(section, f"{table}{name}.")
+
+
+def section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the model of a section of settings; None for a setting."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def variable_faults(environment: Mapping[str, str], settings: type[BaseModel], prefix: str) -> list[str]:
+    """Look for variables of the environment that name no setting, or that hold lists or sections that are no JSON."""
+    fields = {f"{prefix}{name.replace('.', '__')}".upper(): field for name, field in setting_names(settings)}
+    return [words for name, value in environment.items() if (words := _variable_fault(name, value, fields, prefix))]
+
+
+def _variable_fault(name: str, value: str, fields: Mapping[str, FieldInfo], prefix: str) -> str:
+    if not name.upper().startswith(prefix):
+        return ""
+    field = fields.get(name.upper())
+    if field is None:
+        near = difflib.get_close_matches(name.upper(), [*fields], n=1, cutoff=0.6)
+        return (
+            f"the variable {name} names no setting; {f'did you mean {near[0]}?' if near else 'partage config --sample lists all'}"
+        )
+    if section_of(field) is None and not _is_list(field):
+        return ""
+    form = "a list" if _is_list(field) else "a table"
+    try:
+        # The value itself may be a secret, and where it breaks off is of no use without it.
+        right = isinstance(json.loads(value), list if _is_list(field) else dict)
+    except ValueError:
+        right = False
+    example = '["a", "b"]' if _is_list(field) else '{"name": "value"}'
+    return "" if right else f"the variable {name} is not {form} in JSON, such as {example}"
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return str(field.annotation).startswith("tuple[")
+
+
+def _fault(error: Any, settings: type[BaseModel]) -> str:
+    place, kind, context = error["loc"], error["type"], error.get("ctx", {})
+    name = ".".join(str(part) for part in place)
+    if kind == "extra_forbidden":
+        return unknown_setting(name, _beside(place, settings))
+    if kind == "missing":
+        return f"{name} has to be given"
+    if kind == "value_error":
+        words = error["msg"].removeprefix("Value error, ")
+        return f"{name}: {words[:1].lower()}{words[1:]}" if name else words
+    beginning = max((each for each in _ALLOWED if kind.startswith(each)), key=len, default="")
+    allowed = _ALLOWED[beginning].format(**context) if beginning else re.sub("^Input should be ", "", error["msg"])
+    return f"{name} is {_shown(place, error['input'], settings)}, and has to be {allowed}"
+
+
+def _beside(place: tuple[int | str, ...], settings: type[BaseModel]) -> Collection[str]:
+    table = ".".join(str(part) for part in place[:-1])
+    known = [name for name, _field in setting_names(settings)]
+    if len(place) > 1 and place[0] == "stores":
+        return [f"{table}.{name}" for name in get_args(settings.model_fields["stores"].annotation)[0].model_fields]
+    return [name for name in known if name.count(".") == len(place) - 1]
+
+
+def _shown(place: tuple[int | str, ...], given: object, settings: type[BaseModel]) -> str:
+    words = tuple(part for part in place if isinstance(part, str))
+    field = dict(setting_names(settings)).get(".".join(words))
+    if field is None or SecretStr.__name__ in str(field.annotation):
+        # Part of a store is no secret, but nothing is shown that is not known to be none.
+        return repr(given) if words[:1] == ("stores",) and not isinstance(given, dict) else _MASK
+    if isinstance(given, (dict, list, tuple)):
+        return "a table" if isinstance(given, dict) else "a list"
+    text = repr(given)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

@@ -1,0 +1,140 @@
+"""An operator's policy file: read, and refused for everything that oslo.policy would pass over.
+
+oslo.policy turns a rule that it cannot parse into one that nobody satisfies, and falls back to its defaults when it finds no file.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from oslo_policy import policy
+
+from partage import problems
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What of a file changes when its content does."""
+
+    inode: int
+    size_bytes: int
+    changed_ns: int
+
+
+def stamp_of(file: Path) -> Stamp | None:
+    """Return the file's stamp; None when it cannot be looked at."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return Stamp(found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def read(file: Path) -> Mapping[str, object]:
+    """Read the rules of a policy file.
+
+    Raises:
+        Unavailable: the file cannot be read, is no mapping of names to rules, or has a rule that does not parse.
+    """
+    try:
+        rules: object = policy.parse_file_contents(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _unusable(file, f"it cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _unusable(file, "it is not UTF-8 text") from error
+    except (ValueError, RecursionError) as error:
+        raise _unusable(file, f"it is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(rules, dict):
+        raise _unusable(file, 'it is not a mapping of names to rules, such as "get_images": "role:reader"')
+    for name, rule in rules.items():
+        fault = _fault(name, rule)
+        if fault:
+            raise _unusable(file, fault)
+    return rules
+
+
+def check_references(file: Path, rules: Mapping[str, object], defaults: Mapping[str, str]) -> None:
+    """Make sure that the rules of the file, over the defaults, name only rules that there are, and never themselves.
+
+    Raises:
+        Unavailable: one does not.
+    """
+    named = {name: _references(rule) for name, rule in {**defaults, **rules}.items()}
+    for name in rules:
+        unknown = sorted(named[name] - {*named})
+        if unknown:
+            raise _unusable(file, f"the rule {name} names the rule {unknown[0]}, which is not there")
+        reached, coming = set[str](), [*named[name]]
+        while coming:
+            each = coming.pop()
+            if each not in reached:
+                reached.add(each)
+                coming += named.get(each, ())
+        if name in reached:
+            raise _unusable(file, f"the rule {name} names itself, by way of others perhaps")
+
+
+def unused(rules: Mapping[str, object], known: Collection[str]) -> list[str]:
+    """List the names of rules that nothing asks for: neither known nor used by another rule."""
+    used = {name for own, rule in rules.items() for name in _references(rule) if name != own}
+    return sorted({*rules} - {*known} - used - {"default"})
+
+
+def _references(rule: object) -> set[str]:
+    return {*re.findall(r"""\brule:([^\s()'"\],]+)""", str(rule))}
+
+
+def _unusable(file: Path, fault: str) -> problems.Unavailable:
+    return problems.Unavailable(f"The policy file {file} cannot be used: {fault}; correct it or the setting policy_file")
+
+
+def _fault(name: object, rule: object) -> str:
+    if not isinstance(name, str):
+        return f"the name {name!r} of a rule is not text"
+    if isinstance(rule, list):  # the old form: any of the members, each a check or a list of checks that all have to hold
+        members = [each for some in rule for each in (some if isinstance(some, list) else [some])]
+        if all(isinstance(each, str) and _is_check(each) for each in members):
+            return ""
+    if not isinstance(rule, str):
+        return f'the rule {name} is not text; write "" for everybody and "!" for nobody'
+    tokens = list(_tokens(rule))
+    wrong = [each for each in tokens if each not in _SIGNS and not _is_check(each)]
+    if wrong:
+        return f"the rule {name} does not parse at {wrong[0]!r}, which is no check, such as role:admin, nor and, or, not, @ or !"
+    if tokens and not _is_expression(tokens):
+        return f"the rule {name} does not parse; look at its parentheses and at what stands beside and, or and not"
+    return ""
+
+
+_SIGNS = ("and", "or", "not", "(", ")")
+
+
+def _tokens(rule: str) -> Iterator[str]:
+    """Split a rule as oslo.policy does: by spaces, with the parentheses at both ends of a word for themselves."""
+    for word in rule.split():
+        bare = word.lstrip("(")
+        yield from "(" * (len(word) - len(bare))
+        check = bare.rstrip(")")
+        if check:
+            yield check.lower() if check.lower() in _SIGNS else check
+        yield from ")" * (len(bare) - len(check))
+
+
+def _is_check(token: str) -> bool:
+    return token in {"@", "!"} or re.match(r"[^:]+:", token) is not None
+
+
+def _is_expression(tokens: list[str]) -> bool:
+    """Say whether checks, parentheses, and, or and not stand where they may."""
+    depth, wants_check = 0, True
+    for token in tokens:
+        if token in {"and", "or", ")"} and wants_check:
+            return False
+        if token not in {"and", "or", ")"} and not wants_check:
+            return False
+        depth += {"(": 1, ")": -1}.get(token, 0)
+        if depth < 0:
+            return False
+        wants_check = token in {"and", "or", "not", "("}
+    return depth == 0 and not wants_check
