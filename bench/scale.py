@@ -10,7 +10,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -18,9 +18,10 @@ from uuid import UUID
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, UserID
 from partage.model.image import Image, Visibility
+from partage.model.limits import Limits
 from partage.model.member import Member, MemberStatus
 from partage.model.query import Condition, ImageQuery, Operator, SortKey
-from partage.records import images, members, schema
+from partage.records import images, members, paging, schema
 from partage.records.database import Database
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -86,14 +87,15 @@ def answers(database: Database) -> Iterator[tuple[str, float]]:
     for name, (project, query) in QUESTIONS.items():
         yield name, milliseconds(lambda project=project, query=query: page(database, project, query, None))  # type: ignore[misc]
     last = image(1200)
-    yield "owner, 100, near the end", milliseconds(lambda: page(database, OWNER, ImageQuery(limit=100, marker=last.id), last))
+    yield "owner, 100, near the end", milliseconds(lambda: page(database, OWNER, ImageQuery(limit=100), last))
 
 
-def page(database: Database, project: str, query: ImageQuery, marker: Image | None) -> list[Image]:
+def page(database: Database, project: str, query: ImageQuery, marker: Image | None) -> Sequence[Image]:
     """Ask for one page."""
     caller = Caller(user_id=UserID("u"), project_id=ProjectID(project), roles=frozenset({"member", "reader"}))
     with database.read() as tx:
-        return images.page(tx, caller, query, marker=marker)
+        after = None if marker is None else paging.position(marker, query)
+        return images.page(tx, caller, query, after=after, most_bytes=Limits().page_bytes).images
 
 
 def main() -> None:

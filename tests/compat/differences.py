@@ -501,6 +501,11 @@ DIFFERENCES: tuple[Difference, ...] = (
 
 SHOWN_BY_TESTS = {
     "9": (
+        "tests/api/test_long_documents.py::test_image_with_more_text_than_a_document_holds_is_not_created",
+        "tests/api/test_long_documents.py::test_page_ends_early_where_it_has_enough_bytes",
+        "tests/api/test_long_documents.py::test_patch_of_more_operations_than_are_taken_is_refused",
+        "tests/api/test_long_documents.py::test_body_of_too_many_values_is_refused",
+        "tests/api/test_long_documents.py::test_tasks_of_an_image_are_listed_up_to_a_page",
         "tests/api/test_unified_limits.py::test_sizes_are_hard_limits",
         "tests/api/test_quotas.py::test_a_shared_image_is_charged_to_its_owner_alone",
         "tests/api/test_locations_by_reference.py::test_what_is_referred_to_counts_for_no_quota_and_a_copy_does",

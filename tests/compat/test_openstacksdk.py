@@ -141,6 +141,17 @@ def test_images_follows_next_links_and_keeps_the_question(an_image: Make, owner:
     assert [image.id for image in owner.image.images(tag=name, marker=made[1], sort="name:asc")] == made[2:]
 
 
+@pytest.mark.parametrize("sort", ["name:asc", "created_at:desc", "size:asc,name:desc"])
+def test_images_are_all_deleted_in_the_loop_that_lists_them(sort: str, an_image: Make, owner: Connection, name: str) -> None:
+    """Each page's last image, which is the marker of the next page, is gone when that page is asked for."""
+    made = {an_image(data=None, name=f"{name}-{number}", tags=[name]).id for number in range(8)}
+    deleted = set()
+    for image in owner.image.images(tag=name, limit=3, sort=sort):
+        owner.image.delete_image(image)
+        deleted.add(image.id)
+    assert deleted == made
+
+
 def test_update_image_patches_attributes_and_properties(an_image: Make, owner: Connection, name: str) -> None:
     image = an_image(colour="red", hat="7", tags=["old"])
     changed = owner.image.update_image(

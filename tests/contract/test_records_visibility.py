@@ -8,7 +8,7 @@ from partage.model.ids import ImageID
 from partage.model.image import Image, Visibility
 from partage.model.member import MemberStatus
 from partage.model.query import Condition, ImageQuery, Operator, SortKey
-from partage.records import images
+from partage.records import images, paging
 from partage.records.database import Database
 from tests.contract.records_worlds import Share, build, caller, image, undone
 
@@ -121,13 +121,21 @@ def _value(each: Image, attribute: str, unset: object) -> object:
 
 
 @on_one_database
-@given(world=worlds(), project=st.sampled_from(PROJECTS), query=queries, is_admin=st.booleans())
+@given(
+    world=worlds(),
+    project=st.sampled_from(PROJECTS),
+    query=queries,
+    is_admin=st.booleans(),
+    most_bytes=st.sampled_from([1, 40, 1 << 22]),
+)
 def test_walking_the_pages_shows_exactly_the_images_of_the_definition_in_order(
     database: Database,
     world: tuple[list[Image], list[Share]],
     project: str,
     query: ImageQuery,
+    *,
     is_admin: bool,
+    most_bytes: int,
 ) -> None:
     made, shares = world
     shown = [
@@ -137,18 +145,15 @@ def test_walking_the_pages_shows_exactly_the_images_of_the_definition_in_order(
     with undone(database) as tx:
         build(tx, made, shares)
         walked: list[Image] = []
-        marker = None
+        after = None
         while True:
-            found = images.page(
-                tx,
-                caller(project, is_admin=is_admin),
-                ImageQuery(**{**fields(query), "marker": marker and marker.id}),
-                marker=marker,
-            )
-            walked += found[: query.limit]
-            if len(found) <= query.limit:
+            found = images.page(tx, caller(project, is_admin=is_admin), query, after=after, most_bytes=most_bytes)
+            walked += found.images
+            assert len(found.images) <= query.limit
+            assert len(found.images) <= 1 or sum(each.document_bytes for each in found.images) <= most_bytes
+            if not found.has_more:
                 break
-            marker = found[query.limit - 1]
+            after = paging.position(found.images[-1], query)
     assert [each.id for each in walked] == [each.id for each in expected]
     assert walked == expected
 

@@ -27,7 +27,8 @@ EVERYTHING = ImageQuery(
 
 
 def page(query: ImageQuery, *, is_admin: bool = False) -> Executable:
-    return images._page_statement(paging.shape_of(query, is_admin=is_admin))  # noqa: SLF001 -- the statement is what is pinned
+    shape = paging.shape_of(query, is_admin=is_admin, has_position=query.marker is not None)
+    return images._page_statement(shape)  # noqa: SLF001 -- the statement is what is pinned
 
 
 STATEMENTS: dict[str, Executable] = {

@@ -53,7 +53,9 @@ async def update(request: Request) -> Reply:
     if version is None:
         raise problems.PatchTypeUnsupported(f"Image PATCH expects Content-Type one of: {', '.join(errors.PATCH_TYPES)}")
     body = await request.body.read(edge.options.document_bytes)
-    changes = patch.parse(wire.document_of(body), version=version, known=edge.options.formats)
+    changes = patch.parse(
+        wire.document_of(body), version=version, known=edge.options.formats, most=edge.service.limits.patch_operations
+    )
     image_id = ImageID(request.path["image_id"])
     call = edge.threads.call_remote if "locations" in patch.touched(changes) else edge.threads.call
     image = await call(images.update_image, edge.service, request.caller, image_id, changes)
@@ -84,10 +86,9 @@ async def reactivate(request: Request) -> Reply:
 def _listed(request: Request, parameters: query.Parameters, asked: ImageQuery) -> Reply:
     """Find a page and write it, in a thread: writing a thousand images takes milliseconds, for which nobody else should wait."""
     page = images.list_images(request.edge.service, request.caller, asked)
-    following = None if page.next_marker is None else query.link(parameters, page.next_marker)
-    return wire.reply(
-        wire.images_to_wire(page.items, request.caller, _shown(request), first=query.link(parameters), following=following)
-    )
+    first = query.link(parameters)
+    following = None if page.next_marker is None else query.link(parameters, page.next_marker, page.position)
+    return wire.reply(wire.images_to_wire(page.items, request.caller, _shown(request), first=first, following=following))
 
 
 def _shown(request: Request) -> wire.Shown:

@@ -6,14 +6,13 @@ Objects, properties and tags are handled alike; what differs is how they are wri
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from oslo_utils import strutils
 
 from partage import problems
 from partage.http import query, wire
 from partage.http.messages import Reply, Request
-from partage.http.query import Parameters
 from partage.model import metadef, metadef_schemas
 from partage.model.metadef import Association, Definition, Kind, Namespace
 from partage.operations import metadefs
@@ -38,14 +37,15 @@ async def index(request: Request) -> Reply:
     asked = _query(given, default=edge.service.limits.page_default, largest=edge.service.limits.page_max)
     # Source: Glance. What is asked for by nothing is nothing.
     is_for_some = bool(asked.limit) and all(given.get(name, "said") for name in ("visibility", "resource_types"))
-    found = await edge.threads.call(metadefs.list_namespaces, edge.service, request.caller, asked) if is_for_some else []
+    found = await edge.threads.call_listing(metadefs.list_namespaces, edge.service, request.caller, asked) if is_for_some else []
     written: dict[str, Any] = {
         "namespaces": [_whole_to_wire(each) for each in found],
-        "first": _link(parameters),
+        "first": query.link(parameters, path=_AT),
         "schema": _SCHEMA + "namespaces",
     }
     if found and len(found) == asked.limit:
-        written["next"] = _link(parameters, found[-1].namespace.name)
+        last = found[-1].namespace
+        written["next"] = query.link(parameters, last.name, metadefs.position(last, asked), path=_AT)
     return wire.reply(written)
 
 
@@ -65,7 +65,7 @@ async def show(request: Request) -> Reply:
     edge = request.edge
     wanted = dict(query.parameters_of(request.query)).get("resource_type")
     name = request.path["namespace"]
-    found = await edge.threads.call(metadefs.show_namespace, edge.service, request.caller, name, resource_type=wanted)
+    found = await edge.threads.call_listing(metadefs.show_namespace, edge.service, request.caller, name, resource_type=wanted)
     return wire.reply(_whole_to_wire(found))
 
 
@@ -105,7 +105,7 @@ def made(kind: Kind, list_to_wire: Callable[[str, Sequence[Definition]], dict[st
         name = request.path["namespace"]
         if kind is Kind.OBJECT:
             _page_of(request, least=1)  # Source: Glance reads these parameters, and then lists every object
-        found = await edge.threads.call(metadefs.list_definitions, edge.service, request.caller, name, kind)
+        found = await edge.threads.call_listing(metadefs.list_definitions, edge.service, request.caller, name, kind)
         return wire.reply(list_to_wire(name, _cut(request, found) if kind is Kind.TAG else found))
 
     async def create_(request: Request) -> Reply:
@@ -340,16 +340,10 @@ def _query(given: dict[str, str], *, default: int, largest: int) -> NamespaceQue
         public=None if not visibility else visibility == "public",
         resource_types=tuple(each for each in given.get("resource_types", "").split(",") if each),
         marker=given.get("marker"),
+        after=query.position_of(given.get(query.AFTER), [sort_key]),
         sort_key=sort_key,
         descending=direction == "desc",
     )
-
-
-def _link(parameters: Parameters, marker: str | None = None) -> str:
-    kept = [pair for pair in parameters if pair[0] != "marker"]
-    if marker is not None:
-        kept.append(("marker", marker))
-    return f"{_AT}?{urlencode(kept)}" if kept else _AT
 
 
 objects = made(Kind.OBJECT, _objects_to_wire)

@@ -4,18 +4,19 @@ Source: Image API v2, "List images"; statuses and words are Glance's.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from urllib.parse import parse_qsl, urlencode
 
+import orjson
 from oslo_utils import timeutils
 
 from partage import problems
 from partage.model.ids import ImageID
 from partage.model.image import Visibility
 from partage.model.member import MemberStatus
-from partage.model.query import SORT_ATTRIBUTES, Condition, ImageQuery, Operator, SortKey
+from partage.model.query import SORT_ATTRIBUTES, Condition, ImageQuery, Operator, Position, SortKey
 
 Parameters = tuple[tuple[str, str], ...]
 
@@ -28,6 +29,9 @@ _LARGEST_INTEGER = 2**63 - 1
 _UNREADABLE = (
     "Error decoding your request. Either the URL or the request body contained characters that could not be decoded by this service"
 )
+AFTER = "os_glance_after"
+"""Beside `marker` in the links to next pages: where the marker stood, for the case that it is gone. No property has such a name."""
+
 _NOTHING = Condition("id", Operator.IN, ())
 """Matches no image: what a value means that no image can have."""
 
@@ -55,15 +59,41 @@ def parameters_of(query: bytes) -> Parameters:
     return tuple(found)
 
 
-def link(parameters: Parameters, marker: ImageID | None = None) -> str:
-    """Write the path of a page of the same list: the first one, or the one after `marker`.
+def link(parameters: Parameters, marker: str | None = None, position: Position | None = None, *, path: str = "/v2/images") -> str:
+    """Write the path of a page of the same list: the first one, or the one after `marker`, which stands at `position`.
 
-    Differs from Glance: parameters given more than once stay, so that the next page answers the same question.
+    Differs from Glance: parameters given more than once stay, so that the next page answers the same question, and the position
+    goes along, so that there is a next page although the marker was deleted meanwhile.
     """
-    kept = [pair for pair in parameters if pair[0] != "marker"]
+    kept = [pair for pair in parameters if pair[0] not in ("marker", AFTER)]
     if marker is not None:
         kept.append(("marker", marker))
-    return f"/v2/images?{urlencode(kept)}" if kept else "/v2/images"
+    if position is not None:
+        kept.append((AFTER, orjson.dumps(position).decode()))
+    return f"{path}?{urlencode(kept)}" if kept else path
+
+
+def position_of(text: str | None, attributes: Sequence[str]) -> Position | None:
+    """Read where a marker stood: a value for each of the attributes that the list is sorted by.
+
+    Raises:
+        QueryInvalid: it is not what `link` writes for a list in this order.
+    """
+    if text is None:
+        return None
+    try:
+        values = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        values = None
+    if not isinstance(values, list) or len(values) != len(attributes) or not all(map(_fits, attributes, values)):
+        raise problems.QueryInvalid(f"{AFTER} is not what this service wrote into `next`; follow `next` as it is, or leave it out")
+    return tuple(values)
+
+
+def _fits(attribute: str, value: object) -> bool:
+    if attribute == "size" or attribute.endswith("_at"):
+        return type(value) is int and abs(value) <= _LARGEST_INTEGER
+    return isinstance(value, str) and "\x00" not in value
 
 
 def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQuery:
@@ -76,7 +106,7 @@ def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQ
     for name, value in parameters:
         given.setdefault(name, []).append(value)
     limit = limit_of(given.pop("limit", [None])[0], page_default, page_max)
-    marker = given.pop("marker", [None])[0]
+    marker, stood_at = given.pop("marker", [None])[0], given.pop(AFTER, [None])[0]
     member_status = _member_status(given.pop("member_status", ["accepted"])[0])
     tags = tuple(tag.strip() for tag in given.pop("tag", []))
     sort = _sort(given)
@@ -89,6 +119,7 @@ def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQ
     return ImageQuery(
         limit=limit,
         marker=None if marker is None else ImageID(marker),
+        after=position_of(stood_at, [key.attribute for key in sort]),
         sort=sort,
         visibility=visibility,
         all_visibilities=all_visibilities,

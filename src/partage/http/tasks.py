@@ -2,24 +2,23 @@
 
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from partage import problems
 from partage.http import query, wire
 from partage.http.messages import Reply, Request
-from partage.http.query import Parameters
 from partage.model.ids import ImageID, ProjectID, TaskID, is_uuid
 from partage.model.new_task import parse_new_task
 from partage.model.task import SORT_KEYS, Task, TaskQuery, TaskStatus, TaskType
 from partage.operations import tasks
 
+_PATH = "/v2/tasks"
 _DIRECTIONS = ("asc", "desc")
 
 
 async def of_image(request: Request) -> Reply:
     """List the tasks of an image, each whole, as the image's users may see it."""
     edge = request.edge
-    found = await edge.threads.call(tasks.tasks_of_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    found = await edge.threads.call_listing(tasks.tasks_of_image, edge.service, request.caller, ImageID(request.path["image_id"]))
     return wire.reply({"tasks": [task_of_image_to_wire(task) for task in found]})
 
 
@@ -29,14 +28,14 @@ async def index(request: Request) -> Reply:
     parameters = query.parameters_of(request.query)
     limits = edge.service.limits
     asked = _query(dict(parameters), default=limits.page_default, largest=limits.page_max)
-    found = await edge.threads.call(tasks.list_tasks, edge.service, request.caller, asked)
+    found = await edge.threads.call_listing(tasks.list_tasks, edge.service, request.caller, asked)
     written: dict[str, Any] = {
         "tasks": [_stub(task) for task in found],
-        "first": _link(parameters),
+        "first": query.link(parameters, path=_PATH),
         "schema": "/v2/schemas/tasks",
     }
     if found and len(found) == asked.limit:
-        written["next"] = _link(parameters, found[-1].id)
+        written["next"] = query.link(parameters, found[-1].id, tasks.position(found[-1], asked), path=_PATH)
     return wire.reply(written)
 
 
@@ -150,13 +149,7 @@ def _query(given: dict[str, str], *, default: int, largest: int) -> TaskQuery:
         type=TaskType(kind) if kind else None,
         owner=ProjectID(given["owner"]) if "owner" in given else None,
         marker=TaskID(marker) if marker else None,
+        after=query.position_of(given.get(query.AFTER), [sort_key]),
         sort_key=sort_key,
         descending=direction == "desc",
     )
-
-
-def _link(parameters: Parameters, marker: TaskID | None = None) -> str:
-    kept = [pair for pair in parameters if pair[0] != "marker"]
-    if marker is not None:
-        kept.append(("marker", marker))
-    return f"/v2/tasks?{urlencode(kept)}" if kept else "/v2/tasks"

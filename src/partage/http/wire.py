@@ -19,6 +19,9 @@ from partage.model.member import Member
 from partage.operations.locations import locations_of
 from partage.operations.service import HTTPStore, NamedStore
 
+_MOST_VALUES = 20_000
+"""Values of a request's document. A mebibyte has room for half a million, and each is looked at in the event loop's thread."""
+
 DOCUMENT = b"application/json"
 
 
@@ -167,9 +170,24 @@ def document_of(body: bytes) -> dict[str, Any] | list[Any]:
         raise problems.BodyInvalid("Malformed JSON in request body.") from error
     if not isinstance(document, dict | list):
         raise problems.BodyInvalid("Unexpected body type. Expected list/dict.")
+    if _has_more_values(document, _MOST_VALUES):
+        raise problems.BodyInvalid(f"The request body has more than {_MOST_VALUES} values; send less at a time")
     if b"\\u0000" in body and _has_nul(document):
         raise problems.BodyInvalid("The request body has a NUL character (\\u0000) in a text; leave it out")
     return document
+
+
+def _has_more_values(document: object, most: int) -> bool:
+    """Say whether lists and objects, at any depth, have more values than `most`. Looks at few more than that."""
+    found, unseen = 0, [document]
+    while unseen:
+        value = unseen.pop()
+        if isinstance(value, dict | list):
+            found += len(value)
+            if found > most:
+                return True
+            unseen.extend(value.values() if isinstance(value, dict) else value)
+    return False
 
 
 def _has_nul(value: object) -> bool:

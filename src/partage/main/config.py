@@ -184,6 +184,17 @@ class LimitSettings(_Section):
     ] = False
     page_default: Annotated[int, Field(ge=1, description="Images in a list when the client does not say")] = _LIMITS.page_default
     page_max: Annotated[int, Field(ge=1, description="Images in a list at most")] = _LIMITS.page_max
+    page_bytes: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Bytes of one page of a list, which has one image at least; also of all that a metadef namespace defines",
+        ),
+    ] = _LIMITS.page_bytes
+    document_bytes: Annotated[
+        int, Field(ge=1024, description="Bytes of one image's tags, properties and locations together, or of one task's input")
+    ] = _LIMITS.document_bytes
+    patch_operations: Annotated[int, Field(ge=1, description="Operations of one PATCH")] = _LIMITS.patch_operations
 
 
 class UploadSettings(_Section):

@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+import orjson
+
 from partage import problems
 from partage.model.ids import ContentID, ImageID, ProjectID, StoreID
 from partage.model.location import Reference
@@ -99,6 +101,17 @@ class Image:
         if status not in STATUS_CHANGES[self.status]:
             raise problems.StatusConflict(f"Image status transition from {self.status} to {status} is not allowed")
         return replace(self, status=status, updated_at=now)
+
+    @property
+    def details_bytes(self) -> int:
+        """How many bytes tags and properties take as JSON."""
+        return len(orjson.dumps(self.tags)) + len(orjson.dumps(dict(self.properties)))
+
+    @property
+    def document_bytes(self) -> int:
+        """How many bytes those parts of the document take as JSON that may have any length: tags, properties and locations."""
+        locations = [[each.url, each.metadata] for each in self.references]
+        return self.details_bytes + len(orjson.dumps(locations))
 
     @property
     def all_stores(self) -> tuple[StoreID, ...]:

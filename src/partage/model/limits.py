@@ -11,6 +11,8 @@ from partage.model.image import Image
 class Limits:
     """The operator's limits. Sizes are bytes; 0 for a project's storage, images or uploads under way means no limit.
 
+    `document_bytes` are those of one image's tags, properties and locations, or of one task's input; `page_bytes` those of a page
+    of a list, and of all that a namespace of metadata defines.
     `one_upload_may_exceed` is about limits that are kept in Keystone: see `one_over` in `model/quota.py`.
 
     Source: Glance's defaults for size cap, tags, properties, members, locations and pages; a cap on image records is ours, because
@@ -27,6 +29,9 @@ class Limits:
     locations: int = 10
     page_default: int = 25
     page_max: int = 1000
+    page_bytes: int = 1 << 22
+    document_bytes: int = 1 << 18
+    patch_operations: int = 1000
     one_upload_may_exceed: bool = False
 
     def check_tags(self, count: int) -> None:
@@ -46,13 +51,54 @@ class Limits:
         _at_most(self.locations, count, "The limit has been exceeded on the number of allowed image locations")
 
     def check_image(self, image: Image) -> None:
-        """Refuse an image with too many tags or properties.
+        """Refuse an image with too many tags or properties, or with more text in them than an image may have.
 
         Raises:
             TooMany: it has.
         """
         self.check_tags(len(image.tags))
         self.check_properties(image.properties)
+        self.check_document(image.document_bytes)
+
+    def check_growth(self, image: Image, was: Image) -> None:
+        """Refuse a change by which tags, properties and locations come to take more bytes than they may.
+
+        An image that was above the limit before may shrink.
+
+        Raises:
+            TooMany: they take more, and more than before.
+        """
+        size_bytes = image.document_bytes
+        if size_bytes > was.document_bytes:
+            self.check_document(size_bytes)
+
+    def check_document(self, size_bytes: int) -> None:
+        """Raises: TooMany."""
+        if size_bytes > self.document_bytes:
+            raise problems.TooMany(
+                "The limit has been exceeded on the size of the tags, properties and locations of an image together. "
+                f"Attempted: {size_bytes} bytes, Maximum: {self.document_bytes}"
+            )
+
+    def check_namespace(self, size_bytes: int) -> None:
+        """Raises: TooMany."""
+        if size_bytes > self.page_bytes:
+            raise problems.TooMany(
+                "The limit has been exceeded on the size of all that a namespace of metadata definitions defines. "
+                f"Attempted: {size_bytes} bytes, Maximum: {self.page_bytes}"
+            )
+
+    def check_input(self, size_bytes: int) -> None:
+        """Refuse the input of a task that is too long to be kept and listed.
+
+        Raises:
+            TooMany: it is.
+        """
+        if size_bytes > self.document_bytes:
+            raise problems.TooMany(
+                f"The limit has been exceeded on the size of the input of a task. Attempted: {size_bytes} bytes, "
+                f"Maximum: {self.document_bytes}"
+            )
 
 
 def _at_most(maximum: int, attempted: int, words: str) -> None:

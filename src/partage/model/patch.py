@@ -19,6 +19,9 @@ from partage.model.document import KnownFormats
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.location_changes import NOT_TO_BE_CHANGED, LocationTerms
 
+DEFAULT_MOST = 1000
+"""Operations of one patch: an image may have 128 properties and a dozen attributes, each of which a patch changes once or twice."""
+
 Version = Literal["2.0", "2.1"]
 
 _OPERATIONS = ("add", "remove", "replace")
@@ -69,15 +72,18 @@ class Change:
         return self.path[0]
 
 
-def parse(document: object, *, version: Version, known: KnownFormats) -> tuple[Change, ...]:
-    """Check a patch as far as that can be done without the image.
+def parse(document: object, *, version: Version, known: KnownFormats, most: int = DEFAULT_MOST) -> tuple[Change, ...]:
+    """Check a patch of at most `most` operations as far as that can be done without the image.
 
     Raises:
+        TooMany: it has more.
         BodyInvalid: an operation, pointer or value makes no sense.
         AttributeReadOnly: an attribute is the service's, or reserved.
     """
     if not isinstance(document, list):
         raise problems.BodyInvalid("Request body must be a JSON array of operation objects.")
+    if len(document) > most:
+        raise problems.TooMany(f"The patch has {len(document)} operations; at most {most} are taken, send them in several requests")
     return tuple(_change(raw, version, known) for raw in document)
 
 

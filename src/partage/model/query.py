@@ -25,6 +25,8 @@ class Operator(StrEnum):
 
 
 Value = str | int | bool | datetime
+Position = tuple[str | int, ...]
+"""Where something stands in a sorted list: the value of each sort key, times as microseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,12 @@ class ImageQuery:
     `visibility`: only that one; None with `all_visibilities` false is the API's default (own, shared with me, public).
     `member_status`: which answers of mine count for images shared with me; None is all of them.
     `sort` always ends in a key that makes the order total (`id`).
+    `after` is where the marker stood when it was listed, for the case that it is there no longer.
     """
 
     limit: int
     marker: ImageID | None = None
+    after: Position | None = None
     sort: tuple[SortKey, ...] = DEFAULT_SORT
     visibility: Visibility | None = None
     all_visibilities: bool = False
@@ -71,7 +75,8 @@ class ImageQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """Some items of a longer list, and after which one the next page begins: None when this page is the last."""
+    """Some items of a longer list; after which one the next page begins, and where that stands: None when this page is the last."""
 
     items: tuple[Item, ...]
     next_marker: ImageID | None
+    position: Position | None = None

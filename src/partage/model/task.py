@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from partage import problems
 from partage.model.ids import ImageID, ProjectID, TaskID, UserID
+from partage.model.query import Position
 
 KEPT = timedelta(hours=48)
 """How long a task can be read after its end. Source: Glance's `task_time_to_live`."""
@@ -85,13 +86,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskQuery:
-    """Which tasks to list, in which order, and after which."""
+    """Which tasks to list, in which order, and after which.
+
+    `after` is where the marker stood when it was listed, for the case that it has expired.
+    """
 
     limit: int
     status: TaskStatus | None = None
     type: TaskType | None = None
     owner: ProjectID | None = None
     marker: TaskID | None = None
+    after: Position | None = None
     sort_key: str = "created_at"
     descending: bool = True
 

@@ -1,7 +1,6 @@
 """Images: create, list, show, change, delete, deactivate, reactivate."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from partage import problems
@@ -10,15 +9,16 @@ from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
-from partage.model.query import ImageQuery, Page
+from partage.model.query import ImageQuery, Page, Position
 from partage.model.quota import Allowance
 from partage.operations import image_data, locations, pending_deletes, quota, visible
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import images as rules
 from partage.policies.properties import Action
-from partage.records import images
+from partage.records import images, paging
 from partage.records.database import Transaction
+from partage.records.images import Slice
 
 _RULE_OF_VISIBILITY = {Visibility.PUBLIC: rules.PUBLICIZE_IMAGE, Visibility.COMMUNITY: rules.COMMUNITIZE_IMAGE}
 
@@ -48,17 +48,20 @@ def list_images(service: Service, caller: Caller, query: ImageQuery) -> Page[Ima
 
     Raises:
         PolicyForbids: the caller may list none.
-        QueryInvalid: the marker is no image that the caller may know of.
+        QueryInvalid: the marker is no image that the caller may know of, and the query does not say where it stood.
     """
     service.authority.require(caller, rules.GET_IMAGES, authority.of_project(caller.project_id))
     if query.limit == 0 or _asks_for_hidden(service, caller, query):
         return Page(items=(), next_marker=None)
     with service.database.read() as tx:
-        marker = None if query.marker is None else _marker(service, tx, caller, query.marker)
-        found = _full_page(service, tx, caller, query, marker)
-    items = tuple(visible.shown(service, caller, image) for image in found[: query.limit])
+        after = None if query.marker is None else _position(service, tx, caller, query, query.marker)
+        found = _full_page(service, tx, caller, query, after)
+    items = tuple(visible.shown(service, caller, image) for image in found.images)
     # Differs from Glance: the link appears only when there is a next image. Glance gives it whenever the page is full.
-    return Page(items=items, next_marker=items[-1].id if len(found) > query.limit else None)
+    if not found.has_more:
+        return Page(items=items, next_marker=None)
+    last = found.images[-1]
+    return Page(items=items, next_marker=last.id, position=paging.position(last, query))
 
 
 def show_image(service: Service, caller: Caller, image_id: ImageID) -> Image:
@@ -190,6 +193,7 @@ def _check_counts(service: Service, image: Image, changed: Image, changes: tuple
         service.limits.check_tags(tags)
     if len(changed.properties) > len(image.properties):
         service.limits.check_properties(changed.properties)
+    service.limits.check_growth(changed, was=image)
 
 
 def _add(service: Service, image: Image, allowance: Allowance) -> None:
@@ -204,24 +208,29 @@ def _allowance_of_receiver(service: Service, caller: Caller, changes: tuple[patc
     return quota.allowance_of(service, ProjectID(given[-1]) if given and caller.is_admin else None, fresh=True)
 
 
-def _marker(service: Service, tx: Transaction, caller: Caller, marker: ImageID) -> Image:
+def _position(service: Service, tx: Transaction, caller: Caller, query: ImageQuery, marker: ImageID) -> Position:
+    """Say where the marker stands. One that the caller may not know of, or that is gone, stands where the query says it stood."""
     try:
-        return visible.find(service, tx, caller, marker)
+        return paging.position(visible.find(service, tx, caller, marker), query)
     except problems.ImageNotFound as problem:
-        raise problems.QueryInvalid(visible.NO_IMAGE.format(marker)) from problem
+        if query.after is None:
+            raise problems.QueryInvalid(visible.NO_IMAGE.format(marker)) from problem
+        return query.after
 
 
-def _full_page(service: Service, tx: Transaction, caller: Caller, query: ImageQuery, marker: Image | None) -> list[Image]:
-    """Return up to limit + 1 images. Where an operator's rule hides some, read on until the page is full or there are no more."""
-    found = images.page(tx, caller, query, marker=marker)
+def _full_page(service: Service, tx: Transaction, caller: Caller, query: ImageQuery, after: Position | None) -> Slice:
+    """Return a page. Where an operator's rule hides some images, read on until it is full or there are no more."""
+    most_bytes = service.limits.page_bytes
+    found = images.page(tx, caller, query, after=after, most_bytes=most_bytes)
     if not service.authority.hides_images:
         return found
     shown = _shown_to(service, caller)
-    kept = list(filter(shown, found))
-    while len(kept) <= query.limit and len(found) > query.limit:
-        found = images.page(tx, caller, replace(query, marker=found[-1].id), marker=found[-1])
-        kept += filter(shown, found)
-    return kept[: query.limit + 1]
+    kept = list(filter(shown, found.images))
+    while found.has_more and len(kept) <= query.limit and (room := most_bytes - sum(each.document_bytes for each in kept)) > 0:
+        after = paging.position(found.images[-1], query)
+        found = images.page(tx, caller, query, after=after, most_bytes=room)
+        kept += filter(shown, found.images)
+    return Slice(kept[: query.limit], has_more=found.has_more or len(kept) > query.limit)
 
 
 def _shown_to(service: Service, caller: Caller) -> Callable[[Image], bool]:

@@ -167,6 +167,7 @@ def _bring_to(service: Service, work: Run, image: Image, named: NamedStore, room
     limit_bytes = options.limit_bytes
     with import_sources.open_source(service, image, work.request, errand=_errand(service, work), limit_bytes=limit_bytes) as source:
         described = source.over(image)
+        service.limits.check_growth(service.import_plugins.injected(described, work.roles), was=image)  # before any byte is fetched
         told = import_steps.told(service, work, source.blocks)
         unpacked = service.import_plugins.unpacked(described, told, limit_bytes=limit_bytes)
         blocks = quota.metered(service, room, unpacked, expected_bytes=source.size_bytes)
@@ -205,6 +206,7 @@ def _keep(service: Service, work: Run, named: NamedStore, written: Written, over
         kept = image_data.with_content(service, replace(over(image), updated_at=now), content_id, written.content, named)
         kept = _as_promised(work, importing.stored(kept, named.id), written.content)
         kept = service.import_plugins.injected(kept, work.roles)
+        service.limits.check_growth(kept, was=image)
         if not work.request.all_stores_must_succeed:
             kept = kept.become(ImageStatus.ACTIVE, now=now)
         images.save(tx, kept, was=image)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import orjson
+
 from partage import problems
 from partage.model import importing
 from partage.model.announcement import Event
@@ -37,6 +39,7 @@ def request_import(
         FormatMissing: disk_format or container_format is not set.
         PolicyForbids: the caller may not.
         QuotaExceeded: the image's project has no room for the data.
+        TooMany: the request is too long to be kept with its task.
         StoreMissing, StorePresent, UriRefused: the request names a store or a place that cannot be used.
         FeatureOff: images are not imported from other regions here.
         SignatureRefused, KeyManagerUnavailable: the image is signed, and no bytes could be verified.
@@ -76,6 +79,7 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
         if request.method is ImportMethod.WEB_DOWNLOAD:
             check_given(request.uri, service.fetch, purpose="web-download")
         task = _task(service, asked, image, stores)
+        service.limits.check_input(len(orjson.dumps(dict(task.input))))
         _keep_room(tx, image, allowance, task, copies=len(stores))
         tasks.add(tx, task, roles=sorted(caller.roles), sealed_token=_sealed(service, asked, task), certificate=asked.certificate)
         images.save(tx, importing.locked(image, task.id), was=image)

@@ -3,13 +3,15 @@
 Every call finds the namespace first: one that the caller may not know of is not found, whatever the call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from partage import problems
 from partage.model.announcement import Defined, Event, Renamed
 from partage.model.caller import Caller
 from partage.model.metadef import Association, Definition, Kind, Namespace, NewNamespace
+from partage.model.query import Position
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import metadefs as rules
@@ -65,7 +67,8 @@ def create_namespace(service: Service, caller: Caller, new: NewNamespace) -> Who
     with service.database.write() as tx:
         metadefs.add(tx, namespace)
         metadefs.associate(tx, namespace.name, new.associations)
-        metadefs.add_definitions(tx, namespace.name, new.definitions)
+        with _bounded(service, tx, namespace.name):
+            metadefs.add_definitions(tx, namespace.name, new.definitions)
     service.announce(Event.NAMESPACE_CREATE, namespace)
     for association in new.associations:
         service.announce(Event.RESOURCE_TYPE_CREATE, Defined(namespace=namespace.name, what=association))
@@ -87,6 +90,11 @@ def list_namespaces(service: Service, caller: Caller, query: NamespaceQuery) -> 
         types = metadefs.associated(tx, [each.name for each in found])
     shown = [each for each in found if service.authority.allows(caller, rules.GET_NAMESPACE, authority.of_namespace(each))]
     return [Whole(each, (), types.get(each.name, ())) for each in shown]
+
+
+def position(namespace: Namespace, query: NamespaceQuery) -> Position:
+    """Say where a namespace stands in the order of a list."""
+    return metadefs.position(namespace, query)
 
 
 def show_namespace(service: Service, caller: Caller, name: str, *, resource_type: str | None) -> Whole:
@@ -169,10 +177,12 @@ def add_definition(service: Service, caller: Caller, name: str, new: Definition)
     Raises:
         MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not add to it.
         MetadefExists: it is defined already.
+        TooMany: all that the namespace defines would take too many bytes.
     """
     with service.database.write() as tx:
         _find_for(service, tx, caller, name, ADD[new.kind])
-        metadefs.add_definitions(tx, name, [new])
+        with _bounded(service, tx, name):
+            metadefs.add_definitions(tx, name, [new])
     _announce_created(service, name, [new])
     return new
 
@@ -183,12 +193,14 @@ def update_definition(service: Service, caller: Caller, name: str, was: Definiti
     Raises:
         MetadefNotFound, PolicyForbids: the caller may not know of it, or not change it.
         MetadefExists: its new name is another one's.
+        TooMany: as `add_definition`.
     """
     with service.database.write() as tx:
         _find_for(service, tx, caller, name, MODIFY[was.kind])
         found = _definition(tx, name, was)
         changed = replace(new, created_at=found.created_at)
-        metadefs.save_definition(tx, name, changed, key=was.key)
+        with _bounded(service, tx, name):
+            metadefs.save_definition(tx, name, changed, key=was.key)
     service.announce(_UPDATED[was.kind], Defined(namespace=name, what=changed, old_name=found.name))
     return changed
 
@@ -228,12 +240,14 @@ def add_tags(service: Service, caller: Caller, name: str, tags: Sequence[Definit
     Raises:
         MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not add to it.
         MetadefExists: one of them is there, or given twice.
+        TooMany: as `add_definition`.
     """
     with service.database.write() as tx:
         _find_for(service, tx, caller, name, rules.ADD_TAGS)
-        if not append:
-            metadefs.remove_definitions(tx, name, Kind.TAG)
-        metadefs.add_definitions(tx, name, tags)
+        with _bounded(service, tx, name):
+            if not append:
+                metadefs.remove_definitions(tx, name, Kind.TAG)
+            metadefs.add_definitions(tx, name, tags)
     _announce_created(service, name, tags)
 
 
@@ -324,6 +338,16 @@ def _prefix_of(tx: Transaction, namespace: str, resource_type: str) -> str:
             f"to namespace={namespace}, was not found."
         )
     return _prefix(associations, resource_type)
+
+
+@contextmanager
+def _bounded(service: Service, tx: Transaction, name: str) -> Iterator[None]:
+    """Let what a namespace defines grow up to its bound only: it is shown whole, without pages."""
+    before_bytes = metadefs.defined_bytes(tx, name)
+    yield
+    size_bytes = metadefs.defined_bytes(tx, name)
+    if size_bytes > before_bytes:
+        service.limits.check_namespace(size_bytes)
 
 
 def _prefix(associations: Sequence[Association], resource_type: str | None) -> str:

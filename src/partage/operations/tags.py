@@ -27,6 +27,7 @@ def add_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) -> No
             return
         service.limits.check_tags(len(image.tags) + 1)
         changed = replace(image, tags=tuple(sorted((*image.tags, tag))), updated_at=service.clock())
+        service.limits.check_growth(changed, was=image)
         images.save(tx, changed, was=image)
     service.announce(Event.IMAGE_UPDATE, changed)
 

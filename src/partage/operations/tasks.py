@@ -1,11 +1,14 @@
 """Tasks as their owners and administrators see them."""
 
+import orjson
+
 from partage import problems
 from partage.model import importing
 from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, TaskID
 from partage.model.new_task import NewTask
+from partage.model.query import Position
 from partage.model.task import Task, TaskQuery, TaskType
 from partage.operations import images, signing, visible
 from partage.operations.service import Service
@@ -27,10 +30,11 @@ def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: s
     Raises:
         PolicyForbids: the caller is no administrator, or may not make such an image.
         UriRefused: the URL may not be asked.
-        ImageExists, TooMany, QuotaExceeded: as for creating an image.
+        ImageExists, TooMany, QuotaExceeded: as for creating an image; or the task's input is too long.
         SignatureRefused, KeyManagerUnavailable: the image is signed, and no bytes could be verified.
     """
     require_access(service, caller)
+    service.limits.check_input(len(orjson.dumps(dict(new.input))))
     check_url(new.import_from, service.fetch)
     certificate = signing.certificate_for(service.signatures, caller, new.image.properties, token)
     image = images.create_image(service, caller, new.image)
@@ -56,14 +60,14 @@ def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: s
 
 
 def tasks_of_image(service: Service, caller: Caller, image_id: ImageID) -> list[Task]:
-    """List the tasks of an image, oldest first.
+    """List the tasks of an image, oldest first; of more than a page holds, the newest.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
     """
     with service.database.read() as tx:
         visible.find(service, tx, caller, image_id, absent=visible.NOT_FOUND)
-        return tasks.of_image(tx, image_id)
+        return tasks.of_image(tx, image_id, most=service.limits.page_max, most_bytes=service.limits.page_bytes)
 
 
 def list_tasks(service: Service, caller: Caller, query: TaskQuery) -> list[Task]:
@@ -79,6 +83,11 @@ def list_tasks(service: Service, caller: Caller, query: TaskQuery) -> list[Task]
             return tasks.page(tx, query)
         except problems.TaskNotFound as problem:
             raise problems.QueryInvalid(problem.sentence()) from problem
+
+
+def position(task: Task, query: TaskQuery) -> Position:
+    """Say where a task stands in the order of a list."""
+    return tasks.position(task, query)
 
 
 def show_task(service: Service, caller: Caller, task_id: TaskID) -> Task:

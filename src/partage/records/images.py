@@ -1,6 +1,7 @@
 """Rows of images with their tags and properties: find, page, add, save, change status, remove."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exc,
+    func,
     insert,
     literal,
     or_,
@@ -27,14 +29,14 @@ from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, ProjectID, StoreID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.location import Reference
-from partage.model.query import ImageQuery
+from partage.model.query import ImageQuery, Position
 from partage.records import paging, visibility
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.paging import Shape
 from partage.records.question import Question
 from partage.records.tables import deleted_images, image_properties, image_tags, images, members, pending_deletes
 
-_COLUMNS = tuple(images.c)
+_COLUMNS = tuple(column for column in images.c if column.name != "details_bytes")
 _BY_ID = select(*_COLUMNS).where(images.c.id == bindparam("image_id"))
 _FIND = {is_admin: Question(_BY_ID.where(visibility.visible_by_id(is_admin=is_admin))) for is_admin in (False, True)}
 _FIND_PUBLIC = Question(_BY_ID.where(visibility.PUBLIC))
@@ -81,16 +83,30 @@ def lock(tx: Transaction, image_id: ImageID) -> None:
     tx.execute(_LOCK, {"image_id": image_id})
 
 
-def page(tx: Transaction, caller: Caller, query: ImageQuery, *, marker: Image | None) -> list[Image]:
-    """Return at most `query.limit + 1` images that match, in order, after `marker`: one more than asked says that there is more."""
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some images of a list, and whether there are more."""
+
+    images: Sequence[Image]
+    has_more: bool
+
+
+def page(tx: Transaction, caller: Caller, query: ImageQuery, *, after: Position | None, most_bytes: int) -> Slice:
+    """Return at most `query.limit` images that match, in order: those behind the position `after`, or the first ones.
+
+    Where tags, properties and locations together take more than `most_bytes`, only the first images are read, but one always.
+    """
     asked = visibility.narrowed(query, caller)
     if asked is None:
-        return []
-    shape = paging.shape_of(asked, is_admin=caller.is_admin)
-    given = visibility.parameters(caller) | paging.parameters(asked, marker) | {"rows": query.limit + 1}
+        return Slice((), has_more=False)
+    shape = paging.shape_of(asked, is_admin=caller.is_admin, has_position=after is not None)
+    bounds = {"rows": query.limit + 1, "most_bytes": most_bytes}
+    given = visibility.parameters(caller) | paging.parameters(asked, after) | bounds
     # Of large ones none is kept: 190 filters make a statement of 5 MiB, and a few hundred kinds of them would fill the memory.
     question = Question(_page_statement(shape)) if shape.is_large else _page_question(shape)
-    return [_image(row) for row in question.rows(tx, given)]
+    rows = question.rows(tx, given)
+    found = [_image(row[:-1]) for row in rows[: query.limit]]
+    return Slice(found, has_more=bool(rows) and rows[0][-1] > len(found))
 
 
 def add(tx: Transaction, image: Image) -> None:
@@ -178,15 +194,36 @@ def _page_question(shape: Shape) -> Question:
 
 
 def _page_statement(shape: Shape) -> Select[tuple[object, ...]]:
-    """Build the list query: keys of each branch in list order, limited; then rows for the keys of the final page only."""
+    """Build the list query: keys of each branch in list order, limited; then rows for the keys of the final page only.
+
+    The page ends where its images together take too many bytes. Only numbers are read to find that place: rows may be long, and are
+    read when it is known which of them are wanted.
+    """
     keys = [paging.sort_column(key.attribute).label(f"key_{number}") for number, key in enumerate(shape.sort)]
     branches = [_branch(shape, keys, clause, with_members=with_members) for clause, with_members in _branches(shape)]
     found: CompoundSelect[tuple[object, ...]] = union_all(*(select(each.subquery()) for each in branches))
     candidates = found.subquery("candidates")
     sorted_keys = [candidates.c[f"key_{number}"] for number in range(len(shape.sort))]
     chosen = select(candidates).order_by(*paging.order(shape, sorted_keys)).limit(paging.ROWS).subquery("chosen")
-    final_keys = [chosen.c[f"key_{number}"] for number in range(len(shape.sort))]
-    return select(*_COLUMNS).join(chosen, chosen.c.image_id == images.c.id).order_by(*paging.order(shape, final_keys))
+    own_bytes = images.c.details_bytes + func.length(images.c.location_references)
+    in_order = paging.order(shape, [chosen.c[f"key_{number}"] for number in range(len(shape.sort))])
+    sized = (
+        select(
+            *chosen.c,
+            own_bytes.label("own_bytes"),
+            func.sum(own_bytes).over(order_by=in_order, rows=(None, 0)).label("total_bytes"),
+            func.count().over().label("found"),
+        )
+        .join(images, images.c.id == chosen.c.image_id)
+        .subquery("sized")
+    )
+    final_keys = [sized.c[f"key_{number}"] for number in range(len(shape.sort))]
+    return (
+        select(*_COLUMNS, sized.c.found)
+        .join(sized, sized.c.image_id == images.c.id)
+        .where(or_(sized.c.total_bytes <= paging.MOST_BYTES, sized.c.total_bytes == sized.c.own_bytes))
+        .order_by(*paging.order(shape, final_keys))
+    )
 
 
 def _branch(
@@ -203,7 +240,7 @@ def _branch(
         # The membership carries the image's created_at and id: in the usual order its index delivers the rows already sorted.
         same = {"created_at": members.c.image_created_at, "id": members.c.image_id}
         columns = [same.get(key.attribute, column) for key, column in zip(shape.sort, columns, strict=True)]
-    if shape.has_marker:
+    if shape.has_position:
         statement = statement.where(paging.after(shape, columns))
     return statement.order_by(*paging.order(shape, columns)).limit(paging.ROWS)
 
@@ -267,6 +304,7 @@ def _row(image: Image) -> dict[str, object]:
         "external_url": image.external_url,
         "tags": orjson.dumps(image.tags).decode(),
         "properties": orjson.dumps(dict(image.properties)).decode(),
+        "details_bytes": image.details_bytes,
     }
 
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exc, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exc, func, insert, literal, or_, select, true, update
 
 from partage import problems
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID
 from partage.model.metadef import Association, Definition, Kind, Namespace
+from partage.model.query import Position
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.tables import metadef_associations as associations
 from partage.records.tables import metadef_definitions as definitions
@@ -20,12 +22,16 @@ from partage.records.tables import metadef_resource_types as resource_types
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceQuery:
-    """Which namespaces to list, in which order, and after which. `public` None is both; `resource_types` empty is any."""
+    """Which namespaces to list, in which order, and after which. `public` None is both; `resource_types` empty is any.
+
+    `after` is where the marker stood when it was listed, for the case that it is there no longer.
+    """
 
     limit: int
     public: bool | None = None
     resource_types: tuple[str, ...] = ()
     marker: str | None = None
+    after: Position | None = None
     sort_key: str = "created_at"
     descending: bool = True
 
@@ -43,6 +49,11 @@ _DEFINED = (
     .where(definitions.c.namespace == bindparam("namespace"))
     .order_by(definitions.c.created_at, definitions.c.name)
 )
+_ROW_BYTES = 100
+"""Of a definition's times and punctuation, which are shown with its name and document."""
+_DEFINED_BYTES = select(
+    func.coalesce(func.sum(func.length(definitions.c.name) + func.length(definitions.c.document) + _ROW_BYTES), 0)
+).where(definitions.c.namespace == bindparam("namespace"))
 _ASSOCIATED = (
     select(*associations.c)
     .where(associations.c.namespace.in_(bindparam("names", expanding=True)))
@@ -66,7 +77,7 @@ def page(tx: Transaction, caller: Caller, query: NamespaceQuery) -> list[Namespa
     """Return at most `query.limit` namespaces in order, after the marker.
 
     Raises:
-        MetadefNotFound: the marker is no namespace that the caller may know of.
+        MetadefNotFound: the marker is no namespace that the caller may know of, and the query does not say where it stood.
     """
     statement: Select[Any] = select(*namespaces.c).where(_REACH[caller.is_admin])
     if query.public is not None:
@@ -81,6 +92,12 @@ def page(tx: Transaction, caller: Caller, query: NamespaceQuery) -> list[Namespa
     order = (key.desc(), namespaces.c.name.desc()) if query.descending else (key, namespaces.c.name)
     found = tx.execute(statement.order_by(*order).limit(query.limit), {"project": caller.project_id})
     return [_namespace(row) for row in found]
+
+
+def position(namespace: Namespace, query: NamespaceQuery) -> Position:
+    """Say where a namespace stands in the order of a list."""
+    value = getattr(namespace, SORT_KEYS[query.sort_key])
+    return (to_microseconds(value) if isinstance(value, datetime) else value or "",)
 
 
 def add(tx: Transaction, namespace: Namespace) -> None:
@@ -119,6 +136,12 @@ def defined(tx: Transaction, namespace: str, kind: Kind | None = None) -> list[D
     """List what a namespace defines, of one kind or of all, oldest first."""
     statement = _DEFINED if kind is None else _DEFINED.where(definitions.c.kind == kind.value)
     return [_definition(row) for row in tx.execute(statement, {"namespace": namespace})]
+
+
+def defined_bytes(tx: Transaction, namespace: str) -> int:
+    """Count the bytes of all that a namespace defines, about as they are when it is shown whole."""
+    found: int = tx.execute(_DEFINED_BYTES, {"namespace": namespace}).scalar_one()
+    return found
 
 
 def find_definition(tx: Transaction, namespace: str, kind: Kind, key: str) -> Definition | None:
@@ -214,10 +237,14 @@ def dissociate(tx: Transaction, namespace: str, resource_type: str) -> bool:
 
 
 def _after(tx: Transaction, caller: Caller, query: NamespaceQuery, key: ColumnElement[Any]) -> ColumnElement[bool]:
-    marker = find(tx, caller, query.marker or "")
-    last = select(key).where(namespaces.c.name == marker.name).scalar_subquery()
+    marker = query.marker or ""
+    last: ColumnElement[Any] = select(key).where(namespaces.c.name == marker, _REACH[caller.is_admin]).scalar_subquery()
+    if query.after is None:
+        marker = find(tx, caller, marker).name
+    else:
+        last = func.coalesce(last, literal(query.after[0], key.type))
     beyond = key < last if query.descending else key > last
-    same = namespaces.c.name < marker.name if query.descending else namespaces.c.name > marker.name
+    same = namespaces.c.name < marker if query.descending else namespaces.c.name > marker
     return or_(beyond, and_(key == last, same))
 
 

@@ -25,11 +25,12 @@ from sqlalchemy import (
 )
 
 from partage.model.image import Image
-from partage.model.query import Condition, ImageQuery, Operator, SortKey
+from partage.model.query import Condition, ImageQuery, Operator, Position, SortKey
 from partage.records.database import to_microseconds
 from partage.records.tables import image_properties, image_tags, images
 
 ROWS: BindParameter[int] = bindparam("rows")
+MOST_BYTES: BindParameter[int] = bindparam("most_bytes", type_=BigInteger())
 _TIMES = ("created_at", "updated_at")
 _FILTERS_KEPT = 8
 _VALUES_KEPT = 50
@@ -45,7 +46,7 @@ class Shape:
     all_visibilities: bool
     any_member_status: bool
     sort: tuple[SortKey, ...]
-    has_marker: bool
+    has_position: bool
     conditions: tuple[tuple[str, Operator, int], ...]
     tags: int
     properties: int
@@ -58,7 +59,7 @@ class Shape:
         )
 
 
-def shape_of(query: ImageQuery, *, is_admin: bool) -> Shape:
+def shape_of(query: ImageQuery, *, is_admin: bool, has_position: bool = False) -> Shape:
     """Separate a query's shape from its values."""
     return Shape(
         is_admin=is_admin,
@@ -66,7 +67,7 @@ def shape_of(query: ImageQuery, *, is_admin: bool) -> Shape:
         all_visibilities=query.all_visibilities,
         any_member_status=query.member_status is None,
         sort=query.sort,
-        has_marker=query.marker is not None,
+        has_position=has_position,
         conditions=tuple((each.attribute, each.operator, len(each.values)) for each in query.conditions),
         tags=len(query.tags),
         properties=len(query.properties),
@@ -95,7 +96,7 @@ def matching(shape: Shape) -> ColumnElement[bool]:
 
 
 def after(shape: Shape, columns: Sequence[ColumnElement[object]]) -> ColumnElement[bool]:
-    """Mean "the image comes after the marker": a comparison of keys, so that the last page costs what the first does.
+    """Mean "the image comes behind the position": a comparison of keys, so that the last page costs what the first does.
 
     `columns` holds an expression for each sort key of the query.
     """
@@ -125,7 +126,12 @@ def order(shape: Shape, columns: Sequence[ColumnElement[object]]) -> list[Column
     return [column.desc() if key.descending else column.asc() for key, column in zip(shape.sort, columns, strict=True)]
 
 
-def parameters(query: ImageQuery, marker: Image | None) -> dict[str, object]:
+def position(image: Image, query: ImageQuery) -> Position:
+    """Say where an image stands in the order of a list: the value of each sort key."""
+    return tuple(_sort_value(image, key.attribute) for key in query.sort)
+
+
+def parameters(query: ImageQuery, after: Position | None) -> dict[str, object]:
     """Give the values of every parameter that the fragments of the query's shape bind."""
     given: dict[str, object] = {"os_hidden": query.os_hidden}
     if query.member_status is not None:
@@ -135,16 +141,16 @@ def parameters(query: ImageQuery, marker: Image | None) -> dict[str, object]:
     given |= {f"tag_{number}": tag for number, tag in enumerate(query.tags)}
     for number, (name, value) in enumerate(query.properties):
         given |= {f"property_{number}": name, f"property_value_{number}": value}
-    if marker is not None:
-        given |= {f"after_{number}": _sort_value(marker, key.attribute) for number, key in enumerate(query.sort)}
+    if after is not None:
+        given |= {f"after_{number}": value for number, value in enumerate(after)}
     return given
 
 
-def _sort_value(marker: Image, attribute: str) -> object:
-    value = getattr(marker, attribute)
+def _sort_value(image: Image, attribute: str) -> str | int:
+    value: str | int | datetime | None = getattr(image, attribute)
     if isinstance(value, datetime):
         return to_microseconds(value)
-    return _EMPTY.get(attribute) if value is None else value
+    return _EMPTY[attribute] if value is None else value
 
 
 def _condition(number: int, attribute: str, operator: Operator, count: int) -> ColumnElement[bool]:

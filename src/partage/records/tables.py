@@ -55,6 +55,8 @@ images = Table(
     Column("external_url", Text),
     Column("tags", Text, nullable=False),
     Column("properties", Text, nullable=False),
+    # How many bytes tags and properties take: a page of a list ends by this number, before the rows themselves are read.
+    Column("details_bytes", Integer, nullable=False, server_default="0"),
     Index("ix_images_owner_created_at", "owner", "created_at", "id"),
     Index("ix_images_visibility_created_at", "visibility", "created_at", "id"),
     Index("ix_images_created_at", "created_at", "id"),

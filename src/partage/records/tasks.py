@@ -10,10 +10,25 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from partage import problems
 from partage.model.ids import ImageID, ProjectID, TaskID, UserID
+from partage.model.query import Position
 from partage.model.signature import Certificate, certificate_of
 from partage.model.task import Task, TaskQuery, TaskStatus, TaskType
 from partage.records.database import Transaction, from_microseconds, to_microseconds
@@ -48,8 +63,12 @@ class Claimed:
 
 _DOCUMENT = tuple(tasks.c)[:13]
 _CLAIM = (tasks.c.claim, tasks.c.worker, tasks.c.renewed_at, tasks.c.attempts)
+_LISTED = tuple(
+    {"input": literal_column("'{}'"), "result": null(), "message": literal_column("''")}.get(column.name, column)
+    for column in _DOCUMENT
+)
+"""What a list shows of a task: no input, result or message, each of which may be long."""
 _FIND = select(*_DOCUMENT).where(tasks.c.id == bindparam("task_id"))
-_OF_IMAGE = select(*_DOCUMENT).where(tasks.c.image_id == bindparam("image_id")).order_by(tasks.c.created_at, tasks.c.id)
 _ENDED = (TaskStatus.SUCCESS, TaskStatus.FAILURE)
 _RUNNING = select(*_DOCUMENT, *_CLAIM).where(tasks.c.status == TaskStatus.PROCESSING.value)
 _CLAIMED = select(*_DOCUMENT).where(tasks.c.id == bindparam("task_id"), tasks.c.claim == bindparam("claim")).with_for_update()
@@ -60,6 +79,23 @@ _NEXT = (
     .limit(1)
     .with_for_update(skip_locked=True)
 )
+
+
+def _of_image() -> Select[Any]:
+    own_bytes = func.length(tasks.c.input) + func.length(func.coalesce(tasks.c.result, "")) + func.length(tasks.c.message)
+    newest_first = (tasks.c.created_at.desc(), tasks.c.id.desc())
+    sized = (
+        select(tasks.c.id, own_bytes.label("own"), func.sum(own_bytes).over(order_by=newest_first, rows=(None, 0)).label("total"))
+        .where(tasks.c.image_id == bindparam("image_id"))
+        .order_by(*newest_first)
+        .limit(bindparam("most"))
+        .subquery("sized")
+    )
+    fits = or_(sized.c.total <= bindparam("most_bytes"), sized.c.total == sized.c.own)
+    return select(*_DOCUMENT).join(sized, sized.c.id == tasks.c.id).where(fits).order_by(tasks.c.created_at, tasks.c.id)
+
+
+_OF_IMAGE = _of_image()
 
 
 def add(
@@ -91,18 +127,25 @@ def find(tx: Transaction, task_id: TaskID) -> Task:
     return _task(row)
 
 
-def of_image(tx: Transaction, image_id: ImageID) -> list[Task]:
-    """List an image's tasks, oldest first."""
-    return [_task(row) for row in tx.execute(_OF_IMAGE, {"image_id": image_id})]
+def of_image(tx: Transaction, image_id: ImageID, *, most: int, most_bytes: int) -> list[Task]:
+    """List an image's tasks, oldest first: of many the newest, and so many that they take no more bytes, but one always."""
+    bounds = {"image_id": image_id, "most": most, "most_bytes": most_bytes}
+    return [_task(row) for row in tx.execute(_OF_IMAGE, bounds)]
+
+
+def position(task: Task, query: TaskQuery) -> Position:
+    """Say where a task stands in the order of a list."""
+    value = getattr(task, query.sort_key)
+    return (to_microseconds(value) if isinstance(value, datetime) else value or 0,)
 
 
 def page(tx: Transaction, query: TaskQuery) -> list[Task]:
-    """Return at most `query.limit` tasks in order, after the marker.
+    """Return at most `query.limit` tasks in order, after the marker; without inputs, results and messages.
 
     Raises:
-        TaskNotFound: there is no task of the marker's id.
+        TaskNotFound: there is no task of the marker's id, and the query does not say where it stood.
     """
-    statement = select(*_DOCUMENT)
+    statement = select(*_LISTED)
     if query.status is not None:
         statement = statement.where(tasks.c.status == query.status.value)
     if query.type is not None:
@@ -194,9 +237,12 @@ def remove_expired(tx: Transaction, *, now: datetime, limit: int) -> int:
 
 def _after(tx: Transaction, query: TaskQuery, marker: TaskID) -> ColumnElement[bool]:
     """Mean "tasks that come after the marker in the order of the list". A task without end sorts first."""
-    find(tx, marker)
     key = _key(query)
-    last = select(key).where(tasks.c.id == marker).scalar_subquery()
+    last: ColumnElement[Any] = select(key).where(tasks.c.id == marker).scalar_subquery()
+    if query.after is None:
+        find(tx, marker)
+    else:
+        last = func.coalesce(last, literal(query.after[0], key.type))
     beyond = key < last if query.descending else key > last
     return or_(beyond, and_(key == last, tasks.c.id < marker if query.descending else tasks.c.id > marker))
 

@@ -1,5 +1,6 @@
-SELECT images.id, images.owner, images.name, images.status, images.visibility, images.protected, images.os_hidden, images.min_disk, images.min_ram, images.disk_format, images.container_format, images.size, images.virtual_size, images.checksum, images.os_hash_algo, images.os_hash_value, images.created_at, images.updated_at, images.content_id, images.stores, images.location_references, images.external_url, images.tags, images.properties 
-FROM images JOIN (SELECT candidates.image_id AS image_id, candidates.key_0 AS key_0, candidates.key_1 AS key_1, candidates.key_2 AS key_2 
+SELECT images.id, images.owner, images.name, images.status, images.visibility, images.protected, images.os_hidden, images.min_disk, images.min_ram, images.disk_format, images.container_format, images.size, images.virtual_size, images.checksum, images.os_hash_algo, images.os_hash_value, images.created_at, images.updated_at, images.content_id, images.stores, images.location_references, images.external_url, images.tags, images.properties, sized.found 
+FROM images JOIN (SELECT chosen.image_id AS image_id, chosen.key_0 AS key_0, chosen.key_1 AS key_1, chosen.key_2 AS key_2, images.details_bytes + length(images.location_references) AS own_bytes, sum(images.details_bytes + length(images.location_references)) OVER (ORDER BY chosen.key_0 ASC, chosen.key_1 DESC, chosen.key_2 DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS total_bytes, count(*) OVER () AS found 
+FROM (SELECT candidates.image_id AS image_id, candidates.key_0 AS key_0, candidates.key_1 AS key_1, candidates.key_2 AS key_2 
 FROM (SELECT anon_1.image_id AS image_id, anon_1.key_0 AS key_0, anon_1.key_1 AS key_1, anon_1.key_2 AS key_2 
 FROM (SELECT images.id AS image_id, coalesce(images.name, '') AS key_0, images.created_at AS key_1, images.id AS key_2 
 FROM images 
@@ -21,4 +22,5 @@ WHERE image_tags.image_id = images.id AND image_tags.tag = %(tag_1)s::VARCHAR)) 
 FROM image_properties 
 WHERE image_properties.image_id = images.id AND image_properties.name = %(property_0)s::VARCHAR AND image_properties.value = %(property_value_0)s::VARCHAR)) AND (coalesce(images.name, '') > %(after_0)s::VARCHAR OR coalesce(images.name, '') = %(after_0)s::VARCHAR AND members.image_created_at < %(after_1)s::BIGINT OR coalesce(images.name, '') = %(after_0)s::VARCHAR AND members.image_created_at = %(after_1)s::BIGINT AND members.image_id < %(after_2)s::VARCHAR) ORDER BY coalesce(images.name, '') ASC, members.image_created_at DESC, members.image_id DESC 
  LIMIT %(rows)s) AS anon_2) AS candidates ORDER BY candidates.key_0 ASC, candidates.key_1 DESC, candidates.key_2 DESC 
- LIMIT %(rows)s) AS chosen ON chosen.image_id = images.id ORDER BY chosen.key_0 ASC, chosen.key_1 DESC, chosen.key_2 DESC
+ LIMIT %(rows)s) AS chosen JOIN images ON images.id = chosen.image_id) AS sized ON sized.image_id = images.id 
+WHERE sized.total_bytes <= %(most_bytes)s::BIGINT OR sized.total_bytes = sized.own_bytes ORDER BY sized.key_0 ASC, sized.key_1 DESC, sized.key_2 DESC
