@@ -21,6 +21,9 @@ from partage.identity.keystone import Credentials
 from partage.main import keystone_child, listening, standalone
 
 PARTAGE = Path(sys.executable).with_name("partage")
+NO_DRAIN = {"PARTAGE_DRAIN_SECONDS": "0"}
+"""A stop of a service that no proxy stands before need not take any longer."""
+
 OPENSTACK = Path(sys.executable).with_name("openstack")
 
 
@@ -163,7 +166,9 @@ def up(directory: Path, *arguments: str, port: int | None = None, **environment:
     command = [str(PARTAGE), "up", "--data", str(directory), "--port", str(port), *arguments]
     log = log_of(directory)
     with log.open("w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment})
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, text=True, env={**os.environ, **NO_DRAIN, **environment}
+        )
     live = LiveService(process, directory, port)
     try:
         wait_for(lambda: "Ctrl-C ends everything" in log.read_text() or process.poll() is not None, seconds=120)

@@ -1,9 +1,11 @@
 """Workers that cannot start, die, or hang. In a process of their own, because the crew forks and catches signals."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 SCRIPT = """
 import os, signal, sys, time
@@ -61,7 +63,151 @@ def test_worker_that_ignores_the_signal_is_killed_after_the_grace() -> None:
     assert 0.2 < time.monotonic() - started < 8
 
 
-def test_hangup_of_the_terminal_ends_the_crew() -> None:
+def test_worker_that_keeps_dying_is_restarted_ever_later_beside_healthy_ones() -> None:
+    """Five early deaths of one worker ended the healthy ones too."""
+    script = """
+import os, signal, sys, time
+from partage.main import logs
+from partage.main.config import LogSettings
+from partage.main.crew import Crew
+
+def dies():
+    print("dies", flush=True)
+    os._exit(9)
+
+def lives():
+    print("lives", os.getpid(), flush=True)
+    time.sleep(1000)
+
+logs.configure(LogSettings())
+sys.exit(Crew(duties=[dies, lives], grace_seconds=1).run())
+"""
+    crew = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert crew.stdout is not None
+    said: list[str] = []
+    while said.count("dies\n") < 7:
+        said.append(crew.stdout.readline())
+    crew.send_signal(signal.SIGTERM)
+    status, out, err = ended(crew)
+    assert status == 0
+    assert sum(line.startswith("lives") for line in [*said, *out.splitlines()]) == 1
+    pauses = [line.partition("replaced")[2].strip() for line in err.splitlines() if "ended with status 9" in line]
+    assert pauses[:6] == ["", "in 0.2 s", "in 0.4 s", "in 0.8 s", "in 1.6 s", "in 3.2 s"]
+
+
+def test_replacement_that_cannot_start_leaves_healthy_workers_alone(tmp_path: Path) -> None:
+    """Only at the first start is that a reason to end: what stands in the way may be gone in a moment."""
+    script = f"""
+import os, sys, time
+from pathlib import Path
+from partage import problems
+from partage.main.crew import Crew
+
+def fails_later():
+    print("first", os.getpid(), flush=True)
+    if Path({str(tmp_path / "away")!r}).exists():
+        raise problems.Unavailable("the database is away")
+    time.sleep(1000)
+
+def lives():
+    time.sleep(1000)
+
+sys.exit(Crew(duties=[fails_later, lives], grace_seconds=1).run())
+"""
+    crew = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert crew.stdout is not None
+    first = int(crew.stdout.readline().split()[1])
+    time.sleep(2.5)  # a worker that has lived for two seconds has started
+    (tmp_path / "away").touch()
+    os.kill(first, signal.SIGKILL)
+    for _ in range(4):
+        assert crew.stdout.readline().startswith("first")
+    (tmp_path / "away").unlink()
+    assert crew.stdout.readline().startswith("first")
+    assert crew.poll() is None
+    crew.send_signal(signal.SIGTERM)
+    assert ended(crew)[0] == 0
+
+
+RENEWED = """
+import os, signal, sys, time
+from partage import problems
+from partage.main.crew import Crew
+
+def retires(*_):
+    print("retired", os.getpid(), flush=True)
+    os._exit(0)
+
+def work(name):
+    signal.signal(signal.SIGHUP, retires)
+    print(name, os.getpid(), flush=True)
+    if name == "broken":
+        os._exit(1)
+    time.sleep(1000)
+
+names = iter({names})
+
+def renew():
+    name = next(names)
+    if name == "refused":
+        print("refused", flush=True)
+        raise problems.Invalid("no")
+    return [lambda: work(name)]
+
+sys.exit(Crew(duties=[lambda: work("old")], grace_seconds=1, renew=renew).run())
+"""
+
+
+def said_of(crew: subprocess.Popen[str]) -> tuple[str, str]:
+    assert crew.stdout is not None
+    word, _space, pid = crew.stdout.readline().strip().partition(" ")
+    return word, pid
+
+
+def test_hangup_lets_new_workers_take_over_before_old_ones_retire() -> None:
+    script = RENEWED.format(names=["new", "newer"])
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as crew:
+        word, old = said_of(crew)
+        for name in ("new", "newer"):
+            crew.send_signal(signal.SIGHUP)
+            word, new = said_of(crew)
+            assert word == name
+            assert said_of(crew) == ("retired", old)
+            old = new
+        assert crew.poll() is None
+        crew.send_signal(signal.SIGTERM)
+        assert crew.wait(20) == 0
+
+
+def test_hangup_that_goes_wrong_leaves_the_old_workers() -> None:
+    script = RENEWED.format(names=["refused", "broken", "new"])
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as crew:
+        _word, old = said_of(crew)
+        crew.send_signal(signal.SIGHUP)
+        assert said_of(crew)[0] == "refused"
+        crew.send_signal(signal.SIGHUP)
+        assert said_of(crew)[0] == "broken"
+        time.sleep(0.5)  # until its end has been noticed
+        crew.send_signal(signal.SIGHUP)
+        assert said_of(crew)[0] == "new"
+        assert said_of(crew) == ("retired", old)
+        crew.send_signal(signal.SIGTERM)
+        assert crew.wait(20) == 0
+
+
+def test_terminal_that_is_closed_ends_a_crew_that_can_be_renewed() -> None:
+    ours, theirs = os.openpty()
+    script = RENEWED.format(names=["new"])
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, text=True, start_new_session=True) as crew:
+        os.close(theirs)
+        assert said_of(crew)[0] == "old"
+        os.close(ours)
+        crew.send_signal(signal.SIGHUP)
+        assert crew.wait(20) == 0
+
+
+def test_hangup_ends_a_crew_that_cannot_be_renewed() -> None:
     crew = start("time.sleep(1000)")
     assert crew.stdout is not None
     crew.stdout.readline()

@@ -3,6 +3,7 @@
 Request id; version; caller; route; body; handler; problem to reply; reply to the wire.
 """
 
+import asyncio
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -39,6 +40,7 @@ _TYPE_OF_NOTHING = b"text/html; charset=UTF-8"
 """Source: Glance says so of nearly every answer that is empty."""
 _UNREADABLE = "Error decoding your request. The URL contained characters that could not be decoded by this service"
 _NO_ROUTE = "The resource could not be found."
+_STOPPED = "The service stops, and could not finish this request in time; send it again"
 _NO_BODY = "A body is not expected with this request."
 
 
@@ -117,6 +119,8 @@ class _Application:
             reply = await self._reply(arrived)
         except problems.Problem as problem:
             reply = self._refuse(problem, arrived)
+        except asyncio.CancelledError:
+            reply = self._stopped(arrived)
         except Exception as error:  # noqa: BLE001 - the one renderer of what nobody foresaw
             reply = errors.reply_to_unexpected(error, arrived.request_id, self._asked(arrived))
         arrived.body.settle()
@@ -126,6 +130,15 @@ class _Application:
             await self._send(reply, arrived, Wire(receive, send, options.stall_seconds))
         except problems.ClientGone:
             return  # the server closes the connection of an answer that is not whole
+        except asyncio.CancelledError:
+            return  # the server stops, and has broken the connection off
+
+    def _stopped(self, arrived: _Arrived) -> Reply:
+        """Tell a client that the server stops; only the server cancels requests, and counts them in its log."""
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        return errors.reply_to(problems.Unavailable(_STOPPED), self._asked(arrived))
 
     async def _reply(self, arrived: _Arrived) -> Reply:
         if sum(len(name) + len(value) for name, value in arrived.scope["headers"]) > _LONGEST_HEADERS:
@@ -166,7 +179,8 @@ class _Application:
     def _outside(self, arrived: _Arrived, path: str) -> Reply | None:
         """Answer what does not belong to the Image API."""
         if path == "/healthcheck" or path.startswith("/healthcheck/"):
-            return discovery.health(arrived.method, arrived.text(b"accept"))
+            is_draining = discovery.DRAINING in arrived.scope.get("state", ())
+            return discovery.health(arrived.method, arrived.text(b"accept"), is_draining=is_draining)
         if arrived.method == "OPTIONS":
             # Source: Glance. What lets browsers ask from other pages answers this before anything else is looked at.
             return Reply(status=HTTPStatus.OK)
@@ -222,6 +236,9 @@ class _Application:
             first = await call(source.next_pieces, 0)
         except problems.Problem as problem:
             await self._send(self._refuse(problem, arrived), arrived, wire)
+            return
+        except asyncio.CancelledError:
+            await self._send(self._stopped(arrived), arrived, wire)
             return
         counted = sending.CountedSend(wire.send)
         wire = replace(wire, send=counted)

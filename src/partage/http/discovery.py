@@ -30,6 +30,9 @@ FEATURES = {
 }
 """Each minor version and what it brought, the newest first. A minor is listed only when the service really has that."""
 
+DRAINING = "partage.draining"
+"""The name in the state of a server's lifespan under which it says that it stops."""
+
 _OF_THE_CACHE = frozenset({"2.14", "2.16", "2.18"})
 
 
@@ -53,14 +56,18 @@ def versions(origin: str, status: HTTPStatus, *, with_cache: bool) -> Reply:
     return Reply(status=status, body=written.body, content_type=written.content_type)
 
 
-def health(method: str, accept: str | None) -> Reply:
-    """Say that this process answers, whatever is asked below that path. Source: oslo.middleware's healthcheck, as Glance has it."""
+def health(method: str, accept: str | None, *, is_draining: bool) -> Reply:
+    """Say whether new requests are welcome, whatever is asked below that path: not while this process stops.
+
+    Source: oslo.middleware's healthcheck, as Glance has it; there an operator disables it by a file.
+    """
+    status, reason = (HTTPStatus.SERVICE_UNAVAILABLE, "STOPPING") if is_draining else (HTTPStatus.OK, "OK")
     if method == "HEAD":
-        return Reply(status=HTTPStatus.NO_CONTENT)
+        return Reply(status=status if is_draining else HTTPStatus.NO_CONTENT)
     if errors.preferred_form(accept) == "application/json":
-        written = wire.reply({"detailed": False, "reasons": ["OK"]})
-        return Reply(status=HTTPStatus.OK, body=written.body, content_type=written.content_type)
-    return Reply(status=HTTPStatus.OK, body=b"OK", content_type=b"text/plain; charset=UTF-8")
+        written = wire.reply({"detailed": False, "reasons": [reason]})
+        return Reply(status=status, body=written.body, content_type=written.content_type)
+    return Reply(status=status, body=reason.encode(), content_type=b"text/plain; charset=UTF-8")
 
 
 def is_version(name: str, *, with_cache: bool) -> bool:

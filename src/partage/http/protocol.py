@@ -251,6 +251,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.abort()
         return bool(begun)
 
+    def has_unanswered(self) -> bool:
+        """Say whether a request is under way whose answer has not begun."""
+        return self._is_busy() and not self.cycle.response_started
+
     # Private.
 
     def _feed(self, data: bytes) -> None:

@@ -13,7 +13,7 @@ def look_after(settings: Settings) -> None:
     memory.keep_buffers()
     priority.step_back()
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     with compose.opened(settings, with_cache=True) as service:
         if service.cache is not None:

@@ -119,11 +119,11 @@ def _up(chosen: argparse.Namespace) -> int:
 
 
 def _serve(chosen: argparse.Namespace) -> int:
-    return serve.serve(config.load(_given(chosen, "host", "port", "workers"), file=chosen.config))
+    return serve.serve(lambda: config.load(_given(chosen, "host", "port", "workers"), file=chosen.config))
 
 
 def _worker(chosen: argparse.Namespace) -> int:
-    return work.work(config.load({}, file=chosen.config))
+    return work.work(lambda: config.load({}, file=chosen.config))
 
 
 def _restore(chosen: argparse.Namespace) -> int:

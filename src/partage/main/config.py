@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from partage import problems
+from partage.http.connections import HEAD_SECONDS, IDLE_SECONDS, PER_WORKER
 from partage.http.options import STALL_SECONDS
 from partage.main import faults
 from partage.model.document import KnownFormats
@@ -339,6 +340,27 @@ class SignatureSettings(_Section):
     timeout_seconds: Annotated[Positive, Field(description="How long one answer of the key manager may take")] = 10.0
 
 
+class ConnectionSettings(_Section):
+    """How many connections a process keeps, and for how long each may wait."""
+
+    per_worker: Annotated[
+        int,
+        Field(
+            ge=1,
+            description=(
+                "Connections of one process, fewer if it may open too few files; above that, the one that has waited longest for a "
+                "request is closed, and a new one gets 503 while all have requests"
+            ),
+        ),
+    ] = PER_WORKER
+    head_seconds: Annotated[
+        Positive, Field(description="How long the first line and headers of a request may take, whatever arrives")
+    ] = HEAD_SECONDS
+    idle_seconds: Annotated[
+        Positive, Field(description="How long a connection is kept between requests; longer than a proxy keeps it")
+    ] = IDLE_SECONDS
+
+
 class CacheSettings(_Section):
     """What each host keeps on a disk of its own of what it reads from its stores."""
 
@@ -418,8 +440,11 @@ class Settings(BaseSettings):
         bool,
         Field(description="Write what is stored already again and remove it, so that a clock hardly tells what others have stored"),
     ] = True
+    drain_seconds: Annotated[
+        float, Field(ge=0, description="How long after SIGTERM everything is still answered, but for the health check")
+    ] = 5.0
     grace_seconds: Annotated[
-        Positive, Field(description="How long running uploads and downloads may go on after a stop signal")
+        Positive, Field(description="How long running requests may go on after a stop signal, drain_seconds included")
     ] = 30.0
     stall_seconds: Annotated[
         Positive, Field(description="How long a client may neither send nor take a byte before it is disconnected")
@@ -444,6 +469,7 @@ class Settings(BaseSettings):
     imports: ImportSettings = ImportSettings()
     fetch: FetchSettings = FetchSettings()
     signatures: SignatureSettings = SignatureSettings()
+    connections: ConnectionSettings = ConnectionSettings()
     cache: CacheSettings = CacheSettings()
     notifications: NotificationSettings = NotificationSettings()
     log: LogSettings = LogSettings()

@@ -3,34 +3,39 @@
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import uvicorn
 
+from partage.http.accepting import Shares
 from partage.http.app import Application
+from partage.http.connections import Connections
 from partage.http.protocol import BoundedProtocol
-from partage.main import caching, compose, housekeeping, listening, logs, memory, priority, readiness
+from partage.http.server import Patience, Server, most_connections
+from partage.main import caching, compose, descriptors, housekeeping, listening, logs, memory, priority, readiness, reloading
 from partage.main.config import Settings
-from partage.main.crew import Companion, Crew
+from partage.main.crew import Companion, Crew, Duty, signals_held
 
 _LOG = logging.getLogger(__name__)
 
-_IDLE_SECONDS = 65
-"""How long an idle connection is kept: longer than the 60 s that proxies keep theirs, so that it is they who close it."""
 
-
-def serve(settings: Settings) -> int:
+def serve(load: Callable[[], Settings]) -> int:
     """Check everything, start the workers, and return the exit status when a stop signal has ended them.
+
+    `load` reads the settings, now and after each SIGHUP.
 
     Raises:
         Problem: something stands in the way of every worker.
     """
+    settings = load()
     listener = listening.listen(settings.host, settings.port)
     readiness.prepare_directories(settings)
     with compose.opened(settings) as service:
         readiness.check_database(service, upgrade=False)
         readiness.check_identity(compose.identity(settings, service.authority))
-    print(f"Partage answers at {url(settings)}; Ctrl-C ends it", flush=True)
-    return run(settings, listener)
+    with signals_held():
+        print(f"Partage answers at {url(settings)}; Ctrl-C ends it", flush=True)
+        return run(settings, listener, load=load)
 
 
 def url(settings: Settings) -> str:
@@ -43,35 +48,63 @@ def run(
     settings: Settings,
     listener: socket.socket,
     *,
+    load: Callable[[], Settings],
     companions: Sequence[Companion] = (),
-    duties: Sequence[Callable[[], None]] = (),
+    duties: Sequence[Callable[[Settings], None]] = (),
 ) -> int:
     """Answer requests on `listener` with as many workers as the settings say; return the exit status when all have ended.
 
-    Each of the further `duties` is done by a process of its own, and so is looking after the cache, if there is one.
+    Each of the further `duties` is done by a process of its own, and so is looking after the cache, if there is one. After SIGHUP
+    other workers, with the settings that `load` reads, take over.
     """
     logs.configure(settings.log)
     for name in compose.unused_rules(settings):
         _LOG.warning(
             "the policy file %s has the rule %s, which nothing asks for; look at how it is written", settings.policy_file, name
         )
-    if settings.cache.directory:
-        readiness.prepare_cache(settings)
-        duties = [*duties, lambda: caching.look_after(settings)]
     crew = Crew(
-        duties=[*[lambda: _work(settings, listener)] * settings.workers, *duties],
+        duties=_duties(settings, listener, duties),
         grace_seconds=settings.grace_seconds,
         companions=companions,
+        release=listener.close,
     )
+
+    def renew() -> Sequence[Duty]:
+        again = reloading.reload(settings, load)
+        crew.grace_seconds = again.grace_seconds
+        return _duties(again, listener, duties)
+
+    crew.renew = renew
     return crew.run()
 
 
-def _work(settings: Settings, listener: socket.socket) -> None:
+def _duties(settings: Settings, listener: socket.socket, further: Sequence[Callable[[Settings], None]]) -> list[Duty]:
+    shares = Shares(settings.workers)
+    duties: list[Duty] = [partial(_work, settings, listener, (shares, number)) for number in range(settings.workers)]
+    if settings.cache.directory:
+        readiness.prepare_cache(settings)
+        further = [*further, caching.look_after]
+    return [*duties, *(partial(_work_beside, settings, listener, duty) for duty in further)]
+
+
+def _work_beside(settings: Settings, listener: socket.socket, duty: Callable[[Settings], None]) -> None:
+    listener.close()  # it would stay open for as long as this process runs, and nobody would answer
+    duty(settings)
+
+
+def _work(settings: Settings, listener: socket.socket, share: tuple[Shares, int]) -> None:
     memory.keep_buffers()
     priority.hand_over_quickly()
+    given = settings.connections
+    connections = Connections(
+        most=most_connections(given.per_worker, descriptors.raise_limit(), descriptors.RESERVED),
+        head_seconds=given.head_seconds,
+        idle_seconds=given.idle_seconds,
+    )
+    patience = Patience(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
     with compose.opened(settings, with_cache=True) as service:
         housekeeping.start(service)
-        server = uvicorn.Server(_uvicorn(settings, compose.compose(settings, service)))
+        server = Server(_uvicorn(settings, compose.compose(settings, service)), connections, share, patience)
         server.run(sockets=[listener])
 
 
@@ -86,6 +119,4 @@ def _uvicorn(settings: Settings, application: Application) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nobody is believed about who a client is; public_endpoint says what a proxy would
-        timeout_keep_alive=_IDLE_SECONDS,
-        timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
     )

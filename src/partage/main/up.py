@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from partage.main import compose, config, keystone_child, listening, liveness, readiness, serve, standalone, work
 from partage.main.config import Settings
+from partage.main.crew import signals_held
 from partage.main.standalone import REGION, SERVICE, Standalone
 
 
@@ -34,15 +35,20 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
     readiness.prepare_directory(directory)
     with standalone.locked(directory):
         kept = standalone.load(directory)
-        settings = _with_token_key(config.load({**overrides, "data": directory, "identity": _identity(kept)}), kept)
+
+        def load() -> Settings:
+            return _with_token_key(config.load({**overrides, "data": directory, "identity": _identity(kept)}), kept)
+
+        settings = load()
         with (
             listening.listen(settings.host, settings.port) as listener,
             keystone_child.running(directory, serve.url(settings)) as child,
         ):
             _prepare(settings)
             child.wait_until_ready()
-            _greet(settings, kept)
-            return serve.run(settings, listener, companions=[child], duties=[lambda: work.do_imports(settings)])
+            with signals_held():
+                _greet(settings, kept)
+                return serve.run(settings, listener, load=load, companions=[child], duties=[work.do_imports])
 
 
 def _identity(kept: Standalone) -> dict[str, str]:

@@ -2,25 +2,39 @@
 
 import signal
 import threading
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from partage.main import compose, housekeeping, logs, memory, priority, readiness
+from partage.main import compose, housekeeping, logs, memory, priority, readiness, reloading
 from partage.main.config import Settings
-from partage.main.crew import Crew
+from partage.main.crew import Crew, Duty, signals_held
 from partage.worker import loop
 
 
-def work(settings: Settings) -> int:
+def work(load: Callable[[], Settings]) -> int:
     """Check everything, do imports until a stop signal, and return the exit status.
+
+    `load` reads the settings, now and after each SIGHUP.
 
     Raises:
         Problem: something stands in the way.
     """
+    settings = load()
     readiness.prepare_directories(settings)
     with compose.opened(settings) as service:
         readiness.check_database(service, upgrade=False)
     logs.configure(settings.log)
-    print("Partage takes up imports; Ctrl-C ends it", flush=True)
-    return Crew(duties=[lambda: do_imports(settings)], grace_seconds=settings.grace_seconds).run()
+    with signals_held():
+        print("Partage takes up imports; Ctrl-C ends it", flush=True)
+        crew = Crew(duties=[partial(do_imports, settings)], grace_seconds=settings.grace_seconds)
+
+        def renew() -> Sequence[Duty]:
+            again = reloading.reload(settings, load)
+            crew.grace_seconds = again.grace_seconds
+            return [partial(do_imports, again)]
+
+        crew.renew = renew
+        return crew.run()
 
 
 def do_imports(settings: Settings) -> None:
@@ -28,7 +42,7 @@ def do_imports(settings: Settings) -> None:
     memory.keep_buffers()
     priority.step_back()
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     with compose.opened(settings) as service:
         housekeeping.start(service)
