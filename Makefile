@@ -16,7 +16,7 @@ DEVELOPED = $(VENV)/.installed-to-develop
 DEVELOP = -e .[standalone,postgresql,signatures,notifications] --group dev
 # What refusals of image data advise, and what they are about.
 DISK_TOOLS = sgdisk:gdisk mkfs.ntfs:ntfs-3g mkfs.exfat:exfatprogs mkfs.vfat:dosfstools xz:xz-utils bzip2:bzip2 zstd:zstd lz4:lz4 unzip:unzip
-TOOLS = '/usr/lib/postgresql/*/bin/initdb:postgresql' qemu-img:qemu-utils mke2fs:e2fsprogs strace:strace bwrap:bubblewrap $(DISK_TOOLS)
+TOOLS = nginx:nginx haproxy:haproxy '/usr/lib/postgresql/*/bin/initdb:postgresql' qemu-img:qemu-utils mke2fs:e2fsprogs strace:strace bwrap:bubblewrap $(DISK_TOOLS)
 COMPAT = .compat
 TEMPEST = $(COMPAT)/tempest
 SERVICES = $(COMPAT)/services
@@ -35,6 +35,7 @@ help:
 	@echo 'make crash   kill at every point, race through every order: an hour or more'
 	@echo 'make fuzz    tens of thousands of requests by chance, on each database: half an hour (FUZZ=--help: less or more of it)'
 	@echo 'make hostile a hundred thousand damaged files, the suites under python -OO, what a clock tells: an hour'
+	@echo 'make rolling twenty restarts of two instances behind HAProxy and nginx, 50,000 requests, none of which may fail: ten minutes'
 	@echo 'make compat  Tempest, Nova'"'"'s and Cinder'"'"'s image modules, the guide, requests to Glance and here: under half an hour'
 	@echo '             (PEER_DIR: scripts that start a real Glance; without them its part is left out)'
 	@echo 'make bench   compare with the real Glance (PEER_DIR: its scripts)'
@@ -87,6 +88,10 @@ hostile: $(DEVELOPED)
 	@scripts/need 'make disk images' qemu-img:qemu-utils
 	$(BIN)/python -m pytest -m slow tests/unit tests/api tests/main
 
+rolling: $(DEVELOPED)
+	@scripts/need 'stand before the service' nginx:nginx haproxy:haproxy
+	$(BIN)/python -m tests.rolling
+
 compat: $(DEVELOPED) $(TEMPEST)/.installed $(SERVICES)/.installed
 	@scripts/need 'make disk images' qemu-img:qemu-utils mke2fs:e2fsprogs
 	PEER_DIR=$(PEER_DIR) PARTAGE_COMPAT_SERVICES=$(SERVICES) $(BIN)/python -m pytest -m slow tests/compat tests/api/test_notifications_on_rabbitmq.py
@@ -113,4 +118,4 @@ $(TEMPEST)/.installed: tests/compat/tempest_suite/requirements.txt
 $(SERVICES)/.installed: tests/compat/services/requirements.txt
 	@CONSTRAINTS=tests/compat/services/requirements.txt scripts/venv $(SERVICES) $@ -r tests/compat/services/requirements.txt
 
-.PHONY: help demo test pythons quick check fmt-check fmt lint types layers crash fuzz hostile compat bench soak clean
+.PHONY: help demo test pythons quick check fmt-check fmt lint types layers crash fuzz hostile rolling compat bench soak clean
