@@ -85,7 +85,7 @@ sys.exit(Crew(duties=[dies, lives], grace_seconds=1).run())
     crew = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert crew.stdout is not None
     said: list[str] = []
-    while said.count("dies\n") < 7:
+    while said.count("dies\n") < 7 or not any(line.startswith("lives") for line in said):
         said.append(crew.stdout.readline())
     crew.send_signal(signal.SIGTERM)
     status, out, err = ended(crew)
