@@ -5,7 +5,6 @@ python -m tests.rolling [--restarts 20] [--requests 50000] [--folder DIR]
 
 import argparse
 import http.client
-import itertools
 import json
 import random
 import signal
@@ -135,15 +134,14 @@ def roll(
         for thread in threads:
             thread.start()
         try:
-            for number in itertools.count():
-                if number >= restarts and tally.total >= requests:
-                    break
-                if number < restarts:
-                    which = number % len(ports)
-                    _stop(instances[which])
-                    instances[which] = services.enter_context(_instance(keystone, folder, ports[which]))
-                    say(f"restart {number + 1}: {tally.total} requests, {len(tally.failed)} failed")
+            for number in range(restarts):
+                which = number % len(ports)
+                _stop(instances[which])
+                instances[which] = services.enter_context(_instance(keystone, folder, ports[which]))
+                say(f"restart {number + 1}: {tally.total} requests, {len(tally.failed)} failed")
                 time.sleep(2.0)  # the proxies find it again before the other one goes
+                while tally.total < requests * (number + 1) / restarts:
+                    time.sleep(0.1)
         finally:
             stop.set()
             for thread in threads:
