@@ -150,7 +150,13 @@ def roll(
 
 
 def _instance(keystone: RunningKeystone, folder: Path, port: int) -> AbstractContextManager[Serving]:
-    settings = {"PARTAGE_DRAIN_SECONDS": str(DRAIN_SECONDS), "PARTAGE_GRACE_SECONDS": "60"}
+    settings = {
+        "PARTAGE_DRAIN_SECONDS": str(DRAIN_SECONDS),
+        "PARTAGE_GRACE_SECONDS": "60",
+        # A Keystone that shares a busy machine may be slow, which is not what is looked at here.
+        "PARTAGE_IDENTITY__TIMEOUT_SECONDS": "60",
+        "PARTAGE_IDENTITY__CACHE_SECONDS": "300",
+    }
     name = f"serve-{port}-{time.monotonic_ns()}"
     return serving(keystone, folder / "data", "--workers", "1", name=name, port=port, **settings)
 
