@@ -119,6 +119,24 @@ def test_moved_port_moves_in_the_catalog(tmp_path: Path) -> None:
         assert moved.port != live.port
 
 
+def test_service_of_an_earlier_directory_is_renamed_and_found_by_its_customary_name(tmp_path: Path) -> None:
+    """And rules of a policy file that nothing asks for are named in the log."""
+    with standalone.up(tmp_path / "data") as live:
+        (service,) = live.keystone.call("GET", "/services?type=image")["services"]
+        assert service["name"] == "glance"
+        live.keystone.call("PATCH", f"/services/{service['id']}", {"service": {"name": "partage"}})
+        seeded = live.directory / "keystone" / "seeded"
+        seeded.write_text(seeded.read_text().replace("service glance at", "service at"))
+        live.stop()
+    (tmp_path / "policy.yaml").write_text('"get_imgaes": "!"\n')
+    with standalone.up(tmp_path / "data", port=live.port, PARTAGE_POLICY_FILE=str(tmp_path / "policy.yaml")) as again:
+        (service,) = again.keystone.call("GET", "/services?type=image")["services"]
+        assert service["name"] == "glance"
+        found = again.openstack("admin", "catalog", "show", "glance", "-f", "value", "-c", "type")
+        assert (found.returncode, found.stdout.strip()) == (0, "image")
+        assert "has the rule get_imgaes, which nothing asks for" in again.log.read_text()
+
+
 def test_running_upload_gets_the_grace_period(tmp_path: Path) -> None:
     with standalone.up(tmp_path / "data") as live, half_an_upload(live) as (connection, image_id):
         live.process.send_signal(signal.SIGTERM)

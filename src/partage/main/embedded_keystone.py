@@ -36,6 +36,9 @@ _DOMAIN = "default"
 _THREADS = 1
 """One request at a time. Two transactions that read and then write would end each other with "database is locked", a 500; and as
 nearly all of a request is computation in Python, further threads would answer no sooner."""
+SERVICE_NAME = "glance"
+"""What the catalog calls the image service. Clients and installers look for this name as well as for the type."""
+_FORMER_NAME = "partage"
 _SEEDED = "seeded"
 """The file that says for which Keystone and URLs everything is in place; without it the first start is not over."""
 
@@ -92,7 +95,7 @@ password_hash_rounds = 4
 
 def _seed_once(home: Path, kept: Standalone, image_url: str) -> None:
     done = home / _SEEDED
-    wanted = f"keystone {metadata.version('keystone')} at {kept.identity_url}, image service at {image_url}\n"
+    wanted = f"keystone {metadata.version('keystone')} at {kept.identity_url}, image service {SERVICE_NAME} at {image_url}\n"
     if done.exists() and done.read_text() == wanted:
         return
     upgrades.offline_sync_database_to_version()
@@ -102,7 +105,7 @@ def _seed_once(home: Path, kept: Standalone, image_url: str) -> None:
     if not done.exists():  # later, people that were removed stay removed
         for person in PEOPLE:
             _give(kept, person, roles)
-    _catalogue("image", "partage", image_url)
+    _catalogue("image", SERVICE_NAME, image_url)
     standalone.write_privately(done, wanted)
 
 
@@ -166,6 +169,8 @@ def _catalogue(type_: str, name: str, url: str) -> None:
     if service is None:
         service_id = uuid.uuid4().hex
         service = api.create_service(service_id, {"id": service_id, "type": type_, "name": name, "enabled": True})
+    elif service["name"] == _FORMER_NAME:
+        api.update_service(service["id"], {**service, "name": name})
     present = {each["interface"]: each for each in api.list_endpoints() if each["service_id"] == service["id"]}
     for interface in ("public", "internal", "admin"):
         if interface in present:

@@ -1,11 +1,22 @@
-"""What the service writes to its standard error stream: one line an event, as text or as JSON."""
+"""What the service writes to its standard error stream: one line an event, as text or as JSON.
+
+Records repeat what clients and remote servers send. So control characters are escaped, whatever they are in: a terminal obeys some
+of them, and a line break would let a client write lines that look like the service's own.
+"""
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 
 from partage.main.config import LogSettings
 
+_MARGIN = "    "
+"""Stands before the lines of a traceback, so that a message in it cannot begin a line."""
+_ODD = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb"
+    "\\U000e0000-\\U000e007f]"
+)
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
@@ -25,8 +36,9 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Make one line, and lines of a traceback below it when there is one."""
         extra = "".join(f" {key}={value}" for key, value in _extra(record).items())
-        line = f"{_time(record)} {record.levelname.lower()} {record.name}: {record.getMessage()}{extra}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = escape(f"{_time(record)} {record.levelname.lower()} {record.name}: {record.getMessage()}{extra}")
+        below = _below(self, record)
+        return "\n".join([line, *(f"{_MARGIN}{escape(each)}" for each in below)])
 
 
 class JSONLines(logging.Formatter):
@@ -41,9 +53,27 @@ class JSONLines(logging.Formatter):
             "message": record.getMessage(),
         }
         document |= _extra(record)
-        if record.exc_info:
-            document["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(document, default=str, ensure_ascii=False)
+        below = _below(self, record)
+        if below:
+            document["traceback"] = "\n".join(below)
+        # JSON escapes most of them itself; what it leaves would still reach a terminal.
+        return _ODD.sub(lambda found: json.dumps(found[0])[1:-1], json.dumps(document, default=str, ensure_ascii=False))
+
+
+def escape(text: str) -> str:
+    r"""Write control characters, line breaks, and characters that change the direction of text as \x1b or \u202e.
+
+    Source: Unicode's categories Cc, Cs, Zl and Zp, and of Cf what changes the direction of text or is invisible.
+    """
+    return _ODD.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def _below(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    """Return the lines of a traceback and of a stack, if the record has them. Only line feeds separate lines here."""
+    parts = [formatter.formatException(record.exc_info)] if record.exc_info and record.exc_info[0] else []
+    parts += [record.exc_text] if record.exc_text and not parts else []
+    parts += [record.stack_info] if record.stack_info else []
+    return [line for part in parts for line in part.split("\n")]
 
 
 def _time(record: logging.LogRecord) -> str:

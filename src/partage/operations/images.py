@@ -82,7 +82,7 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
         PolicyForbids, AttributeReadOnly, PropertyConflict, BodyInvalid: a change is not allowed or makes no sense.
         TooMany: the image would have too many tags, properties or locations.
         QuotaExceeded: an administrator gives the image to a project that has no room for it.
-        UriRefused, FetchFailed, StatusConflict, and others: a change of locations, as in `locations.sizes_of_new`.
+        UriRefused, FetchFailed, StatusConflict, Problem: a change of locations, as in `locations.sizes_of_new`.
     """
     allowance = _allowance_of_receiver(service, caller, changes)
     sizes = locations.sizes_of_new(service, caller, image_id, changes)

@@ -54,7 +54,7 @@ def open_source(service: Service, image: Image, request: ImportRequest, *, erran
     Raises:
         StatusConflict: nothing is staged.
         UriRefused, FetchFailed, ImageTooLarge: as the fetcher, now or while the blocks are read.
-        FeatureOff, AttributeReadOnly, TooMany, and what `other_regions.open_remote` raises: for an image of another region.
+        FeatureOff, AttributeReadOnly, TooMany, Problem: for an image of another region, as `other_regions.open_remote` says.
     """
     if request.method is ImportMethod.GLANCE_DIRECT:
         yield _staged(service, image)

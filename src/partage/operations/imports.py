@@ -35,12 +35,13 @@ def request_import(
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
-        StatusConflict: the image is in another status than the method needs, or another import has it.
+        StatusConflict: the image is in another status than the method needs, another import has it, or a store is not there.
         FormatMissing: disk_format or container_format is not set.
         PolicyForbids: the caller may not.
         QuotaExceeded: the image's project has no room for the data.
         TooMany: the request is too long to be kept with its task.
-        StoreMissing, StorePresent, UriRefused: the request names a store or a place that cannot be used.
+        Invalid: the image is in a store already that the request names for a copy.
+        UriRefused: the request names a place that cannot be used.
         FeatureOff: images are not imported from other regions here.
         SignatureRefused, KeyManagerUnavailable: the image is signed, and no bytes could be verified.
     """

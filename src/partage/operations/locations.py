@@ -118,7 +118,7 @@ def sizes_of_new(service: Service, caller: Caller, image_id: ImageID, changes: t
     """Ask how many bytes are at each location that a patch would add. Nothing is asked for a patch that would be refused anyway.
 
     Raises:
-        ImageNotFound, PolicyForbids, and all that `patch.apply` raises: the patch is refused.
+        ImageNotFound, PolicyForbids, Problem: the patch is refused, for the latter as `patch.apply` says.
         UriRefused, FetchFailed: a location may not be opened, or does not say that there are any bytes.
         ImageTooLarge: there are more than an image may have.
         SignatureRefused: a signed image would become active by bytes that nobody verified.
