@@ -38,6 +38,8 @@ NOT_TRIED = {
     "default_store": "has to be one of the stores",
     "limits.use_keystone_limits": "needs a Keystone; tests/api/test_unified_limits.py has one",
     "fetch.cafile": "has to be a file",
+    "identity.cafile": "has to be a file",
+    "identity.check_members": "needs a Keystone; tests/identity/test_projects.py has one",
     "signatures.castellan_file": "has to be a file",
     "image_schema_file": "has to be a file",
     "notifications.transport_url": "has to be that of a message bus",

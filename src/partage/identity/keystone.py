@@ -62,19 +62,21 @@ class Credentials:
     ca_file: str | None = None
 
 
-def connect(credentials: Credentials) -> adapter.Adapter:
+def connect(credentials: Credentials, *, system: bool = False) -> adapter.Adapter:
     """Prepare a connection to Keystone under the service's own account; nothing is sent yet.
 
-    With an `interface`, tokens are validated at the catalog's identity endpoint of that interface and region, otherwise at `url`.
+    The account works in its project, or, with `system`, under the scope of the whole cloud. With an `interface`, tokens are
+    validated at the catalog's identity endpoint of that interface and region, otherwise at `url`.
     """
     url = versioned(credentials.url)
     account = v3.Password(
         auth_url=url,
         username=credentials.username,
         password=credentials.password,
-        project_name=credentials.project_name,
         user_domain_name=credentials.user_domain_name,
-        project_domain_name=credentials.project_domain_name,
+        project_name=None if system else credentials.project_name,
+        project_domain_name=None if system else credentials.project_domain_name,
+        system_scope="all" if system else None,
         reauthenticate=True,
     )
     talk = session.Session(auth=account, timeout=credentials.timeout_seconds, verify=credentials.ca_file or True, redirect=False)

@@ -18,6 +18,7 @@ from partage.http.options import EdgeOptions
 from partage.identity import keystone
 from partage.identity.catalog import Catalog
 from partage.identity.limits import UnifiedLimits, Whose
+from partage.identity.projects import Projects
 from partage.identity.sealing import TokenSeal
 from partage.identity.tokens import TokenCache
 from partage.main import liveness, priority
@@ -97,6 +98,7 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
         worker_lives=liveness.lives,
         fetch=fetch_rules(settings),
         unified_limits=_unified_limits(settings) if settings.limits.use_keystone_limits else None,
+        projects=_projects(settings.identity) if settings.identity.check_members else None,
         signatures=_signatures(settings),
         other_regions=_other_regions(settings) if ImportMethod.GLANCE_DOWNLOAD in settings.imports.methods else None,
         cache=cache,
@@ -154,6 +156,10 @@ def identity(settings: Settings, authority: Authority) -> keystone.Keystone:
     return keystone.Keystone(
         keystone.connect(_credentials(given)), cache, is_admin=authority.is_admin, allow_expired=given.allow_expired
     )
+
+
+def _projects(given: IdentitySettings) -> Projects:
+    return Projects(keystone.connect(_credentials(given), system=True), seconds=given.cache_seconds)
 
 
 def _unified_limits(settings: Settings) -> UnifiedLimits:

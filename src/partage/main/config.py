@@ -143,6 +143,10 @@ class IdentitySettings(_Section):
             description="Authorities for certificates of Keystone and of what its catalog names, a PEM file; empty: the system's"
         ),
     ] = ""
+    check_members: Annotated[
+        bool,
+        Field(description="Take as members only projects that Keystone has; the user then needs the role reader on the system"),
+    ] = False
     allow_expired: Annotated[
         bool,
         Field(description="Take an expired user token beside a valid service token, as long operations of other services need"),

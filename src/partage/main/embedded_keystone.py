@@ -102,6 +102,8 @@ def _seed_once(home: Path, kept: Standalone, image_url: str) -> None:
     (home / "keystone.db").chmod(0o600)
     roles = _bootstrap(kept)
     _give(kept, SERVICE, roles)
+    # So that members can be checked: see identity.check_members.
+    _APIS.assignment_api.create_system_grant_for_user(_user(SERVICE.user, kept.passwords[SERVICE.user]), roles["reader"])
     if not done.exists():  # later, people that were removed stay removed
         for person in PEOPLE:
             _give(kept, person, roles)

@@ -10,7 +10,7 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.member import Member
 from partage.operations import visible
-from partage.operations.service import Service
+from partage.operations.service import Projects, Service
 from partage.policies import authority
 from partage.policies import members as rules
 from partage.records import members
@@ -25,11 +25,15 @@ def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: P
         ImageNotShared, PolicyForbids: the image has no members, or the caller may not add one.
         MemberExists: the project is a member already.
         TooMany: the image has as many members as it may have.
+        BodyInvalid: members are checked, and there is no such project, or it is the owner.
+        IdentityUnavailable: members are checked, and Keystone does not answer.
     """
+    if service.projects is not None:
+        _check_project(service, service.projects, caller, image_id, member_id)
     now = service.clock()
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
-        image.require_shared(f"Not allowed to create members for image {image_id}: only shared images have members.")
+        image.require_shared(_not_shared("create", image_id))
         service.authority.require(caller, rules.ADD_MEMBER, authority.of_image(caller, image))
         member = Member(image_id=image.id, member_id=member_id, created_at=now, updated_at=now)
         _check_count(service, tx, image)
@@ -81,7 +85,7 @@ def update_member(service: Service, caller: Caller, image_id: ImageID, member_id
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
-        image.require_shared(f"Not allowed to update members for image {image_id}: only shared images have members.")
+        image.require_shared(_not_shared("update", image_id))
         member = members.find(tx, caller, image.id, member_id)
         service.authority.require(caller, rules.MODIFY_MEMBER, authority.of_member(image, member_id))
         answered = member.become(status, now=service.clock())
@@ -100,11 +104,30 @@ def remove_member(service: Service, caller: Caller, image_id: ImageID, member_id
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
-        image.require_shared(f"Not allowed to delete members for image {image_id}: only shared images have members.")
+        image.require_shared(_not_shared("delete", image_id))
         member = members.find(tx, caller, image.id, member_id)
         service.authority.require(caller, rules.DELETE_MEMBER, authority.of_image(caller, image))
         members.remove(tx, member)
     service.announce(Event.MEMBER_DELETE, member)
+
+
+def _check_project(service: Service, projects: Projects, caller: Caller, image_id: ImageID, member_id: ProjectID) -> None:
+    """Look at the project before the transaction, which must not wait for Keystone, and only for a caller who may add members."""
+    with service.database.read() as tx:
+        image = visible.find(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
+    image.require_shared(_not_shared("create", image_id))
+    service.authority.require(caller, rules.ADD_MEMBER, authority.of_image(caller, image))
+    if member_id == image.owner:
+        raise problems.BodyInvalid(f"The project {member_id} owns image {image_id}; an image is shared with other projects")
+    if not projects.has(member_id):
+        raise problems.BodyInvalid(
+            f"There is no project with the id {member_id[:64]}; a member is named by its id, which its own users see with "
+            "openstack token issue"
+        )
+
+
+def _not_shared(verb: str, image_id: ImageID) -> str:
+    return f"Not allowed to {verb} members for image {image_id}: only shared images have members."
 
 
 def _check_count(service: Service, tx: Transaction, image: Image) -> None:

@@ -68,6 +68,17 @@ class Cache:
     directory: CacheDirectory
 
 
+class Projects(Protocol):
+    """Which projects the identity service has."""
+
+    def has(self, project_id: ProjectID) -> bool:
+        """Say whether there is a project of that id.
+
+        Raises:
+            IdentityUnavailable: the identity service does not answer.
+        """
+
+
 class UnifiedLimits(Protocol):
     """Where projects' limits are kept. Thread-safe."""
 
@@ -106,6 +117,7 @@ class Service:
     `worker` names this process among all that share the database, and `worker_lives` says whether another one of this machine still
     runs: None when only its own word can tell, because it runs elsewhere. `running_uploads` are the tokens of the uploads that this
     process is at, and `running_tasks` the claims of its tasks. `unified_limits` None: the operator's own limits count.
+    `projects` None: whether a member is a project that there is, is not looked at.
     `other_regions` None: images are not imported from there. `announcer` is told what happened, once it is committed. With
     `delayed_delete` a deleted image can be restored for `scrub_time`. `http_store` None: what is on the web is fetched and kept.
     `locations_shown`: users see where bytes are, and owners may change that. `rehearse_known`: a clock hardly tells what is in a
@@ -135,6 +147,7 @@ class Service:
     locations_shown: bool = False
     import_plugins: ImportPlugins = field(default_factory=ImportPlugins)
     unified_limits: UnifiedLimits | None = None
+    projects: Projects | None = None
     other_regions: OtherRegions | None = None
     signatures: Signatures = field(default_factory=Unverifiable)
     cache: Cache | None = None
