@@ -277,7 +277,9 @@ def test_unknown_variable_is_named_with_the_nearest_known_one(name: str, words: 
     assert "hunter2" not in caught.value.sentence()
 
 
-@pytest.mark.parametrize("name", ["PARTAGE_TEST_SEED", "PARTAGE_COMPAT_CLOUDS", "PARTAGE_GOLDEN", "PARTAGE_FUZZ_SEED"])
+@pytest.mark.parametrize(
+    "name", ["PARTAGE_TEST_SEED", "PARTAGE_COMPAT_CLOUDS", "PARTAGE_GOLDEN", "PARTAGE_FUZZ_SEED", "PARTAGE_TIMED_PAIRS"]
+)
 def test_variable_of_the_tests_is_no_setting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "1")
     assert config.load({}).port == 9292

@@ -33,7 +33,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 
-_NOT_SETTINGS = ("PARTAGE_CONFIG", "PARTAGE_GOLDEN", "PARTAGE_TEST_", "PARTAGE_COMPAT_", "PARTAGE_FUZZ_")
+_NOT_SETTINGS = ("PARTAGE_CONFIG", "PARTAGE_GOLDEN", "PARTAGE_TEST_", "PARTAGE_COMPAT_", "PARTAGE_FUZZ_", "PARTAGE_TIMED_")
 """Beginnings of variables that are no settings: where the file is, and what the project's tests are told."""
 PATHS = (
     *("data", "path", "policy_file", "image_schema_file", "property_protection_file", "cafile", "castellan_file"),
