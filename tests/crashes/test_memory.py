@@ -1,8 +1,14 @@
 """However large an image is, a stream of it takes the same bounded memory: see streaming.py."""
 
+import http.client
 import json
+import os
+import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,3 +27,51 @@ def test_memory_does_not_grow_with_the_image(tmp_path: Path, megabytes: int) -> 
     grown = json.loads(ran.stdout)
     print(f"{megabytes} MiB: {', '.join(f'{what} +{size / MEBIBYTE:.1f} MiB' for what, size in grown.items())}")
     assert max(grown.values()) <= GROWTH, grown
+
+
+WARM_UP = 12
+UPLOADS = 60
+UPLOAD_BYTES = 12 * MEBIBYTE
+RAW = json.dumps({"disk_format": "raw", "container_format": "bare"})
+
+
+@contextmanager
+def receiving(folder: Path) -> Iterator[tuple[int, int]]:
+    """Start a service; give its process and its port."""
+    command = [sys.executable, "-m", "tests.crashes.receiving", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as running:
+        try:
+            assert running.stdout is not None
+            yield running.pid, int(running.stdout.readline())
+        finally:
+            running.kill()
+
+
+def upload(port: int) -> None:
+    """Upload bytes that nobody has uploaded before."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    try:
+        connection.request("POST", "/v2/images", RAW, {"X-Auth-Token": "t", "Content-Type": "application/json"})
+        image = json.loads(connection.getresponse().read())["id"]
+        octets = {"X-Auth-Token": "t", "Content-Type": "application/octet-stream"}
+        connection.request("PUT", f"/v2/images/{image}/file", os.urandom(UPLOAD_BYTES), octets)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 204
+    finally:
+        connection.close()
+
+
+def resident_bytes(process: int) -> int:
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_memory_does_not_grow_with_the_number_of_uploads(tmp_path: Path) -> None:
+    """Six at a time: what the second half of them needs, the first half has needed already."""
+    with receiving(tmp_path) as (process, port), ThreadPoolExecutor(6) as clients:
+        list(clients.map(lambda _number: upload(port), range(WARM_UP)))
+        sizes = [resident_bytes(process) for _done in clients.map(lambda _number: upload(port), range(UPLOADS))]
+    first, second = (statistics.median(half) for half in (sizes[: UPLOADS // 2], sizes[UPLOADS // 2 :]))
+    print(f"median of {first / MEBIBYTE:.0f} MiB, then of {second / MEBIBYTE:.0f} MiB, at most {max(sizes) / MEBIBYTE:.0f} MiB")
+    assert max(sizes) <= 250 * MEBIBYTE
+    assert second <= 1.05 * first

@@ -13,7 +13,7 @@ from typing import Protocol
 from partage.content.chunking import PIECE_BYTES
 from partage.stores.buffers import Buffers
 
-BUFFER_BYTES = 96 << 20
+BUFFER_BYTES = 64 << 20
 LEAST_BUFFER_BYTES = 32 << 20
 _PIECES_SHARE = 4
 _PUTTING_THREADS = 16

@@ -1,0 +1,171 @@
+"""What streams share while they are stored: strands on a pool, and buffers of which there are only so many."""
+
+import random
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import pytest
+
+from partage.content import inspection
+from partage.content.chunking import PIECE_BYTES
+from partage.stores import memory, reader, writer
+from partage.stores.buffers import Buffers, Piece
+from partage.stores.resources import LEAST_BUFFER_BYTES, WriterResources
+from partage.stores.strand import Strand
+from tests.unit.stores import doubles
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as threads:
+        yield threads
+
+
+def test_strand_does_items_in_order_one_at_a_time(pool: ThreadPoolExecutor) -> None:
+    done: list[int] = []
+    busy = threading.Lock()
+
+    def work(item: int) -> None:
+        assert busy.acquire(blocking=False)
+        done.append(item)
+        busy.release()
+
+    strand = Strand(pool, work, depth=3)
+    for number in range(500):
+        strand.give(number)
+    strand.finish()
+    assert done == list(range(500))
+
+
+def test_hundred_strands_need_no_more_threads_than_the_pool_has(pool: ThreadPoolExecutor) -> None:
+    found: list[list[int]] = [[] for _ in range(100)]
+    strands = [Strand(pool, each.append, depth=2) for each in found]
+    for number in range(30):
+        for strand in strands:
+            strand.give(number)
+    for strand in strands:
+        strand.finish()
+    assert found == [list(range(30))] * 100
+
+
+def test_failure_of_a_strand_drops_the_rest_and_calls_every_then(pool: ThreadPoolExecutor) -> None:
+    thens: list[int] = []
+    may_go_on = threading.Event()
+
+    def fail(_item: int) -> None:
+        may_go_on.wait(10)
+        raise ValueError("broken")
+
+    strand = Strand(pool, fail, depth=5)
+    for number in range(5):
+        strand.give(number, partial(thens.append, number))
+    may_go_on.set()
+    with pytest.raises(ValueError, match="broken"):
+        strand.finish()
+    with pytest.raises(ValueError, match="broken"):
+        strand.give(5, partial(thens.append, 5))
+    strand.close()
+    assert sorted(thens) == list(range(6))
+
+
+def test_closing_a_strand_waits_for_what_is_worked_on_and_drops_the_rest(pool: ThreadPoolExecutor) -> None:
+    begun, may_go_on = threading.Event(), threading.Event()
+    done: list[int] = []
+    thens: list[int] = []
+
+    def work(item: int) -> None:
+        begun.set()
+        may_go_on.wait(10)
+        done.append(item)
+
+    strand = Strand(pool, work, depth=3)
+    for number in range(3):
+        strand.give(number, partial(thens.append, number))
+    begun.wait(10)
+    closing = threading.Thread(target=strand.close)
+    closing.start()
+    may_go_on.set()
+    closing.join(10)
+    assert done == [0]
+    assert sorted(thens) == [0, 1, 2]
+
+
+def test_piece_goes_back_when_its_last_holder_lets_go() -> None:
+    buffers = Buffers(1)
+    piece = Piece(buffers, buffers.take())
+    assert piece.append(b"abc") == 3
+    piece.hold()
+    piece.let_go()
+    assert buffers.take_now() is None
+    assert bytes(piece.view) == b"abc"
+    piece.let_go()
+    assert buffers.in_use == 0
+
+
+def test_buffers_go_to_who_asked_first() -> None:
+    buffers = Buffers(2)
+    held = [buffers.take(), buffers.take()]
+    order: list[tuple[int, bytearray]] = []
+    for number in range(5):
+        buffers.ask(lambda buffer, number=number: order.append((number, buffer)))  # type: ignore[misc]
+    for _ in range(5):
+        assert buffers.take_now() is None
+        buffers.give_back(held.pop(0))
+        held.append(order[-1][1])
+    assert [number for number, _buffer in order] == list(range(5))
+
+
+def begun(store: Any, index: Any, resources: WriterResources) -> writer.Writer:
+    return writer.Writer(
+        store,
+        index,
+        resources,
+        inspector=inspection.Unwatched(),
+        options=doubles.options(),
+        new_pack_id=doubles.new_pack_id,
+    )
+
+
+def feed(into: writer.Writer, data: bytes) -> None:
+    for start in range(0, len(data), PIECE_BYTES):
+        piece = into.new_piece()
+        piece.append(data[start : start + PIECE_BYTES])
+        into.admit(piece.size_bytes)
+        into.feed(piece)
+    into.pause()
+
+
+def test_streams_that_stand_still_keep_nobody_from_storing() -> None:
+    """Twelve idle streams hold more half-filled packs than there are buffers: the next ones have them put, and go through."""
+    resources = WriterResources(buffer_bytes=LEAST_BUFFER_BYTES)
+    store, index = memory.MemoryStore(), doubles.MemoryIndex()
+    parts = [random.Random(number).randbytes(4 * MIB) for number in range(12)]
+    streams = [begun(store, index, resources) for _ in parts]
+    for stream, part in zip(streams, parts, strict=True):
+        feed(stream, part)
+    for number, stream in enumerate(streams):
+        rest = random.Random(100 + number).randbytes(3 * MIB)
+        feed(stream, rest)
+        written = stream.finish()
+        stream.close()
+        assert b"".join(reader_of(store, index, written)) == parts[number] + rest
+    assert (resources.pieces.in_use, resources.extents.in_use) == (0, 0)
+    resources.close()
+
+
+def reader_of(store: Any, index: Any, written: writer.Written) -> Iterator[bytes]:
+    return reader.read(store, index, iter(written.segments), 0, written.content.size_bytes)
+
+
+def test_stream_that_is_closed_on_the_way_gives_everything_back() -> None:
+    resources = WriterResources(buffer_bytes=LEAST_BUFFER_BYTES)
+    stream = begun(memory.MemoryStore(), doubles.MemoryIndex(), resources)
+    feed(stream, random.Random(1).randbytes(5 * MIB))
+    stream.close()
+    assert (resources.pieces.in_use, resources.extents.in_use) == (0, 0)
+    resources.close()
