@@ -95,7 +95,7 @@ def page(database: Database, project: str, query: ImageQuery, marker: Image | No
     caller = Caller(user_id=UserID("u"), project_id=ProjectID(project), roles=frozenset({"member", "reader"}))
     with database.read() as tx:
         after = None if marker is None else paging.position(marker, query)
-        return images.page(tx, caller, query, after=after, most_bytes=Limits().page_bytes).images
+        return images.page(tx, caller, query, after=after, most_bytes=Limits().page_bytes, now=datetime.now(UTC)).images
 
 
 def main() -> None:

@@ -9,10 +9,12 @@ from uuid import UUID
 import sqlalchemy
 
 from partage.model.caller import Caller
+from partage.model.ending import Ending, EndReason
 from partage.model.ids import ImageID, ProjectID, UserID
 from partage.model.image import Image, Visibility
 from partage.model.member import Member, MemberStatus
-from partage.records import images, members
+from partage.model.terms import Terms
+from partage.records import endings, images, members
 from partage.records.database import Database, Transaction
 from partage.records.tables import metadata
 
@@ -49,10 +51,21 @@ class Share:
     image: Image
     member: str
     status: MemberStatus
+    expires_at: datetime | None = None
 
 
-def build(tx: Transaction, wanted: list[Image], shares: list[Share] | None = None) -> None:
-    """Insert images and shares."""
+@dataclass(frozen=True)
+class Notice:
+    """A share that the owner has ended: what the member answered, and when access ends; None is never."""
+
+    image: Image
+    member: str
+    status: MemberStatus
+    ends_at: datetime | None
+
+
+def build(tx: Transaction, wanted: list[Image], shares: list[Share] | None = None, notices: list[Notice] | None = None) -> None:
+    """Insert images, shares, and shares whose notice runs or has run out."""
     for each in wanted:
         images.add(tx, each)
     for share in shares or []:
@@ -62,8 +75,19 @@ def build(tx: Transaction, wanted: list[Image], shares: list[Share] | None = Non
             created_at=START,
             updated_at=START,
             status=share.status,
+            terms=Terms(expires_at=share.expires_at),
         )
         members.add(tx, row, share.image)
+    for notice in notices or []:
+        ending = Ending(
+            image_id=notice.image.id,
+            member_id=ProjectID(notice.member),
+            status=notice.status,
+            reason=EndReason.REMOVED,
+            began_at=START,
+            ends_at=notice.ends_at,
+        )
+        endings.put(tx, ending, notice.image)
 
 
 class _Undone(Exception):

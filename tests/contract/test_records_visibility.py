@@ -1,16 +1,18 @@
 """Which images a list shows and a look-up finds, against three-line definitions, on random worlds."""
 
+from datetime import timedelta
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from partage import problems
 from partage.model.ids import ImageID
-from partage.model.image import Image, Visibility
+from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import MemberStatus
 from partage.model.query import Condition, ImageQuery, Operator, SortKey
 from partage.records import images, paging
 from partage.records.database import Database
-from tests.contract.records_worlds import Share, build, caller, image, undone
+from tests.contract.records_worlds import START, Notice, Share, build, caller, image, undone
 
 PROJECTS = ["A", "B", "C"]
 on_one_database = settings(
@@ -18,8 +20,13 @@ on_one_database = settings(
 )
 
 
+NOW = START + timedelta(days=1)
+TIMES = st.sampled_from([None, None, NOW - timedelta(microseconds=1), NOW, NOW + timedelta(microseconds=1)])
+World = tuple[list[Image], list[Share], list[Notice]]
+
+
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[list[Image], list[Share]]:
+def worlds(draw: st.DrawFn) -> World:
     made = [
         image(
             number,
@@ -30,12 +37,17 @@ def worlds(draw: st.DrawFn) -> tuple[list[Image], list[Share]]:
             name=draw(st.sampled_from([None, "", "a", "b"])),
             tags=tuple(sorted(draw(st.sets(st.sampled_from(["x", "y"]))))),
             properties=draw(st.dictionaries(st.sampled_from(["os", "arch"]), st.sampled_from(["1", "2"]))),
+            status=draw(st.sampled_from([ImageStatus.ACTIVE, ImageStatus.ACTIVE, ImageStatus.DEACTIVATED])),
         )
         for number in range(draw(st.integers(0, 9)))
     ]
     pairs = [(each, project) for each in made for project in PROJECTS]
     chosen = draw(st.lists(st.sampled_from(pairs), unique_by=lambda pair: (pair[0].id, pair[1]))) if pairs else []
-    return made, [Share(each, project, draw(st.sampled_from(list(MemberStatus)))) for each, project in chosen]
+    made = [each.retain(now=each.updated_at) if draw(st.integers(0, 7)) == 0 else each for each in made]
+    statuses = st.sampled_from(list(MemberStatus))
+    shares = [Share(each, project, draw(statuses), draw(TIMES)) for each, project in chosen if draw(st.booleans())]
+    notices = [Notice(each, project, draw(statuses), draw(TIMES)) for each, project in chosen if draw(st.booleans())]
+    return made, shares, notices
 
 
 queries = st.builds(
@@ -58,6 +70,7 @@ queries = st.builds(
             (Condition("size", Operator.GTE, (5,)),),
             (Condition("name", Operator.IN, ("a", "b")),),
             (Condition("owner", Operator.EQ, ("A",)),),
+            (Condition("status", Operator.EQ, ("active",)),),
             (Condition("created_at", Operator.GT, (image(3).created_at,)),),
             (Condition("created_at", Operator.EQ, (image(3).created_at,)),),
             (Condition("created_at", Operator.NEQ, (image(3).created_at,)),),
@@ -70,13 +83,34 @@ def fields(query: ImageQuery) -> dict[str, object]:
     return {name: getattr(query, name) for name in ImageQuery.__slots__}
 
 
-def knows(project: str, each: Image, shares: list[Share]) -> bool:
-    mine = any(share.image.id == each.id and share.member == project for share in shares)
-    return each.owner == project or each.visibility in ("public", "community") or (each.visibility == "shared" and mine)
+def has_notice(project: str, each: Image, notices: list[Notice]) -> bool:
+    return any(runs(notice, each, project) for notice in notices)
 
 
-def lists(project: str, each: Image, shares: list[Share], query: ImageQuery) -> bool:
-    answers = [share.status for share in shares if share.image.id == each.id and share.member == project]
+def runs(notice: Notice, each: Image, project: str) -> bool:
+    return notice.image.id == each.id and notice.member == project and (notice.ends_at is None or notice.ends_at > NOW)
+
+
+def live(share: Share, each: Image, project: str) -> bool:
+    return share.image.id == each.id and share.member == project and (share.expires_at is None or share.expires_at > NOW)
+
+
+def knows(project: str, each: Image, shares: list[Share], notices: list[Notice]) -> bool:
+    is_member = each.visibility == "shared" and any(live(share, each, project) for share in shares)
+    return each.owner == project or each.visibility in ("public", "community") or is_member or has_notice(project, each, notices)
+
+
+def seen_by(project: str, each: Image, notices: list[Notice]) -> Image:
+    """Return the image as a project sees it: with a running notice, as it was shared."""
+    return each.promised_view() if each.owner != project and has_notice(project, each, notices) else each
+
+
+def lists(project: str, each: Image, shares: list[Share], notices: list[Notice], query: ImageQuery) -> bool:
+    if has_notice(project, each, notices):
+        answers = [notice.status for notice in notices if runs(notice, each, project)]
+        each = seen_by(project, each, notices)
+    else:
+        answers = [share.status for share in shares if live(share, each, project)]
     offered = each.visibility == "shared" and any(query.member_status in (None, answer) for answer in answers)
     open_to_all = each.visibility == "public" or (
         each.visibility == "community" and (query.all_visibilities or bool(query.visibility))
@@ -130,24 +164,25 @@ def _value(each: Image, attribute: str, unset: object) -> object:
 )
 def test_walking_the_pages_shows_exactly_the_images_of_the_definition_in_order(
     database: Database,
-    world: tuple[list[Image], list[Share]],
+    world: World,
     project: str,
     query: ImageQuery,
     *,
     is_admin: bool,
     most_bytes: int,
 ) -> None:
-    made, shares = world
-    shown = [
-        each for each in made if (administrator_lists(project, each, query) if is_admin else lists(project, each, shares, query))
-    ]
+    made, shares, notices = world
+    if is_admin:
+        shown = [each for each in made if administrator_lists(project, each, query)]
+    else:
+        shown = [seen_by(project, each, notices) for each in made if lists(project, each, shares, notices, query)]
     expected = in_order([each for each in shown if passes(each, query)], query)
     with undone(database) as tx:
-        build(tx, made, shares)
+        build(tx, made, shares, notices)
         walked: list[Image] = []
         after = None
         while True:
-            found = images.page(tx, caller(project, is_admin=is_admin), query, after=after, most_bytes=most_bytes)
+            found = images.page(tx, caller(project, is_admin=is_admin), query, after=after, most_bytes=most_bytes, now=NOW)
             walked += found.images
             assert len(found.images) <= query.limit
             assert len(found.images) <= 1 or sum(each.document_bytes for each in found.images) <= most_bytes
@@ -162,20 +197,22 @@ def test_walking_the_pages_shows_exactly_the_images_of_the_definition_in_order(
 @given(world=worlds(), project=st.sampled_from(PROJECTS), is_admin=st.booleans())
 def test_a_look_up_finds_exactly_the_images_a_project_may_know_of(
     database: Database,
-    world: tuple[list[Image], list[Share]],
+    world: World,
     project: str,
     is_admin: bool,
 ) -> None:
-    made, shares = world
+    made, shares, notices = world
     with undone(database) as tx:
-        build(tx, made, shares)
+        build(tx, made, shares, notices)
         found = [each for each in made if finds(tx, caller(project, is_admin=is_admin), each.id)]
-    assert found == [each for each in made if is_admin or knows(project, each, shares)]
+        seen = [images.find(tx, caller(project, is_admin=is_admin), each.id, now=NOW) for each in found]
+    assert found == [each for each in made if is_admin or knows(project, each, shares, notices)]
+    assert seen == [each if is_admin else seen_by(project, each, notices) for each in found]
 
 
 def finds(tx: images.Transaction, who: object, image_id: ImageID) -> bool:
     try:
-        images.find(tx, who, image_id)  # type: ignore[arg-type]
+        images.find(tx, who, image_id, now=NOW)  # type: ignore[arg-type]
     except problems.ImageNotFound:
         return False
     return True

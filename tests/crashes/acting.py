@@ -177,7 +177,7 @@ def _check_references(service: Service) -> None:
 def _check_usage(service: Service) -> None:
     """What the owner's project is charged is what its images have; nothing is kept for an upload that died."""
     with service.database.read() as tx:
-        usage = reservations.usage(tx, ProjectID("A"))
+        usage = reservations.usage(tx, ProjectID("A"), now=datetime.now(UTC))
         sizes = [size or 0 for (size,) in tx.exec_driver_sql("SELECT size FROM images WHERE owner = 'A'")]
     assert usage == Usage(stored_bytes=sum(sizes), images=len(sizes)), f"{usage} is charged for images of {sizes}"
     assert worlds.kept_rooms(service) == 0, "room is kept for an upload that died"

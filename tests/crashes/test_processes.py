@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_four_processes_never_pass_a_quota_together(tmp_path: Path, kind: str) -
         ended = sum((Counter(json.loads(process.communicate("\n")[0])) for process in running), Counter[str]())
         assert ended == {"done": 3, "QuotaExceeded": 29}
         with service.database.read() as tx:
-            usage = reservations.usage(tx, ProjectID("A"))
+            usage = reservations.usage(tx, ProjectID("A"), now=datetime.now(UTC))
         assert usage == Usage(stored_bytes=3 * crowding.SIZE_BYTES, images=32)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def service(tmp_path: Path) -> Service:
 
 def usage(service: Service) -> Usage:
     with service.database.read() as tx:
-        return reservations.usage(tx, ProjectID("A"))
+        return reservations.usage(tx, ProjectID("A"), now=datetime.now(UTC))
 
 
 def send(service: Service, image: Image, blocks: Iterator[bytes], announced: int | None = None) -> None:

@@ -6,6 +6,7 @@ Numbers T-… are those of docs/security.md.
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -149,4 +150,4 @@ def test_deleting_an_image_during_its_import_leaves_nothing(when: str, service: 
         images.show_image(service, OWNER, image.id)
     assert left_over(service, tmp_path) == 0
     with service.database.read() as tx:
-        assert reservations.usage(tx, ProjectID("A")) == Usage()
+        assert reservations.usage(tx, ProjectID("A"), now=datetime.now(UTC)) == Usage()

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -109,7 +109,7 @@ def test_thirty_two_uploads_never_pass_the_storage_quota_together(service: Servi
     assert outcome["done"] == 3
     assert outcome["QuotaExceeded"] == 29
     with service.database.read() as tx:
-        usage = reservations.usage(tx, ProjectID("A"))
+        usage = reservations.usage(tx, ProjectID("A"), now=datetime.now(UTC))
     assert usage.stored_bytes == used + 3 * len(noise(0, 0.1))
     assert usage.kept_stored_bytes == usage.uploading == 0
     found = [images.show_image(service, OWNER, id_of(f"q{number}")).status for number in range(32)]

@@ -71,7 +71,7 @@ def image_to_wire(image: Image, caller: Caller, shown: Shown = NOTHING_SHOWN) ->
         "protected": image.protected,
         "min_ram": image.min_ram,
         "min_disk": image.min_disk,
-        "owner": image.owner,
+        "owner": image.former_owner or image.owner,
         "os_hidden": image.os_hidden,
         "os_hash_algo": image.os_hash_algo,
         "os_hash_value": image.os_hash_value,

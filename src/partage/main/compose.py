@@ -29,6 +29,7 @@ from partage.model.ids import StoreID
 from partage.model.image_schema import PropertySchemas
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
+from partage.model.terms import Notice, Terms
 from partage.notifications.bus import Bus, Connection
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
@@ -102,6 +103,7 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
         signatures=_signatures(settings),
         other_regions=_other_regions(settings) if ImportMethod.GLANCE_DOWNLOAD in settings.imports.methods else None,
         cache=cache,
+        default_terms=Terms(notice=Notice.parse(settings.sharing.default_notice)),
         delayed_delete=settings.delayed_delete,
         scrub_time=timedelta(seconds=settings.scrub_time_seconds),
         announcer=_announcer(settings.notifications),

@@ -22,6 +22,7 @@ from partage.model.document import KnownFormats
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
 from partage.model.remote_image import COPIED
+from partage.model.terms import Notice
 from partage.outbound.addresses import Network
 from partage.outbound.rules import Rules
 from partage.stores.resources import BUFFER_BYTES, LEAST_BUFFER_BYTES
@@ -379,6 +380,27 @@ class CacheSettings(_Section):
     stores: Annotated[tuple[str, ...], Field(description="The stores that are slower than the directory; empty: all")] = ()
 
 
+class SharingSettings(_Section):
+    """What a share promises to the project that it is offered to."""
+
+    default_notice: Annotated[
+        str,
+        Field(
+            description="How long members of shares made under /v2 keep access after the owner ends the share: "
+            "an ISO 8601 duration, or forever; P0D: not at all, as in Glance"
+        ),
+    ] = "P0D"
+
+    @field_validator("default_notice")
+    @classmethod
+    def _is_a_notice(cls, default_notice: str) -> str:
+        try:
+            Notice.parse(default_notice)
+        except problems.BodyInvalid as problem:
+            raise ValueError(str(problem)) from problem
+        return default_notice
+
+
 class NotificationSettings(_Section):
     """Where other services are told what happened to images, in Glance's words, by oslo.messaging."""
 
@@ -475,6 +497,7 @@ class Settings(BaseSettings):
     signatures: SignatureSettings = SignatureSettings()
     connections: ConnectionSettings = ConnectionSettings()
     cache: CacheSettings = CacheSettings()
+    sharing: SharingSettings = SharingSettings()
     notifications: NotificationSettings = NotificationSettings()
     log: LogSettings = LogSettings()
     stores: Annotated[

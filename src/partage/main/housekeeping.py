@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from partage.operations import import_runs, pending_deletes, recovery, tasks
+from partage.operations import import_runs, pending_deletes, promises, recovery, tasks
 from partage.operations.service import Service
 from partage.worker import jobs
 from partage.worker.jobs import Job
@@ -58,5 +58,11 @@ def housework(service: Service, interval_seconds: float) -> list[Job]:
         job("Looking for uploads that died", recovery.recover, logging.WARNING, "%d images whose upload died are queued again"),
         job("Looking for imports that died", import_runs.recover, logging.WARNING, "%d imports had no worker any more"),
         job("Scrubbing deleted images", pending_deletes.scrub, logging.INFO, scrubbed),
+        job(
+            "Removing shares that have ended",
+            promises.remove_what_is_over,
+            logging.INFO,
+            "%d retained images are no longer promised",
+        ),
         job("Removing expired tasks", tasks.remove_expired, logging.INFO, "%d tasks that ended two days ago were removed"),
     ]

@@ -39,6 +39,10 @@ class ImageStatus(StrEnum):
     DELETED = "deleted"
 
 
+RETAINED = ProjectID("-retained-")
+"""The owner of an image that its owner has left while members have notice. No project has this id, so that no query about a
+project's own images finds it, and no rule takes a caller for its owner."""
+
 _S = ImageStatus
 
 STATUS_CHANGES: Mapping[ImageStatus, frozenset[ImageStatus]] = MappingProxyType(
@@ -64,7 +68,8 @@ class Image:
     `size`, `virtual_size` are bytes; `min_disk` GiB and `min_ram` MiB, as in the API. Times are UTC, aware.
     `stores` are those that hold the bytes, and `content_id` what they are known by there; `references` are where on the web they
     are as well, or instead, in the order of asking. `external_url` is where bytes that are kept here came from, if a service of the
-    cloud said so. `tags` are unique and keep no order of their own; `properties` are the custom ones, text to text.
+    cloud said so. `former_owner` and `former_visibility` are set on a retained image, whose `owner` is then `RETAINED`. `tags` are
+    unique and keep no order of their own; `properties` are the custom ones, text to text.
     """
 
     id: ImageID
@@ -89,6 +94,8 @@ class Image:
     stores: tuple[StoreID, ...] = ()
     references: tuple[Reference, ...] = ()
     external_url: str | None = None
+    former_owner: ProjectID | None = None
+    former_visibility: Visibility | None = None
     tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
 
@@ -101,6 +108,43 @@ class Image:
         if status not in STATUS_CHANGES[self.status]:
             raise problems.StatusConflict(f"Image status transition from {self.status} to {status} is not allowed")
         return replace(self, status=status, updated_at=now)
+
+    def retain(self, *, now: datetime) -> "Image":
+        """Leave the image to its members: it is nobody's own, unprotected, active, and can be known only by a running notice."""
+        status = ImageStatus.ACTIVE if self.status is ImageStatus.DEACTIVATED else self.status
+        return replace(
+            self,
+            owner=RETAINED,
+            former_owner=self.owner,
+            former_visibility=self.visibility,
+            visibility=Visibility.PRIVATE,
+            protected=False,
+            status=status,
+            updated_at=now,
+        )
+
+    def give_back(self, *, now: datetime) -> "Image":
+        """Return a retained image to its former owner, with the visibility that it had."""
+        return replace(
+            self,
+            owner=self.former_owner,
+            former_owner=None,
+            visibility=self.former_visibility or Visibility.PRIVATE,
+            former_visibility=None,
+            updated_at=now,
+        )
+
+    @property
+    def is_retained(self) -> bool:
+        """Say whether its owner has left the image to members whose notice runs."""
+        return self.former_owner is not None
+
+    def promised_view(self) -> "Image":
+        """Return the image as a member sees it while a notice runs: as it was shared, whatever its owner did to it since."""
+        status = ImageStatus.ACTIVE if self.status is ImageStatus.DEACTIVATED else self.status
+        visibility = Visibility.SHARED if self.visibility is Visibility.PRIVATE else self.visibility
+        owner = self.former_owner or self.owner
+        return replace(self, owner=owner, former_owner=None, former_visibility=None, visibility=visibility, status=status)
 
     @property
     def details_bytes(self) -> int:

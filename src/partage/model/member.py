@@ -1,11 +1,12 @@
 """One project's membership of one image, and what it can become."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from partage import problems
 from partage.model.ids import ImageID, ProjectID
+from partage.model.terms import Terms
 
 
 class MemberStatus(StrEnum):
@@ -18,13 +19,14 @@ class MemberStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A row of the Image API's sharing. Times are UTC, aware."""
+    """A share: a row of the Image API's members, with the terms that the owner promised. Times are UTC, aware."""
 
     image_id: ImageID
     member_id: ProjectID
     created_at: datetime
     updated_at: datetime
     status: MemberStatus = MemberStatus.PENDING
+    terms: Terms = field(default_factory=Terms)
 
     def become(self, status: str, *, now: datetime) -> "Member":
         """Answer an offer, or change an answer given before.

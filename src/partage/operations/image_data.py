@@ -427,7 +427,7 @@ def _begin(
             require_size(service, announced_bytes)
             quota.check_uploads(service, tx, image.owner)
             place = Place.STORED if to is ImageStatus.SAVING else Place.STAGED
-            room = quota.reserve(tx, image, allowance, token=token, place=place, size_bytes=announced_bytes)
+            room = quota.reserve(tx, image, allowance, token=token, place=place, size_bytes=announced_bytes, now=service.clock())
             images.change_status(tx, begun, was=ImageStatus.QUEUED)
             uploads.begin(tx, uploads.UploadRow(image.id, token, service.worker, now))
         return _Begun(begun, token, room)

@@ -7,16 +7,17 @@ from partage import problems
 from partage.model import patch
 from partage.model.announcement import Event
 from partage.model.caller import Caller
+from partage.model.ending import EndReason
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
 from partage.model.query import ImageQuery, Page, Position
 from partage.model.quota import Allowance
-from partage.operations import image_data, locations, pending_deletes, quota, visible
+from partage.operations import image_data, locations, pending_deletes, promises, quota, visible
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import images as rules
 from partage.policies.properties import Action
-from partage.records import images, paging
+from partage.records import endings, images, paging
 from partage.records.database import Transaction
 from partage.records.images import Slice
 
@@ -98,7 +99,8 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
         _authorise_changes(service, caller, image, changed, changes)
         _check_counts(service, image, changed, changes)
         if changed.owner != image.owner:
-            quota.check_moved_image(tx, changed, allowance)
+            quota.check_moved_image(tx, changed, allowance, now=service.clock())
+        promises.follow_visibility(service, tx, caller, changed, was=image)
         images.save(tx, changed, was=image)
     if changes:
         image_data.announce_change(service, changed, was=image)
@@ -108,6 +110,8 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
 def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
     """Delete an image; its bytes go with the next sweep, or with the first one after it was scrubbed.
 
+    It is retained for the members whose shares promise them notice, unless an administrator takes it down.
+
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
         PolicyForbids, ImageProtected: it may not be deleted, by this caller or by anyone.
@@ -116,6 +120,7 @@ def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.NO_IMAGE_TO_DELETE)
         service.authority.require(caller, rules.DELETE_IMAGE, authority.of_image(caller, image))
         image.require_unprotected()
+        promises.end_all(service, tx, caller, image, EndReason.DELETED)
         deleted = pending_deletes.remove_image(service, tx, image, now=service.clock())
     service.announce(Event.IMAGE_DELETE, deleted)
 
@@ -146,6 +151,10 @@ def _switch(service: Service, caller: Caller, image_id: ImageID, *, rule: str, t
         if image.status not in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED):
             verb = "deactivate" if to is ImageStatus.DEACTIVATED else "reactivate"
             raise problems.StatusForbids(f"Not allowed to {verb} image in status '{image.status}'")
+        if to is ImageStatus.DEACTIVATED:
+            promises.end_all(service, tx, caller, image, EndReason.DEACTIVATED)
+        else:
+            endings.cancel(tx, image.id, EndReason.DEACTIVATED)
         if image.status is to:
             return
         switched = image.become(to, now=service.clock())
@@ -198,7 +207,7 @@ def _check_counts(service: Service, image: Image, changed: Image, changes: tuple
 
 def _add(service: Service, image: Image, allowance: Allowance) -> None:
     with service.database.write() as tx:
-        quota.check_new_image(tx, image.owner, allowance)
+        quota.check_new_image(tx, image.owner, allowance, now=service.clock())
         images.add(tx, image)
 
 
@@ -221,14 +230,14 @@ def _position(service: Service, tx: Transaction, caller: Caller, query: ImageQue
 def _full_page(service: Service, tx: Transaction, caller: Caller, query: ImageQuery, after: Position | None) -> Slice:
     """Return a page. Where an operator's rule hides some images, read on until it is full or there are no more."""
     most_bytes = service.limits.page_bytes
-    found = images.page(tx, caller, query, after=after, most_bytes=most_bytes)
+    found = images.page(tx, caller, query, after=after, most_bytes=most_bytes, now=service.clock())
     if not service.authority.hides_images:
         return found
     shown = _shown_to(service, caller)
     kept = list(filter(shown, found.images))
     while found.has_more and len(kept) <= query.limit and (room := most_bytes - sum(each.document_bytes for each in kept)) > 0:
         after = paging.position(found.images[-1], query)
-        found = images.page(tx, caller, query, after=after, most_bytes=room)
+        found = images.page(tx, caller, query, after=after, most_bytes=room, now=service.clock())
         kept += filter(shown, found.images)
     return Slice(kept[: query.limit], has_more=found.has_more or len(kept) > query.limit)
 

@@ -122,8 +122,8 @@ def _keep_room(tx: Transaction, image: Image, allowance: Allowance, task: Task, 
     # Data in a store or in staging has its size already; data from elsewhere has none before it has come.
     known = None if image.status is ImageStatus.QUEUED else image.size
     if image.status is not ImageStatus.UPLOADING:
-        quota.check_staging(tx, image, allowance)
-    quota.reserve(tx, image, allowance, token=task.id, place=Place.STORED, size_bytes=known, copies=copies)
+        quota.check_staging(tx, image, allowance, now=task.created_at)
+    quota.reserve(tx, image, allowance, token=task.id, place=Place.STORED, size_bytes=known, copies=copies, now=task.created_at)
 
 
 def require_formats(image: Image) -> None:

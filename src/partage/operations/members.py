@@ -9,7 +9,7 @@ from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.member import Member
-from partage.operations import visible
+from partage.operations import promises, visible
 from partage.operations.service import Projects, Service
 from partage.policies import authority
 from partage.policies import members as rules
@@ -35,7 +35,7 @@ def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: P
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
         image.require_shared(_not_shared("create", image_id))
         service.authority.require(caller, rules.ADD_MEMBER, authority.of_image(caller, image))
-        member = Member(image_id=image.id, member_id=member_id, created_at=now, updated_at=now)
+        member = Member(image_id=image.id, member_id=member_id, created_at=now, updated_at=now, terms=service.default_terms)
         _check_count(service, tx, image)
         members.add(tx, member, image)
     service.announce(Event.MEMBER_CREATE, member)
@@ -95,7 +95,7 @@ def update_member(service: Service, caller: Caller, image_id: ImageID, member_id
 
 
 def remove_member(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID) -> None:
-    """End the share with a project: its next request finds nothing.
+    """End the share with a project: its next request finds nothing, unless the share's terms promise it notice.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
@@ -107,6 +107,7 @@ def remove_member(service: Service, caller: Caller, image_id: ImageID, member_id
         image.require_shared(_not_shared("delete", image_id))
         member = members.find(tx, caller, image.id, member_id)
         service.authority.require(caller, rules.DELETE_MEMBER, authority.of_image(caller, image))
+        promises.end_one(service, tx, caller, image, member)
         members.remove(tx, member)
     service.announce(Event.MEMBER_DELETE, member)
 

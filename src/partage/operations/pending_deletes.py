@@ -9,21 +9,27 @@ from datetime import datetime
 
 from partage import problems
 from partage.model import importing
+from partage.model.ending import EndReason
 from partage.model.ids import ImageID
 from partage.model.image import Image, ImageStatus
+from partage.operations import promises
 from partage.operations.service import Service
-from partage.records import images, members, pending_deletes
+from partage.records import endings, images, members, pending_deletes
 from partage.records.database import Transaction
 
 _CAN_WAIT = (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
 
 
 def remove_image(service: Service, tx: Transaction, image: Image, *, now: datetime) -> Image:
-    """Delete an image, or let it wait where the operator wants that; return what became of it.
+    """Delete an image, leave it to members whose notice runs, or let it wait where the operator wants that.
+
+    Return what became of it for its owner.
 
     Images without data do not wait, as in Glance: there is nothing in them that could not be made again.
     """
     has_data = image.content_id is not None or bool(image.references)
+    if promises.retain(service, tx, image):
+        return image.become(ImageStatus.DELETED, now=now)
     if not (service.delayed_delete and has_data and image.status in _CAN_WAIT):
         gone = image.become(ImageStatus.DELETED, now=now)
         images.remove(tx, gone)
@@ -42,6 +48,12 @@ def restore(service: Service, image_id: ImageID) -> Image:
         ImageNotFound: no such image waits.
     """
     with service.database.write() as tx:
+        retained = images.find_for_work(tx, image_id)
+        if retained is not None and retained.is_retained:
+            given_back = retained.give_back(now=service.clock())
+            images.save(tx, given_back, was=retained)
+            endings.cancel(tx, image_id, EndReason.DELETED)
+            return given_back
         found = pending_deletes.take(tx, image_id)
         if found is None:
             raise problems.ImageNotFound(

@@ -11,6 +11,7 @@ reconsidered with fresh ones. Data under way keeps to the limits that it began u
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from partage import problems
@@ -88,17 +89,17 @@ def allowance_of(service: Service, owner: ProjectID | None, *, fresh: bool = Fal
     return Allowance(images=static.images_per_project or None, stored_bytes=static.storage_per_project_bytes or None)
 
 
-def check_new_image(tx: Transaction, owner: ProjectID | None, allowance: Allowance) -> None:
+def check_new_image(tx: Transaction, owner: ProjectID | None, allowance: Allowance, *, now: datetime) -> None:
     """Refuse one more image of a project, under the project's lock.
 
     Raises:
         QuotaExceeded: it has as many as it may.
     """
     if owner is not None and allowance.images is not None:
-        allowance.check_images(_locked_usage(tx, owner))
+        allowance.check_images(_locked_usage(tx, owner, now))
 
 
-def check_moved_image(tx: Transaction, moved: Image, allowance: Allowance) -> None:
+def check_moved_image(tx: Transaction, moved: Image, allowance: Allowance, *, now: datetime) -> None:
     """Refuse to give an image to a project that it does not fit into, with what it has stored.
 
     Raises:
@@ -106,7 +107,7 @@ def check_moved_image(tx: Transaction, moved: Image, allowance: Allowance) -> No
     """
     if moved.owner is None:
         return
-    usage = _locked_usage(tx, moved.owner)
+    usage = _locked_usage(tx, moved.owner, now)
     allowance.check_images(usage)
     copies = 1 if allowance.together and _is_staged(moved) else len(moved.stores)
     charge = (moved.size or 0) * copies
@@ -122,6 +123,7 @@ def reserve(
     token: str,
     place: Place,
     size_bytes: int | None,
+    now: datetime,
     copies: int = 1,
 ) -> Reservation:
     """Keep room for an image's data, which will lie in `copies` stores; `size_bytes` None is unknown.
@@ -134,7 +136,7 @@ def reserve(
     granted = Reservation(image.id, token, place, allowance, size_bytes or 0, copies, exact=size_bytes is not None)
     if image.owner is None or not (granted.counted or allowance.uploading is not None):
         return granted
-    usage = _locked_usage(tx, image.owner)
+    usage = _locked_usage(tx, image.owner, now)
     if image.status not in _UNDER_WAY:
         allowance.check_uploading(usage)
     used = allowance.used_bytes(place, usage)
@@ -165,14 +167,14 @@ def check_uploads(service: Service, tx: Transaction, owner: ProjectID | None) ->
         )
 
 
-def check_staging(tx: Transaction, image: Image, allowance: Allowance) -> None:
+def check_staging(tx: Transaction, image: Image, allowance: Allowance, *, now: datetime) -> None:
     """Refuse an import that in Glance would stage an image's data, when there is no room for it where it would be staged.
 
     Raises:
         QuotaExceeded: there is none.
     """
     if image.owner is not None and not allowance.together and allowance.staged_bytes is not None:
-        used = allowance.used_bytes(Place.STAGED, _locked_usage(tx, image.owner))
+        used = allowance.used_bytes(Place.STAGED, _locked_usage(tx, image.owner, now))
         allowance.check_bytes(Place.STAGED, used, image.size or 0)
 
 
@@ -254,7 +256,7 @@ def usage(service: Service, caller: Caller) -> Mapping[str, tuple[int, int]]:
         return {}
     limits = service.unified_limits.of(caller.project_id, fresh=False)
     with service.database.read() as tx:
-        used = reservations.usage(tx, caller.project_id).reported()
+        used = reservations.usage(tx, caller.project_id, now=service.clock()).reported()
     return {name: (used[name], limits.get(name, 0)) for name in RESOURCES}
 
 
@@ -269,7 +271,7 @@ def _grow(service: Service, reservation: Reservation, received: int) -> int:
         if owner is None:
             return received
         allowance, place = reservation.allowance, reservation.place
-        others = allowance.used_bytes(place, _locked_usage(tx, owner)) - kept
+        others = allowance.used_bytes(place, _locked_usage(tx, owner, service.clock())) - kept
         try:
             granted = allowance.grow(place, others, received * reservation.copies)
         except problems.QuotaExceeded as problem:
@@ -285,6 +287,6 @@ def _is_staged(image: Image) -> bool:
     return not image.stores and not image.references
 
 
-def _locked_usage(tx: Transaction, owner: ProjectID) -> Usage:
+def _locked_usage(tx: Transaction, owner: ProjectID, now: datetime) -> Usage:
     projects.lock(tx, owner)
-    return reservations.usage(tx, owner)
+    return reservations.usage(tx, owner, now=now)

@@ -10,6 +10,7 @@ from partage.model.announcement import Announcement, Event, Subject
 from partage.model.document import KnownFormats
 from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
+from partage.model.terms import Terms
 from partage.operations.failures import FailureLog
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
@@ -120,6 +121,7 @@ class Service:
     `projects` None: whether a member is a project that there is, is not looked at.
     `other_regions` None: images are not imported from there. `announcer` is told what happened, once it is committed. With
     `delayed_delete` a deleted image can be restored for `scrub_time`. `http_store` None: what is on the web is fetched and kept.
+    `default_terms` are those of shares made under `/v2`.
     `locations_shown`: users see where bytes are, and owners may change that. `rehearse_known`: a clock hardly tells what is in a
     store already from what is new. `listener` knows how long workers elsewhere have been silent; `failures` logs what the operator
     has to know. `read_ahead`: what all readers of image data share to fetch it ahead. `writer_resources` are the
@@ -151,6 +153,7 @@ class Service:
     other_regions: OtherRegions | None = None
     signatures: Signatures = field(default_factory=Unverifiable)
     cache: Cache | None = None
+    default_terms: Terms = field(default_factory=Terms)
     delayed_delete: bool = False
     scrub_time: timedelta = timedelta(days=1)
     announcer: Announcer = field(default_factory=Nobody)

@@ -51,7 +51,7 @@ def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: s
         input=new.input,
     )
     with service.database.write() as tx:
-        locked = image_rows.find_for_change(tx, caller, image.id)
+        locked = image_rows.find_for_change(tx, caller, image.id, now=now)
         tasks.add(tx, task, roles=sorted(caller.roles), certificate=certificate)
         image_rows.save(tx, importing.locked(locked, task.id), was=locked)
     service.announce(Event.TASK_CREATE, task)

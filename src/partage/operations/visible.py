@@ -24,21 +24,24 @@ def find(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, *
         ImageNotFound: there is none; `absent` are the words for it, which differ between Glance's calls.
     """
     try:
-        return _allowed(service, caller, images.find(tx, caller, image_id))
+        return _allowed(service, caller, images.find(tx, caller, image_id, now=service.clock()))
     except problems.ImageNotFound as problem:
         raise problems.ImageNotFound(absent.format(image_id)) from problem
 
 
 def find_for_change(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, *, absent: str = NO_IMAGE) -> Image:
-    """Return the image as `find` does, locked until the transaction ends.
+    """Return the image as its row has it, locked until the transaction ends.
 
     Raises:
         ImageNotFound: as `find`.
     """
     try:
-        return _allowed(service, caller, images.find_for_change(tx, caller, image_id))
+        now = service.clock()
+        image = images.find_for_change(tx, caller, image_id, now=now)
+        _allowed(service, caller, images.view(tx, caller, image, now=now))
     except problems.ImageNotFound as problem:
         raise problems.ImageNotFound(absent.format(image_id)) from problem
+    return image
 
 
 def shown(service: Service, caller: Caller, image: Image) -> Image:

@@ -21,6 +21,9 @@ from partage import problems
 
 Transaction = sqlalchemy.Connection
 
+NEVER = 2**63 - 1
+"""A time that never comes, as tables hold it, so that "until then" is one comparison in an index."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AGE = "partage: how often the database had been closed when the connection was opened"
 _SQLITE_SETTINGS = (
@@ -96,6 +99,16 @@ def to_microseconds(moment: datetime) -> int:
 def from_microseconds(stored: int) -> datetime:
     """Turn a table's integer into an aware time in UTC."""
     return _EPOCH + timedelta(microseconds=stored)
+
+
+def to_time(moment: datetime | None) -> int:
+    """Turn a time into the integer that tables hold; None is never."""
+    return NEVER if moment is None else to_microseconds(moment)
+
+
+def from_time(stored: int) -> datetime | None:
+    """Turn a table's integer into a time; None is never."""
+    return None if stored == NEVER else from_microseconds(stored)
 
 
 def _engine(url: str, connections: int) -> sqlalchemy.Engine:

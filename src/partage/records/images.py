@@ -1,6 +1,6 @@
 """Rows of images with their tags and properties: find, page, add, save, change status, remove."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -11,13 +11,18 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Select,
+    Table,
     and_,
     bindparam,
+    case,
     delete,
     exc,
+    false,
     func,
     insert,
     literal,
+    literal_column,
+    not_,
     or_,
     select,
     union_all,
@@ -34,11 +39,12 @@ from partage.records import paging, visibility
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.paging import Shape
 from partage.records.question import Question
-from partage.records.tables import deleted_images, image_properties, image_tags, images, members, pending_deletes
+from partage.records.tables import deleted_images, endings, image_properties, image_tags, images, members, pending_deletes
 
 _COLUMNS = tuple(column for column in images.c if column.name != "details_bytes")
 _BY_ID = select(*_COLUMNS).where(images.c.id == bindparam("image_id"))
 _FIND = {is_admin: Question(_BY_ID.where(visibility.visible_by_id(is_admin=is_admin))) for is_admin in (False, True)}
+_HAS_NOTICE = Question(select(images.c.id).where(images.c.id == bindparam("image_id"), visibility.has_notice()))
 _FIND_PUBLIC = Question(_BY_ID.where(visibility.PUBLIC))
 _FIND_FOR_CHANGE = {is_admin: Question(found.statement.with_for_update(of=images)) for is_admin, found in _FIND.items()}
 _FIND_PUBLIC_FOR_CHANGE = Question(_FIND_PUBLIC.statement.with_for_update(of=images))
@@ -51,22 +57,38 @@ _ID_WAS_USED = union_all(
 _CHANGE_STATUS = update(images).where(images.c.id == bindparam("image_id"), images.c.status == bindparam("was"))
 
 
-def find(tx: Transaction, caller: Caller, image_id: ImageID) -> Image:
-    """Return the image, if the caller may know of it.
+def find(tx: Transaction, caller: Caller, image_id: ImageID, *, now: datetime) -> Image:
+    """Return the image, if the caller may know of it: to a member whose notice runs, as it was shared.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
     """
-    return _found(tx, _FIND_PUBLIC if caller.is_anonymous else _FIND[caller.is_admin], caller, image_id)
+    image = _found(tx, _FIND_PUBLIC if caller.is_anonymous else _FIND[caller.is_admin], caller, image_id, now)
+    return view(tx, caller, image, now=now)
 
 
-def find_for_change(tx: Transaction, caller: Caller, image_id: ImageID) -> Image:
-    """Return the image as `find` does, and keep others from changing it until the transaction ends.
+def find_for_change(tx: Transaction, caller: Caller, image_id: ImageID, *, now: datetime) -> Image:
+    """Return the image as its row has it, and keep others from changing it until the transaction ends.
 
     Raises:
         ImageNotFound: as `find`.
     """
-    return _found(tx, _FIND_PUBLIC_FOR_CHANGE if caller.is_anonymous else _FIND_FOR_CHANGE[caller.is_admin], caller, image_id)
+    return _found(tx, _FIND_PUBLIC_FOR_CHANGE if caller.is_anonymous else _FIND_FOR_CHANGE[caller.is_admin], caller, image_id, now)
+
+
+def view(tx: Transaction, caller: Caller, image: Image, *, now: datetime) -> Image:
+    """Return an image as the caller sees it: to a member whose notice runs, as it was shared."""
+    if not _may_differ_for(caller, image):
+        return image
+    has_notice = _HAS_NOTICE.row(tx, visibility.parameters(caller, now) | {"image_id": image.id}) is not None
+    return image.promised_view() if has_notice else image
+
+
+def _may_differ_for(caller: Caller, image: Image) -> bool:
+    """Say whether a running notice would show the image otherwise than its row has it: private, or deactivated."""
+    if caller.is_admin or caller.project_id is None or image.owner == caller.project_id:
+        return False
+    return image.visibility is Visibility.PRIVATE or image.status is ImageStatus.DEACTIVATED
 
 
 def find_for_work(tx: Transaction, image_id: ImageID) -> Image | None:
@@ -91,9 +113,10 @@ class Slice:
     has_more: bool
 
 
-def page(tx: Transaction, caller: Caller, query: ImageQuery, *, after: Position | None, most_bytes: int) -> Slice:
+def page(tx: Transaction, caller: Caller, query: ImageQuery, *, after: Position | None, most_bytes: int, now: datetime) -> Slice:
     """Return at most `query.limit` images that match, in order: those behind the position `after`, or the first ones.
 
+    Images for which the caller's notice runs are listed, and filtered, as they were shared.
     Where tags, properties and locations together take more than `most_bytes`, only the first images are read, but one always.
     """
     asked = visibility.narrowed(query, caller)
@@ -101,11 +124,11 @@ def page(tx: Transaction, caller: Caller, query: ImageQuery, *, after: Position 
         return Slice((), has_more=False)
     shape = paging.shape_of(asked, is_admin=caller.is_admin, has_position=after is not None)
     bounds = {"rows": query.limit + 1, "most_bytes": most_bytes}
-    given = visibility.parameters(caller) | paging.parameters(asked, after) | bounds
+    given = visibility.parameters(caller, now) | paging.parameters(asked, after) | bounds
     # Of large ones none is kept: 190 filters make a statement of 5 MiB, and a few hundred kinds of them would fill the memory.
     question = Question(_page_statement(shape)) if shape.is_large else _page_question(shape)
     rows = question.rows(tx, given)
-    found = [_image(row[:-1]) for row in rows[: query.limit]]
+    found = [_listed_image(row) for row in rows[: query.limit]]
     return Slice(found, has_more=bool(rows) and rows[0][-1] > len(found))
 
 
@@ -173,7 +196,7 @@ def encode(image: Image) -> str:
 def decode(encoded: str) -> Image:
     """Read what `encode` wrote."""
     row = orjson.loads(encoded)
-    return _image([row[column.name] for column in _COLUMNS])
+    return _image([row.get(column.name) for column in _COLUMNS])
 
 
 def naming_content(tx: Transaction, content_id: ContentID) -> list[Image]:
@@ -181,11 +204,17 @@ def naming_content(tx: Transaction, content_id: ContentID) -> list[Image]:
     return [_image(row) for row in tx.execute(select(*_COLUMNS).where(images.c.content_id == content_id))]
 
 
-def _found(tx: Transaction, question: Question, caller: Caller, image_id: ImageID) -> Image:
-    row = question.row(tx, visibility.parameters(caller) | {"image_id": image_id})
+def _found(tx: Transaction, question: Question, caller: Caller, image_id: ImageID, now: datetime) -> Image:
+    row = question.row(tx, visibility.parameters(caller, now) | {"image_id": image_id})
     if row is None:
         raise problems.ImageNotFound(f"No image found with ID {image_id}")
     return _image(row)
+
+
+def _listed_image(row: Sequence[Any]) -> Image:
+    *columns, is_promised, _found = row
+    image = _image(columns)
+    return image.promised_view() if is_promised else image
 
 
 @lru_cache(maxsize=512)
@@ -199,8 +228,7 @@ def _page_statement(shape: Shape) -> Select[tuple[object, ...]]:
     The page ends where its images together take too many bytes. Only numbers are read to find that place: rows may be long, and are
     read when it is known which of them are wanted.
     """
-    keys = [paging.sort_column(key.attribute).label(f"key_{number}") for number, key in enumerate(shape.sort)]
-    branches = [_branch(shape, keys, clause, with_members=with_members) for clause, with_members in _branches(shape)]
+    branches = [_branch(shape, each) for each in _branches(shape)]
     found: CompoundSelect[tuple[object, ...]] = union_all(*(select(each.subquery()) for each in branches))
     candidates = found.subquery("candidates")
     sorted_keys = [candidates.c[f"key_{number}"] for number in range(len(shape.sort))]
@@ -219,55 +247,93 @@ def _page_statement(shape: Shape) -> Select[tuple[object, ...]]:
     )
     final_keys = [sized.c[f"key_{number}"] for number in range(len(shape.sort))]
     return (
-        select(*_COLUMNS, sized.c.found)
+        select(*_COLUMNS, sized.c.promised, sized.c.found)
         .join(sized, sized.c.image_id == images.c.id)
         .where(or_(sized.c.total_bytes <= paging.MOST_BYTES, sized.c.total_bytes == sized.c.own_bytes))
         .order_by(*paging.order(shape, final_keys))
     )
 
 
-def _branch(
-    shape: Shape,
-    keys: Sequence[ColumnElement[object]],
-    clause: ColumnElement[bool],
-    *,
-    with_members: bool,
-) -> Select[tuple[object, ...]]:
-    statement = select(images.c.id.label("image_id"), *keys).where(clause, paging.matching(shape))
-    columns: list[ColumnElement[object]] = [paging.sort_column(key.attribute) for key in shape.sort]
-    if with_members:
-        statement = statement.join(members, members.c.image_id == images.c.id)
-        # The membership carries the image's created_at and id: in the usual order its index delivers the rows already sorted.
-        same = {"created_at": members.c.image_created_at, "id": members.c.image_id}
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """A part of a list: the images that `clause` means, by way of `through` where it walks a project's shares.
+
+    `is_promised`: the images are listed as they were shared, whatever their owner did to them since.
+    """
+
+    clause: ColumnElement[bool]
+    through: Table | None = None
+    is_promised: bool = False
+
+
+def _branch(shape: Shape, branch: _Branch) -> Select[tuple[object, ...]]:
+    seen = _AS_SHARED if branch.is_promised else {}
+    columns: list[ColumnElement[object]] = [paging.sort_column(key.attribute, seen) for key in shape.sort]
+    keys = [column.label(f"key_{number}") for number, column in enumerate(columns)]
+    promised: ColumnElement[int] = literal_column("1" if branch.is_promised else "0").label("promised")
+    statement = select(images.c.id.label("image_id"), promised, *keys).where(branch.clause, paging.matching(shape, seen))
+    if branch.through is not None:
+        share = branch.through.c
+        statement = statement.join(branch.through, share.image_id == images.c.id)
+        # A share carries its image's created_at and id: in the usual order its index delivers the rows already sorted.
+        same = {"created_at": share.image_created_at, "id": share.image_id}
         columns = [same.get(key.attribute, column) for key, column in zip(shape.sort, columns, strict=True)]
     if shape.has_position:
         statement = statement.where(paging.after(shape, columns))
     return statement.order_by(*paging.order(shape, columns)).limit(paging.ROWS)
 
 
-def _branches(shape: Shape) -> list[tuple[ColumnElement[bool], bool]]:
-    """Divide "images of this list" into parts that do not overlap, each walking one index; say which read memberships."""
+_AS_SHARED: Mapping[str, ColumnElement[Any]] = {
+    "status": case(
+        (images.c.status == ImageStatus.DEACTIVATED.value, literal_column(f"'{ImageStatus.ACTIVE.value}'")), else_=images.c.status
+    ),
+    "visibility": case(
+        (images.c.visibility == Visibility.PRIVATE.value, literal_column(f"'{Visibility.SHARED.value}'")),
+        else_=images.c.visibility,
+    ),
+    "owner": func.coalesce(images.c.former_owner, images.c.owner),
+}
+"""What a list shows of an image for which a notice runs, where that is not what the image's row has."""
+
+
+def _branches(shape: Shape) -> list[_Branch]:
+    """Divide "images of this list" into parts that do not overlap, each walking one index."""
     of = images.c.visibility
     if shape.is_admin:
         if shape.visibility is not None:
-            return [(of == shape.visibility, False)]
+            return [_Branch(of == shape.visibility)]
         if shape.all_visibilities:
-            return [(literal(value=True), False)]
-        return [(or_(of != Visibility.COMMUNITY.value, images.c.owner == visibility.PROJECT), False)]
+            return [_Branch(literal(value=True))]
+        return [_Branch(or_(of != Visibility.COMMUNITY.value, images.c.owner == visibility.PROJECT))]
     mine = images.c.owner == visibility.PROJECT
-    branches = [(mine if shape.visibility is None else and_(mine, of == shape.visibility), False)]
+    branches = [_Branch(mine if shape.visibility is None else and_(mine, of == shape.visibility))]
     wanted = [Visibility(shape.visibility)] if shape.visibility else [Visibility.SHARED, Visibility.PUBLIC]
     if shape.all_visibilities:
         wanted.append(Visibility.COMMUNITY)
     for each in wanted:
-        theirs = and_(of == each.value, visibility.NOT_MINE)
+        theirs = and_(of == each.value, visibility.NOT_MINE, not_(visibility.has_notice()))
         if each is Visibility.SHARED:
-            offered = [members.c.member_id == visibility.PROJECT]
-            offered += [] if shape.any_member_status else [members.c.status == bindparam("member_status")]
-            branches.append((and_(*offered, theirs), True))
+            branches.append(_Branch(and_(theirs, *_offered_to_caller(shape)), through=members))
         elif each is not Visibility.PRIVATE:
-            branches.append((theirs, False))
+            branches.append(_Branch(theirs))
+    branches.append(_promised_to_caller(shape, wanted))
     return branches
+
+
+def _offered_to_caller(shape: Shape) -> list[ColumnElement[bool]]:
+    offered = [members.c.member_id == visibility.PROJECT, visibility.UNEXPIRED]
+    return offered if shape.any_member_status else [*offered, members.c.status == bindparam("member_status")]
+
+
+def _promised_to_caller(shape: Shape, wanted: Sequence[Visibility]) -> _Branch:
+    """Mean "images for which the caller's notice runs", as far as the list wants images that are seen so."""
+    of = images.c.visibility
+    shared = or_(of == Visibility.SHARED.value, of == Visibility.PRIVATE.value)
+    if not shape.any_member_status:
+        shared = and_(shared, endings.c.status == bindparam("member_status"))
+    seen = [shared if each is Visibility.SHARED else of == each.value for each in wanted if each is not Visibility.PRIVATE]
+    mine = (endings.c.member_id == visibility.PROJECT, visibility.RUNNING, visibility.NOT_MINE)
+    return _Branch(and_(*mine, or_(false(), *seen)), through=endings, is_promised=True)
 
 
 def _add_details(tx: Transaction, image: Image) -> None:
@@ -302,6 +368,8 @@ def _row(image: Image) -> dict[str, object]:
         "stores": orjson.dumps(image.stores).decode(),
         "location_references": orjson.dumps([[each.url, each.store, each.metadata] for each in image.references]).decode(),
         "external_url": image.external_url,
+        "former_owner": image.former_owner,
+        "former_visibility": None if image.former_visibility is None else image.former_visibility.value,
         "tags": orjson.dumps(image.tags).decode(),
         "properties": orjson.dumps(dict(image.properties)).decode(),
         "details_bytes": image.details_bytes,
@@ -315,7 +383,7 @@ _VISIBILITY = {each.value: each for each in Visibility}
 def _image(row: Sequence[Any]) -> Image:
     (image_id, owner, name, status, visible, protected, os_hidden, min_disk, min_ram, disk_format, container_format, size,
      virtual_size, checksum, algorithm, value, created_at, updated_at, content_id, stores, references, external_url,
-     tags, properties) = row  # fmt: skip
+     former_owner, former_visibility, tags, properties) = row  # fmt: skip
     return Image(
         id=ImageID(image_id),
         owner=None if owner is None else ProjectID(owner),
@@ -339,6 +407,8 @@ def _image(row: Sequence[Any]) -> Image:
         stores=tuple(orjson.loads(stores)),
         references=() if references == "[]" else _references(references),
         external_url=external_url,
+        former_owner=None if former_owner is None else ProjectID(former_owner),
+        former_visibility=None if former_visibility is None else _VISIBILITY[former_visibility],
         tags=tuple(orjson.loads(tags)),
         properties=orjson.loads(properties),
     )

@@ -1,8 +1,10 @@
 """Rows of members: find, list, add, set status, remove."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import ColumnElement, Select, bindparam, delete, exc, func, insert, or_, select, update
 
 from partage import problems
@@ -10,12 +12,23 @@ from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.member import Member, MemberStatus
-from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.model.terms import Notice, Terms
+from partage.records.database import Transaction, from_microseconds, from_time, to_microseconds, to_time
 from partage.records.question import Question
 from partage.records.tables import images, members
 
 _OF_IMAGE = members.c.image_id == bindparam("image_id")
-_COLUMNS = (members.c.image_id, members.c.member_id, members.c.status, members.c.created_at, members.c.updated_at)
+_COLUMNS = (
+    members.c.image_id,
+    members.c.member_id,
+    members.c.status,
+    members.c.created_at,
+    members.c.updated_at,
+    members.c.notice_seconds,
+    members.c.expires_at,
+    members.c.message,
+)
+_FOREVER_SECONDS = -1
 _COUNT = select(func.count()).select_from(members).where(_OF_IMAGE)
 _MINE = or_(
     members.c.member_id == bindparam("project"),
@@ -23,7 +36,7 @@ _MINE = or_(
 )
 
 
-def _visible(*, is_admin: bool) -> Select[str, str, str, int, int]:
+def _visible(*, is_admin: bool) -> Select[*tuple[Any, ...]]:
     """Mean "rows the caller may see": the owner and an administrator see every member, a member sees itself."""
     statement = select(*_COLUMNS).where(_OF_IMAGE)
     return statement if is_admin else statement.where(_MINE)
@@ -74,14 +87,7 @@ def add(tx: Transaction, member: Member, image: Image) -> None:
     Raises:
         MemberExists: the project is a member already.
     """
-    row = {
-        "image_id": member.image_id,
-        "member_id": member.member_id,
-        "status": member.status.value,
-        "created_at": to_microseconds(member.created_at),
-        "updated_at": to_microseconds(member.updated_at),
-        "image_created_at": to_microseconds(image.created_at),
-    }
+    row = _row(member) | {"image_created_at": to_microseconds(image.created_at)}
     try:
         tx.execute(insert(members), row)
     except exc.IntegrityError as error:
@@ -94,9 +100,47 @@ def set_status(tx: Transaction, member: Member) -> bool:
     return tx.execute(update(members).where(*_is(member)).values(values)).rowcount == 1
 
 
+def set_terms(tx: Transaction, member: Member) -> bool:
+    """Write the terms of a share; say whether the membership still was there."""
+    values = {**_terms_row(member.terms), "updated_at": to_microseconds(member.updated_at)}
+    return tx.execute(update(members).where(*_is(member)).values(values)).rowcount == 1
+
+
+def remove_expired(tx: Transaction, *, now: datetime) -> int:
+    """Delete the memberships whose shares have expired; return how many there were."""
+    return tx.execute(delete(members).where(members.c.expires_at <= to_microseconds(now))).rowcount
+
+
 def remove(tx: Transaction, member: Member) -> bool:
     """Delete a membership; say whether it still was there."""
     return tx.execute(delete(members).where(*_is(member))).rowcount == 1
+
+
+def encode(found: Sequence[Member]) -> str:
+    """Write memberships as JSON, for a row that keeps an image whole."""
+    return orjson.dumps([_row(each) for each in found]).decode()
+
+
+def decode(image_id: ImageID, encoded: str) -> list[Member]:
+    """Read what `encode` wrote, or what releases without terms wrote: lists of the first four values."""
+    names = [column.name for column in _COLUMNS]
+    without_terms = {"image_id": image_id, **_terms_row(Terms())}
+    rows = [
+        without_terms | (dict(zip(names[1:5], each, strict=True)) if isinstance(each, list) else each)
+        for each in orjson.loads(encoded)
+    ]
+    return [_member([row[name] for name in names]) for row in rows]
+
+
+def _row(member: Member) -> dict[str, object]:
+    return {
+        "image_id": member.image_id,
+        "member_id": member.member_id,
+        "status": member.status.value,
+        "created_at": to_microseconds(member.created_at),
+        "updated_at": to_microseconds(member.updated_at),
+        **_terms_row(member.terms),
+    }
 
 
 def _is(member: Member) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -104,11 +148,26 @@ def _is(member: Member) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
 
 
 def _member(row: Sequence[Any]) -> Member:
-    image_id, member_id, status, created_at, updated_at = row
+    image_id, member_id, status, created_at, updated_at, notice_seconds, expires_at, message = row
     return Member(
         image_id=ImageID(image_id),
         member_id=ProjectID(member_id),
         status=MemberStatus(status),
         created_at=from_microseconds(created_at),
         updated_at=from_microseconds(updated_at),
+        terms=_terms(notice_seconds, expires_at, message),
     )
+
+
+def _terms_row(terms: Terms) -> dict[str, object]:
+    duration = terms.notice.duration
+    return {
+        "notice_seconds": _FOREVER_SECONDS if duration is None else duration // timedelta(seconds=1),
+        "expires_at": to_time(terms.expires_at),
+        "message": terms.message,
+    }
+
+
+def _terms(notice_seconds: int, expires_at: int, message: str) -> Terms:
+    duration = None if notice_seconds == _FOREVER_SECONDS else timedelta(seconds=notice_seconds)
+    return Terms(notice=Notice(duration), expires_at=from_time(expires_at), message=message)

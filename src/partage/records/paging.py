@@ -4,9 +4,10 @@ Fragments depend only on the *shape* of a query (which filters, which order); it
 are built once for each shape and kept: building one costs seven times what running it costs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -74,10 +75,14 @@ def shape_of(query: ImageQuery, *, is_admin: bool, has_position: bool = False) -
     )
 
 
-def matching(shape: Shape) -> ColumnElement[bool]:
-    """Mean "the image passes every filter of the query"."""
+Columns = Mapping[str, ColumnElement[Any]]
+"""Expressions in place of an image's own columns, for a list that shows another value of an attribute."""
+
+
+def matching(shape: Shape, seen: Columns) -> ColumnElement[bool]:
+    """Mean "the image passes every filter of the query"; `seen` are the attributes of which the list shows another value."""
     clauses: list[ColumnElement[bool]] = [images.c.os_hidden == bindparam("os_hidden")]
-    clauses += [_condition(number, *each) for number, each in enumerate(shape.conditions)]
+    clauses += [_condition(number, *each, seen) for number, each in enumerate(shape.conditions)]
     clauses += [
         exists(select(image_tags.c.tag).where(image_tags.c.image_id == images.c.id, image_tags.c.tag == bindparam(f"tag_{number}")))
         for number in range(shape.tags)
@@ -114,9 +119,9 @@ def after(shape: Shape, columns: Sequence[ColumnElement[object]]) -> ColumnEleme
     return or_(*alternatives)
 
 
-def sort_column(attribute: str) -> ColumnElement[object]:
-    """Give the expression that sorts by an attribute; an unset one sorts before every value."""
-    column = images.c[attribute]
+def sort_column(attribute: str, seen: Columns) -> ColumnElement[object]:
+    """Return the expression that sorts by an attribute; an unset one sorts before every value."""
+    column = seen.get(attribute, images.c[attribute])
     # A literal, not a bound value: an index on the expression is used only where the text is the same.
     return func.coalesce(column, literal_column(repr(_EMPTY[attribute]))) if attribute in _EMPTY else column
 
@@ -153,15 +158,15 @@ def _sort_value(image: Image, attribute: str) -> str | int:
     return _EMPTY[attribute] if value is None else value
 
 
-def _condition(number: int, attribute: str, operator: Operator, count: int) -> ColumnElement[bool]:
-    column = images.c[attribute]
+def _condition(number: int, attribute: str, operator: Operator, count: int, seen: Columns) -> ColumnElement[bool]:
+    column = seen.get(attribute, images.c[attribute])
     # PostgreSQL refuses to read a number above the column's 32 bits, but any of 64 bits may be asked for.
     wide = BigInteger() if isinstance(column.type, Integer) else None
     first: BindParameter[object] = bindparam(f"condition_{number}_0", type_=wide)
     if attribute in _TIMES:
         return _time_condition(number, column, operator)
     if attribute == "name" and operator is Operator.EQ:
-        return and_(sort_column(attribute) == first, column.is_not(None))  # for the index; an unset name is no empty one
+        return and_(sort_column(attribute, seen) == first, column.is_not(None))  # for the index; an unset name is no empty one
     if operator is Operator.IN:
         return column.in_([bindparam(f"condition_{number}_{each}") for each in range(count)]) if count else false()
     return {

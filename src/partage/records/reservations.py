@@ -4,17 +4,26 @@ A row ends with what it was kept for: `records/uploads.py` ends an upload's, an 
 row with it when it is deleted. So a crash leaves none that its recovery does not find.
 """
 
+from datetime import datetime
+
 import orjson
 from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal, or_, select, union_all, update
 
 from partage.model import importing
 from partage.model.ids import ImageID, ProjectID
-from partage.model.image import ImageStatus
+from partage.model.image import RETAINED, ImageStatus
 from partage.model.quota import Place, Usage
-from partage.records.database import Transaction
-from partage.records.tables import image_properties, images, reservations
+from partage.records.database import Transaction, to_microseconds
+from partage.records.tables import endings, image_properties, images, reservations
 
 _OWNED = images.c.owner == bindparam("owner")
+_RETAINED_FOR = (
+    images.c.owner == RETAINED,
+    endings.c.image_id == images.c.id,
+    endings.c.member_id == bindparam("owner"),
+    endings.c.ends_at > bindparam("now"),
+)
+"""Mean "images that are retained for the project": each counts against the quota of every member whose notice runs."""
 _COPYING = exists().where(
     image_properties.c.image_id == images.c.id,
     image_properties.c.name == importing.TO_STORES,
@@ -31,6 +40,10 @@ _USAGE = union_all(
     select(literal("held").label("kind"), images.c.stores.label("what"), func.sum(images.c.size).label("amount"))
     .where(_SIZED, _HELD)
     .group_by(images.c.stores),
+    select(literal("held"), images.c.stores, func.sum(images.c.size))
+    .where(*_RETAINED_FOR, images.c.size > 0, _HELD)
+    .group_by(images.c.stores),
+    select(literal("images"), literal(""), func.count()).select_from(images).where(*_RETAINED_FOR),
     select(literal("staged"), literal(""), func.sum(images.c.size)).where(_SIZED, _STAGED),
     select(literal("kept"), reservations.c.place, func.sum(reservations.c.bytes))
     .join(images, images.c.id == reservations.c.image_id)
@@ -48,11 +61,11 @@ _OWNER = (
 )
 
 
-def usage(tx: Transaction, project_id: ProjectID) -> Usage:
-    """Add up what a project has at this moment. Bytes count once for every store that has them."""
+def usage(tx: Transaction, project_id: ProjectID, *, now: datetime) -> Usage:
+    """Add up what a project has at this moment, images retained for it included. Bytes count once for every store that has them."""
     counted = {"stored": 0, "lone": 0, "staged": 0, "images": 0, "uploading": 0, Place.STORED.value: 0, Place.STAGED.value: 0}
     kept = {"stored": 0, "staged": 0}
-    for kind, what, amount in tx.execute(_USAGE, {"owner": project_id}):
+    for kind, what, amount in tx.execute(_USAGE, {"owner": project_id, "now": to_microseconds(now)}):
         found = int(amount or 0)
         if kind == "held":
             stores = len(orjson.loads(what))
@@ -61,7 +74,7 @@ def usage(tx: Transaction, project_id: ProjectID) -> Usage:
         elif kind == "kept":
             kept[what] += found
         else:
-            counted[kind] = found
+            counted[kind] += found
     return Usage(
         stored_bytes=counted["stored"],
         lone_bytes=counted["lone"],

@@ -20,6 +20,8 @@ from sqlalchemy import (
     text,
 )
 
+from partage.records.database import NEVER
+
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -53,6 +55,9 @@ images = Table(
     Column("stores", Text, nullable=False),
     Column("location_references", Text, nullable=False),
     Column("external_url", Text),
+    # Set on a retained image: who owned it. Its `owner` is then nobody's id.
+    Column("former_owner", String(255)),
+    Column("former_visibility", String(20)),
     Column("tags", Text, nullable=False),
     Column("properties", Text, nullable=False),
     # How many bytes tags and properties take: a page of a list ends by this number, before the rows themselves are read.
@@ -93,8 +98,27 @@ members = Table(
     Column("updated_at", BigInteger, nullable=False),
     # The image's own created_at, which never changes: a project's list of shared images walks this index in list order.
     Column("image_created_at", BigInteger, nullable=False),
+    # The terms. -1 second of notice is forever; a share without an expiry has the greatest time there is.
+    Column("notice_seconds", BigInteger, nullable=False, server_default="0"),
+    Column("expires_at", BigInteger, nullable=False, server_default=str(NEVER)),
+    Column("message", Text, nullable=False, server_default=""),
     Index("ix_members_member_status", "member_id", "status", "image_created_at", "image_id"),
     Index("ix_members_member", "member_id", "image_created_at", "image_id"),
+)
+
+# Shares that their owner has ended and whose notice runs. A row stays beside a new offer of the same image to the same project.
+endings = Table(
+    "endings",
+    metadata,
+    Column("image_id", String(36), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("member_id", String(255), primary_key=True),
+    Column("status", String(20), nullable=False),
+    Column("reason", String(20), nullable=False),
+    Column("began_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("image_created_at", BigInteger, nullable=False),
+    Index("ix_endings_member", "member_id", "image_created_at", "image_id"),
+    Index("ix_endings_ends_at", "ends_at"),
 )
 
 # Uploads under way. `token` tells one upload of an image from the next; `worker` and `renewed_at` whether anybody still runs it.

@@ -3,27 +3,32 @@
 Existence is masked here and nowhere else: what these fragments leave out is not found, so that an image which the caller may not
 know of and one that does not exist are answered by the same code.
 
-The rule: a project knows its own images, public and community ones, and shared ones of which it is a member, whatever it answered;
-an administrator knows all; somebody without a token knows public ones. A list shows fewer by default: no community images of
-others, and shared ones only once accepted.
+The rule: a project knows its own images, public and community ones, shared ones of which it is a member, whatever it answered,
+until the share expires, and every image for which its notice runs; an administrator knows all; somebody without a token knows
+public ones. A list shows fewer by default: no community images of others, and shared ones only once accepted.
+
+Access that ends by the clock ends in these fragments: they compare with `now`, and depend on no job.
 """
 
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, or_, true
 
 from partage.model.caller import Caller
 from partage.model.image import Visibility
 from partage.model.query import ImageQuery
-from partage.records.tables import images, members
+from partage.records.database import to_microseconds
+from partage.records.tables import endings, images, members
 
 PROJECT: BindParameter[str] = bindparam("project")
+NOW: BindParameter[int] = bindparam("now")
 NOT_MINE = images.c.owner.is_distinct_from(PROJECT)
 
 
-def parameters(caller: Caller) -> dict[str, object]:
-    """Give the values that the fragments' bound parameters need."""
-    return {"project": caller.project_id}
+def parameters(caller: Caller, now: datetime) -> dict[str, object]:
+    """Return the values of the fragments' bound parameters."""
+    return {"project": caller.project_id, "now": to_microseconds(now)}
 
 
 def visible_by_id(*, is_admin: bool) -> ColumnElement[bool]:
@@ -37,6 +42,7 @@ def visible_by_id(*, is_admin: bool) -> ColumnElement[bool]:
         images.c.visibility == Visibility.PUBLIC.value,
         images.c.visibility == Visibility.COMMUNITY.value,
         and_(images.c.visibility == Visibility.SHARED.value, is_member()),
+        has_notice(),
     )
 
 
@@ -54,5 +60,14 @@ def narrowed(query: ImageQuery, caller: Caller) -> ImageQuery | None:
 
 
 def is_member() -> ColumnElement[bool]:
-    """Mean "the caller's project has a membership of this image", whatever its status."""
-    return exists().where(members.c.image_id == images.c.id, members.c.member_id == PROJECT).correlate(images)
+    """Mean "the caller's project has a membership of this image, whatever its status, that has not expired"."""
+    return exists().where(members.c.image_id == images.c.id, members.c.member_id == PROJECT, UNEXPIRED).correlate(images)
+
+
+UNEXPIRED = members.c.expires_at > NOW
+RUNNING = endings.c.ends_at > NOW
+
+
+def has_notice() -> ColumnElement[bool]:
+    """Mean "the owner has ended the share with the caller's project, and its notice runs"."""
+    return exists().where(endings.c.image_id == images.c.id, endings.c.member_id == PROJECT, RUNNING).correlate(images)

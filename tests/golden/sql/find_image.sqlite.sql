@@ -1,5 +1,7 @@
-SELECT images.id, images.owner, images.name, images.status, images.visibility, images.protected, images.os_hidden, images.min_disk, images.min_ram, images.disk_format, images.container_format, images.size, images.virtual_size, images.checksum, images.os_hash_algo, images.os_hash_value, images.created_at, images.updated_at, images.content_id, images.stores, images.location_references, images.external_url, images.tags, images.properties 
+SELECT images.id, images.owner, images.name, images.status, images.visibility, images.protected, images.os_hidden, images.min_disk, images.min_ram, images.disk_format, images.container_format, images.size, images.virtual_size, images.checksum, images.os_hash_algo, images.os_hash_value, images.created_at, images.updated_at, images.content_id, images.stores, images.location_references, images.external_url, images.former_owner, images.former_visibility, images.tags, images.properties 
 FROM images 
 WHERE images.id = ? AND (images.owner = ? OR images.owner IS NULL OR images.visibility = ? OR images.visibility = ? OR images.visibility = ? AND (EXISTS (SELECT * 
 FROM members 
-WHERE members.image_id = images.id AND members.member_id = ?)))
+WHERE members.image_id = images.id AND members.member_id = ? AND members.expires_at > ?)) OR (EXISTS (SELECT * 
+FROM endings 
+WHERE endings.image_id = images.id AND endings.member_id = ? AND endings.ends_at > ?)))

@@ -1,5 +1,7 @@
-SELECT images.id, images.owner, images.name, images.status, images.visibility, images.protected, images.os_hidden, images.min_disk, images.min_ram, images.disk_format, images.container_format, images.size, images.virtual_size, images.checksum, images.os_hash_algo, images.os_hash_value, images.created_at, images.updated_at, images.content_id, images.stores, images.location_references, images.external_url, images.tags, images.properties 
+SELECT images.id, images.owner, images.name, images.status, images.visibility, images.protected, images.os_hidden, images.min_disk, images.min_ram, images.disk_format, images.container_format, images.size, images.virtual_size, images.checksum, images.os_hash_algo, images.os_hash_value, images.created_at, images.updated_at, images.content_id, images.stores, images.location_references, images.external_url, images.former_owner, images.former_visibility, images.tags, images.properties 
 FROM images 
 WHERE images.id = %(image_id)s::VARCHAR AND (images.owner = %(project)s::VARCHAR OR images.owner IS NULL OR images.visibility = %(visibility_1)s::VARCHAR OR images.visibility = %(visibility_2)s::VARCHAR OR images.visibility = %(visibility_3)s::VARCHAR AND (EXISTS (SELECT * 
 FROM members 
-WHERE members.image_id = images.id AND members.member_id = %(project)s::VARCHAR))) FOR UPDATE OF images
+WHERE members.image_id = images.id AND members.member_id = %(project)s::VARCHAR AND members.expires_at > %(now)s::BIGINT)) OR (EXISTS (SELECT * 
+FROM endings 
+WHERE endings.image_id = images.id AND endings.member_id = %(project)s::VARCHAR AND endings.ends_at > %(now)s::BIGINT))) FOR UPDATE OF images

@@ -1,0 +1,57 @@
+"""How a share ends: the owner has ended it, and the member keeps access until the notice has run out."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from partage.model.ids import ImageID, ProjectID
+from partage.model.member import Member, MemberStatus
+
+
+class EndReason(StrEnum):
+    """How the owner ended a share."""
+
+    REMOVED = "removed"
+    DELETED = "deleted"
+    PRIVATE = "private"
+    DEACTIVATED = "deactivated"
+    PROJECT_CLOSED = "project-closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """A share that its owner has ended and whose notice runs. Times are UTC, aware; `ends_at` None is never.
+
+    `status` is the member's answer at that time: the image stays in the member's lists of that status.
+    """
+
+    image_id: ImageID
+    member_id: ProjectID
+    status: MemberStatus
+    reason: EndReason
+    began_at: datetime
+    ends_at: datetime | None
+
+    def runs(self, now: datetime) -> bool:
+        """Say whether the member still has access."""
+        return self.ends_at is None or now < self.ends_at
+
+
+def end_share(member: Member, reason: EndReason, *, now: datetime) -> Ending | None:
+    """Return the ending of a share that its owner ends now; None when the member was promised no notice, or has not accepted.
+
+    An expiry that the terms name ends the notice too.
+    """
+    if member.status is not MemberStatus.ACCEPTED:
+        return None
+    terms = member.terms
+    ends = [each for each in (terms.notice.end(now), terms.expires_at) if each is not None]
+    ending = Ending(
+        image_id=member.image_id,
+        member_id=member.member_id,
+        status=member.status,
+        reason=reason,
+        began_at=now,
+        ends_at=min(ends) if ends else None,
+    )
+    return ending if ending.runs(now) else None

@@ -1,0 +1,96 @@
+"""What the service promises to members: when an owner ends a share, the member keeps access until the notice has run out.
+
+Every road on which an owner ends access comes through here: a member is removed, the image is made private, deactivated, or
+deleted, or its project is closed. An administrator who acts on another project's image takes it down: that ends every promise.
+"""
+
+from dataclasses import replace
+
+from partage.model.caller import Caller
+from partage.model.ending import EndReason, end_share
+from partage.model.image import Image, ImageStatus, Visibility
+from partage.model.member import Member
+from partage.operations.service import Service
+from partage.records import endings, images, members
+from partage.records.database import Transaction
+
+_READABLE = (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
+_ABANDONED_AT_ONCE = 100
+
+
+def takes_down(caller: Caller, image: Image) -> bool:
+    """Say whether the caller acts against the image's owner, not for it: promises do not bind the operator of the cloud."""
+    return caller.is_admin and caller.project_id != image.owner
+
+
+def end_one(service: Service, tx: Transaction, caller: Caller, image: Image, member: Member) -> None:
+    """Let the notice of a share begin, in the transaction that removes the member."""
+    if takes_down(caller, image):
+        endings.remove(tx, image.id, member.member_id)
+        return
+    _begin(service, tx, image, [member], EndReason.REMOVED)
+
+
+def end_all(service: Service, tx: Transaction, caller: Caller, image: Image, reason: EndReason) -> None:
+    """Let the notice of every share of an image begin, in the transaction that ends access to it."""
+    if takes_down(caller, image):
+        endings.remove_all(tx, image.id)
+        return
+    _begin(service, tx, image, members.of_image(tx, image.id), reason)
+
+
+def follow_visibility(service: Service, tx: Transaction, caller: Caller, image: Image, *, was: Image) -> None:
+    """Let notices begin when an image becomes private, and cancel them when it no longer is."""
+    if image.visibility is was.visibility:
+        return
+    if image.visibility is Visibility.PRIVATE:
+        end_all(service, tx, caller, was, EndReason.PRIVATE)
+    elif was.visibility is Visibility.PRIVATE:
+        endings.cancel(tx, image.id, EndReason.PRIVATE)
+
+
+def retain(service: Service, tx: Transaction, image: Image) -> bool:
+    """Leave a deleted image to the members whose notice runs; say whether there are any."""
+    now = service.clock()
+    if image.status not in _READABLE or not endings.list_running(tx, image.id, now=now):
+        return False
+    images.save(tx, image.retain(now=now), was=image)
+    return True
+
+
+def remove_what_is_over(service: Service) -> int:
+    """Remove expired shares, endings whose notice has run out, and retained images that nobody has a promise of any more.
+
+    Only tidies up: access has ended already. Return how many retained images there were.
+    """
+    now = service.clock()
+    with service.database.write() as tx:
+        members.remove_expired(tx, now=now)
+        endings.remove_over(tx, now=now)
+    removed = 0
+    while True:
+        with service.database.read() as tx:
+            abandoned = endings.list_abandoned(tx, now=now, limit_rows=_ABANDONED_AT_ONCE)
+        for image_id in abandoned:
+            with service.database.write() as tx:
+                removed += _remove_abandoned(service, tx, images.find_for_work(tx, image_id))
+        if len(abandoned) < _ABANDONED_AT_ONCE:
+            return removed
+
+
+def _begin(service: Service, tx: Transaction, image: Image, ending: list[Member], reason: EndReason) -> None:
+    if image.status not in _READABLE:
+        return
+    now = service.clock()
+    for member in ending:
+        begun = end_share(member, reason, now=now)
+        if begun is not None and member.member_id != image.owner:
+            endings.put(tx, begun, image)
+
+
+def _remove_abandoned(service: Service, tx: Transaction, image: Image | None) -> bool:
+    """Delete a retained image, unless it was given back or promised again since it was found."""
+    if image is None or not image.is_retained or endings.list_running(tx, image.id, now=service.clock()):
+        return False
+    images.remove(tx, replace(image, updated_at=service.clock()))
+    return True

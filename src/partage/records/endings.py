@@ -1,0 +1,99 @@
+"""Rows of shares that their owner has ended and whose notice runs, and of the images that are retained for them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, delete, exists, insert, select
+
+from partage.model.ending import Ending, EndReason
+from partage.model.ids import ImageID, ProjectID
+from partage.model.image import RETAINED, Image
+from partage.model.member import MemberStatus
+from partage.records.database import Transaction, from_microseconds, from_time, to_microseconds, to_time
+from partage.records.tables import endings, images
+
+_COLUMNS = (
+    endings.c.image_id,
+    endings.c.member_id,
+    endings.c.status,
+    endings.c.reason,
+    endings.c.began_at,
+    endings.c.ends_at,
+)
+_RUNNING = endings.c.ends_at > bindparam("now")
+_OF_IMAGE = select(*_COLUMNS).where(endings.c.image_id == bindparam("image_id"), _RUNNING).order_by(endings.c.member_id)
+_OVER = select(endings.c.image_id).where(endings.c.ends_at <= bindparam("now")).limit(1)
+
+
+def put(tx: Transaction, ending: Ending, image: Image) -> None:
+    """Insert an ending. One that runs already for the same project stays if it runs longer: a promise is never shortened."""
+    found = tx.execute(select(endings.c.ends_at).where(*_is(ending.image_id, ending.member_id))).scalar_one_or_none()
+    ends_at = to_time(ending.ends_at)
+    if found is not None:
+        if found >= ends_at:
+            return
+        tx.execute(delete(endings).where(*_is(ending.image_id, ending.member_id)))
+    row = {
+        "image_id": ending.image_id,
+        "member_id": ending.member_id,
+        "status": ending.status.value,
+        "reason": ending.reason.value,
+        "began_at": to_microseconds(ending.began_at),
+        "ends_at": ends_at,
+        "image_created_at": to_microseconds(image.created_at),
+    }
+    tx.execute(insert(endings), row)
+
+
+def list_running(tx: Transaction, image_id: ImageID, *, now: datetime) -> list[Ending]:
+    """List the endings of an image whose notice runs, by member; for the service itself, not for callers."""
+    return [_ending(row) for row in tx.execute(_OF_IMAGE, {"image_id": image_id, "now": to_microseconds(now)})]
+
+
+def cancel(tx: Transaction, image_id: ImageID, reason: EndReason) -> int:
+    """Remove the endings of an image that have this reason; return how many there were."""
+    return tx.execute(delete(endings).where(endings.c.image_id == image_id, endings.c.reason == reason.value)).rowcount
+
+
+def remove(tx: Transaction, image_id: ImageID, member_id: ProjectID) -> bool:
+    """Remove one ending; say whether it was there."""
+    return tx.execute(delete(endings).where(*_is(image_id, member_id))).rowcount == 1
+
+
+def remove_all(tx: Transaction, image_id: ImageID) -> int:
+    """Remove every ending of an image: an administrator takes it down. Return how many there were."""
+    return tx.execute(delete(endings).where(endings.c.image_id == image_id)).rowcount
+
+
+def are_over(tx: Transaction, *, now: datetime) -> bool:
+    """Say whether the notice of any ending has run out."""
+    return tx.execute(_OVER, {"now": to_microseconds(now)}).first() is not None
+
+
+def remove_over(tx: Transaction, *, now: datetime) -> int:
+    """Remove the endings whose notice has run out; return how many there were."""
+    return tx.execute(delete(endings).where(endings.c.ends_at <= to_microseconds(now))).rowcount
+
+
+def list_abandoned(tx: Transaction, *, now: datetime, limit_rows: int) -> list[ImageID]:
+    """List retained images that no notice holds any more."""
+    held = exists().where(endings.c.image_id == images.c.id, endings.c.ends_at > to_microseconds(now))
+    statement = select(images.c.id).where(images.c.owner == RETAINED, ~held).order_by(images.c.id).limit(limit_rows)
+    return [ImageID(each) for each in tx.execute(statement).scalars()]
+
+
+def _is(image_id: ImageID, member_id: ProjectID) -> tuple[Any, Any]:
+    return endings.c.image_id == image_id, endings.c.member_id == member_id
+
+
+def _ending(row: Sequence[Any]) -> Ending:
+    image_id, member_id, status, reason, began_at, ends_at = row
+    return Ending(
+        image_id=ImageID(image_id),
+        member_id=ProjectID(member_id),
+        status=MemberStatus(status),
+        reason=EndReason(reason),
+        began_at=from_microseconds(began_at),
+        ends_at=from_time(ends_at),
+    )

@@ -1,0 +1,275 @@
+"""A share keeps its promise: after the owner ends it, by whichever road, the member has access until the notice has run out."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from partage import problems
+from partage.model import patch
+from partage.model.caller import Caller
+from partage.model.document import KnownFormats
+from partage.model.ids import ImageID, ProjectID
+from partage.model.image import Image, ImageStatus, NewImage, Visibility
+from partage.model.limits import Limits
+from partage.model.query import Condition, ImageQuery, Operator
+from partage.model.terms import NO_NOTICE, Notice, Terms
+from partage.operations import image_data, images, members, pending_deletes, promises, quota, sweep
+from partage.operations.service import Service
+from partage.records import reservations
+from tests.operations.services import OWNER, Clock, download, image_with, make, queued_image, upload
+
+MEMBER = replace(OWNER, project_id=ProjectID("B"))
+OTHER = replace(OWNER, project_id=ProjectID("C"))
+ADMIN = replace(OWNER, project_id=ProjectID("Z"), is_admin=True, roles=frozenset({"admin", "member", "reader"}))
+DATA = bytes(range(256)) * 2000
+MONTH = Notice(timedelta(days=30))
+FOREVER = Notice(None)
+
+End = Callable[[Service, ImageID], None]
+
+
+def remove_member(service: Service, image_id: ImageID) -> None:
+    members.remove_member(service, OWNER, image_id, ProjectID("B"))
+
+
+def delete(service: Service, image_id: ImageID) -> None:
+    images.delete_image(service, OWNER, image_id)
+
+
+def set_attribute(service: Service, caller: Caller, image_id: ImageID, name: str, value: str) -> None:
+    document = [{"op": "replace", "path": f"/{name}", "value": value}]
+    changes = patch.parse(document, version="2.1", known=KnownFormats())
+    images.update_image(service, caller, image_id, changes)
+
+
+def make_private(service: Service, image_id: ImageID) -> None:
+    set_attribute(service, OWNER, image_id, "visibility", "private")
+
+
+def deactivate(service: Service, image_id: ImageID) -> None:
+    images.deactivate_image(service, OWNER, image_id)
+
+
+ROADS = pytest.mark.parametrize("end", [remove_member, delete, make_private, deactivate])
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def service_with(folder: Path, clock: Clock, notice: Notice, **changed: object) -> Service:
+    return make(folder, clock=clock, default_terms=Terms(notice=notice), **changed)
+
+
+def shared(service: Service, *, answer: str = "accepted") -> Image:
+    image = image_with(service, DATA)
+    members.add_member(service, OWNER, image.id, ProjectID("B"))
+    members.update_member(service, MEMBER, image.id, ProjectID("B"), answer)
+    return images.show_image(service, OWNER, image.id)
+
+
+def listed(service: Service, caller: object, **query: object) -> list[ImageID]:
+    found = images.list_images(service, caller, ImageQuery(limit=100, **query))  # type: ignore[arg-type]
+    return [each.id for each in found.items]
+
+
+def is_out_of_reach(service: Service, caller: object, image_id: ImageID) -> bool:
+    for act in (images.show_image, image_data.open_image_data):
+        with pytest.raises(problems.ImageNotFound):
+            act(service, caller, image_id)  # type: ignore[arg-type]
+    return image_id not in listed(service, caller)
+
+
+@ROADS
+def test_member_keeps_access_until_the_notice_runs_out(tmp_path: Path, clock: Clock, end: End) -> None:
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    before = images.show_image(service, MEMBER, image.id)
+    end(service, image.id)
+    clock.passes(days=30, seconds=-1)
+    assert promises.remove_what_is_over(service) == 0
+    assert replace(images.show_image(service, MEMBER, image.id), updated_at=before.updated_at) == before
+    assert download(service, image.id, MEMBER) == DATA
+    active = Condition("status", Operator.EQ, ("active",))
+    assert listed(service, MEMBER, conditions=(active,), visibility="shared") == [image.id]
+    assert is_out_of_reach(service, OTHER, image.id)
+    clock.passes(seconds=1)
+    if end is not deactivate:  # a deactivated image still is shared, and answers as in Glance
+        assert is_out_of_reach(service, MEMBER, image.id)
+    else:
+        with pytest.raises(problems.ImageDeactivated):
+            image_data.open_image_data(service, MEMBER, image.id)
+
+
+@ROADS
+def test_notice_forever_never_runs_out(tmp_path: Path, clock: Clock, end: End) -> None:
+    service = service_with(tmp_path, clock, FOREVER)
+    image = shared(service)
+    end(service, image.id)
+    clock.passes(days=365 * 500)
+    promises.remove_what_is_over(service)
+    sweep.sweep(service, grace=timedelta(0))
+    assert download(service, image.id, MEMBER) == DATA
+
+
+@ROADS
+def test_without_notice_access_ends_at_once_as_in_glance(tmp_path: Path, clock: Clock, end: End) -> None:
+    service = service_with(tmp_path, clock, NO_NOTICE)
+    image = shared(service)
+    end(service, image.id)
+    with pytest.raises((problems.ImageNotFound, problems.ImageDeactivated)):
+        image_data.open_image_data(service, MEMBER, image.id)
+
+
+@pytest.mark.parametrize("answer", ["pending", "rejected"])
+@pytest.mark.parametrize("end", [remove_member, delete, make_private])
+def test_only_an_accepted_share_has_notice(tmp_path: Path, clock: Clock, end: End, answer: str) -> None:
+    service = service_with(tmp_path, clock, FOREVER)
+    image = shared(service, answer=answer)
+    end(service, image.id)
+    assert is_out_of_reach(service, MEMBER, image.id)
+
+
+def test_retained_image_does_not_exist_for_its_former_owner(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    images.delete_image(service, OWNER, image.id)
+    assert is_out_of_reach(service, OWNER, image.id)
+    for act in (images.delete_image, images.deactivate_image, members.list_members):
+        with pytest.raises(problems.ImageNotFound):
+            act(service, OWNER, image.id)  # type: ignore[operator]
+    with service.database.read() as tx:
+        assert reservations.usage(tx, ProjectID("A"), now=clock.now).images == 0
+
+
+def test_retained_image_is_read_only_for_its_members(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    images.delete_image(service, OWNER, image.id)
+    with pytest.raises(problems.PolicyForbids):
+        set_attribute(service, MEMBER, image.id, "name", "mine")
+    with pytest.raises(problems.PolicyForbids):
+        images.delete_image(service, MEMBER, image.id)
+    with pytest.raises(problems.PolicyForbids):
+        upload(service, image.id, DATA, caller=MEMBER)
+    with pytest.raises((problems.ImageNotShared, problems.PolicyForbids)):
+        members.add_member(service, MEMBER, image.id, ProjectID("C"))
+    assert download(service, image.id, MEMBER) == DATA
+
+
+def test_retained_image_counts_against_the_quota_of_each_member(tmp_path: Path, clock: Clock) -> None:
+    limits = Limits(storage_per_project_bytes=len(DATA) + 10)
+    service = service_with(tmp_path, clock, MONTH, limits=limits)
+    image = shared(service)
+    with service.database.read() as tx:
+        assert reservations.usage(tx, ProjectID("B"), now=clock.now).stored_bytes == 0
+    images.delete_image(service, OWNER, image.id)
+    with service.database.read() as tx:
+        assert reservations.usage(tx, ProjectID("B"), now=clock.now).stored_bytes == len(DATA)
+        assert reservations.usage(tx, ProjectID("B"), now=clock.now + timedelta(days=30)).stored_bytes == 0
+    with pytest.raises(problems.QuotaExceeded):
+        image_with(service, DATA, MEMBER)
+    assert quota.allowance_of(service, ProjectID("B")).stored_bytes == len(DATA) + 10
+    image_with(service, DATA, OWNER)  # the room that the former owner had is free again
+
+
+def test_bytes_of_a_retained_image_go_after_its_last_notice(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    images.delete_image(service, OWNER, image.id)
+    for _ in range(4):
+        sweep.sweep(service, grace=timedelta(0))
+    assert download(service, image.id, MEMBER) == DATA
+    clock.passes(days=30)
+    assert promises.remove_what_is_over(service) == 1
+    assert promises.remove_what_is_over(service) == 0
+    with pytest.raises(problems.ImageNotFound):
+        images.show_image(service, ADMIN, image.id)
+    swept = [sweep.sweep(service, grace=timedelta(0)) for _ in range(4)]
+    assert sum(each.contents for each in swept) == 1
+    with pytest.raises(problems.ImageExists):
+        images.create_image(service, OWNER, NewImage(id=image.id))
+
+
+def test_sharing_again_cancels_the_ending_of_a_private_image(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    make_private(service, image.id)
+    set_attribute(service, OWNER, image.id, "visibility", "shared")
+    clock.passes(days=31)
+    assert download(service, image.id, MEMBER) == DATA
+
+
+def test_reactivation_cancels_the_ending_of_a_deactivated_image(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    deactivate(service, image.id)
+    images.reactivate_image(service, OWNER, image.id)
+    clock.passes(days=31)
+    assert download(service, image.id, MEMBER) == DATA
+
+
+def test_new_offer_does_not_shorten_a_running_notice(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    remove_member(service, image.id)
+    members.add_member(service, OWNER, image.id, ProjectID("B"))
+    members.update_member(service, MEMBER, image.id, ProjectID("B"), "rejected")
+    remove_member(service, image.id)
+    assert download(service, image.id, MEMBER) == DATA
+    assert listed(service, MEMBER) == [image.id]
+
+
+@pytest.mark.parametrize("road", ["delete", "deactivate", "remove", "private"])
+def test_administrator_takes_an_image_down_against_every_promise(tmp_path: Path, clock: Clock, road: str) -> None:
+    service = service_with(tmp_path, clock, FOREVER)
+    image = shared(service)
+    if road == "delete":
+        images.delete_image(service, ADMIN, image.id)
+    elif road == "deactivate":
+        images.deactivate_image(service, OWNER, image.id)
+        images.deactivate_image(service, ADMIN, image.id)
+    elif road == "remove":
+        members.remove_member(service, ADMIN, image.id, ProjectID("B"))
+    else:
+        set_attribute(service, ADMIN, image.id, "visibility", "private")
+    with pytest.raises((problems.ImageNotFound, problems.ImageDeactivated)):
+        image_data.open_image_data(service, MEMBER, image.id)
+
+
+def test_administrator_takes_a_retained_image_down(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, FOREVER)
+    image = shared(service)
+    images.delete_image(service, OWNER, image.id)
+    images.delete_image(service, ADMIN, image.id)
+    assert is_out_of_reach(service, MEMBER, image.id)
+    with pytest.raises(problems.ImageNotFound):
+        images.show_image(service, ADMIN, image.id)
+
+
+def test_operator_restores_a_retained_image_to_its_owner(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, MONTH, delayed_delete=True)
+    image = shared(service)
+    images.delete_image(service, OWNER, image.id)
+    pending_deletes.restore(service, image.id)
+    after = images.show_image(service, OWNER, image.id)
+    assert replace(after, updated_at=image.updated_at) == image
+    clock.passes(days=365)
+    assert download(service, image.id, MEMBER) == DATA
+    assert [each.member_id for each in members.list_members(service, OWNER, image.id)] == ["B"]
+
+
+def test_image_without_data_is_promised_to_nobody(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, FOREVER)
+    image = queued_image(service)
+    members.add_member(service, OWNER, image.id, ProjectID("B"))
+    members.update_member(service, MEMBER, image.id, ProjectID("B"), "accepted")
+    images.delete_image(service, OWNER, image.id)
+    with pytest.raises(problems.ImageNotFound):
+        images.show_image(service, MEMBER, image.id)
+    assert image.status is ImageStatus.QUEUED
+    assert image.visibility is Visibility.SHARED
