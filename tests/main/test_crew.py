@@ -68,7 +68,7 @@ def test_worker_that_keeps_dying_is_restarted_ever_later_beside_healthy_ones() -
     script = """
 import os, signal, sys, time
 from partage.main import logs
-from partage.main.config import LogSettings
+from partage.main.sections import LogSettings
 from partage.main.crew import Crew
 
 def dies():

@@ -22,7 +22,8 @@ from partage.identity.projects import Projects
 from partage.identity.sealing import TokenSeal
 from partage.identity.tokens import TokenCache
 from partage.main import liveness, priority
-from partage.main.config import IdentitySettings, ImportSettings, NotificationSettings, Settings, StoreSettings
+from partage.main.config import Settings
+from partage.main.sections import IdentitySettings, ImportSettings, NotificationSettings, StoreSettings
 from partage.model import image_schema
 from partage.model.document import ATTRIBUTES, DISALLOWED, KnownFormats, check_allowed
 from partage.model.ids import StoreID

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from partage.main.config import PREFIX, Settings, StoreSettings
+from partage.main.config import PREFIX, Settings
+from partage.main.sections import StoreSettings
 
 _MASK = "********"
 
