@@ -194,7 +194,7 @@ def _check_nothing_is_left(service: Service, folder: Path) -> None:
         unnamed = [each for each in contents.every_content(tx) if not _names(tx, each)]
     stored = {path.relative_to(folder / "store").as_posix() for path in (folder / "store").rglob("*") if path.is_file()}
     assert indexed == live, "chunks are kept that nothing names"
-    assert stored == packs, "objects are kept that no pack row knows"
+    assert stored == packs, f"objects are kept that no pack row knows: {stored - packs}, or are missing: {packs - stored}"
     assert not unnamed, "contents are kept that no image names"
 
 

@@ -8,9 +8,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.crashes.tracing import Call
-
-_SYNCS = ("fsync", "fdatasync")
+from tests.crashes.tracing import SYNCS, Call
 
 
 @dataclass
@@ -29,14 +27,14 @@ class Disk:
             self._settle(*_seen(path))
 
     def watch(self, thread: int, call: Call) -> None:
-        """Hear of a call that a thread is about to make."""
+        """Hear of a call that a thread is about to make, or of the end of its sync."""
         done = self._pending.pop(thread, None)
         if done is not None:
             self._settle(*done)
         path = Path(call.target)
         if not path.is_relative_to(self.root) or not path.exists():
             return
-        if call.name in _SYNCS:
+        if call.name in SYNCS:
             self._pending[thread] = _seen(path)
         elif call.name.startswith(("unlink", "rename")):
             self._held.append(os.open(path, os.O_PATH))  # so that its inode is not given to another file

@@ -33,9 +33,12 @@ _ON_DESCRIPTORS = frozenset(
     {"write", "pwrite64", "writev", "pwritev", "pwritev2", "fsync", "fdatasync", "ftruncate", "fallocate", "sendto", "sendmsg"},
 )
 _FLAGS_AT = {"open": 1, "openat": 2}
+_FOLDER_AT = {"openat": 0, "mkdirat": 0, "unlinkat": 0, "renameat": 2, "renameat2": 2}
 _PATH_AT = {"openat": 1, "mkdirat": 1, "unlinkat": 1, "renameat": 3, "renameat2": 3, "rename": 1}
 
-_PTRACE_CONT, _PTRACE_POKEUSER, _PTRACE_SEIZE, _PTRACE_INTERRUPT, _PTRACE_GET_SYSCALL_INFO = 7, 6, 0x4206, 0x4207, 0x420E
+_PTRACE_CONT, _PTRACE_SYSCALL, _PTRACE_POKEUSER, _PTRACE_SEIZE, _PTRACE_INTERRUPT, _PTRACE_GET_SYSCALL_INFO = (
+    7, 24, 6, 0x4206, 0x4207, 0x420E,
+)  # fmt: skip
 _OPTIONS = 0x8 | 0x80 | 0x100000  # trace clones, stop where the filter says, and nobody outlives the tracer
 _EVENT_SECCOMP, _EVENT_STOP = 7, 128
 _ALL_THREADS = 0x40000000
@@ -44,6 +47,7 @@ _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
 _RET_TRACE, _RET_ALLOW = 0x7FF00000, 0x7FFF0000
 _LOAD_NUMBER, _EQUAL, _RETURN = 0x20, 0x15, 0x06
 _TEXT_BYTES = 4096
+_AT_FDCWD = -100
 _REFUSED = "refused: "
 
 
@@ -62,6 +66,11 @@ class Call:
         return f"{self.name}({self.target})"
 
 
+SYNCS = frozenset({"fsync", "fdatasync"})
+RETURNED = Call("returned", "")
+"""What `Plan.watch` hears when a sync is done, and the thread that asked for it goes on."""
+
+
 @dataclass
 class Outcome:
     """How a traced program ended: every call it made or was about to make, its own last word, and whether it was killed."""
@@ -76,7 +85,7 @@ class Outcome:
 class Plan:
     """What to do: count the calls for which `only` is true, kill before the N-th, or let it fail with `error`; 0 means never.
 
-    `watch` hears of every call before it is made, with the number of the thread that makes it.
+    `watch` hears of every call before it is made, with the number of the thread that makes it, and of the end of every sync.
     """
 
     only: Callable[[Call], bool]
@@ -144,20 +153,23 @@ def _follow(child: int, outcome: Outcome, says: int, plan: Plan) -> None:
                 outcome.killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
                 return
             continue
-        event, stop = status >> 16, os.WSTOPSIG(status)
-        if event == _EVENT_SECCOMP:
-            call = _call(child, thread, says)
-            if call is not None:
-                plan.watch(thread, call)
-            if call is not None and plan.only(call):
+        event, stop, resume = status >> 16, os.WSTOPSIG(status), _PTRACE_CONT
+        if event == 0 and stop == signal.SIGTRAP:
+            plan.watch(thread, RETURNED)
+        call = _call(child, thread, says) if event == _EVENT_SECCOMP else None
+        if call is not None:
+            plan.watch(thread, call)
+            if plan.only(call):
                 outcome.calls.append(call)
                 if len(outcome.calls) == plan.kill_at:
                     os.kill(child, signal.SIGKILL)
                     continue
                 if len(outcome.calls) == plan.fail_at:
                     _fail(thread, plan.error)
+            if call.name in SYNCS:
+                resume = _PTRACE_SYSCALL  # which stops it once more, when the sync is done
         # a signal on its way is delivered; stops that are the tracer's own are not signals
-        _ptrace(_PTRACE_CONT, thread, 0, 0 if event or stop == signal.SIGTRAP else stop, lenient=True)
+        _ptrace(resume, thread, 0, 0 if event or stop == signal.SIGTRAP else stop, lenient=True)
 
 
 def _seize(child: int) -> None:
@@ -199,7 +211,9 @@ def _call(child: int, thread: int, says: int) -> Call | None:
         return Call("acknowledge", "")
     if name in _ON_DESCRIPTORS:
         return Call(name, _descriptor(child, arguments[0]))
-    return Call(name, _text(child, arguments[_PATH_AT.get(name, 0)]))
+    path = _text(child, arguments[_PATH_AT.get(name, 0)])
+    folder = ctypes.c_int(arguments[_FOLDER_AT[name]]).value if name in _FOLDER_AT else _AT_FDCWD
+    return Call(name, path if folder == _AT_FDCWD else str(Path(_descriptor(child, folder), path)))
 
 
 def _descriptor(child: int, number: int) -> str:
