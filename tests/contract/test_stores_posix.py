@@ -6,15 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from partage import problems
-from partage.stores import posix
+from partage.stores import identity, posix
+from partage.stores.identity import Identity
 
 KEY = "packs/ab/" + "ab" * 16
 
@@ -61,9 +61,9 @@ def test_data_then_name_then_directory_become_durable(tmp_path: Path) -> None:
         ("fsync", "EIO", "StoreUnavailable"),
         ("fsync", "ENOSPC", "StoreFull"),
         ("fsync", "EDQUOT", "StoreFull"),
-        ("rename", "EACCES", "StoreUnavailable"),
-        ("mkdir", "EROFS", "StoreUnavailable"),
-        ("mkdir", "ENOSPC", "StoreFull"),
+        ("/^rename", "EACCES", "StoreUnavailable"),
+        ("/^mkdir", "EROFS", "StoreUnavailable"),
+        ("/^mkdir", "ENOSPC", "StoreFull"),
     ],
 )
 def test_errors_of_the_system_are_problems_and_leave_nothing(tmp_path: Path, call: Any, error: Any, problem: Any) -> None:
@@ -102,10 +102,11 @@ def test_limit_on_file_size_is_store_full_and_leaves_nothing(tmp_path: Path) -> 
 
 def test_root_that_vanished_is_store_unavailable(tmp_path: Path) -> None:
     store = posix.PosixStore(tmp_path / "gone")
+    for call in (lambda: store.put(KEY, [b"x"]), lambda: store.get(KEY, 0, 1), lambda: store.stat(KEY), lambda: store.remove(KEY)):
+        with pytest.raises(problems.StoreUnavailable):
+            call()
     with pytest.raises(problems.StoreUnavailable):
-        store.put(KEY, [b"x"])
-    with pytest.raises(problems.ContentCorrupt):
-        store.get(KEY, 0, 1)
+        list(store.enumerate(""))
 
 
 def test_sentences_tell_no_paths_of_the_machine(tmp_path: Path) -> None:
@@ -116,15 +117,112 @@ def test_sentences_tell_no_paths_of_the_machine(tmp_path: Path) -> None:
     assert os.strerror(errno.ENOENT) in caught.value.sentence()
 
 
-def test_what_is_being_written_is_neither_named_nor_kept_for_ever(tmp_path: Path) -> None:
+def test_what_is_being_written_is_named_by_its_folder_alone(tmp_path: Path) -> None:
     store = posix.PosixStore(tmp_path)
     store.put(KEY, [b"x"])
     (tmp_path / "incoming" / "left.0badcafe").write_bytes(b"half")
     assert list(store.enumerate("")) == [KEY]
-    assert store.remove_abandoned(datetime.now(UTC) - timedelta(hours=1)) == 0
-    os.utime(tmp_path / "incoming" / "left.0badcafe", (time.time() - 7200,) * 2)
-    assert store.remove_abandoned(datetime.now(UTC) - timedelta(hours=1)) == 1
-    assert list((tmp_path / "incoming").iterdir()) == []
+    assert list(store.enumerate("incoming/")) == ["incoming/left.0badcafe"]
+
+
+@pytest.mark.parametrize("folder", ["incoming", "packs/ab", "packs"])
+def test_folder_removed_by_somebody_is_made_again(tmp_path: Path, folder: str) -> None:
+    store = posix.PosixStore(tmp_path)
+    store.put(KEY, [b"x"])
+    shutil.rmtree(tmp_path / folder)
+    store.put(KEY, [b"again"])
+    assert store.get(KEY, 0, 5) == b"again"
+
+
+HERE = Identity("1" * 32, "2" * 32, 0)
+
+
+def identified(root: Path) -> posix.PosixStore:
+    root.mkdir(exist_ok=True)
+    identity.write(posix.PosixStore(root), HERE)
+    return posix.PosixStore(root, identity=HERE)
+
+
+def refuse_everything(store: posix.PosixStore) -> None:
+    calls = (
+        lambda: store.put(KEY, [b"x"]),
+        lambda: store.get(KEY, 0, 1),
+        lambda: store.stat(KEY),
+        lambda: store.remove(KEY),
+        lambda: list(store.enumerate("")),
+    )
+    for call in calls:
+        with pytest.raises(problems.StoreUnavailable):
+            call()
+
+
+def test_directory_without_the_identity_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """As a mount point is from which the file system has gone; when it is back, the store works again."""
+    store = identified(tmp_path / "store")
+    store.put(KEY, [b"x"])
+    (tmp_path / "store").rename(tmp_path / "away")
+    refuse_everything(store)
+    (tmp_path / "store").mkdir()
+    refuse_everything(store)
+    assert list((tmp_path / "store").iterdir()) == []
+    (tmp_path / "store").rmdir()
+    (tmp_path / "away").rename(tmp_path / "store")
+    assert store.get(KEY, 0, 1) == b"x"
+    store.put(KEY, [b"y"])
+
+
+@pytest.mark.parametrize("other", [Identity("3" * 32, "2" * 32, 0), Identity("1" * 32, "3" * 32, 0)])
+def test_directory_with_another_identity_is_refused(tmp_path: Path, other: Identity) -> None:
+    store = identified(tmp_path)
+    store.put(KEY, [b"x"])
+    identity.write(posix.PosixStore(tmp_path), other)
+    refuse_everything(store)
+    (tmp_path / "identity").write_bytes(b"{")
+    refuse_everything(store)
+
+
+def test_later_generation_of_the_same_identity_is_served(tmp_path: Path) -> None:
+    store = identified(tmp_path)
+    store.put(KEY, [b"x"])
+    identity.write(posix.PosixStore(tmp_path), replace(HERE, generation=7))
+    assert store.get(KEY, 0, 1) == b"x"
+
+
+MOUNTED = f"""
+import subprocess, sys
+from pathlib import Path
+from partage import problems
+from partage.stores import identity, posix
+root = Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", root], check=True)
+here = identity.Identity("1" * 32, "2" * 32, 0)
+identity.write(posix.PosixStore(root), here)
+store = posix.PosixStore(root, identity=here)
+store.put("{KEY}", [b"x"])
+subprocess.run(["umount", root], check=True)  # no descriptor of an idle store keeps it busy
+for call in (lambda: store.put("{KEY}", [b"x"]), lambda: store.get("{KEY}", 0, 1)):
+    try:
+        call()
+        print("done")
+    except problems.StoreUnavailable:
+        print("refused")
+print(list(root.iterdir()))
+"""
+
+
+def test_store_that_is_unmounted_while_it_runs_is_refused(tmp_path: Path) -> None:
+    """With a real file system in a mount namespace of its own."""
+    unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine lets nobody make a mount namespace")
+    ran = subprocess.run(
+        [*unshare, sys.executable, "-c", MOUNTED, tmp_path],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert ran.stdout.splitlines() == ["refused", "refused", "[]"], ran.stderr
 
 
 def test_files_are_for_the_service_alone(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Which key a pack has. The only module that builds or parses keys.
 
     <root of a store>/
+      identity                               which store this is, and which database's: stores/identity.py
       packs/
         3f/
           3f9c1a…(32 hexadecimal digits)     one pack, immutable: stores/pack.py
@@ -14,10 +15,12 @@ import re
 
 from partage.model import ids
 
+IDENTITY = "identity"
 PACKS = "packs/"
 INCOMING = "incoming/"
 
 _PACK_ID = re.compile(r"[0-9a-f]{32}")
+_DRAFT = re.compile(rf"{INCOMING}([A-Za-z0-9_-]+)\.[0-9a-f]{{8}}")
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 
 
@@ -36,6 +39,12 @@ def pack_id_or_none(key: str) -> ids.PackID | None:
     """Say which pack's object this is; None for anything else that lies in a store."""
     name = key.rpartition("/")[2]
     return ids.PackID(name) if _PACK_ID.fullmatch(name) and key == f"{PACKS}{name[:2]}/{name}" else None
+
+
+def draft_name(key: str) -> str | None:
+    """Say which object's draft this is: the last part of that object's key; None for what is no draft."""
+    found = _DRAFT.fullmatch(key)
+    return found[1] if found else None
 
 
 def checked(key: str) -> str:

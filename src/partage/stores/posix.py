@@ -9,7 +9,6 @@ import contextlib
 import errno
 import os
 import secrets
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -19,38 +18,40 @@ from pathlib import Path
 from partage import problems
 from partage.content.digest import Buffer
 from partage.stores import layout, store
+from partage.stores.identity import LONGEST_BYTES, Identity, decode
 
 
 class PosixStore:
-    """Keep objects below `root`, which must exist and be writable by this user only. Threads and processes may share it."""
+    """Keep objects below `root`, which must exist and be writable by this user only. Threads and processes may share it.
 
-    def __init__(self, root: Path) -> None:
+    With an `identity`, nothing is written, read or removed where that identity is not: not in an empty mount point, and not in
+    another store's directory. Every verb opens `root` anew and works below what it opened, so that what was looked at is what is
+    used, and a file system that is mounted again is found again.
+    """
+
+    def __init__(self, root: Path, *, identity: Identity | None = None) -> None:
         self._root = root
-        self._incoming = root / "incoming"
-        self._settled: set[Path] = set()
-        self._lock = threading.Lock()
+        self._identity = identity
+        self._seen: _Mark | None = None
+        self._settled: set[tuple[int, int, str]] = set()
 
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """See `store.Store.put`."""
-        final = self._root / layout.checked(key)
-        draft = self._incoming / f"{final.name}.{secrets.token_hex(4)}"
-        with _problems(f"store {key}"):
-            self._settle(self._incoming)
-            self._settle(final.parent)
+        layout.checked(key)
+        with self._opened(f"store {key}") as root:
             try:
-                _write_durably(draft, parts)
-                draft.rename(final)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    draft.unlink(missing_ok=True)
-                raise
-            _fsync_directory(final.parent)
+                self._put(root, key, parts)
+            except FileNotFoundError:
+                # Somebody removed a folder that this process has made: make it again, and try once more.
+                self._settled.clear()
+                self._put(root, key, parts)
 
     def get(self, key: str, start: int, length: int) -> bytes:
         """See `store.Store.get`."""
-        with _problems(f"read {key}"):
+        layout.checked(key)
+        with self._opened(f"read {key}") as root:
             try:
-                descriptor = os.open(self._root / layout.checked(key), os.O_RDONLY | os.O_CLOEXEC)
+                descriptor = os.open(key, os.O_RDONLY | os.O_CLOEXEC, dir_fd=root)
             except FileNotFoundError as absent:
                 raise problems.ContentCorrupt(f"The store should hold {key} and does not; restore it from a backup") from absent
             try:
@@ -60,75 +61,135 @@ class PosixStore:
 
     def stat(self, key: str) -> store.Stat | None:
         """See `store.Store.stat`."""
-        with _problems(f"look at {key}"):
+        layout.checked(key)
+        with self._opened(f"look at {key}") as root:
             try:
-                found = (self._root / layout.checked(key)).stat()
+                found = os.stat(key, dir_fd=root)
             except (FileNotFoundError, NotADirectoryError):
                 return None
         return store.Stat(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def remove(self, key: str) -> None:
         """See `store.Store.remove`."""
-        with _problems(f"remove {key}"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            (self._root / layout.checked(key)).unlink()
+        layout.checked(key)
+        with self._opened(f"remove {key}") as root, contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(key, dir_fd=root)
+            # Otherwise a power cut brings the object back when its row is gone, and nothing proves any more whose it was.
+            _fsync_directory(root, key.rpartition("/")[0])
 
     def enumerate(self, prefix: str) -> Iterator[str]:
         """See `store.Store.enumerate`."""
         folder, _slash, _name = prefix.rpartition("/")
-        for key in self._walk(self._root / layout.checked(folder) if folder else self._root):
+        for key in self._walk(layout.checked(folder) if folder else ""):
             if key.startswith(prefix):
                 yield key
 
-    def remove_abandoned(self, before: datetime) -> int:
-        """Remove what a crash left in `incoming/`, last written before `before` (aware); return how many files.
-
-        Choose `before` well before the oldest running writer began.
+    def link(self, key: str, target: Path) -> bool:
+        """Give an object a second name, outside the store; False when that is not possible there, as on another file system.
 
         Raises:
-            StoreUnavailable: the directory cannot be read or written.
+            ContentCorrupt: there is no such object.
+            StoreUnavailable: the directory is not this store's.
         """
-        removed = 0
-        with _problems("tidy the store"):
-            for draft in self._incoming.glob("*"):
-                with contextlib.suppress(FileNotFoundError):
-                    if draft.stat().st_mtime < before.timestamp():
-                        draft.unlink()
-                        removed += 1
-        return removed
-
-    def _walk(self, folder: Path) -> Iterator[str]:
-        with _problems("list the store"):
+        layout.checked(key)
+        with self._opened(f"read {key}") as root:
             try:
-                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-            except (FileNotFoundError, NotADirectoryError):
-                return
-        for entry in entries:
-            path = folder / entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if path != self._incoming:
-                    yield from self._walk(path)
-            else:
-                yield path.relative_to(self._root).as_posix()
+                os.link(key, target, src_dir_fd=root)
+            except FileNotFoundError as absent:
+                raise problems.ContentCorrupt(f"The store should hold {key} and does not; restore it from a backup") from absent
+            except OSError as error:
+                if error.errno in _NOT_LINKED:
+                    return False
+                raise
+        return True
 
-    def _settle(self, folder: Path) -> None:
-        """Make a folder durable, parents first, once for each process.
+    @contextlib.contextmanager
+    def _opened(self, action: str) -> Iterator[int]:
+        """Open the root, make sure that it is this store's, and translate what the system refuses meanwhile."""
+        with _problems(action):
+            root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                if self._identity is not None:
+                    self._require(root, self._identity)
+                yield root
+            finally:
+                os.close(root)
+
+    def _require(self, root: int, expected: Identity) -> None:
+        """Make sure that the identity is there and the same. Its file is read again only when another one has taken its place."""
+        try:
+            found = os.stat(layout.IDENTITY, dir_fd=root)
+        except FileNotFoundError as absent:
+            raise problems.StoreUnavailable(_NOT_THIS_STORE) from absent
+        mark = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+        if mark == self._seen:
+            return
+        descriptor = os.open(layout.IDENTITY, os.O_RDONLY | os.O_CLOEXEC, dir_fd=root)
+        try:
+            here = decode(os.read(descriptor, LONGEST_BYTES))
+        finally:
+            os.close(descriptor)
+        if not here.is_same(expected):
+            raise problems.StoreUnavailable(_NOT_THIS_STORE)
+        self._seen = mark
+
+    def _put(self, root: int, key: str, parts: Sequence[Buffer]) -> None:
+        folder, _slash, name = key.rpartition("/")
+        draft = f"{layout.INCOMING}{name}.{secrets.token_hex(4)}"
+        self._settle(root, layout.INCOMING.rstrip("/"))
+        self._settle(root, folder)
+        try:
+            _write_durably(root, draft, parts)
+            os.rename(draft, key, src_dir_fd=root, dst_dir_fd=root)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(draft, dir_fd=root)
+            raise
+        _fsync_directory(root, folder)
+
+    def _walk(self, folder: str) -> Iterator[str]:
+        for name, is_folder in self._entries(folder):
+            path = f"{folder}/{name}" if folder else name
+            if not is_folder:
+                yield path
+            elif path != layout.INCOMING.rstrip("/"):
+                yield from self._walk(path)
+
+    def _entries(self, folder: str) -> list[tuple[str, bool]]:
+        """List what is in a folder, each with whether it is a folder itself."""
+        with self._opened("list the store") as root:
+            try:
+                descriptor = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+            try:
+                with os.scandir(descriptor) as entries:
+                    return sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+            finally:
+                os.close(descriptor)
+
+    def _settle(self, root: int, folder: str) -> None:
+        """Make a folder durable, parents first, once for each process and root.
 
         A folder that is there may still be lost in a power cut, when whoever made it has not fsynced its parent yet: so this
         process fsyncs the parents of every folder it uses, too.
         """
-        if folder in self._settled:
+        if not folder:
             return
-        if folder != self._root:
-            self._settle(folder.parent)
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir()
-            _fsync_directory(folder.parent)
-        with self._lock:
-            self._settled.add(folder)
+        here = os.fstat(root)
+        settled = (here.st_dev, here.st_ino, folder)
+        if settled in self._settled:
+            return
+        parent = folder.rpartition("/")[0]
+        self._settle(root, parent)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, dir_fd=root)
+        _fsync_directory(root, parent)
+        self._settled.add(settled)
 
 
-def _write_durably(path: Path, parts: Sequence[Buffer]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def _write_durably(root: int, path: str, parts: Sequence[Buffer]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=root)
     try:
         _write_all(descriptor, parts)
         os.fsync(descriptor)
@@ -146,8 +207,8 @@ def _write_all(descriptor: int, parts: Sequence[Buffer]) -> None:
             waiting[0] = waiting[0][written:]
 
 
-def _fsync_directory(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _fsync_directory(root: int, folder: str) -> None:
+    descriptor = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
     try:
         os.fsync(descriptor)
     finally:
@@ -166,6 +227,17 @@ def _read_exactly(descriptor: int, key: str, start: int, length: int) -> bytes:
 
 _MOST_PARTS = 512
 """Linux takes 1,024 at once, POSIX promises 16."""
+
+_NOT_THIS_STORE = (
+    "The store's directory does not have the identity that the database knows; it may not be mounted. Try again later, "
+    "and ask the operator to look at it"
+)
+
+_Mark = tuple[int, int, int, int]
+"""Device, inode, time of change and size: one file until it is replaced."""
+
+_NOT_LINKED = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
+"""Another file system, one without links, or too many of them."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 

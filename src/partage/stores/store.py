@@ -54,7 +54,7 @@ class Store(Protocol):
         """
 
     def remove(self, key: str) -> None:
-        """Forget the object; absent is fine. Who calls this knows that nothing names the object any more.
+        """Forget the object, durably; absent is fine. Who calls this knows that nothing names the object any more.
 
         Raises:
             StoreUnavailable: the store refuses or does not answer.

@@ -1,0 +1,88 @@
+"""A store's identity: one object that says which store this is and which database it belongs to.
+
+The database holds the same, so that a store that is not mounted, another store's directory, and a database of another region are
+noticed before anything is written or removed. The only object that is ever replaced. Layout: docs/format.md, "Identity".
+"""
+
+from dataclasses import dataclass
+
+import orjson
+
+from partage import problems
+from partage.stores import layout
+from partage.stores.store import Store
+
+VERSION = 1
+LONGEST_BYTES = 4096
+_ID_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which store this is; ids are 32 hexadecimal digits, drawn at random.
+
+    `generation` counts the sweeps that removed packs: a database that has seen fewer of them is an older copy.
+    """
+
+    store: str
+    database: str
+    generation: int
+
+    def is_same(self, other: "Identity") -> bool:
+        """Say whether both name the same store of the same database, of whatever generation."""
+        return (self.store, self.database) == (other.store, other.database)
+
+
+def encode(identity: Identity) -> bytes:
+    """Write an identity as the store keeps it."""
+    document = {
+        "partage_store": VERSION,
+        "store": identity.store,
+        "database": identity.database,
+        "generation": identity.generation,
+    }
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def decode(encoded: bytes) -> Identity:
+    """Read what `encode` wrote.
+
+    Raises:
+        StoreUnavailable: it is damaged, or of a version that this release does not know.
+    """
+    try:
+        document = orjson.loads(encoded)
+        version = document["partage_store"]
+        if version != VERSION:
+            raise problems.StoreUnavailable(
+                f"The store's identity has version {version}, and this release reads version {VERSION}; install a newer release"
+            )
+        store, database, generation = str(document["store"]), str(document["database"]), int(document["generation"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise problems.StoreUnavailable("The store's object 'identity' is damaged; restore it from a backup") from error
+    if len(store) != _ID_DIGITS or len(database) != _ID_DIGITS:
+        raise problems.StoreUnavailable("The store's object 'identity' is damaged; restore it from a backup")
+    return Identity(store, database, generation)
+
+
+def read(store: Store) -> Identity | None:
+    """Read a store's identity; None when it has none.
+
+    Raises:
+        StoreUnavailable: the store does not answer, or the identity makes no sense.
+    """
+    found = store.stat(layout.IDENTITY)
+    if found is None:
+        return None
+    if found.size_bytes > LONGEST_BYTES:
+        raise problems.StoreUnavailable("The store's object 'identity' is damaged; restore it from a backup")
+    return decode(store.get(layout.IDENTITY, 0, found.size_bytes))
+
+
+def write(store: Store, identity: Identity) -> None:
+    """Give a store an identity, durably, in place of the one that it has.
+
+    Raises:
+        StoreFull, StoreUnavailable: as `Store.put`.
+    """
+    store.put(layout.IDENTITY, [encode(identity)])
