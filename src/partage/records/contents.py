@@ -14,7 +14,7 @@ from partage.content.manifest import Content, Segment
 from partage.model.ids import ChunkDigest, ContentID, PackID, StoreID
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.question import Question
-from partage.records.tables import chunks, contents, images, manifests, packs, pending_deletes, stagings
+from partage.records.tables import chunks, contents, images, manifests, pack_intents, packs, pending_deletes, stagings
 
 _IN_ONE_STATEMENT = 900
 """How many values one IN list takes: SQLite refuses more than 999 parameters where it was built with the old default."""
@@ -189,20 +189,83 @@ def locate(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest])
 
 def add_pack(tx: Transaction, store_id: StoreID, pack: PackRow, rows: Sequence[ChunkRow], *, now: datetime) -> None:
     """Insert a pack and its chunks. A chunk that is there already keeps its place, unless it was condemned."""
-    tx.execute(
-        insert(packs),
-        {"id": pack.id, "store_id": store_id, "size": pack.size_bytes, "created_at": to_microseconds(now), "retired_at": None},
-    )
+    _insert_pack(tx, store_id, pack, now=now)
     _put_chunks(tx, store_id, pack.id, rows, only_condemned=True)
 
 
 def move_chunks(tx: Transaction, store_id: StoreID, pack: PackRow, rows: Sequence[ChunkRow], *, now: datetime) -> None:
     """Insert a pack that holds copies of chunks, and let the index point to the copies."""
-    tx.execute(
-        insert(packs),
-        {"id": pack.id, "store_id": store_id, "size": pack.size_bytes, "created_at": to_microseconds(now), "retired_at": None},
-    )
+    _insert_pack(tx, store_id, pack, now=now)
     _put_chunks(tx, store_id, pack.id, rows, only_condemned=False)
+
+
+def enter_found_pack(
+    tx: Transaction,
+    store_id: StoreID,
+    pack: PackRow,
+    rows: Sequence[ChunkRow],
+    displaced: Collection[ChunkDigest],
+    *,
+    now: datetime,
+) -> set[ChunkDigest] | None:
+    """Enter a pack that was found in the store; return the chunks that lie there from now on, or None when it is known by now.
+
+    Those are its chunks that the index does not have, and those of the `displaced`, whose place in the index holds nothing.
+    """
+    if tx.execute(select(packs.c.id).where(packs.c.id == pack.id)).first() is not None:
+        return None
+    _insert_pack(tx, store_id, pack, now=now)
+    known: set[ChunkDigest] = set()
+    for part in _parts({row.digest for row in rows}):
+        known.update(_locked(tx, store_id, part))
+    taken = [row for row in rows if row.digest not in known or row.digest in displaced]
+    _put_chunks(tx, store_id, pack.id, taken, only_condemned=False)
+    return {row.digest for row in taken}
+
+
+def forget_places(tx: Transaction, store_id: StoreID, pack_id: PackID) -> None:
+    """Delete the places of chunks in a pack that the store does not have."""
+    for part in _parts({row.digest for row, _ in chunks_of_pack(tx, pack_id)}):
+        _locked(tx, store_id, part)
+        tx.execute(delete(chunks).where(chunks.c.digest.in_(part), chunks.c.store_id == store_id, chunks.c.pack_id == pack_id))
+
+
+def use_again(tx: Transaction, store_id: StoreID, pack_id: PackID, rows: Sequence[ChunkRow]) -> bool:
+    """Let the index point to these chunks of a known pack, retired or not; False when the pack is gone."""
+    if not tx.execute(update(packs).where(packs.c.id == pack_id).values(retired_at=None)).rowcount:
+        return False
+    _put_chunks(tx, store_id, pack_id, rows, only_condemned=False)
+    return True
+
+
+def note_intents(tx: Transaction, store_id: StoreID, pack_ids: Collection[PackID], *, now: datetime) -> None:
+    """Note that packs of these ids are about to be written: a sweep then knows whose they are if nothing more is heard of them."""
+    rows = [{"pack_id": each, "store_id": store_id, "noted_at": to_microseconds(now)} for each in pack_ids]
+    tx.execute(insert(pack_intents), rows)
+
+
+def list_intents(tx: Transaction, store_id: StoreID) -> dict[PackID, datetime]:
+    """Return the packs that were about to be written and were not entered, each with when that was noted."""
+    rows = tx.execute(select(pack_intents.c.pack_id, pack_intents.c.noted_at).where(pack_intents.c.store_id == store_id))
+    return {PackID(row.pack_id): from_microseconds(row.noted_at) for row in rows}
+
+
+def intents_among(tx: Transaction, pack_ids: Collection[PackID]) -> list[PackID]:
+    """Say which of these packs were about to be written and were not entered."""
+    found: list[PackID] = []
+    ordered = sorted(pack_ids)
+    for first in range(0, len(ordered), _IN_ONE_STATEMENT):
+        part = ordered[first : first + _IN_ONE_STATEMENT]
+        rows = tx.execute(select(pack_intents.c.pack_id).where(pack_intents.c.pack_id.in_(part)))
+        found += [PackID(each) for each in rows.scalars()]
+    return found
+
+
+def remove_intents(tx: Transaction, pack_ids: Collection[PackID]) -> None:
+    """Forget packs that were about to be written: they are not there, or not any more."""
+    ordered = sorted(pack_ids)
+    for first in range(0, len(ordered), _IN_ONE_STATEMENT):
+        tx.execute(delete(pack_intents).where(pack_intents.c.pack_id.in_(ordered[first : first + _IN_ONE_STATEMENT])))
 
 
 def spare(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
@@ -301,7 +364,16 @@ def pack_sizes(tx: Transaction, pack_ids: Collection[PackID]) -> dict[PackID, in
 
 def remove_pack(tx: Transaction, pack_id: PackID) -> None:
     """Forget a retired pack, after its object is gone."""
-    tx.execute(delete(packs).where(packs.c.id == pack_id))
+    tx.execute(delete(packs).where(packs.c.id == pack_id, packs.c.retired_at.is_not(None)))
+
+
+def _insert_pack(tx: Transaction, store_id: StoreID, pack: PackRow, *, now: datetime) -> None:
+    """Insert a pack that is in the store; that it is about to be written is no longer to be noted."""
+    tx.execute(delete(pack_intents).where(pack_intents.c.pack_id == pack.id))
+    tx.execute(
+        insert(packs),
+        {"id": pack.id, "store_id": store_id, "size": pack.size_bytes, "created_at": to_microseconds(now), "retired_at": None},
+    )
 
 
 def _put_chunks(tx: Transaction, store_id: StoreID, pack_id: PackID, rows: Sequence[ChunkRow], *, only_condemned: bool) -> None:

@@ -10,6 +10,7 @@ Thread-safe: every transaction takes a connection of its own from the pool.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy
@@ -56,6 +57,12 @@ class Database:
         """The name of the database's kind: sqlite or postgresql."""
         return self._engine.dialect.name
 
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database; None of PostgreSQL."""
+        name = self._engine.url.database
+        return Path(name) if self.dialect == "sqlite" and name else None
+
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Open a transaction that sees one state of the database and changes nothing.
@@ -75,6 +82,16 @@ class Database:
         """
         with _translated(), self._writer.connect() as connection, connection.begin():
             yield connection
+
+    @contextmanager
+    def connection(self) -> Iterator[Any]:
+        """Lend the driver's own connection, without a transaction.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer, or is damaged.
+        """
+        with _translated(), self._engine.connect() as connection:
+            yield connection.connection.driver_connection
 
     def close(self) -> None:
         """Close every connection, those in use as soon as their transaction ends; a transaction begun later opens new ones."""

@@ -46,6 +46,14 @@ def require_current(database: Database) -> None:
     raise problems.DatabaseUnavailable(f"The database {was}; run 'partage manage upgrade-database' first")
 
 
+def find_faults(tx: Transaction) -> list[str]:
+    """List what is wrong with the pages and rows of a SQLite database; nothing of PostgreSQL, which has tools of its own."""
+    if tx.dialect.name != "sqlite":
+        return []
+    found = [*tx.execute(text("PRAGMA integrity_check(20)")).scalars()]
+    return [] if found == ["ok"] else [" ".join(str(each).split()) for each in found]
+
+
 def _require_known(tx: Transaction) -> None:
     found = _version(tx)
     if found is None:

@@ -210,6 +210,44 @@ chunks = Table(
     sqlite_with_rowid=False,
 )
 
+# Packs that are about to be written: noted before their first byte, deleted by the transaction that enters the pack. By these rows
+# a sweep proves that what a crash left in a store was written by this database.
+pack_intents = Table(
+    "pack_intents",
+    metadata,
+    Column("pack_id", String(32), primary_key=True),
+    Column("store_id", String(255), nullable=False),
+    Column("noted_at", BigInteger, nullable=False),
+)
+
+# Processes that need every pack to stay for the moment; a sweep removes none meanwhile.
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("reason", String(255), nullable=False),
+    Column("renewed_at", BigInteger, nullable=False),
+)
+
+# One row: which database this is. Every copy of it has the same id.
+database_identity = Table(
+    "database_identity",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("id", String(32), nullable=False),
+)
+
+# The stores of this database. `identity` is the store's own; `generation` counts the sweeps that removed packs, here and in the
+# store: where the store has counted more, this database is an older copy.
+store_identities = Table(
+    "store_identities",
+    metadata,
+    Column("store_id", String(255), primary_key=True),
+    Column("identity", String(32), nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("claimed_at", BigInteger, nullable=False),
+)
+
 # Image data that waits for its import. Its image shows none of it, and nobody can download it.
 stagings = Table(
     "stagings",
