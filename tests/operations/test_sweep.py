@@ -113,14 +113,15 @@ def test_a_sweep_between_the_look_up_and_the_commit_of_an_upload_never_leaves_an
     assert sound(service)
 
 
-def test_packs_that_no_row_knows_are_removed_once_they_are_old(service: Service, clock: Clock, tmp_path: Path) -> None:
+def test_packs_that_no_row_knows_are_left_and_named(service: Service, clock: Clock, tmp_path: Path) -> None:
+    """What a crash of this database's own left is removed: tests/operations/test_store_histories.py."""
     store = service.stores[service.default_store].store
-    store.put("packs/aa/" + "a" * 32, [b"left over"])
-    clock.now = store.stat("packs/aa/" + "a" * 32).modified_at  # type: ignore[union-attr]
-    assert sweep.sweep(service, grace=NOW).leftovers == 0
-    clock.passes(hours=2)
-    assert sweep.sweep(service, grace=NOW).leftovers == 1
-    assert stored_bytes(tmp_path) == 0
+    key = "packs/aa/" + "a" * 32
+    store.put(key, [b"another database's"])
+    clock.passes(days=1000)
+    swept = sweep.sweep(service, grace=NOW)
+    assert (swept.leftovers, swept.unknown) == (0, (f"local: {key}",))
+    assert stored_bytes(tmp_path) == len(b"another database's")
 
 
 def test_sweeping_a_healthy_store_changes_nothing(service: Service, tmp_path: Path) -> None:

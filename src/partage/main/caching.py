@@ -2,19 +2,22 @@
 
 import signal
 import threading
+from collections.abc import Mapping
 
 from partage.main import compose, memory, priority
 from partage.main.config import Settings
+from partage.model.ids import StoreID
+from partage.stores.identity import Identity
 from partage.worker import cache
 
 
-def look_after(settings: Settings) -> None:
+def look_after(settings: Settings, identities: Mapping[StoreID, Identity]) -> None:
     """Fetch what is queued and keep the cache in order, in this process, until it is sent a stop signal."""
     memory.keep_buffers()
     priority.step_back()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    with compose.opened(settings, with_cache=True) as service:
+    with compose.opened(settings, with_cache=True, identities=identities) as service:
         if service.cache is not None:
             cache.run(service, service.cache, stop)

@@ -6,10 +6,11 @@ import json
 import socket
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from partage import problems
 from partage.conversion import convert
@@ -43,6 +44,7 @@ from partage.records.database import Database
 from partage.signatures import certificates
 from partage.stores.cache import CacheDirectory
 from partage.stores.cached import CachedStore
+from partage.stores.identity import Identity
 from partage.stores.posix import PosixStore
 from partage.stores.reader import ReadAhead
 from partage.stores.resources import WriterResources
@@ -58,10 +60,13 @@ _READERS_OF_SQLITE = 2
 take turns and nothing else. With eight a show cost half as much again under load."""
 
 
-def service(settings: Settings, *, with_cache: bool = False) -> Service:
+def service(
+    settings: Settings, *, with_cache: bool = False, identities: Mapping[StoreID, Identity] = MappingProxyType({})
+) -> Service:
     """Build what every operation is handed. Opens no connection yet.
 
-    Only what gives images out reads through the cache: what verifies the stores, or copies between them, is to see the stores.
+    Stores that have one of the `identities` work only where it is; `readiness.check_stores` returns them. Only what gives images
+    out reads through the cache: what verifies the stores, or copies between them, is to see the stores.
 
     Raises:
         Unavailable: the policy file cannot be read, the database's URL makes no sense, or what a setting needs is not there.
@@ -69,7 +74,10 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
     """
     cache = _cache(settings) if with_cache and settings.cache.directory else None
     cached = {*settings.cache.stores} or {each.id for each in settings.keeping_stores}
-    stores = [_store(each, cache.directory if cache and each.id in cached else None) for each in settings.keeping_stores]
+    stores = [
+        _store(each, cache.directory if cache and each.id in cached else None, identities.get(StoreID(each.id)))
+        for each in settings.keeping_stores
+    ]
     authority = Authority(settings.policy_file)
     return Service(
         database=Database(settings.effective_database_url),
@@ -114,14 +122,16 @@ def service(settings: Settings, *, with_cache: bool = False) -> Service:
 
 
 @contextmanager
-def opened(settings: Settings, *, with_cache: bool = False) -> Iterator[Service]:
+def opened(
+    settings: Settings, *, with_cache: bool = False, identities: Mapping[StoreID, Identity] = MappingProxyType({})
+) -> Iterator[Service]:
     """Build a service as `service` does, and end its threads and connections when the block ends.
 
     Raises:
         Unavailable: as `service` does.
         Invalid: as `service` does.
     """
-    built = service(settings, with_cache=with_cache)
+    built = service(settings, with_cache=with_cache, identities=identities)
     try:
         yield built
     finally:
@@ -308,8 +318,8 @@ def _cache(settings: Settings) -> Cache:
     )
 
 
-def _store(settings: StoreSettings, near: CacheDirectory | None) -> NamedStore:
-    store = PosixStore(settings.directory)
+def _store(settings: StoreSettings, near: CacheDirectory | None, identity: Identity | None) -> NamedStore:
+    store = PosixStore(settings.directory, identity=identity)
     return NamedStore(
         id=StoreID(settings.id),
         store=store if near is None else CachedStore(store, near),

@@ -2,13 +2,17 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from partage import problems
 from partage.identity.keystone import Keystone
 from partage.main.config import Settings
+from partage.model.ids import StoreID
+from partage.operations import store_identities
 from partage.operations.service import Service
 from partage.records import schema
+from partage.stores.identity import Identity
 
 _LOG = logging.getLogger(__name__)
 
@@ -69,6 +73,19 @@ def check_database(service: Service, *, upgrade: bool) -> None:
         if upgrade:
             schema.upgrade(service.database)
         schema.require_current(service.database)
+    finally:
+        service.database.close()  # no connection may be open when workers are forked
+
+
+def check_stores(service: Service, *, after_restore: bool = False) -> Mapping[StoreID, Identity]:
+    """Make sure that every store is this database's, and claim those that are new; return their identities.
+
+    Raises:
+        StoreUnavailable: one is not there, or another database's; the sentence says what to do.
+        DatabaseUnavailable: it does not answer.
+    """
+    try:
+        return store_identities.check_stores(service, after_restore=after_restore)
     finally:
         service.database.close()  # no connection may be open when workers are forked
 

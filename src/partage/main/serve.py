@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import uvicorn
@@ -15,6 +15,8 @@ from partage.http.server import Patience, Server, most_connections
 from partage.main import caching, compose, descriptors, housekeeping, listening, logs, memory, priority, readiness, reloading
 from partage.main.config import Settings
 from partage.main.crew import Companion, Crew, Duty, signals_held
+from partage.model.ids import StoreID
+from partage.stores.identity import Identity
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,10 +34,11 @@ def serve(load: Callable[[], Settings]) -> int:
     readiness.prepare_directories(settings)
     with compose.opened(settings) as service:
         readiness.check_database(service, upgrade=False)
+        identities = readiness.check_stores(service)
         readiness.check_identity(compose.identity(settings, service.authority))
     with signals_held():
         print(f"Partage answers at {url(settings)}; Ctrl-C ends it", flush=True)
-        return run(settings, listener, load=load)
+        return run(settings, listener, identities, load=load)
 
 
 def url(settings: Settings) -> str:
@@ -47,6 +50,7 @@ def url(settings: Settings) -> str:
 def run(
     settings: Settings,
     listener: socket.socket,
+    identities: Mapping[StoreID, Identity],
     *,
     load: Callable[[], Settings],
     companions: Sequence[Companion] = (),
@@ -54,6 +58,7 @@ def run(
 ) -> int:
     """Answer requests on `listener` with as many workers as the settings say; return the exit status when all have ended.
 
+    `identities` are those of the stores, as they were found at the start.
     Each of the further `duties` is done by a process of its own, and so is looking after the cache, if there is one. After SIGHUP
     other workers, with the settings that `load` reads, take over.
     """
@@ -63,7 +68,7 @@ def run(
             "the policy file %s has the rule %s, which nothing asks for; look at how it is written", settings.policy_file, name
         )
     crew = Crew(
-        duties=_duties(settings, listener, duties),
+        duties=_duties(settings, listener, identities, duties),
         grace_seconds=settings.grace_seconds,
         companions=companions,
         release=listener.close,
@@ -72,18 +77,23 @@ def run(
     def renew() -> Sequence[Duty]:
         again = reloading.reload(settings, load)
         crew.grace_seconds = again.grace_seconds
-        return _duties(again, listener, duties)
+        return _duties(again, listener, identities, duties)
 
     crew.renew = renew
     return crew.run()
 
 
-def _duties(settings: Settings, listener: socket.socket, further: Sequence[Callable[[Settings], None]]) -> list[Duty]:
+def _duties(
+    settings: Settings,
+    listener: socket.socket,
+    identities: Mapping[StoreID, Identity],
+    further: Sequence[Callable[[Settings], None]],
+) -> list[Duty]:
     shares = Shares(settings.workers)
-    duties: list[Duty] = [partial(_work, settings, listener, (shares, number)) for number in range(settings.workers)]
+    duties: list[Duty] = [partial(_work, settings, listener, identities, (shares, number)) for number in range(settings.workers)]
     if settings.cache.directory:
         readiness.prepare_cache(settings)
-        further = [*further, caching.look_after]
+        further = [*further, partial(caching.look_after, identities=identities)]
     return [*duties, *(partial(_work_beside, settings, listener, duty) for duty in further)]
 
 
@@ -92,7 +102,7 @@ def _work_beside(settings: Settings, listener: socket.socket, duty: Callable[[Se
     duty(settings)
 
 
-def _work(settings: Settings, listener: socket.socket, share: tuple[Shares, int]) -> None:
+def _work(settings: Settings, listener: socket.socket, identities: Mapping[StoreID, Identity], share: tuple[Shares, int]) -> None:
     memory.keep_buffers()
     priority.hand_over_quickly()
     given = settings.connections
@@ -102,7 +112,7 @@ def _work(settings: Settings, listener: socket.socket, share: tuple[Shares, int]
         idle_seconds=given.idle_seconds,
     )
     patience = Patience(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
-    with compose.opened(settings, with_cache=True) as service:
+    with compose.opened(settings, with_cache=True, identities=identities) as service:
         housekeeping.start(service)
         server = Server(_uvicorn(settings, compose.compose(settings, service)), connections, share, patience)
         server.run(sockets=[listener])

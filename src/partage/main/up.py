@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from partage.main import compose, config, keystone_child, listening, liveness, r
 from partage.main.config import Settings
 from partage.main.crew import signals_held
 from partage.main.standalone import REGION, SERVICE, Standalone
+from partage.model.ids import StoreID
+from partage.stores.identity import Identity
 
 
 def default_directory() -> Path:
@@ -44,11 +47,12 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
             listening.listen(settings.host, settings.port) as listener,
             keystone_child.running(directory, serve.url(settings)) as child,
         ):
-            _prepare(settings)
+            identities = _prepare(settings)
             child.wait_until_ready()
             with signals_held():
                 _greet(settings, kept)
-                return serve.run(settings, listener, load=load, companions=[child], duties=[work.do_imports])
+                duties = [partial(work.do_imports, identities=identities)]
+                return serve.run(settings, listener, identities, load=load, companions=[child], duties=duties)
 
 
 def _identity(kept: Standalone) -> dict[str, str]:
@@ -69,10 +73,11 @@ def _with_token_key(settings: Settings, kept: Standalone) -> Settings:
     return settings.model_copy(update={"imports": imports})
 
 
-def _prepare(settings: Settings) -> None:
+def _prepare(settings: Settings) -> Mapping[StoreID, Identity]:
     readiness.prepare_directories(settings)
     with compose.opened(settings) as service:
         readiness.check_database(service, upgrade=True)
+        return readiness.check_stores(service)
 
 
 def _greet(settings: Settings, kept: Standalone) -> None:

@@ -2,12 +2,14 @@
 
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from partage.main import compose, housekeeping, logs, memory, priority, readiness, reloading
 from partage.main.config import Settings
 from partage.main.crew import Crew, Duty, signals_held
+from partage.model.ids import StoreID
+from partage.stores.identity import Identity
 from partage.worker import loop
 
 
@@ -23,27 +25,28 @@ def work(load: Callable[[], Settings]) -> int:
     readiness.prepare_directories(settings)
     with compose.opened(settings) as service:
         readiness.check_database(service, upgrade=False)
+        identities = readiness.check_stores(service)
     logs.configure(settings.log)
     with signals_held():
         print("Partage takes up imports; Ctrl-C ends it", flush=True)
-        crew = Crew(duties=[partial(do_imports, settings)], grace_seconds=settings.grace_seconds)
+        crew = Crew(duties=[partial(do_imports, settings, identities)], grace_seconds=settings.grace_seconds)
 
         def renew() -> Sequence[Duty]:
             again = reloading.reload(settings, load)
             crew.grace_seconds = again.grace_seconds
-            return [partial(do_imports, again)]
+            return [partial(do_imports, again, identities)]
 
         crew.renew = renew
         return crew.run()
 
 
-def do_imports(settings: Settings) -> None:
+def do_imports(settings: Settings, identities: Mapping[StoreID, Identity]) -> None:
     """Do imports in this process until it is sent a stop signal."""
     memory.keep_buffers()
     priority.step_back()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    with compose.opened(settings) as service:
+    with compose.opened(settings, identities=identities) as service:
         housekeeping.start(service)
         loop.run(service, stop, at_once=settings.imports.at_once)

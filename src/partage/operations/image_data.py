@@ -23,6 +23,7 @@ from partage.model.image import Image, ImageStatus
 from partage.model.quota import Allowance, Place
 from partage.operations import cache_entries, quota, recovery, references, signing, visible
 from partage.operations.chunk_index import DatabaseIndex
+from partage.operations.packs import NotedWriter, PackNames
 from partage.operations.quota import Reservation
 from partage.operations.service import NamedStore, Service
 from partage.policies import authority
@@ -194,13 +195,13 @@ def announce_change(service: Service, image: Image, *, was: Image) -> None:
 
 def writer_into(service: Service, named: NamedStore, watcher: Watcher, options: WriteOptions) -> Writer:
     """Make what stores a stream that is pushed. Nothing will name its chunks yet."""
-    return Writer(
+    return NotedWriter(
         named.store,
         DatabaseIndex(service.database, named.id, service.clock),
         service.writer_resources,
+        PackNames(service, named),
         inspector=watcher,
         options=options,
-        new_pack_id=lambda: PackID(service.new_id().replace("-", "")),
     )
 
 

@@ -7,23 +7,29 @@
 4. Chunks that were condemned for longer than the grace period when they were marked again, and are so since the same moment, go:
    packs that still hold others are rewritten without them, and packs that no chunk row points to are retired. A sweep never takes
    what only another one has condemned, as that one may not have marked again yet.
-5. Packs retired for longer than the grace period are removed from the store, and so are objects that no row knows: a pack is
-   written before its row, so such an object is the leftover of a crash once it is older than any write could take.
+5. Packs retired for longer than the grace period are removed from the store, and so is what a crash left: packs that were noted
+   before they were written and never entered, once they are older than any write could take.
+
+Nothing else is removed. An object that the database cannot prove to have written may hold what another database needs, or this one
+when it was restored from a backup: it is counted, named and left. And while chunks that images need are not where the index says,
+no pack goes that holds one of them: `operations/rebuild_index.py` finds them again. Nothing goes while a backup holds packs.
 
 The grace period is what downloads under way, and uploads that found a chunk present, may rely on. The sweep is safe beside
 both, and beside itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from partage import problems
 from partage.content.manifest import digests
 from partage.model.ids import ChunkDigest, PackID
+from partage.operations import store_identities
 from partage.operations.chunk_index import chunk_rows, row_of
+from partage.operations.packs import PackNames
 from partage.operations.service import NamedStore, Service
-from partage.records import contents
+from partage.records import contents, holds
 from partage.records.contents import ChunkRow
 from partage.stores import layout, pack
 from partage.stores.pack import ChunkEntry, Encoding, SealedPack
@@ -31,12 +37,20 @@ from partage.stores.pack import ChunkEntry, Encoding, SealedPack
 LEFTOVER_AGE = timedelta(hours=1)
 """No object younger than this is taken for a leftover: between a pack's last byte and its row lie seconds."""
 
+INTENT_AGE = timedelta(days=30)
+"""So long it is remembered that a pack was to be written, of which nothing was seen: longer than any upload."""
+
 _PREFIXES = (layout.PACKS, layout.INCOMING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
-    """What one sweep did. Sizes are bytes as stored; `postponed` packs were left as they are, damaged or for lack of room."""
+    """What one sweep did. Sizes are bytes as stored.
+
+    `postponed` packs were left as they are, damaged or for lack of room. `unknown` are the objects that this database did not
+    write, each with its store before it. `lost` chunks are needed by images and are not where the index says. `held_for`: nothing
+    was removed from the stores, for that reason.
+    """
 
     contents: int = 0
     condemned: int = 0
@@ -45,6 +59,9 @@ class Swept:
     bytes: int = 0
     leftovers: int = 0
     postponed: int = 0
+    unknown: tuple[str, ...] = ()
+    lost: int = 0
+    held_for: str | None = None
 
 
 def sweep(service: Service, *, grace: timedelta) -> Swept:
@@ -66,20 +83,41 @@ def sweep(service: Service, *, grace: timedelta) -> Swept:
         bytes=sum(each.bytes for each in swept),
         leftovers=sum(each.leftovers for each in swept),
         postponed=sum(each.postponed for each in swept),
+        unknown=tuple(key for each in swept for key in each.unknown),
+        lost=sum(each.lost for each in swept),
+        held_for=next((each.held_for for each in swept if each.held_for), None),
     )
 
 
 def _sweep_store(service: Service, named: NamedStore, grace: timedelta) -> Swept:
     now = service.clock()
     condemned = _condemn(service, named, now)
-    dead = _spare(service, named, condemned_before=now - grace)
+    dead, lost = _spare(service, named, condemned_before=now - grace)
+    held_for = _held_for(service)
+    if held_for is not None:
+        return Swept(condemned=condemned, lost=len(lost), held_for=held_for)
     removed, postponed = _empty_packs(service, named, dead)
-    packs, stored = _remove_retired(service, named, service.clock() - grace)
-    leftovers = _remove_leftovers(service, named, now - max(grace, LEFTOVER_AGE))
-    return Swept(condemned=condemned, chunks=removed, packs=packs, bytes=stored, leftovers=leftovers, postponed=postponed)
+    packs, stored = _remove_retired(service, named, lost, service.clock() - grace)
+    leftovers, unknown = _remove_leftovers(service, named, lost, now - max(grace, LEFTOVER_AGE))
+    return Swept(
+        condemned=condemned,
+        chunks=removed,
+        packs=packs,
+        bytes=stored,
+        leftovers=leftovers,
+        postponed=postponed,
+        unknown=unknown,
+        lost=len(lost),
+    )
 
 
-def _live(service: Service, named: NamedStore) -> set[ChunkDigest]:
+def _held_for(service: Service) -> str | None:
+    with service.database.read() as tx:
+        return holds.find_reason(tx, now=service.clock())
+
+
+def live_chunks(service: Service, named: NamedStore) -> set[ChunkDigest]:
+    """Say which chunks of a store the manifests name of images that are there, staged, or may be restored."""
     with service.database.read() as tx:
         return {digest for segment in contents.live_segments(tx, named.id) for digest in digests(segment)}
 
@@ -87,21 +125,43 @@ def _live(service: Service, named: NamedStore) -> set[ChunkDigest]:
 def _condemn(service: Service, named: NamedStore, now: datetime) -> int:
     with service.database.read() as tx:
         indexed = [digest for digest, condemned_at in contents.every_chunk(tx, named.id) if condemned_at is None]
-    live = _live(service, named)
+    live = live_chunks(service, named)
     unnamed = [digest for digest in indexed if digest not in live]
     with service.database.write() as tx:
         contents.condemn(tx, named.id, unnamed, now=now)
     return len(unnamed)
 
 
-def _spare(service: Service, named: NamedStore, *, condemned_before: datetime) -> dict[ChunkDigest, datetime]:
-    """Spare what is named again; return what has been condemned for long enough, with the moment of its sentence."""
+def _spare(
+    service: Service, named: NamedStore, *, condemned_before: datetime
+) -> tuple[dict[ChunkDigest, datetime], frozenset[ChunkDigest]]:
+    """Spare what is named again; return what has been condemned for long enough, with the moment of its sentence; and the lost."""
     with service.database.read() as tx:
-        condemned = {digest: at for digest, at in contents.every_chunk(tx, named.id) if at is not None}
-    live = _live(service, named)
+        indexed = dict(contents.every_chunk(tx, named.id))
+    live = live_chunks(service, named)
+    condemned = {digest: at for digest, at in indexed.items() if at is not None}
     with service.database.write() as tx:
         contents.spare(tx, named.id, condemned.keys() & live)
-    return {digest: at for digest, at in condemned.items() if digest not in live and at <= condemned_before}
+    dead = {digest: at for digest, at in condemned.items() if digest not in live and at <= condemned_before}
+    return dead, _find_lost(service, named, live, indexed.keys())
+
+
+def _find_lost(
+    service: Service, named: NamedStore, live: set[ChunkDigest], indexed: Collection[ChunkDigest]
+) -> frozenset[ChunkDigest]:
+    """Say which of the chunks that manifests name have no place in the index, or one in a pack that the store does not have.
+
+    What is `indexed` was read before what is `live`: chunks of uploads that have ended between are looked for once more.
+    """
+    present = {layout.pack_id_or_none(key) for key in named.store.enumerate(layout.PACKS)}
+    with service.database.read() as tx:
+        unplaced = live.difference(indexed)
+        unplaced -= contents.locate(tx, named.id, unplaced).keys()
+        absent = [each.id for each in contents.every_pack(tx, named.id) if each.id not in present and each.retired_at is None]
+        # Those that were entered since they were listed are there.
+        absent = [each for each in absent if named.store.stat(layout.pack_key(each)) is None]
+        displaced = {row.digest for each in absent for row, _ in contents.chunks_of_pack(tx, each)}
+    return frozenset(unplaced | (displaced & live))
 
 
 def _empty_packs(service: Service, named: NamedStore, dead: Mapping[ChunkDigest, datetime]) -> tuple[int, int]:
@@ -129,7 +189,8 @@ def _empty_pack(service: Service, named: NamedStore, pack_id: PackID, dead: Mapp
     going = {row.digest: at for row, at in rows if at is not None and dead.get(row.digest) == at}
     survivors = {row.digest for row, _ in rows if row.digest not in going}
     old = SealedPack(pack_id, 0, tuple(_entry(row) for row, _ in rows))
-    copy = pack.rewrite(named.store, old, survivors, PackID(service.new_id().replace("-", "")))
+    names = PackNames(service, named)
+    copy = pack.rewrite(named.store, old, survivors, names.draw()) if survivors else None
     if copy is not None:
         with service.database.write() as tx:
             contents.move_chunks(tx, named.id, row_of(copy), chunk_rows(copy), now=service.clock())
@@ -137,10 +198,15 @@ def _empty_pack(service: Service, named: NamedStore, pack_id: PackID, dead: Mapp
         return contents.remove_condemned(tx, named.id, going)
 
 
-def _remove_retired(service: Service, named: NamedStore, retired_before: datetime) -> tuple[int, int]:
+def _remove_retired(service: Service, named: NamedStore, lost: frozenset[ChunkDigest], retired_before: datetime) -> tuple[int, int]:
     with service.database.read() as tx:
         every = contents.every_pack(tx, named.id)
     gone = [each for each in every if each.retired_at is not None and each.retired_at <= retired_before]
+    # Who holds packs from now on has seen these retired, and needs none of them.
+    if not gone or _held_for(service) is not None:
+        return 0, 0
+    gone = [each for each in gone if not _holds_some(named, each.id, lost)]
+    store_identities.raise_generation(service, named)
     for each in gone:
         named.store.remove(layout.pack_key(each.id))
         with service.database.write() as tx:
@@ -148,19 +214,50 @@ def _remove_retired(service: Service, named: NamedStore, retired_before: datetim
     return len(gone), sum(each.size_bytes for each in gone)
 
 
-def _remove_leftovers(service: Service, named: NamedStore, written_before: datetime) -> int:
+def _remove_leftovers(
+    service: Service, named: NamedStore, lost: frozenset[ChunkDigest], written_before: datetime
+) -> tuple[int, tuple[str, ...]]:
+    """Remove what crashes of this database's own processes left; return how many objects, and the names of what others wrote."""
     keys = [key for prefix in _PREFIXES for key in named.store.enumerate(prefix)]
     with service.database.read() as tx:
-        expected = {layout.pack_key(each.id) for each in contents.every_pack(tx, named.id)}
-    return sum(_remove_leftover(named, key, written_before) for key in keys if key not in expected)
+        intents = contents.list_intents(tx, named.id)
+        entered = {each.id for each in contents.every_pack(tx, named.id)}
+    written = {key: pack_id for key in keys if (pack_id := _written_as(key)) in intents or pack_id in entered}
+    drafts_of_identities = [key for key in keys if layout.draft_name(key) == layout.IDENTITY]  # which hold no image data
+    unknown = tuple(f"{named.id}: {key}" for key in keys if key not in written and key not in drafts_of_identities)
+    packs = {layout.pack_key(each) for each in entered}
+    gone = [key for key in (*written, *drafts_of_identities) if key not in packs and _is_old(named, key, written_before)]
+    gone = [key for key in gone if not _holds_some(named, layout.pack_id_or_none(key), lost)]
+    for key in gone:
+        named.store.remove(key)
+    left = {pack_id for key, pack_id in written.items() if key not in gone}
+    settled = {pack_id for key, pack_id in written.items() if pack_id not in left}
+    stale = {each for each, noted_at in intents.items() if each not in left and noted_at < written_before - INTENT_AGE}
+    if settled or stale:
+        with service.database.write() as tx:
+            contents.remove_intents(tx, settled | stale)
+    return len(gone), unknown
 
 
-def _remove_leftover(named: NamedStore, key: str, written_before: datetime) -> bool:
+def _written_as(key: str) -> PackID | None:
+    """Say which pack an object is, or is a draft of; None for what is neither."""
+    draft = layout.draft_name(key)
+    return layout.pack_id_or_none(key) if draft is None else layout.pack_id_or_none(f"{layout.PACKS}{draft[:2]}/{draft}")
+
+
+def _is_old(named: NamedStore, key: str, written_before: datetime) -> bool:
     found = named.store.stat(key)
-    if found is None or found.modified_at > written_before:
+    return found is not None and found.modified_at <= written_before
+
+
+def _holds_some(named: NamedStore, pack_id: PackID | None, lost: frozenset[ChunkDigest]) -> bool:
+    """Say whether a pack holds a chunk that is lost elsewhere, or may do so; drafts hold nothing that was ever entered."""
+    if not lost or pack_id is None or named.store.stat(layout.pack_key(pack_id)) is None:
         return False
-    named.store.remove(key)
-    return True
+    try:
+        return any(entry.digest in lost for entry in pack.read_index(named.store, pack_id).entries)
+    except (problems.ContentCorrupt, ValueError):
+        return True
 
 
 def _entry(row: ChunkRow) -> ChunkEntry:

@@ -9,7 +9,7 @@ from partage.model.ids import ContentID, ImageID
 from partage.model.image import Image
 from partage.operations.image_data import ImageData
 from partage.operations.service import Service
-from partage.records import contents, images, pending_deletes
+from partage.records import contents, images, pending_deletes, schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +20,16 @@ class Verdict:
     images: tuple[ImageID, ...]
     size_bytes: int
     fault: str | None
+
+
+def verify_database(service: Service) -> list[str]:
+    """Let the database look at itself; list what is wrong with it. PostgreSQL has tools of its own: nothing is listed of it.
+
+    Raises:
+        DatabaseUnavailable: it does not answer, or is so damaged that it cannot look.
+    """
+    with service.database.read() as tx:
+        return schema.find_faults(tx)
 
 
 def verify(service: Service) -> Iterator[Verdict]:

@@ -1,0 +1,78 @@
+"""Names for new packs: each is noted in the database before its pack is written, so that a sweep can prove whose it is."""
+
+from partage.content.inspection import Watcher
+from partage.model.ids import PackID
+from partage.operations.service import NamedStore, Service
+from partage.records import contents
+from partage.stores.index import ChunkIndex
+from partage.stores.resources import WriterResources
+from partage.stores.store import Store
+from partage.stores.writer import WriteOptions, Writer, Written
+
+_MOST_AT_ONCE = 8
+
+
+class PackNames:
+    """Draw ids for the packs of one stream; the more it takes, the more are noted in one transaction. For one thread at a time."""
+
+    def __init__(self, service: Service, named: NamedStore) -> None:
+        self._service = service
+        self._named = named
+        self._drawn: list[PackID] = []
+        self._waiting: list[PackID] = []
+
+    def draw(self) -> PackID:
+        """Return the id of a pack to be written.
+
+        Raises:
+            DatabaseUnavailable: it cannot be noted.
+        """
+        if not self._waiting:
+            count = min(max(1, len(self._drawn)), _MOST_AT_ONCE)
+            drawn = [PackID(self._service.new_id().replace("-", "")) for _ in range(count)]
+            with self._service.database.write() as tx:
+                contents.note_intents(tx, self._named.id, drawn, now=self._service.clock())
+            self._drawn += drawn
+            self._waiting = drawn
+        return self._waiting.pop()
+
+    def close(self) -> None:
+        """Forget the ids of which no pack is left; to be called once every pack is entered, or removed again.
+
+        Raises:
+            DatabaseUnavailable: they cannot be forgotten.
+        """
+        with self._service.database.read() as tx:
+            left = contents.intents_among(tx, self._drawn)
+        if left:
+            with self._service.database.write() as tx:
+                contents.remove_intents(tx, left)
+
+
+class NotedWriter(Writer):
+    """A writer whose packs are noted before they are written. What it leaves when it fails is the sweep's."""
+
+    def __init__(
+        self,
+        store: Store,
+        index: ChunkIndex,
+        resources: WriterResources,
+        names: PackNames,
+        *,
+        inspector: Watcher,
+        options: WriteOptions,
+    ) -> None:
+        """Begin, as `Writer` does."""
+        super().__init__(store, index, resources, inspector=inspector, options=options, new_pack_id=names.draw)
+        self._names = names
+
+    def finish(self) -> Written:
+        """Store the rest durably and return what the stream is.
+
+        Raises:
+            SizeMismatch, FormatRefused, StoreFull, StoreUnavailable: as `Writer.finish`.
+            DatabaseUnavailable: the notes of packs that were removed again cannot be forgotten.
+        """
+        written = super().finish()
+        self._names.close()
+        return written

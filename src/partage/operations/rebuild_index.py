@@ -1,0 +1,130 @@
+"""Find again what the index does not know: packs that lie in a store without a row, and chunks whose pack is not where it was.
+
+A database that was restored from a backup is older than its stores: packs written since have no row, and packs that it names were
+rewritten and removed by sweeps. Every pack says at its own end what it holds, so their chunks are entered from there.
+
+1. Packs without a row are entered, with every chunk that the index does not have or whose place holds nothing. Packs that somebody
+   is about to enter, or that a crash left before it could, are noted in the database, and the sweep's.
+2. Chunks that are needed and nowhere yet are looked for in all other packs, retired ones too.
+3. Places that hold nothing are forgotten: an upload of the same bytes then stores them anew, and mends the image that lacks them.
+4. Database and store count the same sweeps again, so that the service starts.
+
+No byte is removed; what no image names is the next sweep's. Chunks are not compared with their digests, which is what
+`operations/verify.py` does.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from partage import problems
+from partage.model.ids import ChunkDigest, PackID
+from partage.operations import store_identities
+from partage.operations.chunk_index import chunk_rows, row_of
+from partage.operations.holding import Hold, holding_packs
+from partage.operations.service import NamedStore, Service
+from partage.operations.sweep import live_chunks
+from partage.records import contents
+from partage.stores import layout, pack
+from partage.stores.pack import SealedPack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What was found: `packs` without a row, and `chunks` that have a place again or for the first time.
+
+    `unreadable` packs are damaged or not packs, each with its store before it; `lost` chunks are needed by images and are nowhere.
+    """
+
+    packs: int = 0
+    chunks: int = 0
+    unreadable: tuple[str, ...] = ()
+    lost: int = 0
+
+
+def rebuild_index(service: Service) -> Rebuilt:
+    """Enter what the stores hold and the database does not know, store by store.
+
+    Raises:
+        StoreFull, StoreUnavailable, DatabaseUnavailable: come back later; what was done so far stays done and is right.
+    """
+    with holding_packs(service, "the index is being rebuilt") as hold:
+        found = [_Rebuilding(service, named, hold).rebuild() for named in service.stores.values()]
+    for named in service.stores.values():
+        store_identities.agree_again(service, named)
+    return Rebuilt(
+        packs=sum(each.packs for each in found),
+        chunks=sum(each.chunks for each in found),
+        unreadable=tuple(name for each in found for name in each.unreadable),
+        lost=sum(each.lost for each in found),
+    )
+
+
+class _Rebuilding:
+    """One store's rebuilding: what it holds, and what was found so far."""
+
+    def __init__(self, service: Service, named: NamedStore, hold: Hold) -> None:
+        self._service = service
+        self._named = named
+        self._hold = hold
+        self._packs = 0
+        self._chunks = 0
+        self._unreadable: list[str] = []
+
+    def rebuild(self) -> Rebuilt:
+        present = {pack_id for key in self._named.store.enumerate(layout.PACKS) if (pack_id := layout.pack_id_or_none(key))}
+        with self._service.database.read() as tx:
+            intents = contents.list_intents(tx, self._named.id)
+            known = {each.id for each in contents.every_pack(tx, self._named.id)}
+        absent = [each for each in known - present if self._named.store.stat(layout.pack_key(each)) is None]
+        displaced = self._chunks_of(absent)
+        for sealed in self._read(sorted(present - known - intents.keys())):
+            self._enter(sealed, displaced)
+        wanted = self._chunks_of(absent) | self._unplaced()
+        if wanted:
+            self._look_further(sorted(present & (known | intents.keys())), known, wanted)
+        lost = (self._chunks_of(absent) | self._unplaced()) & live_chunks(self._service, self._named)
+        for each in absent:
+            with self._service.database.write() as tx:
+                contents.forget_places(tx, self._named.id, each)
+        return Rebuilt(packs=self._packs, chunks=self._chunks, unreadable=tuple(self._unreadable), lost=len(lost))
+
+    def _enter(self, sealed: SealedPack, displaced: set[ChunkDigest]) -> None:
+        now = self._service.clock()
+        with self._service.database.write() as tx:
+            entered = contents.enter_found_pack(tx, self._named.id, row_of(sealed), chunk_rows(sealed), displaced, now=now)
+        if entered is not None:
+            self._packs += 1
+            self._chunks += len(entered)
+            displaced -= entered
+
+    def _look_further(self, pack_ids: Iterable[PackID], known: set[PackID], wanted: set[ChunkDigest]) -> None:
+        for sealed in self._read(pack_ids):
+            if not any(entry.digest in wanted for entry in sealed.entries):
+                continue
+            if sealed.pack_id not in known:
+                self._enter(sealed, wanted)
+                continue
+            rows = [row for row in chunk_rows(sealed) if row.digest in wanted]
+            with self._service.database.write() as tx:
+                is_there = contents.use_again(tx, self._named.id, sealed.pack_id, rows)
+            if is_there:
+                self._chunks += len(rows)
+                wanted -= {row.digest for row in rows}
+
+    def _read(self, pack_ids: Iterable[PackID]) -> Iterable[SealedPack]:
+        for pack_id in pack_ids:
+            self._hold.renew_when_due()
+            try:
+                yield pack.read_index(self._named.store, pack_id)
+            except (problems.ContentCorrupt, ValueError):
+                self._unreadable.append(f"{self._named.id}: {layout.pack_key(pack_id)}")
+
+    def _chunks_of(self, pack_ids: Iterable[PackID]) -> set[ChunkDigest]:
+        with self._service.database.read() as tx:
+            return {row.digest for each in pack_ids for row, _ in contents.chunks_of_pack(tx, each)}
+
+    def _unplaced(self) -> set[ChunkDigest]:
+        """Say which chunks manifests name that have no place. What is live is read first: its places were there before."""
+        live = live_chunks(self._service, self._named)
+        with self._service.database.read() as tx:
+            return live.difference(digest for digest, _ in contents.every_chunk(tx, self._named.id))
