@@ -8,7 +8,7 @@ from typing import Any
 
 import partage
 from partage import problems
-from partage.main import config, manage, sample, serve, up, work
+from partage.main import backups, config, manage, sample, serve, up, work
 
 _INTERRUPTED = 130
 
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how long unused bytes are kept; below the longest upload or download under way these may break off (default 86400)",
     )
 
+    _add_recovery(tasks)
     _task(tasks, "scrub", manage.scrub_images, "forget deleted images that were kept for long enough")
     restore = _verb(
         tasks, "restore", _restore, "bring a deleted image back that was not scrubbed yet, under its id, with its members"
@@ -82,6 +83,35 @@ def _parser() -> argparse.ArgumentParser:
 
     _verb(verbs, "version", _version, "show the version")
     return parser
+
+
+def _add_recovery(tasks: Any) -> None:
+    """Add what helps when a disk, a database or a store is lost, or may be."""
+    _task(
+        tasks,
+        "rebuild-index",
+        manage.rebuild,
+        "find packs again that the database does not know, after it was restored from a backup",
+    )
+    backup = _verb(tasks, "backup", _backup, "copy the SQLite database and the packs that it needs, beside the running service")
+    backup.add_argument("directory", type=Path, metavar="DIR", help="where to; empty, or not there yet")
+    backup.add_argument("--data", type=Path, metavar="DIR", help="the data directory, as given to `partage up`")
+    _configured(backup)
+    restored = _verb(tasks, "restore-backup", _restore_backup, "check a backup, and restore it where nothing is yet")
+    restored.add_argument("directory", type=Path, metavar="DIR", help="the backup")
+    restored.add_argument("--to", dest="data", type=Path, metavar="DIR", help="the data directory to restore to")
+    _configured(restored)
+    take_over = _verb(tasks, "take-over-store", _take_over_store, "make a store this database's that belongs to another one")
+    take_over.add_argument("store_id", metavar="STORE")
+    take_over.add_argument(
+        "--from",
+        dest="owner",
+        required=True,
+        metavar="DATABASE",
+        help="the id of the database that it belongs to, or nobody, as the command said that refused the store",
+    )
+    take_over.add_argument("--data", type=Path, metavar="DIR", help="the data directory, as given to `partage up`")
+    _configured(take_over)
 
 
 def _verb(verbs: Any, name: str, act: Any, summary: str) -> argparse.ArgumentParser:
@@ -128,6 +158,18 @@ def _worker(chosen: argparse.Namespace) -> int:
 
 def _restore(chosen: argparse.Namespace) -> int:
     return manage.restore_image(config.load(_given(chosen, "data"), file=chosen.config), chosen.image_id)
+
+
+def _take_over_store(chosen: argparse.Namespace) -> int:
+    return manage.take_over_store(config.load(_given(chosen, "data"), file=chosen.config), chosen.store_id, chosen.owner)
+
+
+def _backup(chosen: argparse.Namespace) -> int:
+    return backups.back_up(config.load(_given(chosen, "data"), file=chosen.config), chosen.directory)
+
+
+def _restore_backup(chosen: argparse.Namespace) -> int:
+    return backups.restore_backup(config.load(_given(chosen, "data"), file=chosen.config), chosen.directory)
 
 
 def _load_metadefs(chosen: argparse.Namespace) -> int:
