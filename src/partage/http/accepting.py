@@ -21,7 +21,7 @@ _MORE = 4
 """How many connections more than another one a worker may have before it leaves new ones to that one."""
 
 _MOMENT_SECONDS = 0.005
-_MOST_MOMENTS = 4
+_MOST_MOMENTS = 40
 _NEW_PATIENCE_SECONDS = 1.0
 _AFTER_FAILURE_SECONDS = 0.1
 _MOST_WAITING = 4096
