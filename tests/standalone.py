@@ -200,6 +200,7 @@ def answers(url: str) -> int:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:  # which holds the connection
+            return error.code
     except OSError:
         return 0

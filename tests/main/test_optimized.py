@@ -70,7 +70,8 @@ def asks(
             content = answer.read()
             return answer.status, json.loads(content) if answer.headers.get_content_type() == "application/json" else content
     except urllib.error.HTTPError as error:
-        return error.code, None
+        with error:  # which holds the connection
+            return error.code, None
 
 
 def test_what_is_refused_is_refused_without_assertions(live: Live) -> None:
