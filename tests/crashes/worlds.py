@@ -137,7 +137,10 @@ def begin_and_die(service: Service, image_id: ImageID) -> None:
 def state(service: Service, *, with_bytes: bool = True) -> dict[str, Any]:
     """Write down everything that clients can see of every image; on the way read its bytes and compare."""
     with service.database.read() as tx:
-        found = [image_rows.find(tx, OWNER, ImageID(each)) for (each,) in tx.exec_driver_sql("SELECT id FROM images ORDER BY id")]
+        found = [
+            image_rows.find(tx, OWNER, ImageID(each), now=datetime.now(UTC))
+            for (each,) in tx.exec_driver_sql("SELECT id FROM images ORDER BY id")
+        ]
     for image in found:
         if image.status is ImageStatus.ACTIVE and with_bytes:
             data = fetch(service, image.id)
