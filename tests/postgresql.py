@@ -17,7 +17,7 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def server() -> Iterator[str]:
+def server(max_connections: int = 200) -> Iterator[str]:
     """Start a server and yield the URL of an empty database; stop it and remove its files at the end."""
     binaries = programs()
     if binaries is None:
@@ -30,7 +30,7 @@ def server() -> Iterator[str]:
     data = folder / "data"
     create = [binaries / "initdb", "-D", data, "-U", "partage", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
     subprocess.run(create, check=True, **run)
-    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
+    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c max_connections={max_connections}"
     control = [binaries / "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
     subprocess.run([*control, "-o", options, "start"], check=True, **run)
     try:

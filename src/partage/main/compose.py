@@ -52,6 +52,9 @@ from partage.stores.resources import WriterResources
 _READERS = 8
 """Threads that ask a database which is a server: they wait for it."""
 
+_CONNECTIONS_OF_SQLITE = 40
+"""Each thread that may write has one: they wait in line inside SQLite, and there is no server that could run out of connections."""
+
 _LISTERS = 2
 """Threads that list: a long list takes its time from other lists."""
 
@@ -80,7 +83,7 @@ def service(
     ]
     authority = Authority(settings.policy_file)
     return Service(
-        database=Database(settings.effective_database_url),
+        database=_database(settings),
         stores={each.id: each for each in stores},
         default_store=StoreID(settings.effective_default_store),
         authority=authority,
@@ -149,6 +152,16 @@ def unused_rules(settings: Settings) -> list[str]:
     authority = Authority(settings.policy_file)
     protections = _protections(settings, authority)
     return authority.unused_rules(protections.policies if protections else ())
+
+
+def _database(settings: Settings) -> Database:
+    url = settings.effective_database_url
+    return Database(
+        url,
+        connections=_CONNECTIONS_OF_SQLITE if url.startswith("sqlite") else settings.database_connections,
+        wait_seconds=settings.database_wait_seconds,
+        idle_seconds=settings.database_idle_seconds,
+    )
 
 
 def limits(settings: Settings) -> Limits:

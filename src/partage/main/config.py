@@ -61,6 +61,13 @@ class Settings(BaseSettings):
         SecretStr,
         Field(description="sqlite:////path or postgresql://user:password@host/database; empty: SQLite in the data directory"),
     ] = SecretStr("")
+    database_connections: Annotated[
+        int, Field(ge=2, le=1000, description="Connections of one process to PostgreSQL at most; SQLite needs no bound")
+    ] = 10
+    database_wait_seconds: Annotated[Positive, Field(description="How long a request waits for one of them before it is 503")] = 5.0
+    database_idle_seconds: Annotated[
+        Positive, Field(description="How long a connection that nobody uses is kept before it is given back")
+    ] = 60.0
     default_store: Annotated[str, Field(description="The store of uploads that name none; empty: the first")] = ""
     allow_anonymous_access: Annotated[
         bool, Field(description="Let callers without a token read public images, as far as the policy file lets them")

@@ -15,6 +15,7 @@ from partage.records import schema
 from partage.stores.identity import Identity
 
 _LOG = logging.getLogger(__name__)
+_FEWEST_CONNECTIONS = 2
 
 
 def prepare_directories(settings: Settings) -> None:
@@ -88,6 +89,32 @@ def check_stores(service: Service, *, after_restore: bool = False) -> Mapping[St
         return store_identities.check_stores(service, after_restore=after_restore)
     finally:
         service.database.close()  # no connection may be open when workers are forked
+
+
+def fit_connections(settings: Settings, service: Service) -> Settings:
+    """Let the workers have so many connections only as the database server offers, less one for commands.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    try:
+        offered = service.database.connections_offered()
+    finally:
+        service.database.close()
+    processes = settings.workers + bool(settings.cache.directory)
+    if offered is None or processes * settings.database_connections <= offered - 1:
+        return settings
+    fitting = max(_FEWEST_CONNECTIONS, (offered - 1) // processes)
+    _LOG.warning(
+        "The database server offers %d connections, and %d processes with database_connections = %d could take them all, so that "
+        "no command and no other host could connect; each process takes %d at most. Raise max_connections of the server or lower "
+        "database_connections or workers",
+        offered,
+        processes,
+        settings.database_connections,
+        fitting,
+    )
+    return settings.model_copy(update={"database_connections": fitting})
 
 
 def check_identity(identity: Keystone) -> None:

@@ -22,5 +22,6 @@ def reload(settings: Settings, load: Callable[[], Settings]) -> Settings:
     readiness.prepare_directories(again)
     with compose.opened(again) as service:
         readiness.check_database(service, upgrade=False)
+        again = readiness.fit_connections(again, service)
     logs.configure(again.log)
     return again

@@ -35,6 +35,7 @@ def serve(load: Callable[[], Settings]) -> int:
     with compose.opened(settings) as service:
         readiness.check_database(service, upgrade=False)
         identities = readiness.check_stores(service)
+        settings = readiness.fit_connections(settings, service)
         readiness.check_identity(compose.identity(settings, service.authority))
     with signals_held():
         print(f"Partage answers at {url(settings)}; Ctrl-C ends it", flush=True)

@@ -7,7 +7,7 @@ uploads on SQLite. PostgreSQL runs at READ COMMITTED; whoever changes an image l
 Thread-safe: every transaction takes a connection of its own from the pool.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from partage import problems
+from partage.records.pool import lending_for
 
 Transaction = sqlalchemy.Connection
 
@@ -36,6 +37,11 @@ _SQLITE_SETTINGS = (
     "PRAGMA mmap_size=268435456",
 )
 
+# Those of superusers, and since PostgreSQL 16 of roles with pg_use_reserved_connections, are kept back from the others.
+_OFFERED = sqlalchemy.text(
+    "SELECT name, setting FROM pg_settings "
+    "WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')"
+)
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
 _DAMAGED_STATES = ("XX001", "XX002")
 """Errors of a database whose file is not what was written. Source: sqlite.org/rescode.html; PostgreSQL, appendix A."""
@@ -44,9 +50,13 @@ _DAMAGED_STATES = ("XX001", "XX002")
 class Database:
     """Connections to one database, SQLite or PostgreSQL."""
 
-    def __init__(self, url: str, *, connections: int = 40) -> None:
-        """Prepare connections to `url`, at most `connections` at once; none is opened yet."""
-        self._engine = _engine(url, connections)
+    def __init__(self, url: str, *, connections: int = 40, wait_seconds: float = 5.0, idle_seconds: float = 60.0) -> None:
+        """Prepare connections to `url`, at most `connections` at once; none is opened yet.
+
+        A transaction waits at most `wait_seconds` for one; those that nobody used for `idle_seconds` are closed.
+        """
+        pool: dict[str, Any] = {"pool_size": connections, "max_overflow": 0, "pool_timeout": wait_seconds, "pool_use_lifo": True}
+        self._engine = _engine(url, {**pool, "poolclass": lending_for(idle_seconds)})
         self._writer = self._engine.execution_options(partage_writes=True)
         self._times_closed = 0
         event.listen(self._engine, "connect", self._note_age)
@@ -93,6 +103,18 @@ class Database:
         with _translated(), self._engine.connect() as connection:
             yield connection.connection.driver_connection
 
+    def connections_offered(self) -> int | None:
+        """Say how many connections the server has for all its ordinary users together; None where there is no server.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        if self.dialect != "postgresql":
+            return None
+        with self.read() as tx:
+            settings = {name: int(value) for name, value in tx.execute(_OFFERED)}
+        return settings.pop("max_connections") - sum(settings.values())
+
     def close(self) -> None:
         """Close every connection, those in use as soon as their transaction ends; a transaction begun later opens new ones."""
         self._times_closed += 1
@@ -128,7 +150,7 @@ def from_time(stored: int) -> datetime | None:
     return None if stored == NEVER else from_microseconds(stored)
 
 
-def _engine(url: str, connections: int) -> sqlalchemy.Engine:
+def _engine(url: str, pool: Mapping[str, Any]) -> sqlalchemy.Engine:
     try:
         parsed = sqlalchemy.make_url(url)
     except exc.ArgumentError as error:
@@ -138,7 +160,7 @@ def _engine(url: str, connections: int) -> sqlalchemy.Engine:
         raise problems.DatabaseUnavailable(reason) from error
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-    common: dict[str, Any] = {"pool_size": connections, "max_overflow": 0, "pool_timeout": 30, "insertmanyvalues_page_size": 200}
+    common: dict[str, Any] = {**pool, "insertmanyvalues_page_size": 200}
     if parsed.get_backend_name() != "sqlite":
         return sqlalchemy.create_engine(parsed, pool_pre_ping=True, **common)
     engine = sqlalchemy.create_engine(parsed, connect_args={"timeout": 20}, pool_reset_on_return=None, **common)
@@ -198,6 +220,11 @@ def _translated() -> Iterator[None]:
 
 def _problem(error: exc.SQLAlchemyError) -> problems.DatabaseUnavailable | None:
     """Say what a failure of the database means to those who need it; None when it is a mistake of the program."""
+    if isinstance(error, exc.TimeoutError):
+        return problems.DatabaseUnavailable(
+            "All connections that this process may have to the database are in use; try again in a few seconds. "
+            "The operator can allow more (database_connections)"
+        )
     original = getattr(error, "orig", None)
     name = getattr(original, "sqlite_errorname", "")
     state = getattr(original, "sqlstate", None) or ""
