@@ -537,5 +537,10 @@ SHOWN_BY_TESTS = {
         "tests/operations/test_pending_deletes.py::test_a_restored_image_is_what_it_was_with_members_and_bytes",
         "tests/api/test_required_properties.py::test_only_what_fits_is_created_and_patched",
     ),
+    "16": (
+        "tests/operations/test_import_lanes.py::test_no_data_is_taken_while_an_import_waits",
+        "tests/operations/test_import_lanes.py::test_success_forgets_the_stores_that_an_earlier_import_did_not_reach",
+        "tests/operations/test_import_lanes.py::test_a_small_file_that_becomes_a_huge_one_is_refused",
+    ),
 }
 """Rows that take more than one request to see, and tests in which they show."""

@@ -14,12 +14,13 @@ import pytest
 
 from partage.main import housekeeping
 from partage.model.ids import ProjectID, TaskID
-from partage.model.task import KEPT, Task, TaskStatus, TaskType
+from partage.model.task import KEPT, Task, TaskLane, TaskStatus, TaskType
 from partage.operations import image_data, images
 from partage.operations.service import Service
 from partage.records import tasks, uploads
 from partage.records.database import Database, Transaction
 from partage.worker import loop
+from partage.worker.loop import Slots
 from tests.operations.services import OWNER, Clock, make, queued_image
 
 PATIENCE_SECONDS = 60
@@ -117,10 +118,11 @@ def test_heartbeat_goes_on_while_all_other_steps_fail(tmp_path: Path) -> None:
 
 def test_import_threads_go_on_after_failures(tmp_path: Path) -> None:
     made = make(tmp_path)
-    refusing: Any = Refusing(made.database, EMFILE, {"import-0"})
+    refusing: Any = Refusing(made.database, EMFILE, {"imports-here", "imports-web", "imports-watched"})
     service = replace(made, database=refusing)
     stop = threading.Event()
-    running = threading.Thread(target=loop.run, args=(service, stop), kwargs={"at_once": 1})
+    slots = {lane: Slots(at_once=2, per_project=1) for lane in TaskLane}
+    running = threading.Thread(target=loop.run, args=(service, stop, slots))
     running.start()
     try:
         wait_for(lambda: refusing.count >= 2)

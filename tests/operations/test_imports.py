@@ -310,7 +310,7 @@ def test_an_image_deleted_before_its_import_ends_the_task_with_a_reason(service:
 def test_the_import_of_a_worker_that_died_is_taken_up_by_another(service: Service) -> None:
     image = staged_image(service)
     ask(service, image)
-    dead = replace(service, worker="dead", running_tasks=set())
+    dead = replace(service, worker="dead", running_tasks={})
     assert import_runs.claim(dead) is not None
     assert import_runs.claim(service) is None
     assert import_runs.recover(service) == 1
@@ -322,7 +322,7 @@ def test_an_import_that_kills_every_worker_is_given_up_with_a_reason(service: Se
     image = staged_image(service)
     ask(service, image)
     for number in range(import_runs.MOST_ATTEMPTS):
-        assert import_runs.claim(replace(service, worker=f"dead {number}", running_tasks=set())) is not None
+        assert import_runs.claim(replace(service, worker=f"dead {number}", running_tasks={})) is not None
         import_runs.recover(service)
     assert work(service) == 0
     assert found(service, image).status is ImageStatus.QUEUED
@@ -332,7 +332,7 @@ def test_an_import_that_kills_every_worker_is_given_up_with_a_reason(service: Se
 def test_a_worker_taken_for_dead_changes_nothing_any_more(service: Service) -> None:
     image = staged_image(service)
     ask(service, image)
-    slow = replace(service, worker="slow", running_tasks=set())
+    slow = replace(service, worker="slow", running_tasks={})
     lost = import_runs.claim(slow)
     assert lost is not None
     import_runs.recover(service)

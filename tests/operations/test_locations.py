@@ -81,7 +81,7 @@ def test_a_location_whose_worker_died_is_read_by_another(service: Service) -> No
     with origins.serving(origins.saying(origins.content(DATA))) as origin:
         service = reaching(service, origin)
         image = given(service, origin)
-        dead = replace(service, worker="dead", running_tasks=set())
+        dead = replace(service, worker="dead", running_tasks={})
         assert import_runs.claim(dead) is not None
         assert import_runs.recover(service) == 1
         assert work(service) == 1
@@ -93,7 +93,7 @@ def test_a_worker_that_dies_behind_its_last_byte_leaves_an_image_that_another_fi
     with origins.serving(origins.saying(origins.content(DATA))) as origin:
         service = reaching(service, origin)
         image = given(service, origin)
-        dead = replace(service, worker="dead", running_tasks=set())
+        dead = replace(service, worker="dead", running_tasks={})
         claimed = import_runs.claim(dead)
         assert claimed is not None
         begun = import_runs._begin(dead, claimed)  # noqa: SLF001 - the act before the last, without the last
@@ -111,7 +111,7 @@ def test_a_location_that_kills_every_worker_is_given_up(service: Service) -> Non
         service = reaching(service, origin)
         image = given(service, origin)
         for number in range(import_runs.MOST_ATTEMPTS):
-            assert import_runs.claim(replace(service, worker=f"dead {number}", running_tasks=set())) is not None
+            assert import_runs.claim(replace(service, worker=f"dead {number}", running_tasks={})) is not None
             import_runs.recover(service)
         assert work(service) == 0
         assert (found(service, image).status, last_task(service, image.id)[0]) == (ImageStatus.QUEUED, TaskStatus.FAILURE)

@@ -101,7 +101,7 @@ def hosts(tmp_path: Path) -> Hosts:
             clock=now,
             listener=Listener(monotonic=lambda: seconds[0] + ahead_seconds),
             running_uploads=set(),
-            running_tasks=set(),
+            running_tasks={},
         )
 
     return Hosts(host("here", ahead_seconds=0), host("elsewhere", ahead_seconds=5000), state, seconds)

@@ -46,13 +46,34 @@ _SEVERAL = "The zip archive does not hold exactly one file; send the disk image 
 _CONTRADICTORY = "The zip archive contradicts itself; unpack it and send the disk image"
 
 
-def decompress(blocks: Iterable[Buffer], *, limit_bytes: int) -> Iterator[bytes]:
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """What compressed data may become: `ratio` times its size, and `free_bytes` in any case. `ratio` 0: as much as it likes.
+
+    Its size is what has come so far, or `packed_bytes` where that many are known to come: a hole of zeros at the beginning of a
+    disk is followed by data.
+    """
+
+    ratio: int = 0
+    free_bytes: int = 0
+    packed_bytes: int = 0
+
+    def permits(self, plain_bytes: int, taken_bytes: int) -> bool:
+        """Say whether so many bytes may come out of so many."""
+        return not self.ratio or plain_bytes <= max(self.free_bytes, self.ratio * max(taken_bytes, self.packed_bytes))
+
+
+_UNBOUNDED = Expansion()
+
+
+def decompress(blocks: Iterable[Buffer], *, limit_bytes: int, expansion: Expansion = _UNBOUNDED) -> Iterator[bytes]:
     """Unpack what begins like gzip or zip, and give anything else as it is; in pieces of at most PIECE_BYTES, or as they came.
 
     Several gzip members after each other are one content, as gzip itself has it; zeros may follow the last.
 
     Raises:
-        ArchiveRefused: it is damaged or cut short, an archive of several files or of none, encrypted, or of another kind (lha).
+        ArchiveRefused: it is damaged or cut short, an archive of several files or of none, encrypted, of another kind (lha),
+            or more than `expansion` permits.
         ImageTooLarge: more than `limit_bytes` come out.
     """
     source = _Source(blocks)
@@ -61,6 +82,10 @@ def decompress(blocks: Iterable[Buffer], *, limit_bytes: int) -> Iterator[bytes]
         given_bytes += len(piece)
         if given_bytes > limit_bytes:
             raise problems.ImageTooLarge(f"The image data is too large once it is unpacked: at most {limit_bytes} bytes are taken")
+        if not expansion.permits(given_bytes, source.taken_bytes):
+            raise problems.ArchiveRefused(
+                f"The compressed image data becomes more than {expansion.ratio} times its size; unpack it and send the disk image"
+            )
         yield piece
 
 

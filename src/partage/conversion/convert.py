@@ -16,7 +16,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +31,7 @@ DRIVERS = MappingProxyType(
 """What qemu calls the Image API's disk formats. Those that are missing (kernels, iso) are not converted."""
 
 _DETAIL_BYTES = 2000
+_LOOK_SECONDS = 1.0
 _SOURCE, _TARGET = "/source", "/target"
 
 
@@ -65,11 +67,15 @@ def convert(
     bounds: Bounds,
     *,
     programs: Programs | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> None:
     """Make `target`, which does not exist yet, from `source`, which was inspected and is of that format. Blocks until it is done.
 
+    `goes_on` is asked every second whether the conversion is still wanted.
+
     Raises:
-        ConversionFailed: qemu-img does not know one of the formats, refused the data, or went beyond the bounds. No target is left.
+        ConversionFailed: qemu-img does not know one of the formats, refused the data, or went beyond the bounds, or
+            the conversion is not wanted any more. No target is left.
     """
     command = _command(source, source_format, target, target_format, programs or Programs())
     try:
@@ -77,7 +83,7 @@ def convert(
     except OSError as error:
         raise _failed(source_format, target_format, f"{target}: {error}") from error
     try:
-        _run(command, bounds)
+        _run(command, bounds, goes_on)
     except (OSError, _BrokenError) as error:
         with contextlib.suppress(OSError):
             target.unlink()
@@ -118,7 +124,7 @@ def _locked(bubblewrap: str, program: str, source: str, target: str) -> list[str
     return [bubblewrap, *alone, *system, *linker, *files, "--"]
 
 
-def _run(command: Sequence[str], bounds: Bounds) -> None:
+def _run(command: Sequence[str], bounds: Bounds, goes_on: Callable[[], bool]) -> None:
     limits = (bounds.address_space_bytes, bounds.cpu_seconds, bounds.file_bytes, bounds.niceness, os.getpid())
     launcher = [sys.executable, "-I", "-S", launch.__file__, *map(str, limits)]
     with tempfile.TemporaryFile() as errors:
@@ -132,25 +138,29 @@ def _run(command: Sequence[str], bounds: Bounds) -> None:
             start_new_session=True,
         )
         try:
-            ended = _ends(child, bounds.seconds)
+            ended = _ends(child, bounds.seconds, goes_on)
         finally:
             # Before it is waited for: until then nobody else can get its number.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             status = child.wait()
         if not ended:
-            raise _BrokenError(f"not done after {bounds.seconds} seconds")
+            raise _BrokenError(f"not done after {bounds.seconds} seconds" if goes_on() else "not wanted any more")
         if status != 0:
             errors.seek(0)
             raise _BrokenError(f"status {status}: {errors.read(_DETAIL_BYTES).decode(errors='replace')}")
 
 
-def _ends(child: "subprocess.Popen[bytes]", seconds: float) -> bool:
-    """Wait for the end of the program; say whether it came in time. Leaves it to be waited for."""
+def _ends(child: "subprocess.Popen[bytes]", seconds: float, goes_on: Callable[[], bool]) -> bool:
+    """Wait for the end of the program; say whether it came in time and while it was wanted. Leaves it to be waited for."""
+    until = time.monotonic() + seconds
     descriptor = os.pidfd_open(child.pid)
     try:
         waiting = select.poll()
         waiting.register(descriptor, select.POLLIN)
-        return bool(waiting.poll(seconds * 1000))
+        while goes_on() and (left := until - time.monotonic()) > 0:
+            if waiting.poll(min(left, _LOOK_SECONDS) * 1000):
+                return True
+        return False
     finally:
         os.close(descriptor)

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from partage import problems
+from partage.content.decompression import Expansion
 from partage.conversion import convert
 from partage.http.app import Application, application
 from partage.http.options import EdgeOptions
@@ -320,6 +321,7 @@ def _plugins(settings: ImportSettings) -> ImportPlugins:
         inject={name: value for name, _colon, value in (each.partition(":") for each in settings.inject)},
         ignored_roles=settings.inject_not_for_roles,
         work_directory=Path(settings.work_directory) if settings.work_directory else None,
+        expansion=Expansion(ratio=settings.expansion_ratio, free_bytes=settings.expansion_free_bytes),
     )
 
 

@@ -252,7 +252,22 @@ class ImportSettings(_Section):
     work_directory: Annotated[
         str, Field(description="Where two files of an image's size have room while it is converted; empty: the system's")
     ] = ""
-    at_once: Annotated[int, Field(ge=1, le=64, description="Imports that one import worker does at a time")] = 2
+    at_once: Annotated[
+        int, Field(ge=1, le=64, description="Imports of staged data, and copies, that one import worker does at a time")
+    ] = 4
+    per_project: Annotated[
+        int, Field(ge=1, le=64, description="The most of them that may be one project's; one slot is always left for others")
+    ] = 2
+    downloads_at_once: Annotated[
+        int, Field(ge=1, le=256, description="Imports from the web and from other regions that one import worker does at a time")
+    ] = 16
+    downloads_per_project: Annotated[
+        int, Field(ge=1, le=256, description="The most of them that may be one project's; one slot is always left for others")
+    ] = 4
+    expansion_ratio: Annotated[
+        int, Field(ge=0, description="How many times its size compressed data may become; 0: no limit but the quota's and the cap")
+    ] = 200
+    expansion_free_bytes: Annotated[Count, Field(description="What compressed data may become in any case")] = 4 << 30
     remote_properties: Annotated[
         tuple[str, ...], Field(description="Beginnings of the names of properties that glance-download copies with an image")
     ] = COPIED

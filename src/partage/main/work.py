@@ -8,9 +8,12 @@ from functools import partial
 from partage.main import compose, housekeeping, logs, memory, priority, readiness, reloading
 from partage.main.config import Settings
 from partage.main.crew import Crew, Duty, signals_held
+from partage.main.sections import ImportSettings
 from partage.model.ids import StoreID
+from partage.model.task import TaskLane
 from partage.stores.identity import Identity
 from partage.worker import loop
+from partage.worker.loop import Slots
 
 
 def work(load: Callable[[], Settings]) -> int:
@@ -49,4 +52,12 @@ def do_imports(settings: Settings, identities: Mapping[StoreID, Identity]) -> No
         signal.signal(number, lambda *_: stop.set())
     with compose.opened(settings, identities=identities) as service:
         housekeeping.start(service)
-        loop.run(service, stop, at_once=settings.imports.at_once)
+        loop.run(service, stop, slots(settings.imports))
+
+
+def slots(settings: ImportSettings) -> dict[TaskLane, Slots]:
+    """Say how many imports of each kind a worker does at a time."""
+    return {
+        TaskLane.HERE: Slots(settings.at_once, settings.per_project),
+        TaskLane.WEB: Slots(settings.downloads_at_once, settings.downloads_per_project),
+    }

@@ -28,9 +28,8 @@ def holder(image: Image) -> TaskID | None:
 
 
 def begun(image: Image, stores: Iterable[StoreID]) -> Image:
-    """Note the stores that the data goes to, and forget what is known of them from an earlier try."""
-    wanted = set(stores)
-    return _noted(image, to_stores=_named(image, TO_STORES) | wanted, failed=_named(image, FAILED) - wanted)
+    """Note the stores that the data goes to, and forget what failed in an earlier try."""
+    return _noted(image, to_stores=_named(image, TO_STORES) | set(stores), failed=())
 
 
 def stored(image: Image, store_id: StoreID) -> Image:
@@ -41,6 +40,16 @@ def stored(image: Image, store_id: StoreID) -> Image:
 def failed(image: Image, store_id: StoreID) -> Image:
     """Note that the data did not reach a store."""
     return _noted(image, to_stores=_named(image, TO_STORES) - {store_id}, failed=_named(image, FAILED) | {store_id})
+
+
+def has_failures(image: Image) -> bool:
+    """Say whether the image tells of stores that its data did not reach."""
+    return bool(_named(image, FAILED))
+
+
+def without_failures(image: Image) -> Image:
+    """Forget the stores that the data did not reach in an earlier try, where there are any."""
+    return replace(image, properties={**image.properties, FAILED: ""}) if has_failures(image) else image
 
 
 def released(image: Image) -> Image:

@@ -31,6 +31,13 @@ class TaskType(StrEnum):
     LOCATION_IMPORT = "location_import"
 
 
+class TaskLane(StrEnum):
+    """What a task's data waits for. Tasks of one lane never wait for those of the other."""
+
+    HERE = "here"
+    WEB = "web"
+
+
 _S = TaskStatus
 
 TASK_CHANGES: Mapping[TaskStatus, frozenset[TaskStatus]] = MappingProxyType(

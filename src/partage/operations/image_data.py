@@ -16,16 +16,18 @@ from partage import problems
 from partage.content.digest import Buffer
 from partage.content.inspection import Inspector, Unwatched, Watcher
 from partage.content.manifest import Content, Segment, digests
+from partage.model import importing
 from partage.model.announcement import ArrivalFailure, Arriving, Event, Sent
 from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, PackID, StoreID
 from partage.model.image import Image, ImageStatus
 from partage.model.quota import Allowance, Place
-from partage.operations import cache_entries, quota, recovery, references, signing, visible
+from partage.operations import cache_entries, import_steps, quota, recovery, references, signing, visible
 from partage.operations.chunk_index import DatabaseIndex
 from partage.operations.packs import NotedWriter, PackNames
 from partage.operations.quota import Reservation
 from partage.operations.service import NamedStore, Service
+from partage.outbound.cancelling import Cancellation
 from partage.policies import authority
 from partage.policies.images import DOWNLOAD_FROM_STORE, DOWNLOAD_IMAGE, MODIFY_IMAGE, UPLOAD_IMAGE
 from partage.records import contents, images, stagings, uploads
@@ -229,11 +231,15 @@ def inspector_for(service: Service, image: Image) -> Inspector:
 
 @dataclass(frozen=True, slots=True)
 class ImageData:
-    """The bytes of one image, opened for one caller: what may be read was decided when it was opened."""
+    """The bytes of one image, opened for one caller: what may be read was decided when it was opened.
+
+    `cancellation` ends reading from the web, from another thread.
+    """
 
     service: Service
     image: Image
     preferred: tuple[StoreID, ...] = ()
+    cancellation: Cancellation | None = None
 
     @property
     def has_data(self) -> bool:
@@ -301,7 +307,7 @@ class Reading:
         service, image, stop = self.data.service, self.data.image, self.stop
         if image.content_id is None:
             if start < stop:
-                yield from references.read(service, image, start, stop)
+                yield from references.read(service, image, start, stop, cancellation=self.data.cancellation)
             return
         stores = self.data.stores() if start < stop else []
         while start < stop:
@@ -424,6 +430,7 @@ def _begin(
             service.authority.require(caller, rule, authority.of_image(caller, image))
             begun = image.begin_saving(now=now) if to is ImageStatus.SAVING else image.become(to, now=now)
             begun = replace(begun, references=())  # left from a location that was of no use
+            import_steps.require_free(tx, image)
             require_owner(image, found)
             require_size(service, announced_bytes)
             quota.check_uploads(service, tx, image.owner)
@@ -499,8 +506,20 @@ def _finish(service: Service, begun: _Begun, named: NamedStore, written: Written
         # The image before its upload, as everybody who changes both: a delete at the same moment waits, or is waited for.
         if not images.change_status(tx, active, was=ImageStatus.SAVING) or not uploads.end(tx, active.id, begun.token):
             raise _gone(begun.image)
+        if importing.has_failures(active):
+            active = _forget_failures(tx, active)
         require_chunks(tx, named, written.segments)
     return active
+
+
+def _forget_failures(tx: Transaction, active: Image) -> Image:
+    """Let an image tell no longer of an import that failed before. Its other properties may have changed meanwhile."""
+    found = images.find_for_work(tx, active.id)
+    if found is None:
+        raise _gone(active)
+    forgotten = importing.without_failures(found)
+    images.save(tx, forgotten, was=found)
+    return forgotten
 
 
 def _keep_staged(service: Service, begun: _Begun, named: NamedStore, written: Written) -> Image:

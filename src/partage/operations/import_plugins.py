@@ -5,13 +5,13 @@ alone: data in the container format `compressed`, ISO images, and the images of 
 """
 
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from partage import problems
-from partage.content.decompression import decompress
+from partage.content.decompression import Expansion, decompress
 from partage.content.digest import Buffer
 from partage.conversion.convert import Bounds, convert
 from partage.model.document import RESERVED_PREFIX
@@ -31,24 +31,31 @@ class ImportPlugins:
     inject: Mapping[str, str] = field(default_factory=dict)
     ignored_roles: Collection[str] = ("admin",)
     work_directory: Path | None = None
+    expansion: Expansion = field(default_factory=Expansion)
 
-    def unpacked(self, image: Image, blocks: Iterable[Buffer], *, limit_bytes: int) -> Iterable[Buffer]:
-        """Unpack compressed data on its way.
+    def unpacked(
+        self, image: Image, blocks: Iterable[Buffer], *, limit_bytes: int, packed_bytes: int | None = None
+    ) -> Iterable[Buffer]:
+        """Unpack compressed data on its way. `packed_bytes`: how much there is of it, where that is certain.
 
         Raises:
             ArchiveRefused, ImageTooLarge: when the blocks are read.
         """
         if not self.decompress or image.container_format == _UNCOMPRESSED:
             return blocks
-        return decompress(blocks, limit_bytes=limit_bytes)
+        return decompress(blocks, limit_bytes=limit_bytes, expansion=replace(self.expansion, packed_bytes=packed_bytes or 0))
 
     def converts(self, image: Image) -> bool:
         """Say whether the image's data becomes another format."""
         return bool(self.convert_to) and image.disk_format not in (self.convert_to, *_KEPT_AS_THEY_ARE)
 
     @contextmanager
-    def converted(self, image: Image, blocks: Iterable[Buffer], *, limit_bytes: int) -> Iterator[Iterator[bytes]]:
+    def converted(
+        self, image: Image, blocks: Iterable[Buffer], *, limit_bytes: int, goes_on: Callable[[], bool]
+    ) -> Iterator[Iterator[bytes]]:
         """Convert data that was inspected; give the result's bytes. Both lie in files as long as the block runs.
+
+        `goes_on` is asked every second whether the result is still wanted.
 
         Raises:
             ConversionFailed: qemu-img is not there, refuses, or takes too much of anything.
@@ -60,7 +67,8 @@ class ImportPlugins:
                 _write(source, blocks)
             except OSError as error:
                 raise problems.StoreFull(f"There is no room to convert the image in: {error.strerror}") from error
-            convert(source, image.disk_format or "", target, self.convert_to, Bounds(file_bytes=limit_bytes))
+            bounds = Bounds(file_bytes=limit_bytes)
+            convert(source, image.disk_format or "", target, self.convert_to, bounds, goes_on=goes_on)
             source.unlink()
             yield _read(target)
 

@@ -17,9 +17,9 @@ from partage.content.manifest import Content
 from partage.model import importing
 from partage.model.announcement import Event
 from partage.model.caller import Caller
-from partage.model.ids import ContentID, StoreID, UserID
+from partage.model.ids import ContentID, ImageID, StoreID, UserID
 from partage.model.image import Image, ImageStatus
-from partage.model.task import Task, TaskType
+from partage.model.task import Task, TaskLane, TaskType
 from partage.operations import failures, image_data, import_sources, import_steps, location_runs, quota, recovery, signing
 from partage.operations.import_sources import Errand
 from partage.operations.import_steps import Run
@@ -42,16 +42,22 @@ _NOT_OF_A_STORE = problems.DatabaseUnavailable | problems.IdentityUnavailable
 _LOG = logging.getLogger(__name__)
 
 
-def claim(service: Service) -> Run | None:
-    """Take the task that has waited longest; None when none waits."""
+def claim(service: Service, lane: TaskLane | None = None, *, per_project: int = 1 << 30) -> Run | None:
+    """Take a task of a lane, or of any, that may be taken up now; None when there is none.
+
+    Its project is the one that has the fewest running; a project of which this worker is at `per_project` tasks of the lane waits.
+    """
     name = service.new_id()
-    service.running_tasks.add(name)
+    service.running_tasks[name] = None  # before anybody can find that nobody is at it
     work = None
     try:
-        work = _claim(service, name)
+        for each in TaskLane if lane is None else (lane,):
+            work = work or _claim(service, name, each, per_project)
     finally:
         if work is None:
-            service.running_tasks.discard(name)
+            service.running_tasks.pop(name, None)
+        else:
+            service.running_tasks[name] = work.cancellation
     return work
 
 
@@ -63,18 +69,30 @@ def run(service: Service, work: Run) -> None:
     """
     try:
         _run(service, work)
-    except problems.TaskLost:
-        _LOG.warning("task %s was taken over by another worker", work.task.id)
-    except problems.DatabaseUnavailable:
-        raise
-    except problems.Problem as problem:
-        service.failures.note(problem, _subject(work))
-        _fail(service, work, problem.sentence())
-    except Exception:  # noqa: BLE001 - nobody else would tell the task's owner
-        _LOG.exception("%s: unexpected failure", _subject(work))
-        _fail(service, work, "The import failed for a reason of the service's own; its operator finds it under the request id")
+    except Exception as error:  # noqa: BLE001 - nobody else would tell the task's owner
+        # What breaks when a run is cancelled is not the reason why it ended.
+        _end_badly(service, work, work.cancellation.problem or error)
     finally:
-        service.running_tasks.discard(work.claim)
+        service.running_tasks.pop(work.claim, None)
+
+
+def leave(service: Service, work: Run) -> None:
+    """Give up a claimed task that could not be begun; `recover` lets it be taken up again."""
+    service.running_tasks.pop(work.claim, None)
+
+
+def cancel_lost(service: Service) -> None:
+    """End the runs of this process whose image was deleted, or whose task has another worker, whatever they wait for."""
+    running = {claim: each for claim, each in service.running_tasks.copy().items() if each is not None}
+    if not running:
+        return
+    with service.database.read() as tx:
+        held = tasks.list_held(tx, running)
+    for claim, cancellation in running.items():
+        if claim not in held:
+            cancellation.cancel(problems.TaskLost("The task has another worker, or has ended"))
+        elif not held[claim].image_is_there:
+            cancellation.cancel(_image_gone(held[claim].image_id))
 
 
 def recover(service: Service) -> int:
@@ -96,13 +114,30 @@ def renew(service: Service) -> None:
             tasks.renew(tx, service.worker, now=service.clock())
 
 
+def _end_badly(service: Service, work: Run, error: Exception) -> None:
+    if isinstance(error, problems.TaskLost):
+        _LOG.warning("%s has another worker now", _subject(work))
+    elif isinstance(error, problems.DatabaseUnavailable):
+        raise error
+    elif isinstance(error, problems.Problem):
+        service.failures.note(error, _subject(work))
+        _fail(service, work, error.sentence())
+    else:
+        _LOG.error("%s: unexpected failure", _subject(work), exc_info=error)
+        _fail(service, work, "The import failed for a reason of the service's own; its operator finds it under the request id")
+
+
+def _image_gone(image_id: ImageID | None) -> problems.ImageGone:
+    return problems.ImageGone(f"Image {image_id} was deleted during its import")
+
+
 def _subject(work: Run) -> str:
     return f"{work.task.request_id}: task {work.task.id}"
 
 
-def _claim(service: Service, name: str) -> Run | None:
+def _claim(service: Service, name: str, lane: TaskLane, per_project: int) -> Run | None:
     with service.database.write() as tx:
-        claimed = tasks.claim_next(tx, claim=name, worker=service.worker, now=service.clock())
+        claimed = tasks.claim_next(tx, claim=name, worker=service.worker, lane=lane, per_project=per_project, now=service.clock())
     if claimed is None:
         return None
     service.announce(Event.TASK_PROCESSING, claimed.task)
@@ -130,7 +165,7 @@ def _run(service: Service, work: Run) -> None:
 
 def _begin(service: Service, work: Run) -> Image:
     with import_steps.step(service, work) as (tx, _task, image):
-        begun = location_runs.begun(service, work, image) if work.refers else _noted(work, image)
+        begun = location_runs.begun(service, work, importing.without_failures(image)) if work.refers else _noted(work, image)
         if not work.copies and image.status is not ImageStatus.IMPORTING:
             begun = begun.become(ImageStatus.IMPORTING, now=service.clock())
         images.save(tx, begun, was=image)
@@ -169,8 +204,12 @@ def _bring_to(service: Service, work: Run, image: Image, named: NamedStore, room
         described = source.over(image)
         service.limits.check_growth(service.import_plugins.injected(described, work.roles), was=image)  # before any byte is fetched
         told = import_steps.told(service, work, source.blocks)
-        unpacked = service.import_plugins.unpacked(described, told, limit_bytes=limit_bytes)
-        blocks = quota.metered(service, room, unpacked, expected_bytes=source.size_bytes)
+        # What a server announces may be a lie; what was staged has been counted.
+        packed_bytes = source.size_bytes if source.staged_in is not None else None
+        unpacked = service.import_plugins.unpacked(described, told, limit_bytes=limit_bytes, packed_bytes=packed_bytes)
+        # A block that is a mebibyte may unpack to a gibibyte.
+        wanted = work.cancellation.passing(unpacked)
+        blocks = quota.metered(service, room, wanted, expected_bytes=source.size_bytes)
         # A signature is over the bytes that the image gets, so as those are: unpacked, and in the format that they are kept in.
         signed = blocks if service.import_plugins.converts(described) else _verified(service, work, described, blocks)
         # Bytes that were staged in this store are in it: there is nothing to be told.
@@ -182,8 +221,10 @@ def _bring_to(service: Service, work: Run, image: Image, named: NamedStore, room
         return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=described.disk_format))
     stored = image_data.read_written(service, named, written)
     result = replace(described, disk_format=service.import_plugins.convert_to)
-    with service.import_plugins.converted(described, stored, limit_bytes=limit_bytes) as converted:
-        signed = _verified(service, work, described, quota.metered(service, room, converted))
+    going_in, goes_on = work.cancellation.passing(stored), work.cancellation.goes_on
+    with service.import_plugins.converted(described, going_in, limit_bytes=limit_bytes, goes_on=goes_on) as converted:
+        coming_out = work.cancellation.passing(converted)
+        signed = _verified(service, work, described, quota.metered(service, room, coming_out))
         written = image_data.store_bytes(service, named, signed, image_data.inspector_for(service, result), options)
     return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=result.disk_format))
 
@@ -195,7 +236,7 @@ def _verified(service: Service, work: Run, image: Image, blocks: Iterable[Buffer
 def _errand(service: Service, work: Run) -> Errand:
     asked = Caller(user_id=work.task.user_id or UserID(""), project_id=work.task.owner or None, roles=frozenset(work.roles))
     caller = replace(asked, is_admin=service.authority.is_admin(asked))
-    return Errand(work.task.id, caller, work.sealed_token)
+    return Errand(work.task.id, caller, work.sealed_token, work.cancellation)
 
 
 def _keep(service: Service, work: Run, named: NamedStore, written: Written, over: Callable[[Image], Image]) -> Image:
@@ -246,7 +287,8 @@ def _spread(service: Service, work: Run, image: Image) -> int:
 
 def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> Image:
     with image_data.announced_arrival(service, image, named):
-        blocks = import_steps.told(service, work, image_data.ImageData(service, image).read(0, image.size or 0))
+        data = image_data.ImageData(service, image, cancellation=work.cancellation)
+        blocks = import_steps.told(service, work, data.read(0, image.size or 0))
         if image.content_id is None:
             written = image_data.store_bytes(
                 service, named, blocks, image_data.inspector_for(service, image), _exactly(service, image)

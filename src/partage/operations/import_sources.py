@@ -18,6 +18,7 @@ from partage.model.remote_image import RemoteImage
 from partage.operations import image_data, other_regions
 from partage.operations.service import Service
 from partage.outbound import fetch
+from partage.outbound.cancelling import Cancellation
 from partage.records import stagings
 
 
@@ -40,11 +41,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """On whose behalf data is fetched, and for which task. Their token is sealed; there is one where the import needs it."""
+    """On whose behalf data is fetched, and for which task. Their token is sealed; there is one where the import needs it.
+
+    `cancellation` ends the fetching from another thread.
+    """
 
     task_id: TaskID
     caller: Caller
     sealed_token: str | None = field(default=None, repr=False)
+    cancellation: Cancellation | None = None
 
 
 @contextmanager
@@ -59,12 +64,14 @@ def open_source(service: Service, image: Image, request: ImportRequest, *, erran
     if request.method is ImportMethod.GLANCE_DIRECT:
         yield _staged(service, image)
     elif request.method is ImportMethod.WEB_DOWNLOAD:
-        with fetch.open_url(request.uri, service.fetch, limit_bytes=limit_bytes) as fetched:
+        cancellation = errand.cancellation
+        with fetch.open_url(request.uri, service.fetch, limit_bytes=limit_bytes, cancellation=cancellation) as fetched:
             yield Source(fetched.blocks, fetched.size_bytes)
     elif request.method is ImportMethod.GLANCE_DOWNLOAD:
         regions = service.regions_on()
         token = regions.seal.unseal(errand.sealed_token or "", task_id=errand.task_id)
-        with other_regions.open_remote(regions, request, token, known=service.formats.known, limit_bytes=limit_bytes) as opened:
+        asked = other_regions.Asked(request, token, errand.cancellation)
+        with other_regions.open_remote(regions, asked, known=service.formats.known, limit_bytes=limit_bytes) as opened:
             yield Source(opened.blocks, opened.image.size_bytes, partial(_described, service, errand.caller, opened.image))
     else:
         raise problems.FeatureOff(f"The import method '{request.method}' is not available here")

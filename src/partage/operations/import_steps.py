@@ -14,8 +14,9 @@ from partage.model.ids import ImageID, StoreID
 from partage.model.image import Image
 from partage.model.import_request import ImportMethod, ImportRequest, request_of
 from partage.model.signature import Certificate
-from partage.model.task import Task, TaskType
+from partage.model.task import Task, TaskStatus, TaskType
 from partage.operations.service import Service
+from partage.outbound.cancelling import Cancellation
 from partage.records import images, tasks
 from partage.records.database import Transaction
 
@@ -27,7 +28,7 @@ _REPORT_SECONDS = 2.0
 class Run:
     """One try to do one task. `roles`, `sealed_token` and the `certificate` of a signed image are from whoever asked for it.
 
-    `refers`: the data stays where it is, on the web, and only its digest is found out.
+    `refers`: the data stays where it is, on the web, and only its digest is found out. `cancellation` ends it from another thread.
     """
 
     task: Task
@@ -37,6 +38,7 @@ class Run:
     sealed_token: str | None = field(default=None, repr=False)
     certificate: Certificate | None = None
     refers: bool = False
+    cancellation: Cancellation = field(default_factory=Cancellation, compare=False)
 
     @property
     def image_id(self) -> ImageID:
@@ -90,15 +92,40 @@ def step(service: Service, work: Run) -> Iterator[tuple[Transaction, Task, Image
 
 
 def told(service: Service, work: Run, blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass blocks on, and tell every few seconds how many bytes there were."""
+    """Pass blocks on while the run may go on, and tell every few seconds how many bytes there were."""
     copied = 0
     said = service.clock()
-    for block in blocks:
+    for block in work.cancellation.passing(blocks):
         copied += len(block)
         now = service.clock()
         if (now - said).total_seconds() >= _REPORT_SECONDS:
             said = now
-            with step(service, work) as (tx, task, _image):
-                words = f"Copied {copied // MEBIBYTE} MiB"
-                tasks.save_claimed(tx, replace(task, message=words, updated_at=now), work.claim, now=now)
+            _tell(service, work, f"Copied {copied // MEBIBYTE} MiB")
         yield block
+
+
+def _tell(service: Service, work: Run, words: str) -> None:
+    now = service.clock()
+    try:
+        with step(service, work) as (tx, task, _image):
+            tasks.save_claimed(tx, replace(task, message=words, updated_at=now), work.claim, now=now)
+    except problems.DatabaseUnavailable as problem:
+        # A download of hours need not begin anew because nobody can be told how far it is.
+        service.failures.note(problem, f"{work.task.request_id}: task {work.task.id}: progress is not told")
+
+
+def require_free(tx: Transaction, image: Image) -> None:
+    """Let one task at a time bring bytes to an image, and nobody else meanwhile.
+
+    Raises:
+        StatusConflict: a task has it.
+    """
+    holder = importing.holder(image)
+    if holder is None:
+        return
+    try:
+        ended = tasks.find(tx, holder).status in {TaskStatus.SUCCESS, TaskStatus.FAILURE}
+    except problems.TaskNotFound:
+        return
+    if not ended:
+        raise problems.StatusConflict("Image has active task")

@@ -15,8 +15,8 @@ from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.quota import Allowance, Place
 from partage.model.signature import Certificate, signature_of
-from partage.model.task import Task, TaskStatus, TaskType
-from partage.operations import image_data, quota, signing, visible
+from partage.model.task import Task, TaskLane, TaskType
+from partage.operations import image_data, import_steps, quota, signing, visible
 from partage.operations.service import Service
 from partage.outbound.rules import check_given
 from partage.policies import authority
@@ -72,7 +72,7 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, asked.image.id)
         _require_ready(service, caller, image, request)
-        require_free(tx, image)
+        import_steps.require_free(tx, image)
         image_data.require_owner(image, asked.image)
         stores = _targets(service, image, request)
         if not stores:
@@ -82,7 +82,14 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
         task = _task(service, asked, image, stores)
         service.limits.check_input(len(orjson.dumps(dict(task.input))))
         _keep_room(tx, image, allowance, task, copies=len(stores))
-        tasks.add(tx, task, roles=sorted(caller.roles), sealed_token=_sealed(service, asked, task), certificate=asked.certificate)
+        tasks.add(
+            tx,
+            task,
+            roles=sorted(caller.roles),
+            lane=_lane(image, request),
+            sealed_token=_sealed(service, asked, task),
+            certificate=asked.certificate,
+        )
         images.save(tx, importing.locked(image, task.id), was=image)
     service.announce(Event.TASK_CREATE, task)
     service.announce(Event.TASK_RUN, task)
@@ -111,6 +118,14 @@ def _task(service: Service, asked: _Asked, image: Image, stores: Sequence[StoreI
     )
 
 
+def _lane(image: Image, request: ImportRequest) -> TaskLane:
+    """Say what the data waits for. A copy of what is on the web by reference is a download like any other."""
+    is_here = request.method is ImportMethod.GLANCE_DIRECT or (
+        request.method is ImportMethod.COPY_IMAGE and image.content_id is not None
+    )
+    return TaskLane.HERE if is_here else TaskLane.WEB
+
+
 def _sealed(service: Service, asked: _Asked, task: Task) -> str | None:
     if asked.request.method is not ImportMethod.GLANCE_DOWNLOAD:
         return None
@@ -135,23 +150,6 @@ def require_formats(image: Image) -> None:
     for name, value in (("container_format", image.container_format), ("disk_format", image.disk_format)):
         if value is None:
             raise problems.StatusConflict(f"'{name}' needs to be set before import")
-
-
-def require_free(tx: Transaction, image: Image) -> None:
-    """Let one task at a time bring bytes to an image.
-
-    Raises:
-        StatusConflict: another one has it.
-    """
-    holder = importing.holder(image)
-    if holder is None:
-        return
-    try:
-        ended = tasks.find(tx, holder).status in {TaskStatus.SUCCESS, TaskStatus.FAILURE}
-    except problems.TaskNotFound:
-        return
-    if not ended:
-        raise problems.StatusConflict("Image has active task")
 
 
 def _targets(service: Service, image: Image, request: ImportRequest) -> Sequence[StoreID]:

@@ -36,7 +36,8 @@ def find_out(service: Service, work: Run, image: Image) -> None:
         TaskLost, ImageGone: as `import_steps.step`.
     """
     watched = _Watched(image_data.inspector_for(service, image))
-    with fetch.open_url(work.request.uri, service.fetch, limit_bytes=service.limits.image_size_cap_bytes) as fetched:
+    cap, cancellation = service.limits.image_size_cap_bytes, work.cancellation
+    with fetch.open_url(work.request.uri, service.fetch, limit_bytes=cap, cancellation=cancellation) as fetched:
         arriving = watched.passing(import_steps.told(service, work, fetched.blocks))
         found = digest.of(signing.verified(service.signatures, image.properties, work.certificate, arriving))
     if not watched.size_bytes:

@@ -21,7 +21,7 @@ from partage.model.location import NewLocation
 from partage.model.location_changes import LocationTerms
 from partage.model.signature import signature_of
 from partage.model.task import Task, TaskType
-from partage.operations import image_data, imports, signing, visible
+from partage.operations import image_data, import_steps, imports, signing, visible
 from partage.operations.service import Service
 from partage.outbound import fetch
 from partage.outbound.rules import check_given
@@ -57,7 +57,7 @@ def add_location(
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)
         _require_ready(service, caller, image, location)
-        imports.require_free(tx, image)
+        import_steps.require_free(tx, image)
         task = Task(
             id=TaskID(service.new_id()),
             type=TaskType.LOCATION_IMPORT,
@@ -152,7 +152,7 @@ def authorise_changes(service: Service, tx: Transaction, caller: Caller, image: 
     if patch.Operation.REMOVE in operations:
         service.authority.require(caller, rules.DELETE_IMAGE_LOCATION, authority.of_image(caller, image))
     if service.locations_shown:
-        imports.require_free(tx, image)
+        import_steps.require_free(tx, image)
 
 
 def sized(image: Image, changed: Image, sizes: Mapping[str, int]) -> Image:

@@ -7,7 +7,7 @@ service and the one image service. The other service's word is a client's word: 
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote
 
@@ -20,6 +20,7 @@ from partage.model.ids import TaskID
 from partage.model.import_request import ImportRequest
 from partage.model.remote_image import COPIED, RemoteImage, parse_remote_image
 from partage.outbound import fetch
+from partage.outbound.cancelling import Cancellation
 from partage.outbound.rules import Rules
 
 DOCUMENT_BYTES = 1 << 20
@@ -69,6 +70,15 @@ class OtherRegions:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for, with whose token. `cancellation` ends it from another thread."""
+
+    request: ImportRequest
+    token: str = field(repr=False)
+    cancellation: Cancellation | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """An image of another region: its description, and its bytes, which are what it says when they have ended without a problem."""
 
@@ -77,9 +87,7 @@ class Opened:
 
 
 @contextmanager
-def open_remote(
-    regions: OtherRegions, request: ImportRequest, token: str, *, known: KnownFormats, limit_bytes: int
-) -> Iterator[Opened]:
+def open_remote(regions: OtherRegions, asked: Asked, *, known: KnownFormats, limit_bytes: int) -> Iterator[Opened]:
     """Open an image of another region, as whoever the token is of.
 
     Raises:
@@ -87,15 +95,17 @@ def open_remote(
         RemoteImageRefused, ImageTooLarge: it is not given, or cannot be taken; now or while the blocks are read.
         DigestMismatch: when the blocks are read.
     """
-    endpoint = regions.catalog.image_endpoint(token, request.region, request.interface)
+    request, cancellation = asked.request, asked.cancellation or Cancellation()
+    endpoint = cancellation.wait_for(lambda: regions.catalog.image_endpoint(asked.token, request.region, request.interface))
     url = f"{endpoint}/v2/images/{quote(request.remote_image_id, safe='')}"
-    headers = {"X-Auth-Token": token}
+    headers = {"X-Auth-Token": asked.token}
     with _refusing(request.region):
-        image = parse_remote_image(_document(url, regions.rules, headers), copied=regions.copied, known=known)
+        image = parse_remote_image(_document(url, regions.rules, headers, cancellation), copied=regions.copied, known=known)
         _require_known_digest(image)
         if image.size_bytes > limit_bytes:
             raise problems.ImageTooLarge(f"The image in the other region is too large: at most {limit_bytes} bytes are taken")
-        with fetch.open_url(f"{url}/file", regions.rules, limit_bytes=limit_bytes, headers=headers) as answer:
+        file = f"{url}/file"
+        with fetch.open_url(file, regions.rules, limit_bytes=limit_bytes, headers=headers, cancellation=cancellation) as answer:
             yield Opened(image, _checked(image, answer.blocks))
 
 
@@ -113,9 +123,9 @@ def _refusing(region: str) -> Iterator[None]:
         raise problems.RemoteImageRefused(words, detail=problem.sentence()) from problem
 
 
-def _document(url: str, rules: Rules, headers: Mapping[str, str]) -> object:
+def _document(url: str, rules: Rules, headers: Mapping[str, str], cancellation: Cancellation) -> object:
     try:
-        with fetch.open_url(url, rules, limit_bytes=DOCUMENT_BYTES, headers=headers) as answer:
+        with fetch.open_url(url, rules, limit_bytes=DOCUMENT_BYTES, headers=headers, cancellation=cancellation) as answer:
             return orjson.loads(b"".join(answer.blocks))
     except (problems.ImageTooLarge, orjson.JSONDecodeError) as error:
         raise problems.RemoteImageRefused("The other region's description of the image cannot be read; ask the operator") from error

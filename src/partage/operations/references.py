@@ -13,13 +13,14 @@ from partage import problems
 from partage.model.image import Image
 from partage.operations.service import Service
 from partage.outbound import fetch
+from partage.outbound.cancelling import Cancellation
 from partage.outbound.fetch import Part
 
 _LOG = logging.getLogger(__name__)
 _USELESS = (problems.FetchFailed, problems.UriRefused, problems.ImageTooLarge)
 
 
-def read(service: Service, image: Image, start: int, stop: int) -> Iterator[bytes]:
+def read(service: Service, image: Image, start: int, stop: int, *, cancellation: Cancellation | None = None) -> Iterator[bytes]:
     """Yield the bytes of [start, stop), at least one, from the first place that gives them.
 
     Where one fails on the way, the next goes on at the same byte only if the whole is held against a digest: bytes of two places
@@ -31,17 +32,18 @@ def read(service: Service, image: Image, start: int, stop: int) -> Iterator[byte
     """
     part = Part(start, stop, image.size or 0)
     if part.is_whole and _digests(image):
-        return _verified(image, _from_any(service, image, part, goes_on=True))
-    return _from_any(service, image, part, goes_on=False)
+        return _verified(image, _from_any(service, image, part, cancellation, goes_on=True))
+    return _from_any(service, image, part, cancellation, goes_on=False)
 
 
-def _from_any(service: Service, image: Image, wanted: Part, *, goes_on: bool) -> Iterator[bytes]:
+def _from_any(service: Service, image: Image, wanted: Part, cancellation: Cancellation | None, *, goes_on: bool) -> Iterator[bytes]:
     start = wanted.start
     for place in image.references:
         if not service.refers_to(place.store) or not (goes_on or start == wanted.start):
             continue
         try:
-            with fetch.open_part(place.url, service.fetch, Part(start, wanted.stop, wanted.of_bytes)) as blocks:
+            rest = Part(start, wanted.stop, wanted.of_bytes)
+            with fetch.open_part(place.url, service.fetch, rest, cancellation=cancellation) as blocks:
                 for block in blocks:
                     yield block
                     start += len(block)

@@ -16,6 +16,7 @@ from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
 from partage.operations.signing import Signatures, Unverifiable
 from partage.operations.silence import Listener
+from partage.outbound.cancelling import Cancellation
 from partage.outbound.rules import Rules
 from partage.policies.authority import Authority
 from partage.policies.properties import PropertyProtections
@@ -117,7 +118,8 @@ class Service:
 
     `worker` names this process among all that share the database, and `worker_lives` says whether another one of this machine still
     runs: None when only its own word can tell, because it runs elsewhere. `running_uploads` are the tokens of the uploads that this
-    process is at, and `running_tasks` the claims of its tasks. `unified_limits` None: the operator's own limits count.
+    process is at, and `running_tasks` the claims of its tasks, with what ends each run.
+    `unified_limits` None: the operator's own limits count.
     `projects` None: whether a member is a project that there is, is not looked at.
     `other_regions` None: images are not imported from there. `announcer` is told what happened, once it is committed. With
     `delayed_delete` a deleted image can be restored for `scrub_time`. `http_store` None: what is on the web is fetched and kept.
@@ -142,7 +144,7 @@ class Service:
     worker: str
     worker_lives: Callable[[str], bool | None]
     running_uploads: set[str] = field(default_factory=set)
-    running_tasks: set[str] = field(default_factory=set)
+    running_tasks: dict[str, Cancellation | None] = field(default_factory=dict)
     fetch: Rules = field(default_factory=Rules)
     http_store: HTTPStore | None = None
     http_locations: bool = False

@@ -17,7 +17,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +26,7 @@ from urllib3.connection import HTTPConnection
 
 from partage import problems
 from partage.outbound import addresses, wire
+from partage.outbound.cancelling import Cancellation
 from partage.outbound.rules import Rules, Target, check_redirect, check_url, host_refused
 
 BLOCK_BYTES = 1024 * 1024
@@ -84,19 +85,21 @@ def open_url(
     limit_bytes: int,
     headers: Mapping[str, str] = _NONE,
     resolver: Resolver = system_addresses,
+    cancellation: Cancellation | None = None,
 ) -> Iterator[Fetched]:
     """Fetch what is at a URL, without ever holding more than a block of it. Content-Encoding is left alone.
 
     `headers` are sent to the URL's own origin only, and no more once a redirect has left it. Takes at most `rules.total_seconds`,
-    and one look-up of a name more.
+    and one look-up of a name more. `cancellation` ends it earlier, at whatever it waits for.
 
     Raises:
         UriRefused: a rule forbids the URL, one it redirects to, or an address of one of them. Nothing was sent there.
         FetchFailed: there is no answer, or none of use; after `rules.connect_seconds`, whatever the reason, where that is hidden.
         ImageTooLarge: more than `limit_bytes` are announced.
+        Whatever `cancellation` was given as the reason, now or while the blocks are read.
     """
     until = time.monotonic() + rules.total_seconds
-    call = _Call(rules, resolver, until)
+    call = _call(rules, resolver, until, cancellation)
     with closing(_final_answer(check_url(url, rules), dict(headers), call)) as answer:
         if answer.size_bytes is not None and answer.size_bytes > limit_bytes:
             raise _too_large(limit_bytes)
@@ -126,6 +129,7 @@ def open_part(
     part: Part,
     *,
     resolver: Resolver = system_addresses,
+    cancellation: Cancellation | None = None,
 ) -> Iterator[Iterator[bytes]]:
     """Fetch a part of what is at a URL: exactly its bytes, in blocks of at most BLOCK_BYTES.
 
@@ -134,10 +138,11 @@ def open_part(
     Raises:
         UriRefused: as `open_url`.
         FetchFailed: as `open_url`; what is there has another size than `part.of_bytes`; or, from the iterator, the bytes end early.
+        Whatever `cancellation` was given as the reason.
     """
     until = time.monotonic() + rules.total_seconds
     headers = {} if part.is_whole else {"Range": f"bytes={part.start}-{part.stop - 1}"}
-    call = _Call(rules, resolver, until, part=part)
+    call = replace(_call(rules, resolver, until, cancellation), part=part)
     with closing(_final_answer(check_url(url, rules), headers, call, everywhere=headers)) as answer:
         answer.wire.be_patient(
             until=until,
@@ -176,6 +181,14 @@ class _Call:
     until: float
     method: str = "GET"
     part: Part | None = None
+    cancellation: Cancellation = field(default_factory=Cancellation)
+
+
+def _call(rules: Rules, resolver: Resolver, until: float, cancellation: Cancellation | None) -> _Call:
+    """Make looking up names one of the things that can be cancelled. It cannot be interrupted, so a thread does it."""
+    if cancellation is None:
+        return _Call(rules, resolver, until)
+    return _Call(rules, lambda name, port: cancellation.wait_for(lambda: resolver(name, port)), until, cancellation=cancellation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +200,10 @@ class _Answer:
     response: urllib3.BaseHTTPResponse
     location: str | None
     size_bytes: int | None
+    cancellation: Cancellation
 
     def close(self) -> None:
+        self.cancellation.forget(self.socket)
         self.response.close()
         self.socket.close()
 
@@ -221,46 +236,61 @@ def _answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
     found = resolve(target, call.rules, call.resolver)
     until = min(time.monotonic() + call.rules.connect_seconds, call.until)
     try:
-        connected = _connected(found, target.port, until)
+        connected = _connected(found, target.port, until, call.cancellation)
         try:
             if target.scheme == "https":
-                connected = _encrypted(connected, target.host, call.rules, until)
+                connected = _encrypted(connected, target.host, call, until)
             return _ask(connected, target, headers, call, until)
         except BaseException:
+            call.cancellation.forget(connected)
             connected.close()
             raise
     except (*_BROKEN, _UselessError) as error:
+        call.cancellation.check()
         failure = problems.FetchFailed(_told(error), status=error.status if isinstance(error, _UselessError) else None)
         if call.rules.hides_failures:
-            time.sleep(max(0.0, until - time.monotonic()))
+            call.cancellation.sleep(max(0.0, until - time.monotonic()))
         raise failure from error
 
 
-def _connected(found: Sequence[addresses.Address], port: int, until: float) -> socket.socket:
+def _connected(found: Sequence[addresses.Address], port: int, until: float, cancellation: Cancellation) -> socket.socket:
     """Connect to the first address that takes it; each gets its share of the time."""
     for position, address in enumerate(found, start=1):
         seconds = wire.remaining(until) / (len(found) - position + 1)
         family = socket.AF_INET if isinstance(address, ipaddress.IPv4Address) else socket.AF_INET6
         made = socket.socket(family, socket.SOCK_STREAM)
+        cancellation.watch(made)
         try:
+            cancellation.check()
             made.settimeout(seconds)
             made.connect((str(address), port))
-        except OSError:
+        except BaseException as error:
+            cancellation.forget(made)
             made.close()
-            if position == len(found):
+            if position == len(found) or not isinstance(error, OSError):
                 raise
         else:
             return made
     raise _UselessError("no address")
 
 
-def _encrypted(connected: socket.socket, name: str, rules: Rules, until: float) -> ssl.SSLSocket:
+def _encrypted(connected: socket.socket, name: str, call: _Call, until: float) -> ssl.SSLSocket:
     """Check the certificate against the name in the URL, not against the address."""
-    context = ssl.create_default_context(cafile=rules.cafile or None)
+    context = ssl.create_default_context(cafile=call.rules.cafile or None)
     context.set_alpn_protocols(["http/1.1"])
     connected.settimeout(wire.remaining(until))
     # An end that the server did not sign may be anybody's cut, which goes unnoticed where no length was announced.
-    return context.wrap_socket(connected, server_hostname=name, suppress_ragged_eofs=False)
+    encrypted = context.wrap_socket(connected, server_hostname=name, suppress_ragged_eofs=False, do_handshake_on_connect=False)
+    # From here on the first socket is an empty shell.
+    call.cancellation.forget(connected)
+    call.cancellation.watch(encrypted)
+    try:
+        encrypted.do_handshake()
+    except BaseException:
+        call.cancellation.forget(encrypted)
+        encrypted.close()
+        raise
+    return encrypted
 
 
 def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], call: _Call, until: float) -> _Answer:
@@ -297,7 +327,7 @@ def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], c
 def _judge(connected: socket.socket, limited: wire.Wire, response: urllib3.BaseHTTPResponse, call: _Call) -> _Answer:
     """Decide by its head whether an answer is of use."""
     if response.status in _REDIRECTS:
-        return _Answer(connected, limited, response, _location(response), None)
+        return _Answer(connected, limited, response, _location(response), None, call.cancellation)
     size_bytes = _announced_bytes(response)
     if response.status == http.client.PARTIAL_CONTENT and call.part is not None and not call.part.is_whole:
         _check_part(response, size_bytes, call.part)
@@ -305,7 +335,7 @@ def _judge(connected: socket.socket, limited: wire.Wire, response: urllib3.BaseH
         raise _UselessError(f"status {response.status}", response.status)
     elif call.part is not None and size_bytes not in (None, call.part.of_bytes):
         raise _UselessError(f"{size_bytes} bytes instead of {call.part.of_bytes}")
-    return _Answer(connected, limited, response, None, size_bytes)
+    return _Answer(connected, limited, response, None, size_bytes, call.cancellation)
 
 
 def _check_part(response: urllib3.BaseHTTPResponse, size_bytes: int | None, part: Part) -> None:
@@ -347,7 +377,9 @@ def _blocks(answer: _Answer, limit_bytes: int) -> Iterator[bytes]:
         try:
             block = answer.response.read(most, decode_content=False)
         except _BROKEN as error:
+            answer.cancellation.check()
             raise problems.FetchFailed(f"after {received_bytes} bytes: {_told(error)}") from error
+        answer.cancellation.check()  # what was cut off may look like an end
         if not block:
             return
         received_bytes += len(block)

@@ -294,6 +294,7 @@ tasks = Table(
     Column("worker", String(255)),
     Column("renewed_at", BigInteger),
     Column("attempts", Integer, nullable=False),
+    Column("lane", String(10), nullable=False, server_default="web"),
     Index("ix_tasks_status_created_at", "status", "created_at", "id"),
     Index("ix_tasks_created_at", "created_at", "id"),
     Index("ix_tasks_image_id", "image_id", "created_at"),

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     delete,
     func,
     insert,
@@ -30,9 +31,9 @@ from partage import problems
 from partage.model.ids import ImageID, ProjectID, TaskID, UserID
 from partage.model.query import Position
 from partage.model.signature import Certificate, certificate_of
-from partage.model.task import Task, TaskQuery, TaskStatus, TaskType
+from partage.model.task import Task, TaskLane, TaskQuery, TaskStatus, TaskType
 from partage.records.database import Transaction, from_microseconds, to_microseconds
-from partage.records.tables import tasks
+from partage.records.tables import images, tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,14 @@ class Claimed:
     certificate: Certificate | None
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The image that a running task is for, and whether it is still there."""
+
+    image_id: ImageID | None
+    image_is_there: bool
+
+
 _DOCUMENT = tuple(tasks.c)[:13]
 _CLAIM = (tasks.c.claim, tasks.c.worker, tasks.c.renewed_at, tasks.c.attempts)
 _LISTED = tuple(
@@ -72,12 +81,27 @@ _FIND = select(*_DOCUMENT).where(tasks.c.id == bindparam("task_id"))
 _ENDED = (TaskStatus.SUCCESS, TaskStatus.FAILURE)
 _RUNNING = select(*_DOCUMENT, *_CLAIM).where(tasks.c.status == TaskStatus.PROCESSING.value)
 _CLAIMED = select(*_DOCUMENT).where(tasks.c.id == bindparam("task_id"), tasks.c.claim == bindparam("claim")).with_for_update()
+_BUSY = (
+    select(
+        tasks.c.owner,
+        func.count().label("running"),
+        func.sum(case((tasks.c.worker == bindparam("worker"), 1), else_=0)).label("running_here"),
+    )
+    .where(tasks.c.status == TaskStatus.PROCESSING.value, tasks.c.lane == bindparam("lane"))
+    .group_by(tasks.c.owner)
+    .subquery("busy")
+)
 _NEXT = (
     select(*_DOCUMENT, tasks.c.attempts, tasks.c.roles, tasks.c.sealed_token, tasks.c.certificate)
-    .where(tasks.c.status == TaskStatus.PENDING.value)
-    .order_by(tasks.c.created_at, tasks.c.id)
+    .select_from(tasks.outerjoin(_BUSY, _BUSY.c.owner == tasks.c.owner))
+    .where(
+        tasks.c.status == TaskStatus.PENDING.value,
+        tasks.c.lane == bindparam("lane"),
+        func.coalesce(_BUSY.c.running_here, 0) < bindparam("per_project"),
+    )
+    .order_by(func.coalesce(_BUSY.c.running, 0), tasks.c.created_at, tasks.c.id)
     .limit(1)
-    .with_for_update(skip_locked=True)
+    .with_for_update(skip_locked=True, of=tasks)
 )
 
 
@@ -103,6 +127,7 @@ def add(
     task: Task,
     *,
     roles: Sequence[str],
+    lane: TaskLane = TaskLane.WEB,
     sealed_token: str | None = None,
     certificate: Certificate | None = None,
 ) -> None:
@@ -110,7 +135,7 @@ def add(
 
     Where they are needed, their token and the certificate of the image's signature are kept as well.
     """
-    kept = {"roles": orjson.dumps(list(roles)).decode(), "sealed_token": sealed_token, "attempts": 0}
+    kept = {"roles": orjson.dumps(list(roles)).decode(), "sealed_token": sealed_token, "attempts": 0, "lane": lane.value}
     kept["certificate"] = None if certificate is None else certificate.text()
     tx.execute(insert(tasks), {**_row(task), **kept})
 
@@ -159,9 +184,12 @@ def page(tx: Transaction, query: TaskQuery) -> list[Task]:
     return [_task(row) for row in tx.execute(statement.order_by(*order).limit(query.limit))]
 
 
-def claim_next(tx: Transaction, *, claim: str, worker: str, now: datetime) -> Claimed | None:
-    """Take the task that has waited longest; None when none waits."""
-    row = tx.execute(_NEXT).first()
+def claim_next(tx: Transaction, *, claim: str, worker: str, lane: TaskLane, per_project: int, now: datetime) -> Claimed | None:
+    """Take a task of the project that has the fewest running in this lane, the one that has waited longest; None when none waits.
+
+    A project of which the worker is at `per_project` tasks of the lane has to wait.
+    """
+    row = tx.execute(_NEXT, {"worker": worker, "lane": lane.value, "per_project": per_project}).first()
     if row is None:
         return None
     begun = _task(row[:-4]).begin(now=now)
@@ -212,6 +240,15 @@ def list_running(tx: Transaction) -> list[ClaimRow]:
         for row in tx.execute(_RUNNING)
         for claim, worker, renewed_at, attempts in [row[-4:]]
     ]
+
+
+def list_held(tx: Transaction, claims: Collection[str]) -> dict[str, Held]:
+    """Find those of the claims that still hold."""
+    columns = select(tasks.c.claim, tasks.c.image_id, images.c.id).select_from(
+        tasks.outerjoin(images, images.c.id == tasks.c.image_id)
+    )
+    running = columns.where(tasks.c.status == TaskStatus.PROCESSING.value, tasks.c.claim.in_(claims))
+    return {claim: Held(image_id, found is not None) for claim, image_id, found in tx.execute(running)}
 
 
 def renew(tx: Transaction, worker: str, *, now: datetime) -> int:
