@@ -299,6 +299,7 @@ def test_an_image_is_listed_once_even_when_its_owner_is_its_member(cast: Cast) -
 
 
 def test_the_list_shows_documents_as_each_image_shows_itself(shelf: Shelf) -> None:
+    assert shelf.documents
     for each in shelf.documents:
         assert shelf.who.shows(each["id"]).json() == each
 

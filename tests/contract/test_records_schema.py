@@ -1,7 +1,9 @@
 """The migrations make what the tables say, and a schema of another release is refused in one sentence."""
 
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import sqlalchemy
@@ -9,10 +11,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from partage import problems
-from partage.records import schema
+from partage.model.ids import ImageID
+from partage.model.image import Image
+from partage.records import images, schema
 from partage.records.database import Database
-from partage.records.tables import metadata
+from partage.records.tables import deleted_images, metadata
 from tests.databases import open_database
+
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 def test_the_migrations_make_the_tables(database: Database) -> None:
@@ -24,8 +30,39 @@ def test_the_migrations_make_the_tables(database: Database) -> None:
 
 
 def test_upgrading_twice_changes_nothing(database: Database) -> None:
+    with database.write() as tx:
+        image = Image(
+            id=ImageID(str(uuid4())), owner=None, created_at=NOW, updated_at=NOW, tags=("t",), properties={"os": "debian"}
+        )
+        images.add(tx, image)
+    before = contents_of(database)
     schema.upgrade(database)
     schema.require_current(database)
+    after = contents_of(database)
+    with database.write() as tx:
+        images.remove(tx, image)
+        tx.execute(deleted_images.delete())
+    assert after == before
+
+
+def contents_of(database: Database) -> dict[str, tuple[str, list[str]]]:
+    """Describe every table, its columns, keys and indexes, and all its rows."""
+    with warnings.catch_warnings(), database.read() as tx:
+        warnings.simplefilter("ignore")  # indexes on expressions cannot be read, and the library says so
+        looking = sqlalchemy.inspect(tx)
+        described = {}
+        for name in sorted(looking.get_table_names()):
+            parts = (
+                looking.get_columns(name),
+                looking.get_pk_constraint(name),
+                looking.get_foreign_keys(name),
+                looking.get_indexes(name),
+            )
+            rows = sorted(repr(tuple(row)) for row in tx.exec_driver_sql(f'SELECT * FROM "{name}"'))
+            described[name] = (repr(parts), rows)
+    assert described["images"][1]
+    assert described["alembic_version"][1]
+    return described
 
 
 def test_an_empty_database_is_refused_with_the_command_that_helps(tmp_path: Path) -> None:

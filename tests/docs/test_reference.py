@@ -82,10 +82,9 @@ def test_every_problem_is_described_with_its_status() -> None:
         assert when, name
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [each for each in KINDS if not each.__subclasses__()], ids=lambda kind: kind.__name__)
 def test_every_problem_that_ends_somewhere_says_what_helps(kind: type[problems.Problem]) -> None:
-    if not kind.__subclasses__():
-        assert {row[0]: row[3] for row in rows_of("problems.md")}[kind.__name__]
+    assert {row[0]: row[3] for row in rows_of("problems.md")}[kind.__name__]
 
 
 def settings() -> Iterator[tuple[str, ...]]:

@@ -67,6 +67,7 @@ def test_clients_find_everything_through_clouds_yaml(live_service: LiveService) 
 
 
 def test_what_is_kept_is_the_users_alone(live_service: LiveService) -> None:
+    assert (live_service.directory / "partage.db").is_file()
     for folder, _folders, names in os.walk(live_service.directory):
         for name in (".", *names):
             mode = stat.S_IMODE(os.stat(Path(folder, name)).st_mode)  # noqa: PTH116 - files come and go meanwhile

@@ -97,8 +97,11 @@ def test_slow_caller_is_not_the_fault_of_the_origin() -> None:
     with origins.serving(origins.saying(origins.content(b"x" * 3 * fetch.BLOCK_BYTES))) as origin:
         rules = origins.rules(origin.port, silence_seconds=0.1, slowest_bytes_per_second=10_000_000)
         with fetch.open_url(origin.url(), rules, limit_bytes=1 << 30) as found:
-            for _ in found.blocks:
+            received = 0
+            for block in found.blocks:
+                received += len(block)
                 time.sleep(0.3)
+    assert received == 3 * fetch.BLOCK_BYTES
 
 
 # Endless
