@@ -51,8 +51,9 @@ def do_imports(settings: Settings, identities: Mapping[StoreID, Identity]) -> No
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     with compose.opened(settings, identities=identities) as service:
-        housekeeping.start(service)
+        ended = housekeeping.start(service)
         loop.run(service, stop, slots(settings.imports))
+        ended.set()
 
 
 def slots(settings: ImportSettings) -> dict[TaskLane, Slots]:

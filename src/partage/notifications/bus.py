@@ -103,7 +103,10 @@ class Bus:
 
     def _run(self) -> None:
         while (announcement := self._queue.get()) is not None:
-            self._pass_on(announcement)
+            try:
+                self._pass_on(announcement)
+            except Exception:  # noqa: BLE001 - one notification that cannot be written must not be the last
+                _LOG.exception("The notification %s was lost", announcement.event.value)
             self._tell_dropped()
         self._connection.close()
 

@@ -253,12 +253,14 @@ def list_held(tx: Transaction, claims: Collection[str]) -> dict[str, Held]:
 
 def renew(tx: Transaction, worker: str, *, now: datetime) -> int:
     """Say that a worker still is at its tasks; return how many there are."""
-    return tx.execute(update(tasks).where(tasks.c.worker == worker).values(renewed_at=to_microseconds(now))).rowcount
+    own = (tasks.c.status == TaskStatus.PROCESSING.value, tasks.c.worker == worker)
+    return tx.execute(update(tasks).where(*own).values(renewed_at=to_microseconds(now))).rowcount
 
 
 def rewrite(tx: Transaction, claims: Collection[str]) -> None:
     """Write the rows of running tasks as they are: whoever can do that could have seen them renewed."""
-    tx.execute(update(tasks).where(tasks.c.claim.in_(claims)).values(renewed_at=tasks.c.renewed_at))
+    running = tasks.c.status == TaskStatus.PROCESSING.value
+    tx.execute(update(tasks).where(running, tasks.c.claim.in_(claims)).values(renewed_at=tasks.c.renewed_at))
 
 
 def have_expired(tx: Transaction, *, now: datetime) -> bool:

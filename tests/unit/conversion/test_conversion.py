@@ -176,6 +176,18 @@ def test_waiting_ends_with_the_time(source: Path, target: Path, stub: Stub) -> N
     assert "not done after 1.0 seconds" in failing(source, target, stub("time.sleep(60)"), convert.Bounds(seconds=1.0)).detail
 
 
+def test_a_conversion_that_is_not_wanted_any_more_ends(source: Path, target: Path, stub: Stub) -> None:
+    asked = iter([True, True, False, False])
+    began = time.monotonic()
+    with pytest.raises(problems.ConversionFailed) as failed:
+        convert.convert(
+            source, "raw", target, "qcow2", convert.Bounds(), programs=stub("time.sleep(600)"), goes_on=lambda: next(asked)
+        )
+    assert time.monotonic() - began < 120
+    assert failed.value.detail == "not wanted any more"
+    assert not target.exists()
+
+
 def test_file_does_not_grow_beyond_the_bound(source: Path, target: Path, stub: Stub) -> None:
     code = "with open(sys.argv[-1], 'wb') as target:\n while True:\n  target.write(bytes(1 << 20)); target.flush()"
     failing(source, target, stub(code))

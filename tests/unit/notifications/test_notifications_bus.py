@@ -41,6 +41,8 @@ class Wire:
     def message_of(self, announcement: Announcement) -> Mapping[str, object]:
         image = announcement.subject
         assert isinstance(image, Image)
+        if image.name == "unspeakable":
+            raise KeyError("nobody foresaw this")
         return {"event_type": announcement.event.value, "name": image.name}
 
     def send(self, topic: str, message: Mapping[str, object]) -> None:
@@ -102,6 +104,15 @@ def test_a_bus_that_is_away_is_tried_again_until_it_takes_what_waits(make: Make,
     assert [name for _topic, _event, name in wire.sent] == ["0", "1", "2", "3", "4"]
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
     assert "secret" not in caplog.text
+
+
+def test_one_notification_that_fails_is_not_the_last(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    bus, wire = make()
+    for name in ("first", "unspeakable", "last"):
+        bus.announce(announced(name))
+    eventually(lambda: len(wire.sent) == 2)
+    assert [name for _topic, _event, name in wire.sent] == ["first", "last"]
+    assert "image.create was lost" in caplog.text
 
 
 def test_what_the_queue_has_no_room_for_is_dropped_and_counted(make: Make, caplog: pytest.LogCaptureFixture) -> None:
