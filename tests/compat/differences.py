@@ -509,11 +509,14 @@ SHOWN_BY_TESTS = {
         "tests/api/test_unified_limits.py::test_sizes_are_hard_limits",
         "tests/api/test_quotas.py::test_a_shared_image_is_charged_to_its_owner_alone",
         "tests/api/test_locations_by_reference.py::test_what_is_referred_to_counts_for_no_quota_and_a_copy_does",
+        "tests/operations/test_import_lanes.py::test_a_small_file_that_becomes_a_huge_one_is_refused",
     ),
     "10": (
         "tests/api/test_locations_by_patch.py::test_an_image_in_a_store_takes_only_what_promises_its_digest",
         "tests/api/test_locations_by_patch.py::test_no_other_place_is_taken_from_anybody",
         "tests/api/test_locations_by_reference.py::test_bytes_that_changed_are_never_given_whole",
+        "tests/operations/test_import_lanes.py::test_no_data_is_taken_while_an_import_waits",
+        "tests/operations/test_import_lanes.py::test_success_forgets_the_stores_that_an_earlier_import_did_not_reach",
     ),
     "11": (
         "tests/operations/test_signatures.py::test_signature_that_no_bytes_can_have_is_refused_before_any_come",
@@ -536,11 +539,6 @@ SHOWN_BY_TESTS = {
         "tests/operations/test_pending_deletes.py::test_a_deactivated_image_is_deactivated_when_it_is_restored",
         "tests/operations/test_pending_deletes.py::test_a_restored_image_is_what_it_was_with_members_and_bytes",
         "tests/api/test_required_properties.py::test_only_what_fits_is_created_and_patched",
-    ),
-    "16": (
-        "tests/operations/test_import_lanes.py::test_no_data_is_taken_while_an_import_waits",
-        "tests/operations/test_import_lanes.py::test_success_forgets_the_stores_that_an_earlier_import_did_not_reach",
-        "tests/operations/test_import_lanes.py::test_a_small_file_that_becomes_a_huge_one_is_refused",
     ),
 }
 """Rows that take more than one request to see, and tests in which they show."""
