@@ -500,6 +500,10 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 SHOWN_BY_TESTS = {
+    "7": (
+        "tests/api/test_names.py::test_property_has_one_name_by_every_road",
+        "tests/api/test_names.py::test_tag_with_a_four_byte_letter_is_refused_on_every_road",
+    ),
     "9": (
         "tests/api/test_long_documents.py::test_image_with_more_text_than_a_document_holds_is_not_created",
         "tests/api/test_long_documents.py::test_page_ends_early_where_it_has_enough_bytes",

@@ -13,6 +13,7 @@ import orjson
 from oslo_utils import timeutils
 
 from partage import problems
+from partage.model.document import read_name
 from partage.model.ids import ImageID
 from partage.model.image import Visibility
 from partage.model.member import MemberStatus
@@ -108,7 +109,7 @@ def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQ
     limit = limit_of(given.pop("limit", [None])[0], page_default, page_max)
     marker, stood_at = given.pop("marker", [None])[0], given.pop(AFTER, [None])[0]
     member_status = _member_status(given.pop("member_status", ["accepted"])[0])
-    tags = tuple(tag.strip() for tag in given.pop("tag", []))
+    tags = tuple(read_name(tag) for tag in given.pop("tag", []))
     sort = _sort(given)
     filters = {name: values[-1] for name, values in given.items() if name != "deleted"}  # Source: Glance sets that one itself
     if filters.get("changes-since"):
@@ -127,7 +128,7 @@ def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQ
         os_hidden=os_hidden,
         tags=tags,
         conditions=(*conditions, *impossible),
-        properties=tuple((name, value) for name, value in filters.items() if not _is_attribute_filter(name)),
+        properties=tuple((read_name(name), value) for name, value in filters.items() if not _is_attribute_filter(name)),
     )
 
 

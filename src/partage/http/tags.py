@@ -9,8 +9,7 @@ from partage.operations import tags
 async def add(request: Request) -> Reply:
     """Give an image a tag."""
     edge = request.edge
-    tag = request.path["tag"]
-    document.check_tag(tag)
+    tag = document.parse_tag(request.path["tag"])
     await edge.threads.call(tags.add_tag, edge.service, request.caller, ImageID(request.path["image_id"]), tag)
     return Reply()
 

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from partage import problems
 from partage.model.ids import ImageID, ProjectID
@@ -64,6 +64,7 @@ def parse_new_image(document: object, known: KnownFormats) -> NewImage:
     """
     if not isinstance(document, dict):
         raise problems.BodyInvalid("Provided object does not match schema 'image': the body must be a JSON object")
+    document = _read_names(document)
     for name in DISALLOWED:
         if name in document:
             raise read_only(name)
@@ -88,9 +89,30 @@ def parse_new_image(document: object, known: KnownFormats) -> NewImage:
         min_ram=int(given.get("min_ram", 0)),
         disk_format=given.get("disk_format"),
         container_format=given.get("container_format"),
-        tags=tuple(given.get("tags", [])),
+        tags=tuple(read_name(tag) for tag in given.get("tags", [])),
         properties=MappingProxyType(properties),
     )
+
+
+def read_name(text: str) -> str:
+    """Take off the spaces around the name of a property or a tag.
+
+    Every road reads names by this: documents, patches, paths, queries, imports.
+    Source: Glance does so in patches and in filters by tags. Differs from Glance, which keeps them elsewhere, where nobody finds
+    them again.
+    """
+    return text.strip()
+
+
+def is_property_name(name: str) -> bool:
+    """Say whether a name may be a property's: not an attribute's, and not kept for the service in any spelling."""
+    if name in ATTRIBUTES or name in DISALLOWED or name in DROPPED:
+        return False
+    try:
+        check_allowed(name)
+    except problems.Problem:
+        return False
+    return not _FOUR_BYTES.search(name)
 
 
 def check_allowed(name: str) -> None:
@@ -142,18 +164,20 @@ def check_storable(name: str, value: object) -> None:
         raise problems.BodyInvalid("Param values can't contain 4 byte unicode.")
 
 
-def check_tag(tag: str) -> None:
-    """Refuse a tag that does not fit the schema.
+def parse_tag(text: str) -> str:
+    """Read one tag.
 
     Raises:
-        BodyInvalid: it is longer than a tag may be.
+        BodyInvalid: it is longer than a tag may be, or cannot be kept.
     """
-    _check_tags([tag])
+    _check_tags([text])
+    check_storable("tags", [text])
+    return read_name(text)
 
 
 def unique_tags(tags: list[str]) -> tuple[str, ...]:
     """Give tags in the one order in which they are kept: sorted, each once."""
-    return tuple(sorted(set(tags)))
+    return tuple(sorted({read_name(tag) for tag in tags}))
 
 
 def read_only(name: str) -> problems.AttributeReadOnly:
@@ -164,6 +188,16 @@ def read_only(name: str) -> problems.AttributeReadOnly:
 def reserved(name: str) -> problems.AttributeReadOnly:
     """Make the problem of a name that is kept for the service."""
     return problems.AttributeReadOnly(f"Attribute '{name}' is reserved.")
+
+
+def _read_names(document: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text, value in document.items():
+        name = read_name(text)
+        if name in found:
+            raise problems.BodyInvalid(f"The property {_shown(name)} is given twice: spaces around a name do not count")
+        found[name] = value
+    return found
 
 
 def _looks_like(name: str) -> str:
@@ -238,7 +272,7 @@ def _check_tags(value: object) -> None:
         _type_mismatch(value, "array")
     for tag in value:
         _check_text(tag)
-        if len(tag) > LONGEST_NAME:
+        if len(read_name(tag)) > LONGEST_NAME:
             _mismatch(f"{_shown(tag)} is too long")
 
 

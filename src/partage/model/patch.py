@@ -58,13 +58,15 @@ class Operation(StrEnum):
 class Change:
     """One operation of a patch. `path` is decoded, without the leading slash; `value` is None for remove.
 
-    `strict`: adding what is there is a conflict, as the v2.0 media type has it; otherwise it replaces.
+    `strict`: adding what is there is a conflict, as the v2.0 media type has it; otherwise it replaces. `written` is the name as the
+    client wrote it, if there were spaces around it: images from before may have such a property, which can be replaced and removed.
     """
 
     op: Operation
     path: tuple[str, ...]
     value: Any = None
     strict: bool = False
+    written: str = ""
 
     @property
     def name(self) -> str:
@@ -116,7 +118,7 @@ def apply(image: Image, changes: Iterable[Change], *, now: datetime, locations: 
 
 def touched(changes: Iterable[Change]) -> frozenset[str]:
     """Name the attributes and properties that the changes are about."""
-    return frozenset(change.name for change in changes)
+    return frozenset(name for change in changes for name in (change.name, change.written or change.name))
 
 
 def _apply_to_attribute(image: Image, change: Change) -> Image:
@@ -142,7 +144,8 @@ def _attribute_value(name: str, value: Any) -> Any:
 
 
 def _apply_to_property(properties: dict[str, str], change: Change) -> None:
-    name = change.name
+    is_from_before = bool(change.written) and change.op is not Operation.ADD and change.written in properties
+    name = change.written if is_from_before else change.name
     if change.op is Operation.ADD:
         if change.strict and name in properties:
             raise problems.PropertyConflict(f"Property {name} already present.")
@@ -166,7 +169,8 @@ def _change(raw: object, version: Version, known: KnownFormats) -> Change:
     if not isinstance(raw, dict):
         raise problems.BodyInvalid("Operations must be JSON objects.")
     op, pointer = _operation_2_1(raw) if version == "2.1" else _operation_2_0(raw)
-    path = _decode(pointer)
+    written = _decode(pointer)
+    path = tuple(map(documents.read_name, written))
     if len(path) != (_LOCATIONS_DEPTH[op] if path[0] == "locations" else 1):
         raise problems.BodyInvalid(f"Invalid JSON pointer for this resource: '/{'/'.join(path)}'")
     if op != "remove" and "value" not in raw:
@@ -176,7 +180,7 @@ def _change(raw: object, version: Version, known: KnownFormats) -> Change:
     if op != "remove":
         documents.check_value(path[0], [value] if len(path) > 1 else value, known)
         documents.check_storable(path[0], value)
-    return Change(Operation(op), path, value, strict=version == "2.0")
+    return Change(Operation(op), path, value, strict=version == "2.0", written="" if written[0] == path[0] else written[0])
 
 
 def _operation_2_1(raw: dict[str, Any]) -> tuple[str, object]:
@@ -210,7 +214,7 @@ def _decode(pointer: object) -> tuple[str, ...]:
         raise problems.BodyInvalid(f'Pointer `{pointer}` end with "/".')
     if re.search("~[^01]", pointer) or pointer.endswith("~"):
         raise problems.BodyInvalid(f'Pointer `{pointer}` contains "~" not part of a recognized escape sequence.')
-    return tuple(part.replace("~1", "/").replace("~0", "~").strip() for part in pointer.lstrip("/").split("/"))
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.lstrip("/").split("/"))
 
 
 def _check_name(name: str) -> None:

@@ -10,15 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from partage import problems
-from partage.model.document import (
-    ATTRIBUTES,
-    DISALLOWED,
-    DROPPED,
-    KnownFormats,
-    check_allowed,
-    check_storable,
-    check_value,
-)
+from partage.model.document import KnownFormats, check_storable, check_value, is_property_name, read_name
 from partage.model.image import Image, ImageStatus
 
 COPIED = ("hw_", "trait:", "os_distro", "os_secure_boot", "os_type")
@@ -82,21 +74,11 @@ def _digest(document: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _properties(document: Mapping[str, Any], copied: Collection[str], known: KnownFormats) -> dict[str, str]:
-    found = {name: value for name, value in document.items() if name.startswith(tuple(copied)) and _is_property(name)}
+    named = [(read_name(text), value) for text, value in document.items()]
+    found = {name: value for name, value in named if name.startswith(tuple(copied)) and is_property_name(name)}
     for name, value in found.items():
         _require_fitting(name, value, known)
     return found
-
-
-def _is_property(name: str) -> bool:
-    """Say whether a name may be a property's: not an attribute's, and not kept for the service in any spelling."""
-    if name in ATTRIBUTES or name in DISALLOWED or name in DROPPED:
-        return False
-    try:
-        check_allowed(name)
-    except problems.Problem:
-        return False
-    return True
 
 
 def _require_fitting(name: str, value: object, known: KnownFormats) -> None:

@@ -14,7 +14,7 @@ from partage import problems
 from partage.content.decompression import Expansion, decompress
 from partage.content.digest import Buffer
 from partage.conversion.convert import Bounds, convert
-from partage.model.document import RESERVED_PREFIX
+from partage.model.document import is_property_name, read_name
 from partage.model.image import Image
 
 BLOCK_BYTES = 1 << 20
@@ -79,10 +79,11 @@ class ImportPlugins:
             raise problems.StoreFull(f"There is no directory to convert the image in: {error.strerror}") from error
 
     def injected(self, image: Image, roles: Collection[str]) -> Image:
-        """Add the operator's properties, unless who asked has an ignored role. Reserved names are left out."""
+        """Add the operator's properties, unless who asked has an ignored role. Names that no property may have are left out."""
         if not self.inject or set(roles) & set(self.ignored_roles):
             return image
-        added = {name: value for name, value in self.inject.items() if not name.startswith(RESERVED_PREFIX)}
+        named = [(read_name(text), value) for text, value in self.inject.items()]
+        added = {name: value for name, value in named if is_property_name(name)}
         return replace(image, properties={**image.properties, **added})
 
 

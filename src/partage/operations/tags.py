@@ -5,6 +5,7 @@ from dataclasses import replace
 from partage import problems
 from partage.model.announcement import Event
 from partage.model.caller import Caller
+from partage.model.document import read_name
 from partage.model.ids import ImageID
 from partage.operations import visible
 from partage.operations.service import Service
@@ -33,7 +34,7 @@ def add_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) -> No
 
 
 def remove_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) -> None:
-    """Take a tag from the image.
+    """Take a tag from the image. One from before, with spaces around it, is named as it is.
 
     Raises:
         ImageNotFound, PolicyForbids: the caller may not know of the image, or not change it.
@@ -42,6 +43,7 @@ def remove_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) ->
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
         service.authority.require(caller, MODIFY_IMAGE, authority.of_image(caller, image))
+        tag = tag if tag in image.tags else read_name(tag)
         if tag not in image.tags:
             raise problems.TagNotFound("The resource could not be found.")
         remaining = tuple(each for each in image.tags if each != tag)

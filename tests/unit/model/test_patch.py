@@ -44,7 +44,7 @@ values: dict[str, Any] = {
     "min_ram": st.integers(0, 2**31 - 1),
     "disk_format": st.sampled_from([None, "raw", "qcow2"]),
     "container_format": st.sampled_from([None, "bare", "ova"]),
-    "tags": st.sets(texts, max_size=5).map(lambda tags: tuple(sorted(tags))),
+    "tags": st.sets(texts.map(str.strip), max_size=5).map(lambda tags: tuple(sorted(tags))),
 }
 properties = st.dictionaries(names, texts, max_size=6)
 images = st.builds(lambda given, more: replace(IMAGE, **given, properties=more), st.fixed_dictionaries(values), properties)
