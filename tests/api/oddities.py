@@ -228,4 +228,5 @@ HEADERS = {
     "X-Auth-Token": ["x" * LONG, "gAAAAA" + "=" * LONG],
     "X-Service-Token": ["x" * LONG],
     "Cookie": ["a=b;" * 15_000],
+    "Content-Length": ["0" * LONG],
 }

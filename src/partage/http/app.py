@@ -111,7 +111,14 @@ class _Application:
             scope=scope,
             method=scope["method"],
             headers=headers,
-            body=RequestBody(receive, headers, stall_seconds=options.stall_seconds, lender=_lender(scope)),
+            body=RequestBody(
+                receive,
+                headers,
+                stall_seconds=options.stall_seconds,
+                lender=_lender(scope),
+                slowest_bytes_per_second=options.slowest_bytes_per_second,
+                window_seconds=options.window_seconds,
+            ),
             origin=_origin(scope, headers, options),
             request_id=_request_id(headers),
         )

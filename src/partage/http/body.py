@@ -48,14 +48,22 @@ class RequestBody:
         *,
         stall_seconds: float,
         lender: Lender | None = None,
+        slowest_bytes_per_second: int = 0,
+        window_seconds: float = math.inf,
     ) -> None:
-        """Take over what is left to receive of a request."""
+        """Take over what is left to receive of a request.
+
+        Over each `window_seconds` of waiting, a document brings at least `slowest_bytes_per_second`.
+        """
         self._receive = receive
         self._lender = lender
         self._inlet: Inlet | None = None
-        self._stall_seconds = stall_seconds
-        length = headers.get(b"content-length", b"")
-        self.length_bytes = int(length) if length.isdigit() else None
+        self._patience = Patience(
+            stall_seconds=stall_seconds,
+            slowest_bytes_per_second=slowest_bytes_per_second,
+            window_seconds=window_seconds,
+        )
+        self.length_bytes = _length_bytes(headers.get(b"content-length", b""))
         self.is_chunked = b"transfer-encoding" in headers
         self.is_finished = not self.is_expected
         self._received_bytes = 0
@@ -70,13 +78,13 @@ class RequestBody:
 
         Raises:
             TooLarge: it has more than `limit_bytes`.
-            ClientGone: it did not arrive whole.
+            ClientGone: it did not arrive whole, or too slowly.
         """
         if (self.length_bytes or 0) > limit_bytes:
             raise _too_large(limit_bytes)
         pieces: list[bytes] = []
         size = 0
-        pace = Pace(Patience(stall_seconds=self._stall_seconds))
+        pace = Pace(self._patience)
         while not self.is_finished:
             block = await self.gather(limit_bytes + 1 - size, pace)
             size += sum(len(piece) for piece in block)
@@ -180,6 +188,11 @@ class RequestBody:
 def wake_at(inlet: socket.socket, size_bytes: int) -> None:
     """Let the kernel call the socket ready when it has so many bytes, or has ended. Source: SO_RCVLOWAT in socket(7)."""
     inlet.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size_bytes)
+
+
+def _length_bytes(text: bytes) -> int | None:
+    """Read a Content-Length. Zeros in front count for nothing, and Python converts no number of 4301 digits."""
+    return int(text.lstrip(b"0") or b"0") if text.isdigit() else None
 
 
 def _too_large(limit_bytes: int) -> problems.TooLarge:

@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 from partage.http import lending
 from partage.http.connections import HEAD_SECONDS, Connections
 from partage.http.options import STALL_SECONDS
-from partage.http.stalls import StallWatch
+from partage.http.stalls import StallWatch, progress, reset_when_closed
 
 LONGEST_HEAD_BYTES = 131_072
 """Above the application's own bound, so that a client just above that one still gets an answer in its form."""
@@ -96,6 +96,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._stalls.stop()
         self._stop_waiting()
         self._answer_no_more()
+        if self._shared is not None:
+            self._shared.forget(self)
         if self._ignored_bytes is not None and self._shared is not None:
             self._shared.lingering -= 1
         super().connection_lost(exc)
@@ -164,6 +166,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._move_on(in_head=False)
         self._has_begun = False
         self._stop_waiting()
+        if version == "1.0":
+            self.expect_100_continue = False  # RFC 9110, 10.1.1: such a client would take it for the answer
         super().on_headers_complete()
         self._unanswered = [each for each in self._unanswered if not each.response_complete]
         newest = cast("RequestResponseCycle | None", self.cycle)
@@ -197,6 +201,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Answer the next request, or wait for it."""
         self.server_state.total_requests += 1
+        if self._shared is not None:
+            self._shared.note_unsent(self)
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -219,6 +225,23 @@ class BoundedProtocol(HttpToolsProtocol):
         """Expect the next head, now that the rest of this request's body has been received by somebody else."""
         self.on_message_complete()
         self.parser = self._new_parser()
+
+    @property
+    def unsent_bytes(self) -> int:
+        """See `Waiting`."""
+        return int(self.transport.get_write_buffer_size())
+
+    @property
+    def taken_bytes(self) -> int:
+        """See `Waiting`."""
+        return progress(self.transport.get_extra_info("socket"), self.unsent_bytes)
+
+    def give_up(self) -> None:
+        """Close the connection at once, and let nothing wait for its client, in the kernel neither."""
+        self._stop_waiting()
+        self._answer_no_more()
+        reset_when_closed(self.transport.get_extra_info("socket"))
+        self.transport.abort()
 
     def make_room(self) -> None:
         """Close the connection for another one: no request is under way."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from partage import problems
-from partage.http.connections import HEAD_SECONDS, IDLE_SECONDS, PER_WORKER
+from partage.http.connections import HEAD_SECONDS, IDLE_SECONDS, PER_WORKER, UNSENT_BYTES
 from partage.model.document import KnownFormats
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
@@ -359,6 +359,16 @@ class ConnectionSettings(_Section):
     idle_seconds: Annotated[
         Positive, Field(description="How long a connection is kept between requests; longer than a proxy keeps it")
     ] = IDLE_SECONDS
+    unsent_bytes: Annotated[
+        int,
+        Field(
+            ge=1,
+            description=(
+                "Memory of one process for whole answers that clients have not taken yet; above that, the client that takes its "
+                "answer slowest is disconnected"
+            ),
+        ),
+    ] = UNSENT_BYTES
 
 
 class CacheSettings(_Section):

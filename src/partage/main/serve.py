@@ -111,6 +111,7 @@ def _work(settings: Settings, listener: socket.socket, identities: Mapping[Store
         most=most_connections(given.per_worker, descriptors.raise_limit(), descriptors.RESERVED),
         head_seconds=given.head_seconds,
         idle_seconds=given.idle_seconds,
+        unsent_bytes=given.unsent_bytes,
     )
     patience = Patience(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
     with compose.opened(settings, with_cache=True, identities=identities) as service:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, insert, select
+from sqlalchemy import and_, bindparam, delete, exists, insert, select
 
 from partage.model.ending import Ending, EndReason
 from partage.model.ids import ImageID, ProjectID
@@ -79,7 +79,9 @@ def remove_over(tx: Transaction, *, now: datetime) -> int:
 def list_abandoned(tx: Transaction, *, now: datetime, limit_rows: int) -> list[ImageID]:
     """List retained images that no notice holds any more."""
     held = exists().where(endings.c.image_id == images.c.id, endings.c.ends_at > to_microseconds(now))
-    statement = select(images.c.id).where(images.c.owner == RETAINED, ~held).order_by(images.c.id).limit(limit_rows)
+    # An administrator may name any owner, this one too: such an image is nobody's to remove.
+    retained = and_(images.c.owner == RETAINED, images.c.former_owner.is_not(None))
+    statement = select(images.c.id).where(retained, ~held).order_by(images.c.id).limit(limit_rows)
     return [ImageID(each) for each in tx.execute(statement).scalars()]
 
 

@@ -56,3 +56,24 @@ def test_body_of_another_length_than_announced_is_not_whole(sent: bytes) -> None
             await peer.body({b"content-length": b"5"}).read(100)
 
     asyncio.run(read())
+
+
+@pytest.mark.parametrize(("text", "length_bytes"), [(b"0" * 60_000 + b"2", 2), (b"0" * 5000, 0), (b"+2", None), (b"", None)])
+def test_announced_length_is_read_with_zeros_in_front(text: bytes, length_bytes: int | None) -> None:
+    assert Peer().body({b"content-length": text}).length_bytes == length_bytes
+
+
+def test_document_below_the_least_rate_is_given_up() -> None:
+    """One byte within each `stall_seconds` would keep a connection for ever, and documents have no bound in number."""
+
+    async def dribble() -> dict[str, Any]:
+        await asyncio.sleep(0.05)
+        return part(b"x")
+
+    async def read() -> None:
+        headers = {b"content-length": b"100000"}
+        body = RequestBody(dribble, headers, stall_seconds=60, slowest_bytes_per_second=1000, window_seconds=0.5)
+        with pytest.raises(problems.ClientGone, match="too slowly"):
+            await asyncio.wait_for(body.read(200_000), 60)
+
+    asyncio.run(read())

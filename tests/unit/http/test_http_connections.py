@@ -16,18 +16,21 @@ from tests.unit.http.test_http_server import running
 
 SHORT_SECONDS = 0.5
 LONG_SECONDS = 3600.0
+LARGE_BYTES = 8 << 20
+"""More than the kernel takes of an answer that nobody reads."""
 PATIENCE_SECONDS = 20.0
 """Far above SHORT_SECONDS, because machines are busy; nothing here waits so long unless it fails."""
 
 
 async def answering(scope: Any, receive: Any, send: Any) -> None:
-    """Answer at once, without looking at a body; what `/hold` is asked for waits until its client goes."""
+    """Answer at once, without looking at a body; what `/hold` is asked for waits until its client goes, `/large` is 8 MiB."""
     if scope["path"] == "/hold":
         while (await receive())["type"] != "http.disconnect":
             pass
         return
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-    await send({"type": "http.response.body", "body": b"ok"})
+    body = b"x" * LARGE_BYTES if scope["path"] == "/large" else b"ok"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
 
 
 @contextlib.contextmanager
@@ -200,3 +203,105 @@ def test_body_in_chunks_that_a_parser_ends_early_is_not_whole() -> None:
         return [protocol.cycle.more_body]
 
     assert asyncio.run(arrive()) == [True]
+
+
+LARGE = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@contextlib.contextmanager
+def not_reading(address: tuple[str, int]) -> Iterator[socket.socket]:
+    """Ask for a large answer with a small window, and read nothing of it."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(PATIENCE_SECONDS)
+        connection.connect(address)
+        connection.sendall(LARGE)
+        yield connection
+
+
+def unsent_bytes(state: Connections) -> int:
+    return sum(each.transport.get_write_buffer_size() for each in list(state.connections))
+
+
+def test_answers_that_nobody_reads_do_not_evade_the_bound() -> None:
+    """A connection that would close only when its client has read makes no room: its descriptor and memory would stay."""
+    state = Connections(most=5, head_seconds=LONG_SECONDS, unsent_bytes=1 << 40)
+    with running(answering, state=state) as address, contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(not_reading(address))
+        with connected(address, ASKED) as connection:
+            assert connection.recv(1000).startswith(b"HTTP/1.1 503")
+        assert until(lambda: state.lingering == 0)
+        assert len(state.connections) <= 5
+
+
+def test_answers_that_nobody_reads_take_bounded_memory() -> None:
+    bound = 3 * LARGE_BYTES
+    state = Connections(head_seconds=LONG_SECONDS, unsent_bytes=bound)
+    with running(answering, state=state) as address, contextlib.ExitStack() as stack:
+        for _ in range(12):
+            stack.enter_context(not_reading(address))
+        assert until(lambda: state.total_requests == 12)
+        assert until(lambda: unsent_bytes(state) <= bound)
+        assert unsent_bytes(state) > 0
+        with connected(address, ASKED) as connection:
+            assert connection.recv(1000).endswith(b"ok")
+
+
+class Reader:
+    """A connection whose client has taken so much of its answer."""
+
+    unsent_bytes = 10
+    taken_bytes = 0
+    is_given_up = False
+
+    def make_room(self) -> None:
+        """Do nothing: nobody asks for it here."""
+
+    def give_up(self) -> None:
+        """Note that it happened."""
+        self.is_given_up = True
+
+
+def test_client_that_takes_its_answer_slowest_is_disconnected() -> None:
+    now = [0.0]
+    state = Connections(unsent_bytes=35, clock=lambda: now[0])
+    steady, stalled, slow, new = (Reader() for _ in range(4))
+    for each in (steady, stalled, slow):
+        state.note_unsent(each)
+    now[0] = 60.0
+    steady.taken_bytes, stalled.taken_bytes, slow.taken_bytes = 6000, 0, 60
+    state.note_unsent(new)
+    assert [each.is_given_up for each in (steady, stalled, slow, new)] == [False, True, False, False]
+    stalled.unsent_bytes = 0
+    state.note_unsent(Reader())
+    assert [each.is_given_up for each in (steady, slow, new)] == [False, True, False]
+
+
+def test_answers_that_were_taken_count_for_nothing() -> None:
+    state = Connections(unsent_bytes=35)
+    readers = [Reader() for _ in range(10)]
+    for each in readers:
+        state.note_unsent(each)
+        each.unsent_bytes = 0
+    assert not any(each.is_given_up for each in readers)
+
+
+@pytest.mark.parametrize(("version", "said"), [(b"1.0", False), (b"1.1", True)])
+def test_only_clients_that_know_it_are_told_to_go_on(version: bytes, said: bool) -> None:
+    """A client of HTTP/1.0 takes "100 Continue" for the answer. Source: RFC 9110, 10.1.1."""
+
+    async def reading(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await answering(scope, receive, send)
+
+    asked = b"POST / HTTP/%s\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n" % version
+    with running(reading, state=Connections()) as address, connected(address, asked) as connection:
+        connection.settimeout(PATIENCE_SECONDS if said else 3 * SHORT_SECONDS)
+        try:
+            assert connection.recv(1000).startswith(b"HTTP/1.1 100") is said
+        except TimeoutError:
+            assert not said
+        connection.settimeout(PATIENCE_SECONDS)
+        connection.sendall(b"{}")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
