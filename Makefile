@@ -10,7 +10,7 @@ PEER_DIR ?= ../shared/peer
 SOAK ?=
 TESTS ?= tests
 PYTHONS ?=
-QUICK = tests/architecture tests/docs tests/unit/http tests/unit/model tests/unit/notifications tests/unit/stores tests/unit/content tests/contract tests/operations
+QUICK = tests/architecture tests/docs tests/golden tests/contract tests/unit/content tests/unit/http tests/unit/model tests/unit/notifications tests/unit/stores tests/unit/worker
 USED = $(VENV)/.installed-to-use
 DEVELOPED = $(VENV)/.installed-to-develop
 DEVELOP = -e .[standalone,postgresql,signatures,notifications] --group dev
@@ -55,7 +55,7 @@ pythons:
 	@PYTHONS='$(PYTHONS)' scripts/pythons '$(TESTS)' $(DEVELOP)
 
 quick: $(DEVELOPED)
-	$(BIN)/python -m pytest -q -n 2 -k 'not postgresql' $(QUICK)
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow and not thorough' -k 'not postgresql' $(QUICK)
 
 check: fmt-check lint types layers test
 

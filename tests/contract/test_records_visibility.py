@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -154,6 +155,7 @@ def _value(each: Image, attribute: str, unset: object) -> object:
     return unset if value is None else value
 
 
+@pytest.mark.thorough
 @on_one_database
 @given(
     world=worlds(),

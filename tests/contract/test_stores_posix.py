@@ -54,6 +54,7 @@ def test_data_then_name_then_directory_become_durable(tmp_path: Path) -> None:
     assert [step for step in steps[:rename] if "/store>" in step], "new folders are durable in their parents, too"
 
 
+@pytest.mark.thorough
 @needs_strace
 @pytest.mark.parametrize(
     ("call", "error", "problem"),

@@ -83,6 +83,7 @@ def test_cuts_do_not_depend_on_buffers(data: Any, image: Any) -> None:
     assert cut(data.draw(split(image)), SMALL) == cut([image], SMALL)
 
 
+@pytest.mark.thorough
 @given(images())
 def test_joined_chunks_are_the_stream(image: Any) -> None:
     assert joined(cut([image], SMALL)) == image

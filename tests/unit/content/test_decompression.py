@@ -232,6 +232,7 @@ def bomb(size_bytes: int, window: int) -> bytes:
     return b"".join(deflate.compress(bytes(1 << 20)) for _ in range(size_bytes >> 20)) + deflate.flush()
 
 
+@pytest.mark.thorough
 def test_bomb_stops_at_the_limit_in_bounded_memory() -> None:
     raw = bomb(1 << 28, 31)
     assert len(raw) < 500_000
@@ -262,6 +263,7 @@ def test_many_tiny_members_do_not_take_for_ever() -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.thorough
 def test_zip_above_four_gibibytes() -> None:
     """Sizes that need 64 bits, made by hand: deflate of 4 GiB of zeros is 4 MiB at most."""
     size = (4 << 30) + (1 << 24)

@@ -364,6 +364,7 @@ def test_verdict_on_harmless_bytes_does_not_depend_on_buffers(name: str, sizes: 
         assert verdict(data, declared, sizes=sizes) == verdict(data, declared)
 
 
+@pytest.mark.thorough
 @given(
     st.sampled_from(sorted(HARMLESS)),
     st.lists(st.tuples(st.integers(0, 1100), st.integers(0, 255)), max_size=12),
@@ -431,6 +432,7 @@ def test_ten_thousand_damages_of_each_format_give_verdicts_and_no_other_error(na
         assert verdict(bytes(data), declared, sizes=(max(size, len(data) // 500),)) == verdict(bytes(data), declared)
 
 
+@pytest.mark.thorough
 @given(
     st.sampled_from(
         [

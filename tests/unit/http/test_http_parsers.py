@@ -84,6 +84,7 @@ def growth_of(reader: Callable[[str], object], hostile: tuple[str, str, str]) ->
     return whole / max(part, 1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("reader", READERS)
 def test_no_text_keeps_a_reader_busy(reader: str) -> None:
     """What is read at once is no worry; of the others the growth is compared, because a busy machine lengthens every time.
@@ -97,6 +98,7 @@ def test_no_text_keeps_a_reader_busy(reader: str) -> None:
     assert slow == {}
 
 
+@pytest.mark.thorough
 def test_growth_tells_a_reader_that_reads_everything_again_and_again() -> None:
     def forgetful(text: str) -> object:
         return [text[number:].split(",") for number in range(0, len(text), 256)]

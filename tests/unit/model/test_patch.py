@@ -192,6 +192,7 @@ wild_changes = st.dictionaries(
 )
 
 
+@pytest.mark.thorough
 @given(json_values | st.lists(wild_changes), st.sampled_from(["2.0", "2.1"]))
 def test_whatever_is_sent_is_a_change_or_a_problem(document: Any, version: patch.Version) -> None:
     with contextlib.suppress(problems.Invalid, problems.Forbidden, problems.Conflict):

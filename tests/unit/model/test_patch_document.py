@@ -134,6 +134,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.thorough
 @given(st.dictionaries(names, json_values))
 def test_whatever_is_sent_is_an_image_or_a_problem(given: Any) -> None:
     with contextlib.suppress(problems.Invalid, problems.Forbidden):

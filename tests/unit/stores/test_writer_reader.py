@@ -86,6 +86,7 @@ def test_large_mixed_image_comes_back_in_buffers_of_a_mebibyte_at_most(store: An
     assert own_threads() == []
 
 
+@pytest.mark.thorough
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 5), st.data())
 def test_every_range_is_the_slice(seed: int, data: Any) -> None:
@@ -270,6 +271,7 @@ class TestRefusals:
 
 
 class TestFaults:
+    @pytest.mark.thorough
     @pytest.mark.parametrize(("error", "problem"), [(errno.ENOSPC, problems.StoreFull), (errno.EIO, problems.StoreUnavailable)])
     def test_each_failing_call_fails_the_write_and_a_retry_works(self, error: Any, problem: Any) -> None:
         """Fail the first call, then the second, and so on until a write meets no fault."""
@@ -492,6 +494,7 @@ def test_one_store_serves_many_readers_at_once(store: Any, index: Any) -> None:
     assert failures == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["random", "zeros", "sparse"])
 def test_memory_of_a_stream_does_not_grow_with_it(tmp_path: Path, kind: Any) -> None:
     store, index = posix.PosixStore(tmp_path), doubles.MemoryIndex()
