@@ -281,3 +281,93 @@ def test_image_that_an_administrator_gave_to_nobody_stays(tmp_path: Path, clock:
     named = [images.create_image(service, ADMIN, NewImage(owner=RETAINED, owner_given=True)) for _ in range(100)]
     assert promises.remove_what_is_over(service) == 0
     assert images.show_image(service, ADMIN, named[0].id).owner == RETAINED
+
+
+def reactivate(service: Service, image_id: ImageID) -> None:
+    images.reactivate_image(service, OWNER, image_id)
+
+
+def share_again(service: Service, image_id: ImageID) -> None:
+    set_attribute(service, OWNER, image_id, "visibility", "shared")
+
+
+def is_withheld(service: Service, image_id: ImageID) -> bool:
+    with pytest.raises((problems.ImageNotFound, problems.ImageDeactivated)):
+        image_data.open_image_data(service, MEMBER, image_id)
+    return True
+
+
+@pytest.mark.parametrize("taken_down", ["private", "deactivated"])
+@pytest.mark.parametrize("then", [remove_member, delete, make_private, deactivate])
+def test_owner_gives_nobody_back_what_was_taken_down(tmp_path: Path, clock: Clock, taken_down: str, then: End) -> None:
+    """Deleting a deactivated image retained it for its members, and they saw it as active."""
+    service = service_with(tmp_path, clock, FOREVER)
+    image = shared(service)
+    if taken_down == "private":
+        set_attribute(service, ADMIN, image.id, "visibility", "private")
+    else:
+        images.deactivate_image(service, ADMIN, image.id)
+    if then is remove_member and taken_down == "private":
+        with pytest.raises(problems.ImageNotShared):
+            then(service, image.id)
+    else:
+        then(service, image.id)
+    assert is_withheld(service, image.id)
+
+
+@pytest.mark.parametrize("first", [make_private, deactivate])
+@pytest.mark.parametrize("then", [delete, make_private, deactivate])
+def test_notice_that_has_run_out_does_not_begin_again(tmp_path: Path, clock: Clock, first: End, then: End) -> None:
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    first(service, image.id)
+    clock.passes(days=31)
+    assert is_withheld(service, image.id)
+    then(service, image.id)
+    assert is_withheld(service, image.id)
+
+
+def test_deleted_image_is_not_retained_for_members_who_never_had_it(tmp_path: Path, clock: Clock) -> None:
+    """The offer was accepted before there was data, and the image was private when the data came."""
+    service = service_with(tmp_path, clock, FOREVER)
+    image = queued_image(service)
+    members.add_member(service, OWNER, image.id, ProjectID("B"))
+    members.update_member(service, MEMBER, image.id, ProjectID("B"), "accepted")
+    make_private(service, image.id)
+    upload(service, image.id, DATA)
+    delete(service, image.id)
+    assert is_out_of_reach(service, MEMBER, image.id)
+
+
+@pytest.mark.parametrize(
+    "acts",
+    [
+        (make_private, deactivate, reactivate),
+        (deactivate, make_private, reactivate),
+        (make_private, deactivate, share_again),
+        (deactivate, make_private, share_again),
+        (deactivate, remove_member, reactivate),
+    ],
+)
+def test_no_sequence_of_acts_shortens_or_extends_a_notice(tmp_path: Path, clock: Clock, acts: tuple[End, ...]) -> None:
+    """Reactivating an image that had also become private ended access at once."""
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    for act in acts:
+        act(service, image.id)
+        clock.passes(days=1)
+        assert download(service, image.id, MEMBER) == DATA
+    clock.passes(days=29 - len(acts))
+    assert download(service, image.id, MEMBER) == DATA
+    clock.passes(days=2)
+    assert is_withheld(service, image.id)
+
+
+@pytest.mark.parametrize("acts", [(share_again, reactivate), (reactivate, share_again)])
+def test_notice_is_cancelled_when_both_reasons_have_gone(tmp_path: Path, clock: Clock, acts: tuple[End, ...]) -> None:
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    for act in (make_private, deactivate, *acts):
+        act(service, image.id)
+    clock.passes(days=31)
+    assert download(service, image.id, MEMBER) == DATA

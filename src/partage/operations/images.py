@@ -17,7 +17,7 @@ from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import images as rules
 from partage.policies.properties import Action
-from partage.records import endings, images, paging
+from partage.records import images, paging
 from partage.records.database import Transaction
 from partage.records.images import Slice
 
@@ -153,12 +153,12 @@ def _switch(service: Service, caller: Caller, image_id: ImageID, *, rule: str, t
             raise problems.StatusForbids(f"Not allowed to {verb} image in status '{image.status}'")
         if to is ImageStatus.DEACTIVATED:
             promises.end_all(service, tx, caller, image, EndReason.DEACTIVATED)
-        else:
-            endings.cancel(tx, image.id, EndReason.DEACTIVATED)
         if image.status is to:
             return
         switched = image.become(to, now=service.clock())
         images.change_status(tx, switched, was=image.status)
+        if to is ImageStatus.ACTIVE:
+            promises.go_on(tx, switched, EndReason.DEACTIVATED)
     service.announce(Event.IMAGE_UPDATE, switched)
 
 

@@ -27,16 +27,23 @@ def end_one(service: Service, tx: Transaction, caller: Caller, image: Image, mem
     """Let the notice of a share begin, in the transaction that removes the member."""
     if takes_down(caller, image):
         endings.remove(tx, image.id, member.member_id)
-        return
-    _begin(service, tx, image, [member], EndReason.REMOVED)
+    elif _have_ended(image):
+        # The notice that runs goes on, and no reactivation cancels it any more: the member is no member then.
+        endings.change_reason(tx, image.id, EndReason.DEACTIVATED, EndReason.REMOVED, member_id=member.member_id)
+    else:
+        _begin(service, tx, image, [member], EndReason.REMOVED)
 
 
 def end_all(service: Service, tx: Transaction, caller: Caller, image: Image, reason: EndReason) -> None:
-    """Let the notice of every share of an image begin, in the transaction that ends access to it."""
+    """Let the notice of every share of an image begin, in the transaction that ends access to it.
+
+    A share that has ended already begins no second notice: its members would get back what they have lost, were it to an
+    administrator who took the image down.
+    """
     if takes_down(caller, image):
         endings.remove_all(tx, image.id)
-        return
-    _begin(service, tx, image, members.of_image(tx, image.id), reason)
+    elif not _have_ended(image):
+        _begin(service, tx, image, members.of_image(tx, image.id), reason)
 
 
 def follow_visibility(service: Service, tx: Transaction, caller: Caller, image: Image, *, was: Image) -> None:
@@ -46,7 +53,20 @@ def follow_visibility(service: Service, tx: Transaction, caller: Caller, image: 
     if image.visibility is Visibility.PRIVATE:
         end_all(service, tx, caller, was, EndReason.PRIVATE)
     elif was.visibility is Visibility.PRIVATE:
-        endings.cancel(tx, image.id, EndReason.PRIVATE)
+        go_on(tx, image, EndReason.PRIVATE)
+
+
+def go_on(tx: Transaction, image: Image, ended_by: EndReason) -> None:
+    """Cancel the notices that began when an image became private or was deactivated, now that it no longer is.
+
+    While it still is the other of the two, the notices run on for that reason.
+    """
+    if image.visibility is Visibility.PRIVATE:
+        endings.change_reason(tx, image.id, ended_by, EndReason.PRIVATE)
+    elif image.status is ImageStatus.DEACTIVATED:
+        endings.change_reason(tx, image.id, ended_by, EndReason.DEACTIVATED)
+    else:
+        endings.cancel(tx, image.id, ended_by)
 
 
 def retain(service: Service, tx: Transaction, image: Image) -> bool:
@@ -76,6 +96,11 @@ def remove_what_is_over(service: Service) -> int:
                 removed += _remove_abandoned(service, tx, images.find_for_work(tx, image_id))
         if len(abandoned) < _ABANDONED_AT_ONCE:
             return removed
+
+
+def _have_ended(image: Image) -> bool:
+    """Say whether the shares of an image have ended: members have access while a notice runs, and without one no more."""
+    return image.visibility is Visibility.PRIVATE or image.status is ImageStatus.DEACTIVATED
 
 
 def _begin(service: Service, tx: Transaction, image: Image, ending: list[Member], reason: EndReason) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, insert, select
+from sqlalchemy import and_, bindparam, delete, exists, insert, select, update
 
 from partage.model.ending import Ending, EndReason
 from partage.model.ids import ImageID, ProjectID
@@ -54,6 +54,16 @@ def list_running(tx: Transaction, image_id: ImageID, *, now: datetime) -> list[E
 def cancel(tx: Transaction, image_id: ImageID, reason: EndReason) -> int:
     """Remove the endings of an image that have this reason; return how many there were."""
     return tx.execute(delete(endings).where(endings.c.image_id == image_id, endings.c.reason == reason.value)).rowcount
+
+
+def change_reason(
+    tx: Transaction, image_id: ImageID, was: EndReason, reason: EndReason, *, member_id: ProjectID | None = None
+) -> int:
+    """Give another reason to the endings of an image that have the reason `was`, or to that of one member; return how many."""
+    of = [endings.c.image_id == image_id, endings.c.reason == was.value]
+    if member_id is not None:
+        of.append(endings.c.member_id == member_id)
+    return tx.execute(update(endings).where(*of).values(reason=reason.value)).rowcount
 
 
 def remove(tx: Transaction, image_id: ImageID, member_id: ProjectID) -> bool:
