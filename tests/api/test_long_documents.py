@@ -257,6 +257,24 @@ def test_body_of_too_many_values_is_refused(method: str, path: str, bounded: Cas
     assert "more than 20000 values" in answer.text
 
 
+@pytest.mark.parametrize("depth", [99, 101, 500, 900, 1000])
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v2/images"), ("PATCH", "/v2/images/{image}"), ("POST", "/v2/tasks")])
+def test_deep_body_is_refused(method: str, path: str, depth: int, bounded: Cast) -> None:
+    """A thousand levels ended in a 500: the words about the value went down all of them."""
+    image = bounded.admin.has_an_image(None)
+    deep = b"[" * depth + b"]" * depth
+    body = b'[{"op":"add","path":"/a","value":' + deep + b"}]" if method == "PATCH" else b'{"a":' + deep + b"}"
+    answer = bounded.admin.call(method, path.format(image=image), data=body, headers={"Content-Type": PATCH})
+    assert answer.status_code == 400
+    assert ("levels deep" in answer.text) == (depth > 100)
+
+
+def test_brackets_in_texts_are_no_values(bounded: Cast) -> None:
+    assert bounded.owner.creates(p="[" * 4000 + "{" * 4000, q='\\"[' * 300).status_code == 201
+    answer = bounded.owner.creates(**{f"p{number}": "[{" * 15_000 for number in range(4)})
+    assert answer.status_code == 413, "not refused for its values"
+
+
 def test_namespace_defines_no_more_bytes_than_a_page_has(bounded: Cast) -> None:
     admin, name = bounded.admin, "long"
     path = f"/v2/metadefs/namespaces/{name}"

@@ -1,5 +1,6 @@
 """Handlers of images: documents in, documents out."""
 
+from functools import partial
 from typing import Literal
 
 from partage import problems
@@ -10,6 +11,8 @@ from partage.model.ids import ImageID
 from partage.model.query import ImageQuery
 from partage.operations import images
 
+_LONG_BODY_BYTES = 65_536
+"""What is longer is checked in a thread: nobody else should wait for that."""
 _VERSIONS: dict[str, Literal["2.0", "2.1"]] = {errors.PATCH_TYPES[0]: "2.0", errors.PATCH_TYPES[1]: "2.1"}
 
 
@@ -17,7 +20,9 @@ async def create(request: Request) -> Reply:
     """Create an image."""
     edge = request.edge
     body = await request.body.read(edge.options.document_bytes)
-    new = document.parse_new_image(wire.document_of(body), edge.options.formats)
+    given = wire.document_of(body)
+    parse = partial(document.parse_new_image, given, edge.options.formats)
+    new = await edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
     image = await edge.threads.call(images.create_image, edge.service, request.caller, new)
     written = wire.reply(wire.image_to_wire(image, request.caller, _shown(request)))
     location = f"{request.origin}/v2/images/{image.id}".encode()
@@ -53,9 +58,10 @@ async def update(request: Request) -> Reply:
     if version is None:
         raise problems.PatchTypeUnsupported(f"Image PATCH expects Content-Type one of: {', '.join(errors.PATCH_TYPES)}")
     body = await request.body.read(edge.options.document_bytes)
-    changes = patch.parse(
-        wire.document_of(body), version=version, known=edge.options.formats, most=edge.service.limits.patch_operations
-    )
+    given = wire.document_of(body)
+    most = edge.service.limits.patch_operations
+    parse = partial(patch.parse, given, version=version, known=edge.options.formats, most=most)
+    changes = await edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
     image_id = ImageID(request.path["image_id"])
     call = edge.threads.call_remote if "locations" in patch.touched(changes) else edge.threads.call
     image = await call(images.update_image, edge.service, request.caller, image_id, changes)

@@ -5,7 +5,8 @@ Objects, properties and tags are handled alike; what differs is how they are wri
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from oslo_utils import strutils
@@ -26,6 +27,7 @@ _PARTS = ("objects", "properties", "tags", "resource_type_associations")
 _PLAIN = ":@!$&'()*+,;=~-._"
 """Characters that stand for themselves in a part of a path. Source: RFC 3986, 3.3."""
 
+Parsed = TypeVar("Parsed")
 Handler = Callable[[Request], Awaitable[Reply]]
 
 
@@ -52,7 +54,7 @@ async def index(request: Request) -> Reply:
 async def create(request: Request) -> Reply:
     """Create a namespace with what is to be defined in it."""
     edge = request.edge
-    new = metadef.parse_namespace(await _document(request), now=request.edge.service.clock())
+    new = await _parsed(request, metadef.parse_namespace)
     made = await edge.threads.call(metadefs.create_namespace, edge.service, request.caller, new)
     given = {name: new.document[name] for name in _PARTS if name in new.document}
     written = wire.reply({**_namespace_to_wire(made.namespace), **given})
@@ -72,7 +74,7 @@ async def show(request: Request) -> Reply:
 async def update(request: Request) -> Reply:
     """Replace a namespace's attributes."""
     edge = request.edge
-    new = metadef.parse_namespace(await _document(request), now=request.edge.service.clock())
+    new = await _parsed(request, metadef.parse_namespace)
     changed = await edge.threads.call(metadefs.update_namespace, edge.service, request.caller, request.path["namespace"], new)
     return wire.reply(_namespace_to_wire(changed))
 
@@ -110,7 +112,7 @@ def made(kind: Kind, list_to_wire: Callable[[str, Sequence[Definition]], dict[st
 
     async def create_(request: Request) -> Reply:
         """Add a definition to a namespace."""
-        new = metadef.parse_definition(await _document(request), kind, now=request.edge.service.clock())
+        new = await _parsed(request, partial(metadef.parse_definition, kind=kind))
         return await _added(request, new)
 
     async def show_(request: Request) -> Reply:
@@ -124,7 +126,7 @@ def made(kind: Kind, list_to_wire: Callable[[str, Sequence[Definition]], dict[st
     async def update_(request: Request) -> Reply:
         """Replace one definition."""
         edge = request.edge
-        new = metadef.parse_definition(await _document(request), kind, now=request.edge.service.clock())
+        new = await _parsed(request, partial(metadef.parse_definition, kind=kind))
         name, was = request.path["namespace"], _named(request, kind)
         changed = await edge.threads.call(metadefs.update_definition, edge.service, request.caller, name, was, new)
         return wire.reply(_definition_to_wire(name, changed))
@@ -154,7 +156,7 @@ async def create_tag(request: Request) -> Reply:
 async def create_tags(request: Request) -> Reply:
     """Create many tags, in the place of those there are unless `X-Openstack-Append` says otherwise."""
     edge = request.edge
-    tags = metadef.parse_tags(await _document(request), now=request.edge.service.clock())
+    tags = await _parsed(request, metadef.parse_tags)
     append = strutils.bool_from_string(request.header(b"x-openstack-append"))
     await edge.threads.call(metadefs.add_tags, edge.service, request.caller, request.path["namespace"], tags, append=append)
     return wire.reply({"tags": [{"name": each.name} for each in tags]})
@@ -177,7 +179,7 @@ async def associations(request: Request) -> Reply:
 async def associate(request: Request) -> Reply:
     """Say that a namespace is for a type of resources."""
     edge = request.edge
-    new = metadef.parse_association(await _document(request), now=request.edge.service.clock())
+    new = await _parsed(request, metadef.parse_association)
     added = await edge.threads.call(metadefs.associate, edge.service, request.caller, request.path["namespace"], new)
     return wire.reply(_association_to_wire(added))
 
@@ -198,8 +200,11 @@ async def schema(request: Request) -> Reply:
     return wire.reply(found)
 
 
-async def _document(request: Request) -> object:
-    return wire.document_of(await request.body.read(request.edge.options.document_bytes))
+async def _parsed(request: Request, parse: Callable[..., Parsed]) -> Parsed:
+    """Read the request's document in a thread: holding one with thousands of definitions against its schema takes a while."""
+    edge = request.edge
+    document = wire.document_of(await request.body.read(edge.options.document_bytes))
+    return await edge.threads.call(partial(parse, document, now=edge.service.clock()))
 
 
 async def _added(request: Request, new: Definition) -> Reply:
