@@ -311,17 +311,17 @@ def _branches(shape: Shape) -> list[_Branch]:
     if shape.all_visibilities:
         wanted.append(Visibility.COMMUNITY)
     for each in wanted:
-        theirs = and_(of == each.value, visibility.NOT_MINE, not_(visibility.has_notice()))
+        theirs = and_(of == each.value, visibility.NOT_MINE)
         if each is Visibility.SHARED:
             branches.append(_Branch(and_(theirs, *_offered_to_caller(shape)), through=members))
         elif each is not Visibility.PRIVATE:
-            branches.append(_Branch(theirs))
+            branches.append(_Branch(and_(theirs, not_(visibility.has_notice()))))
     branches.append(_promised_to_caller(shape, wanted))
     return branches
 
 
 def _offered_to_caller(shape: Shape) -> list[ColumnElement[bool]]:
-    offered = [members.c.member_id == visibility.PROJECT, visibility.UNEXPIRED]
+    offered = [members.c.member_id == visibility.PROJECT, visibility.UNEXPIRED, not_(visibility.member_has_notice())]
     return offered if shape.any_member_status else [*offered, members.c.status == bindparam("member_status")]
 
 

@@ -71,3 +71,13 @@ RUNNING = endings.c.ends_at > NOW
 def has_notice() -> ColumnElement[bool]:
     """Mean "the owner has ended the share with the caller's project, and its notice runs"."""
     return exists().where(endings.c.image_id == images.c.id, endings.c.member_id == PROJECT, RUNNING).correlate(images)
+
+
+def member_has_notice() -> ColumnElement[bool]:
+    """Mean the same of the project in a row of members.
+
+    It names no column of images, so that a database that walks images in the order of a list asks only where it found a member:
+    a list sorted by name took five times as long.
+    """
+    same = (endings.c.image_id == members.c.image_id, endings.c.member_id == members.c.member_id)
+    return exists().where(*same, RUNNING).correlate(members)
