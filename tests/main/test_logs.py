@@ -18,6 +18,7 @@ def written(formatter: logging.Formatter, *arguments: object, **more: object) ->
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     logger = logging.getLogger("partage.test")
+    logger.propagate = False  # what captures logs for reports cannot pass surrogates on
     logger.addHandler(handler)
     try:
         logger.error(*arguments, **more)  # type: ignore[arg-type]
