@@ -17,13 +17,10 @@ def written(formatter: logging.Formatter, *arguments: object, **more: object) ->
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
-    logger = logging.getLogger("partage.test")
-    logger.propagate = False  # what captures logs for reports cannot pass surrogates on
+    # Outside the tree of loggers: pytest captures all in it for reports, which cannot hold surrogates.
+    logger = logging.Logger("partage.test")  # noqa: LOG001 - see above
     logger.addHandler(handler)
-    try:
-        logger.error(*arguments, **more)  # type: ignore[arg-type]
-    finally:
-        logger.removeHandler(handler)
+    logger.error(*arguments, **more)  # type: ignore[arg-type]
     return stream.getvalue()
 
 
