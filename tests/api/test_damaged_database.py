@@ -2,6 +2,8 @@
 
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -40,7 +42,11 @@ def replace_by_text(file: Path) -> None:
     file.with_name("text").replace(file)
 
 
-DAMAGES: tuple[Callable[[Path], None], ...] = (overwrite_all_but_head, zero_all_but_head, zero_head, replace_by_text)
+def cut_short(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // PAGE_BYTES // 4 * PAGE_BYTES)
+
+
+DAMAGES: tuple[Callable[[Path], None], ...] = (overwrite_all_but_head, zero_all_but_head, zero_head, replace_by_text, cut_short)
 
 
 def ask_everything(cast: Cast, image: str) -> list[int]:
@@ -87,3 +93,39 @@ def test_damaged_database_is_503_until_it_is_restored(
         assert cast.owner.shows(image).status_code == 200
         cast.leave()
     service.database.close()
+
+
+CUT_SHORT = """
+import os, sys
+from partage import problems
+from partage.records import schema
+from partage.records.database import Database
+from sqlalchemy import text
+
+file = sys.argv[1]
+database = Database(f"sqlite:///{file}")
+schema.upgrade(database)
+with database.write() as tx:
+    tx.execute(text("CREATE TABLE much (number INTEGER PRIMARY KEY, bytes BLOB)"))
+    for _ in range(5):
+        tx.execute(text("INSERT INTO much (bytes) SELECT randomblob(4000) FROM (" + " UNION ALL ".join(["SELECT 1"] * 400) + ")"))
+with database.connection() as connection:
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection.execute("SELECT sum(length(bytes)) FROM much").fetchall()
+    connection.execute("PRAGMA shrink_memory").fetchall()  # what is in the cache of pages is not read
+os.truncate(file, 4096 * 50)
+try:
+    with database.read() as tx:
+        tx.execute(text("SELECT sum(length(bytes)) FROM much")).all()
+except problems.DatabaseUnavailable as problem:
+    print(problem)
+"""
+
+
+def test_file_cut_short_under_open_connections_ends_no_process(tmp_path: Path) -> None:
+    """A process of its own reads it, because what must not happen is a signal (SIGBUS) that ends the process."""
+    ended = subprocess.run(
+        [sys.executable, "-c", CUT_SHORT, str(tmp_path / "partage.db")], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "The database is damaged" in ended.stdout

@@ -34,7 +34,9 @@ _SQLITE_SETTINGS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA busy_timeout=20000",
     "PRAGMA cache_size=-32768",
-    "PRAGMA mmap_size=268435456",
+    # Not mapped into memory, which gains nothing measurable over the cache of pages: a read behind the end of a file that was cut
+    # short would be SIGBUS, the end of the process, where a read into a buffer is an error that can be answered.
+    "PRAGMA mmap_size=0",
 )
 
 # Those of superusers, and since PostgreSQL 16 of roles with pg_use_reserved_connections, are kept back from the others.
