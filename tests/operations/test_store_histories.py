@@ -6,18 +6,21 @@ Time is simulated: the service's clock begins now and is moved on, so that files
 import random
 import shutil
 import sqlite3
+import struct
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import blake3
 import pytest
 
 from partage import problems
-from partage.model.ids import StoreID
+from partage.model.ids import ChunkDigest, PackID, StoreID
 from partage.operations import images, rebuild_index, store_identities, sweep, verify
 from partage.operations.service import NamedStore, Service
 from partage.records import contents, holds
-from partage.stores import identity, layout
+from partage.stores import identity, layout, pack
+from partage.stores.pack import ChunkEntry, Encoding
 from partage.stores.posix import PosixStore
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make
 
@@ -367,3 +370,82 @@ def test_identity_that_makes_no_sense_stops_the_command(tmp_path: Path, clock: C
     (tmp_path / "store" / "identity").write_bytes(encoded)
     with pytest.raises(problems.StoreUnavailable, match=r"damaged|newer release"):
         store_identities.check_stores(service)
+
+
+DAMAGED_IDENTITIES = {
+    "empty": "",
+    "zeros": "\0" * 120,
+    "a list": "[]",
+    "a count that no database holds": '{"partage_store":1,"store":"STORE","database":"DATABASE","generation":9223372036854775807}',
+    "a count beyond all integers": '{"partage_store":1,"store":"STORE","database":"DATABASE","generation":99999999999999999999999}',
+    "a negative count": '{"partage_store":1,"store":"STORE","database":"DATABASE","generation":-5}',
+    "a fraction": '{"partage_store":1,"store":"STORE","database":"DATABASE","generation":1.5}',
+    "no count": '{"partage_store":1,"store":"STORE","database":"DATABASE"}',
+    "an id that is a number": '{"partage_store":1,"store":5,"database":"DATABASE","generation":0}',
+    "an id with escape sequences": '{"partage_store":1,"store":"STORE","database":"\\u001b[2J'
+    '0123456789012345678901234567","generation":0}',
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_IDENTITIES)
+def test_damaged_identity_stops_every_command_until_taken_over(damage: str, tmp_path: Path, clock: Clock) -> None:
+    store = tmp_path / "store"
+    service = service_at(tmp_path / "one", store, clock)
+    here = store_identities.check_stores(service)[LOCAL]
+    image = image_with(service, noise(1))
+    text = DAMAGED_IDENTITIES[damage].replace("STORE", here.store).replace("DATABASE", here.database)
+    (store / "identity").write_text(text)
+    for act in (store_identities.check_stores, rebuild_index.rebuild_index):
+        with pytest.raises(problems.StoreUnavailable, match=r"is damaged.*take-over-store STORE --from nobody"):
+            act(service)
+    (store / "identity").unlink()
+    store_identities.take_over(service, service.stores[LOCAL], owner=store_identities.NOBODY)
+    assert store_identities.check_stores(service)
+    assert download(service, image.id) == noise(1)
+
+
+FOREIGN_ENTRIES = {
+    "begins beyond all integers": ChunkEntry(ChunkDigest(b"a" * 32), 2**64 - 1, 5, 5, Encoding.PLAIN),
+    "begins in the head": ChunkEntry(ChunkDigest(b"a" * 32), 0, 5, 5, Encoding.PLAIN),
+    "ends in the index": ChunkEntry(ChunkDigest(b"a" * 32), 33, 5, 5, Encoding.PLAIN),
+    "is longer than the pack": ChunkEntry(ChunkDigest(b"a" * 32), 32, 2**32 - 1, 5, Encoding.PLAIN),
+    "is longer than a column": ChunkEntry(ChunkDigest(b"a" * 32), 32, 5, 2**32 - 1, Encoding.ZSTD),
+    "is nothing": ChunkEntry(ChunkDigest(b"a" * 32), 32, 0, 0, Encoding.PLAIN),
+}
+
+
+@pytest.mark.parametrize("entry", FOREIGN_ENTRIES)
+def test_rebuild_names_pack_with_impossible_index_and_goes_on(entry: str, tmp_path: Path, clock: Clock) -> None:
+    """Its checksum is right: what is impossible was written so. It is named, and the packs after it are entered."""
+    history = History(tmp_path, clock)
+    write_pack(history.store, PackID("00" * 16), FOREIGN_ENTRIES[entry])
+    rebuilt = rebuild_index.rebuild_index(history.restored)
+    assert rebuilt.unreadable == (f"local: packs/00/{'00' * 16}",)
+    assert rebuilt.packs > 0
+    history.require_all()
+
+
+def write_pack(store: Path, pack_id: PackID, entry: ChunkEntry) -> None:
+    """Write a pack of five bytes whose index has one entry, whatever that says."""
+    head = struct.pack("<4sH10x16s", b"PTGP", pack.VERSION, bytes.fromhex(pack_id))
+    index = struct.pack("<32sQIIB7x", entry.digest, entry.offset, entry.stored_bytes, entry.length_bytes, entry.encoding)
+    foot = struct.pack("<QI4s", len(head) + 5, 1, b"PTGE")
+    path = store / layout.pack_key(pack_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(head + b"bytes" + index + foot + blake3.blake3(head + index + foot).digest())
+
+
+def test_store_whose_images_were_all_deleted_is_claimed(tmp_path: Path, clock: Clock) -> None:
+    """A database from before there were identities knows its packs, retired ones too: they prove that the store is its own."""
+    service = service_at(tmp_path / "one", tmp_path / "store", clock)
+    image = image_with(service, noise(1))
+    images.delete_image(service, OWNER, image.id)
+    for _ in range(2):
+        sweep.sweep(service, grace=DAY)
+        clock.passes(days=2)
+    with service.database.read() as tx:
+        packs = contents.every_pack(tx, LOCAL)
+    assert all(each.retired_at is not None for each in packs)
+    assert packs
+    assert packs_in(tmp_path / "store")
+    assert store_identities.check_stores(service)

@@ -175,7 +175,9 @@ def _without_identity(service: Service, tx: Transaction, pair: _Pair) -> Identit
         )
     if named.read_only:
         return None  # nothing is ever written to it, nor removed
-    expected = [each.id for each in contents.every_pack(tx, named.id) if each.retired_at is None]
+    expected = [
+        each.id for each in contents.every_pack(tx, named.id)
+    ]  # retired ones too: they lie there until a sweep removes them
     found = sum(named.store.stat(layout.pack_key(each)) is not None for each in expected)
     is_empty = next(iter(named.store.enumerate(layout.PACKS)), None) is None
     if expected and 2 * found < len(expected):

@@ -4,6 +4,7 @@ The database holds the same, so that a store that is not mounted, another store'
 noticed before anything is written or removed. The only object that is ever replaced. Layout: docs/format.md, "Identity".
 """
 
+import re
 from dataclasses import dataclass
 
 import orjson
@@ -14,7 +15,14 @@ from partage.stores.store import Store
 
 VERSION = 1
 LONGEST_BYTES = 4096
-_ID_DIGITS = 32
+_ID = re.compile(r"[0-9a-f]{32}")
+_MOST_SWEEPS = 2**53
+"""More are damage: every number below is one to every reader of JSON, and leaves the database room to count on."""
+
+_DAMAGED = (
+    "The store's object 'identity' is damaged; the operator has to restore it from a backup, or to remove it and to name the store "
+    "in 'partage manage take-over-store STORE --from nobody'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +65,13 @@ def decode(encoded: bytes) -> Identity:
             raise problems.StoreUnavailable(
                 f"The store's identity has version {version}, and this release reads version {VERSION}; install a newer release"
             )
-        store, database, generation = str(document["store"]), str(document["database"]), int(document["generation"])
+        store, database, generation = document["store"], document["database"], document["generation"]
+        are_ids = all(_ID.fullmatch(each) for each in (store, database))
+        is_count = type(generation) is int and 0 <= generation < _MOST_SWEEPS
     except (ValueError, KeyError, TypeError) as error:
-        raise problems.StoreUnavailable("The store's object 'identity' is damaged; restore it from a backup") from error
-    if len(store) != _ID_DIGITS or len(database) != _ID_DIGITS:
-        raise problems.StoreUnavailable("The store's object 'identity' is damaged; restore it from a backup")
+        raise problems.StoreUnavailable(_DAMAGED) from error
+    if not (are_ids and is_count):
+        raise problems.StoreUnavailable(_DAMAGED)
     return Identity(store, database, generation)
 
 
@@ -75,7 +85,7 @@ def read(store: Store) -> Identity | None:
     if found is None:
         return None
     if found.size_bytes > LONGEST_BYTES:
-        raise problems.StoreUnavailable("The store's object 'identity' is damaged; restore it from a backup")
+        raise problems.StoreUnavailable(_DAMAGED)
     return decode(store.get(layout.IDENTITY, 0, found.size_bytes))
 
 

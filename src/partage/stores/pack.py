@@ -125,7 +125,10 @@ def _index(pack_id: ids.PackID, size_bytes: int, get: Callable[[int, int], bytes
     index = get(index_start, count * _ENTRY.size)
     if checksum != blake3.blake3(head + index + foot).digest():
         raise problems.ContentCorrupt(f"The index of pack {pack_id} is damaged; restore it from a backup")
-    return SealedPack(pack_id, size_bytes, tuple(_entry(row) for row in _ENTRY.iter_unpack(index)))
+    entries = tuple(_entry(row) for row in _ENTRY.iter_unpack(index))
+    if not all(_is_possible(each, index_start) for each in entries):
+        raise problems.ContentCorrupt(f"The index of pack {pack_id} names bytes outside the pack; restore it from a backup")
+    return SealedPack(pack_id, size_bytes, entries)
 
 
 def rewrite(target: store.Store, pack: SealedPack, keep: Collection[ids.ChunkDigest], new_pack_id: ids.PackID) -> SealedPack | None:
@@ -155,8 +158,16 @@ _HEAD = struct.Struct("<4sH10x16s")
 _ENTRY = struct.Struct("<32sQIIB7x")
 _FOOT = struct.Struct("<QI4s")
 _TAIL_BYTES = _FOOT.size + 32
+_MOST_BYTES = 2**31
+"""No chunk is as long as this; the index of the database cannot hold a longer one."""
 
 
 def _entry(row: tuple[bytes, int, int, int, int]) -> ChunkEntry:
     digest, offset, stored_bytes, length_bytes, encoding = row
     return ChunkEntry(ids.ChunkDigest(digest), offset, stored_bytes, length_bytes, Encoding(encoding))
+
+
+def _is_possible(entry: ChunkEntry, index_start: int) -> bool:
+    """Say whether a chunk lies between its pack's head and index. A checksum only shows that the index is what somebody wrote."""
+    is_inside = _HEAD.size <= entry.offset <= index_start - entry.stored_bytes
+    return is_inside and 0 < entry.length_bytes < _MOST_BYTES and entry.stored_bytes < _MOST_BYTES
