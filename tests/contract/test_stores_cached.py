@@ -281,14 +281,17 @@ def test_a_cache_of_no_size_keeps_nothing(tmp_path: Path) -> None:
 def test_drafts_of_a_crash_are_removed_once_they_are_old(there: Setting) -> None:
     pack_id, _ = a_pack(there.behind)
     there.reads(pack_id, 0, 1)
-    old, new = there.root / "incoming" / "old", there.root / "incoming" / "new"
-    old.write_text("left")
-    new.write_text("being written")
+    old, new = there.root / "incoming" / f"{pack_id}.0123abcd", there.root / "incoming" / f"{pack_id}.4567cdef"
+    strange = there.root / "incoming" / "identity"
+    for file in (old, new, strange):
+        file.write_text("written")
     long_ago = time.time() - 2 * cache.STALLED_SECONDS
     os.utime(old, (long_ago, long_ago))
+    os.utime(strange, (long_ago, long_ago))
     os.utime(there.file(pack_id), (long_ago, long_ago))
     assert there.directory.remove_stalled() == 1
     assert (old.exists(), new.exists(), there.directory.holds([pack_id])) == (False, True, True)
+    assert strange.exists(), "what the cache did not write is not its to remove"
 
 
 def test_files_that_are_no_packs_are_left_alone(there: Setting) -> None:

@@ -175,3 +175,20 @@ def test_store_is_taken_over_with_the_command_that_the_refusal_names(tmp_path: P
     assert taken.returncode == 0, taken.stderr
     assert "belongs to this database now" in taken.stdout
     assert run("manage", "verify", *settings).returncode == 0
+
+
+def test_cache_among_files_of_a_store_is_refused(tmp_path: Path) -> None:
+    """The cache removes packs that are not its own copies: it took all of a store's for damaged ones."""
+    assert run("manage", "upgrade-database", "--data", tmp_path).returncode == 0
+    (tmp_path / "link").symlink_to(tmp_path / "store")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "identity").touch()
+    for place in ("store/", "link", "link/packs", "foreign"):
+        refusal = refused("manage", "upgrade-database", status=2, **with_cache(tmp_path, place))
+        assert "Name a directory that holds nothing else" in refusal
+    assert "cache.directory is" in refused("serve", "--port", listening.free_port(), status=2, **with_cache(tmp_path, "store"))
+    assert run("manage", "upgrade-database", **with_cache(tmp_path, "cache")).returncode == 0
+
+
+def with_cache(data: Path, place: str) -> dict[str, str]:
+    return {"PARTAGE_DATA": str(data), "PARTAGE_CACHE__DIRECTORY": f"{data}/{place}"}

@@ -12,6 +12,7 @@ from partage.model.ids import StoreID
 from partage.operations import store_identities
 from partage.operations.service import Service
 from partage.records import schema
+from partage.stores import layout
 from partage.stores.identity import Identity
 
 _LOG = logging.getLogger(__name__)
@@ -23,12 +24,15 @@ def prepare_directories(settings: Settings) -> None:
 
     Raises:
         Unavailable: one cannot be.
+        Invalid: the directory of the cache is a store.
     """
     if not settings.database_url.get_secret_value():
         prepare_directory(settings.data)
     for store in settings.keeping_stores:
         if not store.read_only:
             prepare_directory(store.directory)
+    if settings.cache.directory:
+        _require_cache_apart(settings, Path(settings.cache.directory))
 
 
 def prepare_cache(settings: Settings) -> None:
@@ -124,3 +128,36 @@ def check_identity(identity: Keystone) -> None:
         IdentityUnavailable: it does not.
     """
     identity.check()
+
+
+def _require_cache_apart(settings: Settings, cache: Path) -> None:
+    """Refuse a cache whose files would lie among a store's: the cache removes packs that are not its own copies as damaged.
+
+    Directories are compared as the system sees them, so that neither a symbolic link nor a bind mount hides that two are one.
+
+    Raises:
+        Invalid: the directory of the cache is a store of this service or of another, or one is inside the other's folders.
+    """
+    for store in settings.keeping_stores:
+        if any(_is_same(one, other) for one in _folders(cache) for other in _folders(store.directory)):
+            raise problems.Invalid(
+                f"cache.directory is {cache}, which shares a directory with the store {store.id} at {store.directory}; the cache "
+                "would remove the store's packs. Name a directory that holds nothing else"
+            )
+    if (cache / layout.IDENTITY).exists():
+        raise problems.Invalid(
+            f"cache.directory is {cache}, which is a store: it has the file {layout.IDENTITY}. "
+            "Name a directory that holds nothing else"
+        )
+
+
+def _folders(root: Path) -> tuple[Path, ...]:
+    """List the directories in which a store, or the cache, keeps its files."""
+    return root, root / layout.PACKS, root / layout.INCOMING
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.resolve() == other.resolve() or one.samefile(other)
+    except OSError:  # one of them is not there yet
+        return False

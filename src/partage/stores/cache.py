@@ -165,7 +165,8 @@ class CacheDirectory:
             StoreUnavailable: the directory cannot be changed.
         """
         written_before = time.time() - STALLED_SECONDS
-        stalled = [each for each in _files(self._incoming) if each.used_at < written_before]
+        drafts = [each for each in _files(self._incoming) if layout.draft_name(f"{layout.INCOMING}{each.path.name}")]
+        stalled = [each for each in drafts if each.used_at < written_before]
         for each in stalled:
             _remove(each.path)
         return len(stalled)
