@@ -96,7 +96,7 @@ def open_url(
         UriRefused: a rule forbids the URL, one it redirects to, or an address of one of them. Nothing was sent there.
         FetchFailed: there is no answer, or none of use; after `rules.connect_seconds`, whatever the reason, where that is hidden.
         ImageTooLarge: more than `limit_bytes` are announced.
-        Whatever `cancellation` was given as the reason, now or while the blocks are read.
+        Problem: the reason that `cancellation` was given, now or while the blocks are read.
     """
     until = time.monotonic() + rules.total_seconds
     call = _call(rules, resolver, until, cancellation)
@@ -138,7 +138,7 @@ def open_part(
     Raises:
         UriRefused: as `open_url`.
         FetchFailed: as `open_url`; what is there has another size than `part.of_bytes`; or, from the iterator, the bytes end early.
-        Whatever `cancellation` was given as the reason.
+        Problem: the reason that `cancellation` was given.
     """
     until = time.monotonic() + rules.total_seconds
     headers = {} if part.is_whole else {"Range": f"bytes={part.start}-{part.stop - 1}"}
