@@ -140,7 +140,7 @@ class Server(uvicorn.Server):
         await asyncio.sleep(0)
         refused = sum(each.has_unanswered() for each in self._protocols())
         _LOG.warning(
-            "the grace of %g s was too short: %d requests got 503, %d answers were broken off; see the setting grace_seconds",
+            "the grace of %g s was too short: %d requests were refused, %d answers were broken off; see the setting grace_seconds",
             self._patience.grace_seconds,
             refused,
             broken_off,

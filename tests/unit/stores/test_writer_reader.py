@@ -42,8 +42,18 @@ def read(store: Any, index: Any, segments: Any, start: int, stop: int) -> Any:
     return b"".join(reader.read(store, index, segments, start, stop))
 
 
+THREADS_BEFORE: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _threads_of_other_tests() -> None:
+    """Note the threads of services that earlier tests of this process have made."""
+    THREADS_BEFORE.clear()
+    THREADS_BEFORE.update(threading.enumerate())
+
+
 def own_threads() -> Any:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("partage-")]
+    return [each for each in threading.enumerate() if each.name.startswith("partage-") and each not in THREADS_BEFORE]
 
 
 @pytest.fixture(params=["memory", "posix"])
