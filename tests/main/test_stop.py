@@ -175,7 +175,7 @@ def test_requests_beyond_the_grace_are_refused_with_one_line(keystone: RunningKe
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             begun.read()
         assert live.process.wait(20) == 0
-    assert live.log.count("the grace of 2 s was too short: 1 requests got 503, 1 answers were broken off") == 1
+    assert live.log.count("the grace of 2 s was too short: 1 requests were refused, 1 answers were broken off") == 1
     assert "Traceback" not in live.log
     assert len([line for line in live.log.splitlines() if " warning " in line or " error " in line]) == 1, live.log
 
