@@ -97,6 +97,7 @@ def _insist(folder: Path, url: str, act: str) -> str:
     resources = service.writer_resources
     left = [f"{pool.in_use} buffers" for pool in (resources.pieces, resources.extents) if pool.in_use]
     resources.close()
+    service.read_ahead.close()
     left += [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     service.database.close()
     gc.collect()  # exceptions refer to themselves by their tracebacks, and to cursors, which keep their connection's files open
