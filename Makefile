@@ -25,7 +25,7 @@ help:
 	@echo 'make demo    start everything, walk the sharing guide with the real openstack client, stay up until Ctrl-C'
 	@echo '             (ONCE=1: end after the walk; DEMO_PORT=9292: the port of the image service)'
 	@echo 'make test    run every test (TESTS=tests/unit: some of them)'
-	@echo 'make quick   the fast suites, without PostgreSQL, qemu or strace: under a minute'
+	@echo 'make quick   the fast suites, without PostgreSQL, qemu or strace: a minute or two'
 	@echo 'make pythons run every test on each Python that is found, 3.11 or later (PYTHONS="python3.13 /path/to/python3": on these; TESTS)'
 	@echo 'make check   what CI runs: fmt-check, lint, types, layers, test'
 	@echo 'make fmt     format the code'
