@@ -75,3 +75,17 @@ def test_memory_does_not_grow_with_the_number_of_uploads(tmp_path: Path) -> None
     print(f"median of {first / MEBIBYTE:.0f} MiB, then of {second / MEBIBYTE:.0f} MiB, at most {max(sizes) / MEBIBYTE:.0f} MiB")
     assert max(sizes) <= 250 * MEBIBYTE
     assert second <= 1.05 * first
+
+
+DATABASE_MEBIBYTES = 48
+
+
+@pytest.mark.parametrize("connections", [1, 10])
+def test_memory_does_not_grow_with_the_sqlite_database(tmp_path: Path, connections: int) -> None:
+    """Every connection reads all of the file; no number of them holds as much as one copy of it."""
+    command = [sys.executable, "-m", "tests.crashes.querying", str(tmp_path), str(DATABASE_MEBIBYTES), str(connections)]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert not ran.returncode, ran.stderr
+    grown = json.loads(ran.stdout)
+    print(f"{connections} connections: +{grown / MEBIBYTE:.1f} MiB")
+    assert grown <= GROWTH

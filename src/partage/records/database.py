@@ -33,11 +33,14 @@ _SQLITE_SETTINGS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA busy_timeout=20000",
-    "PRAGMA cache_size=-32768",
     # Not mapped into memory, which gains nothing measurable over the cache of pages: a read behind the end of a file that was cut
-    # short would be SIGBUS, the end of the process, where a read into a buffer is an error that can be answered.
+    # short would be SIGBUS, the end of the process, where a read into a buffer is an error that can be answered. Each connection's
+    # mapping would also count in full as resident memory.
     "PRAGMA mmap_size=0",
+    "PRAGMA cache_size=-8192",
+    "PRAGMA soft_heap_limit=16777216",
 )
+"""The page cache of a connection has at most 8 MiB, those of a process together about 16 MiB. Source: sqlite.org/pragma.html."""
 
 # Those of superusers, and since PostgreSQL 16 of roles with pg_use_reserved_connections, are kept back from the others.
 _OFFERED = sqlalchemy.text(
