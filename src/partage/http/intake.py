@@ -207,7 +207,7 @@ class _Intake:
                 wake_at(inlet, wanted)
                 if not self._ready.poll(moment):
                     return
-            room = memoryview(piece.buffer)[piece.size_bytes : piece.size_bytes + wanted]
+            room = piece.buffer[piece.size_bytes : piece.size_bytes + wanted]
             size_bytes = inlet.recv_into(room, 0, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
@@ -222,21 +222,21 @@ class _Intake:
         return min(room_bytes, (self._body.length_bytes or 0) - self._body.received_bytes)
 
 
-async def _granted(buffers: Buffers) -> bytearray:
+async def _granted(buffers: Buffers) -> memoryview:
     """Wait for a buffer of the pool behind those that asked before, without a thread."""
     buffer = buffers.take_now()
     if buffer is not None:
         return buffer
     loop = asyncio.get_running_loop()
-    waiting: asyncio.Future[bytearray] = loop.create_future()
+    waiting: asyncio.Future[memoryview] = loop.create_future()
 
-    def deliver(buffer: bytearray) -> None:
+    def deliver(buffer: memoryview) -> None:
         if waiting.done():
             buffers.give_back(buffer)
         else:
             waiting.set_result(buffer)
 
-    def granted(buffer: bytearray) -> None:
+    def granted(buffer: memoryview) -> None:
         loop.call_soon_threadsafe(deliver, buffer)
 
     buffers.ask(granted)

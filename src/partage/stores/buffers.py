@@ -1,8 +1,11 @@
 """Memory for image data on its way in: a fixed number of buffers of one size, which all streams of a process share and use again.
 
-A stream that finds none free waits behind those that asked before it: with a thread (`take`), or without one (`ask`).
+The buffers lie in one anonymous mapping outside the heap. The kernel gives a page when it is first written to, and the heap has no
+holes between buffers. A stream that finds no free buffer waits behind those that asked before it: with a thread (`take`), or
+without one (`ask`).
 """
 
+import mmap
 import queue
 import threading
 from collections import deque
@@ -14,18 +17,19 @@ from partage.content.digest import Buffer
 
 _RELIEF_SECONDS = 0.05
 
-Granted = Callable[[bytearray], None]
+Granted = Callable[[memoryview], None]
 
 
 class Buffers:
-    """At most `count` buffers of `PIECE_BYTES`. Each is made when it is first needed, and never freed. Thread-safe."""
+    """At most `count` buffers of `PIECE_BYTES`. Each takes memory when it is first needed, and keeps it. Thread-safe."""
 
     def __init__(self, count: int) -> None:
-        """Make none yet."""
+        """Take address space; no memory yet."""
         self.count = count
+        self._space = memoryview(mmap.mmap(-1, count * PIECE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
         self._lock = threading.Lock()
         self._made = 0
-        self._free: list[bytearray] = []
+        self._free: list[memoryview] = []
         self._waiting: deque[Granted] = deque()
 
     @property
@@ -34,14 +38,14 @@ class Buffers:
         with self._lock:
             return self._made - len(self._free)
 
-    def take_now(self) -> bytearray | None:
+    def take_now(self) -> memoryview | None:
         """Return a free buffer; None when there is none, or when others wait for one."""
         with self._lock:
             return None if self._waiting else self._spare()
 
-    def take(self, relieve: Callable[[], None] | None = None) -> bytearray:
+    def take(self, relieve: Callable[[], None] | None = None) -> memoryview:
         """Wait for a free buffer, on the caller's thread. `relieve` is called now and then, to make those that hold some let go."""
-        granted: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
+        granted: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
         self.ask(granted.put)
         while True:
             try:
@@ -68,7 +72,7 @@ class Buffers:
                 return False
         return True
 
-    def give_back(self, buffer: bytearray) -> None:
+    def give_back(self, buffer: memoryview) -> None:
         """Let the next stream have a buffer. Nobody may look at it any more."""
         with self._lock:
             granted = self._waiting.popleft() if self._waiting else None
@@ -77,12 +81,12 @@ class Buffers:
         if granted is not None:
             granted(buffer)
 
-    def _spare(self) -> bytearray | None:
+    def _spare(self) -> memoryview | None:
         if self._free:
             return self._free.pop()
         if self._made < self.count:
             self._made += 1
-            return bytearray(PIECE_BYTES)
+            return self._space[(self._made - 1) * PIECE_BYTES : self._made * PIECE_BYTES]
         return None
 
 
@@ -94,7 +98,7 @@ class Piece:
 
     __slots__ = ("_buffers", "_holders", "_lock", "buffer", "size_bytes")
 
-    def __init__(self, buffers: Buffers, buffer: bytearray) -> None:
+    def __init__(self, buffers: Buffers, buffer: memoryview) -> None:
         """Hold an empty piece in a buffer that was taken."""
         self._buffers = buffers
         self._lock = threading.Lock()
@@ -105,7 +109,7 @@ class Piece:
     @property
     def view(self) -> memoryview:
         """The bytes; not to be looked at after letting go."""
-        return memoryview(self.buffer)[: self.size_bytes]
+        return self.buffer[: self.size_bytes]
 
     @property
     def is_full(self) -> bool:

@@ -121,7 +121,7 @@ class Packing:
 
     def _append(self, is_new: bool, append: "Callable[[_Draft], bool]") -> None:  # noqa: FBT001 - which of two drafts
         """Append to a draft, with one more extent if it takes one. It may be flushed meanwhile: then to the next one."""
-        extent: bytearray | None = None
+        extent: memoryview | None = None
         while True:
             with self._lock:
                 draft = self._drafts.get(is_new)
@@ -174,7 +174,7 @@ class _Draft:
     builder: pack.PackBuilder
     stays: bool
     source: Buffers
-    extents: list[bytearray] = field(default_factory=list)
+    extents: list[memoryview] = field(default_factory=list)
     filled_bytes: int = PIECE_BYTES
 
     def append(self, *, name: ids.ChunkDigest, stored: Buffer, length_bytes: int, encoding: pack.Encoding) -> bool:
@@ -187,7 +187,7 @@ class _Draft:
         else:
             extent = self.extents[-1]
             extent[self.filled_bytes : end] = stored
-            kept = memoryview(extent)[self.filled_bytes : end]
+            kept = extent[self.filled_bytes : end]
             self.filled_bytes = end
         self.builder.append(name, kept, length_bytes=length_bytes, encoding=encoding)
         return True

@@ -110,7 +110,7 @@ def test_piece_goes_back_when_its_last_holder_lets_go() -> None:
 def test_buffers_go_to_who_asked_first() -> None:
     buffers = Buffers(2)
     held = [buffers.take(), buffers.take()]
-    order: list[tuple[int, bytearray]] = []
+    order: list[tuple[int, memoryview]] = []
     for number in range(5):
         buffers.ask(lambda buffer, number=number: order.append((number, buffer)))  # type: ignore[misc]
     for _ in range(5):
@@ -169,3 +169,12 @@ def test_stream_that_is_closed_on_the_way_gives_everything_back() -> None:
     stream.close()
     assert (resources.pieces.in_use, resources.extents.in_use) == (0, 0)
     resources.close()
+
+
+def test_buffers_do_not_overlap() -> None:
+    buffers = Buffers(3)
+    held = [buffers.take() for _ in range(3)]
+    for number, buffer in enumerate(held):
+        buffer[:] = bytes([number]) * PIECE_BYTES
+    assert [set(buffer) for buffer in held] == [{0}, {1}, {2}]
+    assert buffers.take_now() is None
