@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     ] = STALL_SECONDS
     read_ahead_bytes: Annotated[
         int, Field(ge=1 << 20, description="Image data that one process reads ahead of all its downloads together")
-    ] = 32 << 20
+    ] = 16 << 20
     read_ahead_threads: Annotated[
         int, Field(ge=1, le=64, description="Threads in which one process reads image data ahead of its downloads")
     ] = 4

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from partage.main import memory
 from partage.operations import import_runs, pending_deletes, promises, recovery, tasks
 from partage.operations.service import Service
 from partage.worker import jobs
@@ -22,6 +23,7 @@ def start(service: Service, *, interval_seconds: float = INTERVAL_SECONDS) -> th
     stop = threading.Event()
     jobs.start("heartbeat", heartbeat(service, interval_seconds), stop)
     jobs.start("housekeeping", housework(service, interval_seconds), stop)
+    jobs.start("memory", [trimming()], stop)
     return stop
 
 
@@ -39,6 +41,16 @@ def heartbeat(service: Service, interval_seconds: float) -> list[Job]:
         job("Saying that the uploads of this worker go on", recovery.renew),
         job("Saying that the imports of this worker go on", import_runs.renew),
     ]
+
+
+def trimming() -> Job:
+    """Make the job that gives free memory back to the kernel."""
+
+    def trim() -> bool:
+        memory.return_free_memory()
+        return False
+
+    return Job(name="Giving free memory back", act=trim, interval_seconds=memory.TRIM_SECONDS)
 
 
 def housework(service: Service, interval_seconds: float) -> list[Job]:

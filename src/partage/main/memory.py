@@ -6,8 +6,11 @@ _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
-_KEPT_BYTES = 64 << 20
+_KEPT_BYTES = 32 << 20
 _ARENAS = 1
+
+TRIM_SECONDS = 5.0
+"""How often free memory goes back to the kernel."""
 
 
 def keep_buffers() -> None:
@@ -27,3 +30,16 @@ def keep_buffers() -> None:
     mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
     mallopt(_M_TRIM_THRESHOLD, 2 * _KEPT_BYTES)
     mallopt(_M_TOP_PAD, 1 << 20)
+
+
+def return_free_memory() -> None:
+    """Let the kernel have whole pages that are free, also those between blocks in use, where the C library can do so.
+
+    Freed buffers are used again until then, so the page faults of a few seconds' peak are all that this costs. Without it a process
+    keeps the sum of what its heap needed at different times in different places. Source: malloc_trim(3).
+    """
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):  # another C library
+        return
+    trim(0)

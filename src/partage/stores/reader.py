@@ -45,7 +45,7 @@ class ReadAhead:
     consumer's own thread. Threads start when they are first needed.
     """
 
-    def __init__(self, *, threads: int = 4, budget_bytes: int = 32 << 20) -> None:
+    def __init__(self, *, threads: int = 4, budget_bytes: int = 16 << 20) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="partage-read")
         self._budget_bytes = budget_bytes
         self._held_bytes = 0
