@@ -265,7 +265,7 @@ def test_clean_removes_what_is_of_no_use(caching_world: World, caching_cast: Cas
     [copy] = files(caching_world)
     unknown = copy.with_name(copy.name[:2] + "0" * 30)
     unknown.write_bytes(copy.read_bytes())
-    draft = caching_world.folder / "cache" / "incoming" / "left"
+    draft = caching_world.folder / "cache" / "incoming" / f"{copy.name}.{'0' * 8}"
     draft.write_text("by a crash")
     os.utime(draft, (1000, 1000))
     answer = admin.call("POST", "/v2/cache/clean")
