@@ -25,10 +25,11 @@ from typing import Any
 from partage import problems
 from partage.content import inspection
 from partage.model import ids
-from partage.stores import posix, reader, writer
-from partage.stores.index import ChunkLocation
-from partage.stores.pack import SealedPack
-from partage.stores.resources import WriterResources
+from partage.stores.drivers import posix
+from partage.stores.engine import reader, writer
+from partage.stores.engine.index import ChunkLocation
+from partage.stores.engine.pack import SealedPack
+from partage.stores.engine.resources import WriterResources
 
 MIB = 1 << 20
 BLOCK_BYTES = 256 * 1024

@@ -30,7 +30,8 @@ from pathlib import Path
 from shutil import disk_usage, rmtree
 from typing import Any
 
-from partage.main import listening, standalone
+from partage.main.process import listening
+from partage.main.standalone import folder
 
 MIB = 1 << 20
 PIECE = 1 << 20
@@ -102,7 +103,7 @@ class Service:
             raise RuntimeError(f"sweep: {done.stdout}{done.stderr}")
 
     def _new_token(self) -> str:
-        kept = standalone.load_kept(self.directory)
+        kept = folder.load_kept(self.directory)
         domain = {"id": "default"}
         user = {"name": "user-a", "domain": domain, "password": kept.passwords["user-a"]}
         scope = {"project": {"name": "project-a", "domain": domain}}

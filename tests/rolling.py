@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from partage.main import listening
+from partage.main.process import listening
 from tests import proxies, standalone
 from tests.main.serving import Serving, serving
 from tests.standalone import RunningKeystone

@@ -18,7 +18,8 @@ from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
 from partage.identity.keystone import Credentials
-from partage.main import keystone_child, listening, standalone
+from partage.main.process import listening
+from partage.main.standalone import folder, keystone_child
 
 PARTAGE = Path(sys.executable).with_name("partage")
 NO_DRAIN = {"PARTAGE_DRAIN_SECONDS": "0"}
@@ -31,7 +32,7 @@ OPENSTACK = Path(sys.executable).with_name("openstack")
 class RunningKeystone:
     """A real Keystone with project-a, -b and -c, in each user-a, -b or -c as member, and reader-a as reader of project-a."""
 
-    kept: standalone.Standalone
+    kept: folder.Standalone
     _admin: Session | None = field(default=None, repr=False)
 
     @property
@@ -95,7 +96,7 @@ class RunningKeystone:
         known = {role["name"]: role["id"] for role in self.call("GET", "/roles")["roles"]}
         for role in roles:
             self.call("PUT", f"/projects/{place['id']}/users/{user['id']}/roles/{known[role]}")
-        self.kept = standalone.Standalone(
+        self.kept = folder.Standalone(
             self.kept.directory, self.kept.keystone_port, {**self.kept.passwords, name: self.kept.passwords.get(name, password)}
         )
 
@@ -103,7 +104,7 @@ class RunningKeystone:
 @contextmanager
 def keystone(directory: Path) -> Iterator[RunningKeystone]:
     """Run the Keystone of `partage up` alone."""
-    kept = standalone.load(directory)
+    kept = folder.load(directory)
     with keystone_child.running(directory, "http://127.0.0.1:9292") as child:
         child.wait_until_ready()
         yield RunningKeystone(kept)
@@ -137,7 +138,7 @@ class LiveService:
 
     @property
     def keystone(self) -> RunningKeystone:
-        return RunningKeystone(standalone.load_kept(self.directory))
+        return RunningKeystone(folder.load_kept(self.directory))
 
     @property
     def environment(self) -> dict[str, str]:

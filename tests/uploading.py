@@ -8,7 +8,7 @@ from partage.model.ids import ImageID, StoreID
 from partage.operations import image_data
 from partage.operations.image_data import Arrival
 from partage.operations.service import Service
-from partage.stores.buffers import Piece
+from partage.stores.engine.buffers import Piece
 
 
 def upload(

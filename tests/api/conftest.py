@@ -16,20 +16,21 @@ import uvicorn
 
 from partage.http.app import application
 from partage.http.options import EdgeOptions
-from partage.http.protocol import BoundedProtocol
+from partage.http.server.protocol import BoundedProtocol
 from partage.identity.keystone import Keystone, connect
 from partage.identity.tokens import TokenCache
 from partage.model.ids import StoreID
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
-from partage.operations import cache, import_runs
+from partage.operations import cache
+from partage.operations.imports import run as import_runs
 from partage.operations.service import Cache, Formats, NamedStore, Service
 from partage.policies.authority import Authority
 from partage.records import schema
-from partage.stores.cache import CacheDirectory
-from partage.stores.cached import CachedStore
-from partage.stores.memory import MemoryStore
-from partage.stores.posix import PosixStore
+from partage.stores.cache.cache_directory import CacheDirectory
+from partage.stores.cache.cached_store import CachedStore
+from partage.stores.drivers.memory import MemoryStore
+from partage.stores.drivers.posix import PosixStore
 from tests import databases, invariants, postgresql
 from tests.api import personas
 from tests.api.personas import Cast, register

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from partage.http.routes import ROWS
+from partage.http.v2.routes import ROWS
 from tests.api.conftest import World
 from tests.api.personas import DATA, PATCH, Cast, Persona
 

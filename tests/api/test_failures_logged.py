@@ -18,7 +18,7 @@ from partage.content.digest import Buffer
 from partage.identity.keystone import Keystone, connect
 from partage.identity.tokens import TokenCache
 from partage.operations.service import NamedStore
-from partage.stores.memory import MemoryStore
+from partage.stores.drivers.memory import MemoryStore
 from tests.api import personas
 from tests.api.conftest import LOCAL, World, cast_of, make_service, serving
 from tests.api.personas import Cast

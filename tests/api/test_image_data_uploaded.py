@@ -22,7 +22,7 @@ from partage.model.limits import Limits
 from partage.operations import sweep
 from partage.operations.service import Formats, NamedStore
 from partage.policies.authority import Authority
-from partage.stores.posix import PosixStore
+from partage.stores.drivers.posix import PosixStore
 from tests.api.conftest import LOCAL, World, cast_of, make_service, serving
 from tests.api.connection import Connection, chunk, head
 from tests.api.personas import DATA, Cast, Persona, at_once

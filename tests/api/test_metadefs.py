@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from partage.http.routes import ROWS
+from partage.http.v2.routes import ROWS
 from tests.api.personas import Cast, Persona
 
 AT = "/v2/metadefs/namespaces"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from partage.http import routes
-from partage.http.routes import ROWS, Row
+from partage.http.v2 import routes
+from partage.http.v2.routes import ROWS, Row
 from partage.policies.authority import RULES, Authority
 from tests.api.conftest import World, cast_of, with_cache
 from tests.api.personas import DATA, Cast, Persona

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from partage.http.protocol import BoundedProtocol
+from partage.http.server.protocol import BoundedProtocol
 from tests.api.conftest import World, cast_of
 from tests.api.connection import Connection, head
 from tests.api.personas import Persona

@@ -15,7 +15,8 @@ import requests
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, UserID
 from partage.model.import_request import ImportMethod, ImportRequest
-from partage.operations import import_runs, imports
+from partage.operations.imports import request as import_requests
+from partage.operations.imports import run as import_runs
 from tests.api.conftest import World
 from tests.api.connection import Connection, head
 from tests.api.personas import DATA, Cast, Persona
@@ -45,7 +46,7 @@ def importing(world: World, cast: Cast, image: str, block: ExitStack) -> None:
     service = replace(world.service, fetch=origins.rules(origin.port, silence_seconds=60.0))
     caller = Caller(user_id=UserID("u"), project_id=ProjectID(cast.owner.project_id), roles=frozenset({"member", "reader"}))
     request = ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=origin.url())
-    imports.request_import(service, caller, ImageID(image), request, request_id="req-1")
+    import_requests.request_import(service, caller, ImageID(image), request, request_id="req-1")
     work = import_runs.claim(service)
     assert work is not None
     worker = threading.Thread(target=import_runs.run, args=(service, work))

@@ -11,7 +11,7 @@ import pytest
 
 from partage.identity.keystone import connect
 from partage.identity.limits import UnifiedLimits, Whose
-from partage.main import listening
+from partage.main.process import listening
 from partage.model.limits import Limits
 from tests import registering
 from tests.api.conftest import World, cast_of

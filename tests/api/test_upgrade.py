@@ -2,7 +2,7 @@
 
 import pytest
 
-from partage.http import routes
+from partage.http.v2 import routes
 from tests.api.connection import Connection, chunk, head
 from tests.api.personas import DATA, PATCH, Cast
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import services
-from partage.main import listening
+from partage.main.process import listening
 from tests.compat import asking, clouds, differences, worlds
 from tests.compat.asking import Subject
 from tests.compat.clouds import Cloud

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from partage.main import listening
+from partage.main.process import listening
 from partage.model.import_request import ImportMethod
 from tests import standalone
 from tests.compat import clouds

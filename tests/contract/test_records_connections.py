@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy
 
 from partage import problems
-from partage.main import compose, readiness
-from partage.main.config import Settings
+from partage.main.composition import compose, readiness
+from partage.main.configuration.config import Settings
 from partage.records import schema
 from partage.records.database import Database
 from tests import postgresql

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from partage import problems
-from partage.stores import cache, cached, memory, posix
+from partage.stores.cache import cache_directory, cached_store
+from partage.stores.drivers import memory, posix
 from tests.unit.stores import doubles
 
 KEY = "packs/ab/" + "ab" * 16
@@ -22,7 +23,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     if request.param == "posix":
         return posix.PosixStore(tmp_path)
     if request.param == "cached":
-        return cached.CachedStore(memory.MemoryStore(), cache.CacheDirectory(tmp_path, limit_bytes=1 << 30))
+        return cached_store.CachedStore(memory.MemoryStore(), cache_directory.CacheDirectory(tmp_path, limit_bytes=1 << 30))
     return doubles.FailingStore(memory.MemoryStore())
 
 

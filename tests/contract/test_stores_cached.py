@@ -15,7 +15,10 @@ import pytest
 from partage import problems
 from partage.content import digest
 from partage.model.ids import PackID
-from partage.stores import cache, cached, layout, memory, pack
+from partage.stores import layout
+from partage.stores.cache import cache_directory, cached_store
+from partage.stores.drivers import memory
+from partage.stores.engine import pack
 from tests.unit.stores import doubles
 
 LIMIT = 1 << 30
@@ -58,8 +61,8 @@ class Setting:
     def __init__(self, root: Path, *, limit_bytes: int = LIMIT) -> None:
         self.root = root
         self.behind = Counting()
-        self.directory = cache.CacheDirectory(root, limit_bytes=limit_bytes)
-        self.store = cached.CachedStore(self.behind, self.directory)
+        self.directory = cache_directory.CacheDirectory(root, limit_bytes=limit_bytes)
+        self.store = cached_store.CachedStore(self.behind, self.directory)
 
     def file(self, pack_id: PackID) -> Path:
         return self.root / layout.pack_key(pack_id)
@@ -109,7 +112,7 @@ def test_a_copy_answers_while_the_store_is_away(there: Setting) -> None:
 def test_what_another_process_kept_is_used(there: Setting) -> None:
     pack_id, whole = a_pack(there.behind)
     there.reads(pack_id, 0, 1)
-    another = cached.CachedStore(memory.MemoryStore(), cache.CacheDirectory(there.root, limit_bytes=LIMIT))
+    another = cached_store.CachedStore(memory.MemoryStore(), cache_directory.CacheDirectory(there.root, limit_bytes=LIMIT))
     assert another.get(layout.pack_key(pack_id), 5, 5) == whole[5:10]
 
 
@@ -214,7 +217,7 @@ def test_a_directory_that_is_of_no_use_is_not_noticed(tmp_path: Path, road: str)
     assert there.directory.held() == set()
     assert not there.directory.holds([pack_id])
     assert there.directory.remove_stalled() == 0
-    assert there.directory.prune() == cache.Pruned(0, 0)
+    assert there.directory.prune() == cache_directory.Pruned(0, 0)
 
 
 def test_copies_that_cannot_be_removed_are_a_problem_to_whoever_wants_that(there: Setting) -> None:
@@ -255,10 +258,10 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
         os.utime(there.file(pack_id), (1000 + number, 1000 + number))
     there.reads(found[0], 0, 1)  # the first one is used again, and now the newest
     one = there.file(found[0]).stat().st_size
-    narrow = cache.CacheDirectory(tmp_path, limit_bytes=2 * one)
-    assert narrow.prune() == cache.Pruned(files=2, size_bytes=2 * one)
+    narrow = cache_directory.CacheDirectory(tmp_path, limit_bytes=2 * one)
+    assert narrow.prune() == cache_directory.Pruned(files=2, size_bytes=2 * one)
     assert narrow.held() == {found[0], found[3]}
-    assert narrow.prune() == cache.Pruned(files=0, size_bytes=0)
+    assert narrow.prune() == cache_directory.Pruned(files=0, size_bytes=0)
 
 
 def test_the_limit_holds_by_itself(tmp_path: Path) -> None:
@@ -285,7 +288,7 @@ def test_drafts_of_a_crash_are_removed_once_they_are_old(there: Setting) -> None
     strange = there.root / "incoming" / "identity"
     for file in (old, new, strange):
         file.write_text("written")
-    long_ago = time.time() - 2 * cache.STALLED_SECONDS
+    long_ago = time.time() - 2 * cache_directory.STALLED_SECONDS
     os.utime(old, (long_ago, long_ago))
     os.utime(strange, (long_ago, long_ago))
     os.utime(there.file(pack_id), (long_ago, long_ago))

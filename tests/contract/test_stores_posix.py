@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from partage import problems
-from partage.stores import identity, posix
+from partage.stores import identity
+from partage.stores.drivers import posix
 from partage.stores.identity import Identity
 
 KEY = "packs/ab/" + "ab" * 16

@@ -11,8 +11,8 @@ import uvicorn
 
 from partage.http.app import application
 from partage.http.options import EdgeOptions
-from partage.http.protocol import BoundedProtocol
-from partage.main import memory, priority
+from partage.http.server.protocol import BoundedProtocol
+from partage.main.process import memory, priority
 from partage.model.caller import Caller
 from partage.records import schema
 from tests.crashes import worlds

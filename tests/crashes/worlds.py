@@ -16,7 +16,8 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 from sqlalchemy import event
 
 from partage import problems
-from partage.main import liveness, readiness
+from partage.main.composition import readiness
+from partage.main.process import liveness
 from partage.model import importing
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, StoreID, UserID
@@ -24,12 +25,14 @@ from partage.model.image import Image, ImageStatus, NewImage, Visibility
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.limits import Limits
 from partage.model.patch import Change, Operation
-from partage.operations import image_data, images, import_runs, imports, members, recovery, sweep, tasks
+from partage.operations import image_data, images, members, recovery, sweep, tasks
+from partage.operations.imports import request as import_requests
+from partage.operations.imports import run as import_runs
 from partage.operations.service import Formats, NamedStore, Service
 from partage.policies.authority import Authority
 from partage.records import images as image_rows
 from partage.records import schema
-from partage.stores.posix import PosixStore
+from partage.stores.drivers.posix import PosixStore
 from partage.stores.store import Store
 from tests import databases, uploading
 
@@ -199,7 +202,7 @@ def _import(service: Service) -> None:
         uploading.stage(service, OWNER, image.id, data, announced_bytes=None)
     if image.status in (ImageStatus.QUEUED, ImageStatus.UPLOADING) and importing.holder(image) is None:
         asked = ImportRequest(method=ImportMethod.GLANCE_DIRECT)
-        imports.request_import(service, OWNER, image.id, asked, request_id="req-import")
+        import_requests.request_import(service, OWNER, image.id, asked, request_id="req-import")
     while (work := import_runs.claim(service)) is not None:
         import_runs.run(service, work)
     if images.show_image(service, OWNER, image.id).status is not ImageStatus.ACTIVE:

@@ -11,11 +11,11 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from partage import problems
-from partage.http import query
 from partage.http.errors import kind_of
-from partage.http.routes import ROWS, Row
-from partage.main.config import Settings
-from partage.main.sections import StoreSettings
+from partage.http.v2 import query
+from partage.http.v2.routes import ROWS, Row
+from partage.main.configuration.config import Settings
+from partage.main.configuration.sections import StoreSettings
 from partage.model.limits import Limits
 from partage.model.query import SORT_ATTRIBUTES
 from partage.policies.authority import RULES

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from partage.http.routes import ROWS
+from partage.http.v2.routes import ROWS
 from tests.api.connection import head
 from tests.fuzz.chance import Chance, Shot
 

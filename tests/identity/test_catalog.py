@@ -8,7 +8,7 @@ import pytest
 from partage import problems
 from partage.identity.catalog import Catalog
 from partage.identity.keystone import connect
-from partage.main import listening
+from partage.main.process import listening
 from tests import registering
 from tests.standalone import RunningKeystone
 

@@ -20,7 +20,7 @@ from keystoneclient.contrib.ec2.utils import Ec2Signer
 from partage import problems
 from partage.identity.keystone import Credentials, Keystone, connect
 from partage.identity.tokens import TokenCache
-from partage.main.sections import IdentitySettings
+from partage.main.configuration.sections import IdentitySettings
 from partage.model.caller import Caller
 from tests.standalone import RunningKeystone
 from tests.unit.outbound import origins

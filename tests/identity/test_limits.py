@@ -9,7 +9,7 @@ import pytest
 from partage import problems
 from partage.identity.keystone import connect
 from partage.identity.limits import UnifiedLimits, Whose
-from partage.main import listening
+from partage.main.process import listening
 from partage.model.ids import ProjectID
 from tests import registering
 from tests.standalone import RunningKeystone

@@ -12,7 +12,7 @@ import pytest
 from partage import problems
 from partage.identity.keystone import connect
 from partage.identity.projects import Projects
-from partage.main import listening
+from partage.main.process import listening
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, Visibility
 from partage.operations import members

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from partage.main import listening
+from partage.main.process import listening
 from tests import standalone
 from tests.standalone import PARTAGE, RunningKeystone
 

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import partage
-from partage.main import listening
+from partage.main.process import listening
 from partage.operations import images
 from tests.operations import services
 from tests.standalone import PARTAGE, RunningKeystone

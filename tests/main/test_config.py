@@ -14,7 +14,9 @@ import pytest
 from partage import problems
 from partage.http.options import EdgeOptions
 from partage.identity.sealing import TokenSeal
-from partage.main import compose, config, faults, priority, sample
+from partage.main.composition import compose
+from partage.main.configuration import config, faults, sample
+from partage.main.process import priority
 from partage.model.ids import StoreID, TaskID
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
@@ -22,7 +24,7 @@ from partage.notifications.bus import Bus
 from partage.operations.service import HTTPStore, Nobody
 from partage.outbound.rules import Rules
 from partage.signatures.certificates import KeyManagerSignatures
-from partage.stores.cached import CachedStore
+from partage.stores.cache.cached_store import CachedStore
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 SCRIPT = """
 import os, signal, sys, time
 from partage import problems
-from partage.main.crew import Crew
+from partage.main.process.supervisor import Crew
 
 def work():
     print("worker", os.getpid(), flush=True)
@@ -68,8 +68,8 @@ def test_worker_that_keeps_dying_is_restarted_ever_later_beside_healthy_ones() -
     script = """
 import os, signal, sys, time
 from partage.main import logs
-from partage.main.sections import LogSettings
-from partage.main.crew import Crew
+from partage.main.configuration.sections import LogSettings
+from partage.main.process.supervisor import Crew
 
 def dies():
     print("dies", flush=True)
@@ -104,7 +104,7 @@ def test_replacement_that_cannot_start_leaves_healthy_workers_alone(tmp_path: Pa
 import os, sys, time
 from pathlib import Path
 from partage import problems
-from partage.main.crew import Crew
+from partage.main.process.supervisor import Crew
 
 def fails_later():
     print("first", os.getpid(), flush=True)
@@ -135,7 +135,7 @@ sys.exit(Crew(duties=[fails_later, lives], grace_seconds=1).run())
 RENEWED = """
 import os, signal, sys, time
 from partage import problems
-from partage.main.crew import Crew
+from partage.main.process.supervisor import Crew
 
 def retires(*_):
     print("retired", os.getpid(), flush=True)

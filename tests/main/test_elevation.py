@@ -19,8 +19,8 @@ from pydantic.fields import FieldInfo
 
 from partage import problems
 from partage.http.app import Application, application
-from partage.main import compose
-from partage.main.config import Settings
+from partage.main.composition import compose
+from partage.main.configuration.config import Settings
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, UserID
 from partage.model.image import Visibility

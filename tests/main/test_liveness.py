@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from partage.main import liveness
+from partage.main.process import liveness
 
 
 def test_this_process_lives() -> None:

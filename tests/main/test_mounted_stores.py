@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from partage.main import listening
+from partage.main.process import listening
 from tests import standalone
 from tests.standalone import PARTAGE, LiveService
 

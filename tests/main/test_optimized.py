@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from partage.main import listening
+from partage.main.process import listening
 from tests import standalone
 from tests.standalone import RunningKeystone
 from tests.unit.content.test_inspection import qcow2

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from partage.http.threads import Threads
-from partage.main import priority
+from partage.http.server.threads import Threads
+from partage.main.process import priority
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a nice value is a thread's own on Linux only")
 

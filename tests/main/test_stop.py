@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from partage.main import listening
+from partage.main.process import listening
 from tests import standalone
 from tests.main import serving as running
 from tests.main.serving import Serving, serving

@@ -15,7 +15,7 @@ from partage.operations.service import Formats, NamedStore, Service
 from partage.policies.authority import Authority
 from partage.records import images as image_rows
 from partage.records import schema
-from partage.stores.posix import PosixStore
+from partage.stores.drivers.posix import PosixStore
 from partage.stores.store import Store
 from tests import databases, invariants, uploading
 

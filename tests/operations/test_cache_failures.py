@@ -17,9 +17,9 @@ from partage.operations import cache, images, sweep
 from partage.operations.service import Cache, NamedStore, Service
 from partage.records import cache as rows
 from partage.records.database import Database, Transaction
-from partage.stores.cache import CacheDirectory
-from partage.stores.cached import CachedStore
-from partage.stores.posix import PosixStore
+from partage.stores.cache.cache_directory import CacheDirectory
+from partage.stores.cache.cached_store import CachedStore
+from partage.stores.drivers.posix import PosixStore
 from tests.operations.services import LOCAL, OWNER, download, image_with, make
 
 ADMIN = Caller(user_id=UserID("a"), project_id=ProjectID("admin"), roles=frozenset({"admin", "member", "reader"}), is_admin=True)

@@ -23,8 +23,10 @@ from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.limits import Limits
 from partage.model.signature import NAMES
 from partage.model.task import Task, TaskStatus
-from partage.operations import images, import_runs, imports, tasks
+from partage.operations import images, tasks
 from partage.operations.import_plugins import ImportPlugins
+from partage.operations.imports import request as import_requests
+from partage.operations.imports import run as import_runs
 from partage.operations.other_regions import OtherRegions
 from partage.operations.service import Service
 from partage.outbound.rules import operators_rules
@@ -105,7 +107,7 @@ def asked(service: Service, image: Image | None = None, **changed: Any) -> Image
     image = image or queued_image(service)
     fields: dict[str, Any] = {"region": "Elsewhere", "remote_image_id": ELSEWHERE, **changed}
     request = ImportRequest(method=ImportMethod.GLANCE_DOWNLOAD, **fields)
-    imports.request_import(service, OWNER, image.id, request, request_id="req-1", token=TOKEN)
+    import_requests.request_import(service, OWNER, image.id, request, request_id="req-1", token=TOKEN)
     return image
 
 
@@ -358,7 +360,7 @@ def test_token_of_a_task_that_is_given_up_or_whose_image_is_gone_is_forgotten(se
 def test_only_the_import_from_another_region_keeps_the_token(service: Service) -> None:
     image = queued_image(service)
     request = ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri="https://example.org/")
-    imports.request_import(service, OWNER, image.id, request, request_id="req-1", token=TOKEN)
+    import_requests.request_import(service, OWNER, image.id, request, request_id="req-1", token=TOKEN)
     assert sealed_tokens(service) == [None]
 
 

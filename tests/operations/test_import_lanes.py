@@ -20,8 +20,11 @@ from partage.model.ids import ImageID, ProjectID, UserID
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.task import TaskLane, TaskStatus
-from partage.operations import images, import_runs, import_steps, imports, tasks
+from partage.operations import images, tasks
 from partage.operations.import_plugins import ImportPlugins
+from partage.operations.imports import request as import_requests
+from partage.operations.imports import run as import_runs
+from partage.operations.imports import steps as import_steps
 from partage.operations.service import Service
 from partage.worker import loop
 from partage.worker.loop import Slots
@@ -86,14 +89,14 @@ def running(service: Service, project: str) -> int:
 def web_import(service: Service, uri: str, caller: Caller = OWNER) -> Image:
     image = queued_image(service, caller)
     request = ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=uri)
-    imports.request_import(service, caller, image.id, request, request_id="req-1")
+    import_requests.request_import(service, caller, image.id, request, request_id="req-1")
     return image
 
 
 def staged_import(service: Service, caller: Caller = OWNER, data: bytes = DATA) -> Image:
     image = queued_image(service, caller)
     uploading.stage(service, caller, image.id, iter([data]), announced_bytes=None)
-    imports.request_import(service, caller, image.id, DIRECT, request_id="req-1")
+    import_requests.request_import(service, caller, image.id, DIRECT, request_id="req-1")
     return image
 
 

@@ -18,10 +18,12 @@ from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.limits import Limits
 from partage.model.task import Task, TaskStatus
-from partage.operations import image_data, images, import_runs, imports, recovery, stores, sweep, tasks, verify
+from partage.operations import image_data, images, recovery, stores, sweep, tasks, verify
 from partage.operations.import_plugins import ImportPlugins
+from partage.operations.imports import request as import_requests
+from partage.operations.imports import run as import_runs
 from partage.operations.service import NamedStore, Service
-from partage.stores.memory import MemoryStore
+from partage.stores.drivers.memory import MemoryStore
 from tests import uploading
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make, queued_image
 
@@ -66,7 +68,7 @@ def found(service: Service, image: Image) -> Image:
 
 
 def ask(service: Service, image: Image, request: ImportRequest = DIRECT, caller: Caller = OWNER) -> Task | None:
-    return imports.request_import(service, caller, image.id, request, request_id="req-1")
+    return import_requests.request_import(service, caller, image.id, request, request_id="req-1")
 
 
 def work(service: Service) -> int:

@@ -16,18 +16,10 @@ from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.location import NewLocation, Reference
 from partage.model.task import TaskStatus
-from partage.operations import (
-    image_data,
-    images,
-    import_runs,
-    imports,
-    location_runs,
-    locations,
-    pending_deletes,
-    stores,
-    sweep,
-    verify,
-)
+from partage.operations import image_data, images, locations, pending_deletes, stores, sweep, verify
+from partage.operations.imports import locations as location_runs
+from partage.operations.imports import request as import_requests
+from partage.operations.imports import run as import_runs
 from partage.operations.service import HTTPStore, Service
 from partage.records import contents
 from partage.records import images as image_rows
@@ -215,7 +207,7 @@ def test_what_an_image_leaves_for_the_web_is_swept(service: Service) -> None:
     with origins.serving(from_byte(part_of_data)) as origin:
         service = reaching(service, origin)
         image = referring(service, origin.url(), digest=False)
-        imports.request_import(
+        import_requests.request_import(
             service, ADMIN, image.id, ImportRequest(method=ImportMethod.COPY_IMAGE, stores=(LOCAL,)), request_id="req-1"
         )
         work(service)

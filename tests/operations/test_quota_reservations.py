@@ -14,10 +14,12 @@ from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.limits import Limits
 from partage.model.patch import Change, Operation
 from partage.model.quota import MEBIBYTE, Usage
-from partage.operations import image_data, images, import_runs, imports, quota, recovery, tasks
+from partage.operations import image_data, images, quota, recovery, tasks
+from partage.operations.imports import request as import_requests
+from partage.operations.imports import run as import_runs
 from partage.operations.service import NamedStore, Service
 from partage.records import reservations
-from partage.stores.memory import MemoryStore
+from partage.stores.drivers.memory import MemoryStore
 from tests import uploading
 from tests.operations.services import OWNER, image_with, make, queued_image, upload
 from tests.operations.test_imports import ADMIN
@@ -69,7 +71,9 @@ def stage(service: Service, image: Image, data: bytes, announced: int | None = N
 
 def ask(service: Service, image: Image, *stores: StoreID, method: ImportMethod = ImportMethod.GLANCE_DIRECT) -> None:
     caller = ADMIN if method is ImportMethod.COPY_IMAGE else OWNER
-    imports.request_import(service, caller, image.id, ImportRequest(method=method, stores=stores or None), request_id="req-1")
+    import_requests.request_import(
+        service, caller, image.id, ImportRequest(method=method, stores=stores or None), request_id="req-1"
+    )
 
 
 def work(service: Service) -> None:
@@ -273,10 +277,10 @@ def test_images_with_data_under_way_are_counted_staged_ones_included(tmp_path: P
             refused(service, second, b"y")
     fetched = ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri="http://example.org/image")
     with pytest.raises(problems.QuotaExceeded, match="under way"):
-        imports.request_import(service, OWNER, second.id, fetched, request_id="req-1")
+        import_requests.request_import(service, OWNER, second.id, fetched, request_id="req-1")
     ask(service, first)
     work(service)
-    imports.request_import(service, OWNER, second.id, fetched, request_id="req-1")
+    import_requests.request_import(service, OWNER, second.id, fetched, request_id="req-1")
     with pytest.raises(problems.QuotaExceeded, match="under way"):
         upload(service, queued_image(service).id, b"z")
 

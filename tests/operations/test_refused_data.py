@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from partage import problems
-from partage.main import compose, config
+from partage.main.composition import compose
+from partage.main.configuration import config
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.quota import Usage
-from partage.operations import image_data, images, import_runs, imports, sweep
+from partage.operations import image_data, images, sweep
+from partage.operations.imports import request as import_requests
+from partage.operations.imports import run as import_runs
 from partage.operations.service import Service
 from partage.records import images as image_rows
 from partage.records import reservations
@@ -54,7 +57,7 @@ def test_partition_table_is_refused_unless_the_operator_lets_its_check_fail(tmp_
 def staged(service: Service, image: Image, data: bytes) -> None:
     blocks: Iterator[bytes] = (data[start : start + 70_001] for start in range(0, len(data), 70_001))
     uploading.stage(service, OWNER, image.id, blocks, announced_bytes=None)
-    imports.request_import(service, OWNER, image.id, ImportRequest(method=ImportMethod.GLANCE_DIRECT), request_id="r")
+    import_requests.request_import(service, OWNER, image.id, ImportRequest(method=ImportMethod.GLANCE_DIRECT), request_id="r")
     works(service)
 
 
@@ -62,7 +65,7 @@ def downloaded(service: Service, image: Image, data: bytes) -> None:
     with origins.serving(origins.saying(origins.content(data))) as origin:
         fetching = replace(service, fetch=origins.rules(origin.port))
         request = ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=origin.url())
-        imports.request_import(fetching, OWNER, image.id, request, request_id="r")
+        import_requests.request_import(fetching, OWNER, image.id, request, request_id="r")
         works(fetching)
 
 
@@ -144,7 +147,7 @@ def test_deleting_an_image_during_its_import_leaves_nothing(when: str, service: 
         image = queued_image(service)
         gone.append(ImageID(image.id))
         request = ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=origin.url())
-        imports.request_import(fetching, OWNER, image.id, request, request_id="r")
+        import_requests.request_import(fetching, OWNER, image.id, request, request_id="r")
         works(fetching)
     with pytest.raises(problems.ImageNotFound):
         images.show_image(service, OWNER, image.id)

@@ -22,8 +22,10 @@ from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.location import NewLocation
 from partage.model.task import Task, TaskStatus
-from partage.operations import images, import_runs, imports, locations, tasks
+from partage.operations import images, locations, tasks
 from partage.operations.import_plugins import ImportPlugins
+from partage.operations.imports import request as import_requests
+from partage.operations.imports import run as import_runs
 from partage.operations.service import Service
 from partage.operations.signing import Unverifiable
 from partage.records import images as image_rows
@@ -208,7 +210,7 @@ def run(service: Service, image: Image) -> tuple[Image, Task]:
 
 
 def asks(service: Service, image: Image, request: ImportRequest = DIRECT) -> None:
-    imports.request_import(service, OWNER, image.id, request, request_id="req-1", token=TOKEN)
+    import_requests.request_import(service, OWNER, image.id, request, request_id="req-1", token=TOKEN)
 
 
 @pytest.mark.parametrize("key_type", KEYS)
@@ -275,7 +277,7 @@ def test_what_is_refused_anyway_asks_nobody(service: Service, keys: Keys, rsa: S
     reader = replace(OWNER, roles=frozenset({"reader"}))
     waiting = staged(service, rsa.signs(DATA), DATA)
     with pytest.raises(problems.PolicyForbids):
-        imports.request_import(service, reader, waiting.id, DIRECT, request_id="r", token=TOKEN)
+        import_requests.request_import(service, reader, waiting.id, DIRECT, request_id="r", token=TOKEN)
     assert keys.asked == []
 
 
@@ -284,7 +286,7 @@ def test_copies_between_stores_ask_nobody(service: Service, keys: Keys, rsa: Sig
     keys.asked.clear()
     admin = replace(OWNER, is_admin=True, roles=frozenset({"admin"}), project_id=ProjectID("A"))
     request = ImportRequest(method=ImportMethod.COPY_IMAGE, all_stores=True)
-    imports.request_import(service, admin, image.id, request, request_id="req-1", token=TOKEN)
+    import_requests.request_import(service, admin, image.id, request, request_id="req-1", token=TOKEN)
     assert keys.asked == []
 
 

@@ -13,8 +13,10 @@ from partage.model.ids import ImageID
 from partage.model.image import ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.task import TaskStatus
-from partage.operations import image_data, images, import_runs, imports, recovery, tasks
-from partage.operations.import_steps import Run
+from partage.operations import image_data, images, recovery, tasks
+from partage.operations.imports import request as import_requests
+from partage.operations.imports import run as import_runs
+from partage.operations.imports.steps import Run
 from partage.operations.service import Service
 from partage.operations.silence import SILENCE_SECONDS, Listener
 from partage.records.database import Database, Transaction
@@ -145,7 +147,7 @@ DIRECT = ImportRequest(method=ImportMethod.GLANCE_DIRECT)
 def claimed_import(host: Service) -> tuple[ImageID, Run]:
     image = queued_image(host)
     uploading.stage(host, OWNER, image.id, iter([DATA]), announced_bytes=None)
-    imports.request_import(host, OWNER, image.id, DIRECT, request_id="req-1")
+    import_requests.request_import(host, OWNER, image.id, DIRECT, request_id="req-1")
     work = import_runs.claim(host)
     assert work is not None
     return image.id, work

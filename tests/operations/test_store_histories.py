@@ -19,9 +19,10 @@ from partage.model.ids import ChunkDigest, PackID, StoreID
 from partage.operations import images, rebuild_index, store_identities, sweep, verify
 from partage.operations.service import NamedStore, Service
 from partage.records import contents, holds
-from partage.stores import identity, layout, pack
-from partage.stores.pack import ChunkEntry, Encoding
-from partage.stores.posix import PosixStore
+from partage.stores import identity, layout
+from partage.stores.drivers.posix import PosixStore
+from partage.stores.engine import pack
+from partage.stores.engine.pack import ChunkEntry, Encoding
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make
 
 NOW = timedelta(0)

@@ -12,7 +12,9 @@ from partage import problems
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.task import TaskStatus
-from partage.operations import images, import_runs, imports, tasks
+from partage.operations import images, tasks
+from partage.operations.imports import request as import_requests
+from partage.operations.imports import run as import_runs
 from partage.operations.service import Service
 from tests.operations.services import OWNER, download, make, queued_image
 from tests.unit.outbound import origins
@@ -30,7 +32,7 @@ def imported(service: Service, uri: str, *ports: int, **rules: object) -> tuple[
     service = replace(service, fetch=origins.rules(*ports, **rules))
     image = queued_image(service)
     request = ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=uri)
-    imports.request_import(service, OWNER, image.id, request, request_id="req-1")
+    import_requests.request_import(service, OWNER, image.id, request, request_id="req-1")
     claimed = import_runs.claim(service)
     assert claimed is not None
     import_runs.run(service, claimed)

@@ -17,7 +17,7 @@ from sqlalchemy import event
 from partage.operations.service import Service
 from partage.records import schema, tables
 from partage.records.database import Database, Transaction
-from partage.stores.memory import MemoryStore
+from partage.stores.drivers.memory import MemoryStore
 from partage.stores.store import Store
 from tests.crashes import worlds
 from tests.races import scheduling

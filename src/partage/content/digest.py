@@ -1,7 +1,7 @@
 """Digests of whole contents: what the Image API publishes and clients check.
 
 Chunks are named by BLAKE3 (`model.ids.ChunkDigest`); a content as a whole has the three digests that the cloud's clients know.
-This module hashes what it is given; it never reads files. Threads that hash side by side live in `stores/writer.py`.
+This module hashes what it is given; it never reads files. Threads that hash side by side live in `stores/engine/writer.py`.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 The parsers are oslo.utils' format inspectors, the field's own. They are fed here in fixed pieces, so that the verdict does not
 depend on how a client's bytes happened to be split, and every container format is inspected. What is refused beyond Glance is
-listed in docs/decisions/0013. Decides only: where the bytes go is for `stores/writer.py`. Memory: about 1.2 MiB.
+listed in docs/decisions/0013. Decides only: where the bytes go is for `stores/engine/writer.py`. Memory: about 1.2 MiB.
 """
 
 import uuid

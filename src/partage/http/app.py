@@ -13,17 +13,21 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from partage import problems
-from partage.http import body as bodies
 from partage.http import caller as callers
-from partage.http import conditions, direct, discovery, errors, lending, openapi, routes, sending
+from partage.http import errors
 from partage.http.admission import Admission
-from partage.http.body import Receive, RequestBody, Send, Wire
 from partage.http.caller import Identity
-from partage.http.lending import Lender
 from partage.http.messages import Edge, Header, Reply, Request, Stream
+from partage.http.openapi import document
 from partage.http.options import EdgeOptions
-from partage.http.sending import Source
-from partage.http.threads import Threads
+from partage.http.server import body as bodies
+from partage.http.server import conditions, direct, sending, socket_handoff
+from partage.http.server.body import Receive, RequestBody, Send, Wire
+from partage.http.server.sending import Source
+from partage.http.server.server import DRAINING
+from partage.http.server.socket_handoff import Lender
+from partage.http.server.threads import Threads
+from partage.http.v2 import discovery, routes
 from partage.operations.service import Service
 
 Scope = Mapping[str, Any]
@@ -86,7 +90,7 @@ class _Application:
             identity, edge.threads, waiting=options.validations_waiting, anonymous=options.allow_anonymous
         )
         self._root = root
-        self._described = openapi.reply(routes.ROWS, edge.options.formats)
+        self._described = document.reply(routes.ROWS, edge.options.formats)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the server's start and stop."""
@@ -186,12 +190,12 @@ class _Application:
     def _outside(self, arrived: _Arrived, path: str) -> Reply | None:
         """Answer what does not belong to the Image API."""
         if path == "/healthcheck" or path.startswith("/healthcheck/"):
-            is_draining = discovery.DRAINING in arrived.scope.get("state", ())
+            is_draining = DRAINING in arrived.scope.get("state", ())
             return discovery.health(arrived.method, arrived.text(b"accept"), is_draining=is_draining)
         if arrived.method == "OPTIONS":
             # Source: Glance. What lets browsers ask from other pages answers this before anything else is looked at.
             return Reply(status=HTTPStatus.OK)
-        return _document(self._described, arrived) if path == openapi.PATH else None
+        return _document(self._described, arrived) if path == document.PATH else None
 
     def _route(self, arrived: _Arrived, rest: str) -> tuple[routes.Row, Mapping[str, str]]:
         found = routes.find(self._root, rest.split("/"))
@@ -275,7 +279,7 @@ class _Application:
 
 
 def _lender(scope: Scope) -> Lender | None:
-    found: Lender | None = scope.get("extensions", {}).get(lending.EXTENSION)
+    found: Lender | None = scope.get("extensions", {}).get(socket_handoff.EXTENSION)
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from partage import problems
 from partage.http.errors import UNAUTHENTICATED_WORDS
-from partage.http.threads import Threads
+from partage.http.server.threads import Threads
 from partage.model.caller import ANONYMOUS, Caller
 
 _Tokens = tuple[str, str | None]

@@ -20,11 +20,11 @@ from collections.abc import Callable
 
 from partage import problems
 from partage.content.chunking import PIECE_BYTES
-from partage.http.body import GONE, RequestBody, wake_at
 from partage.http.messages import Edge
-from partage.http.pace import Pace, Patience
+from partage.http.server.body import GONE, RequestBody, wake_at
+from partage.http.server.pace import Pace, Patience
 from partage.operations.image_data import Arrival
-from partage.stores.buffers import Buffers, Piece
+from partage.stores.engine.buffers import Buffers, Piece
 
 _TURN_BYTES = 32 << 20
 _MOMENT_MILLISECONDS = 20

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from partage.http.admission import Admission
-from partage.http.body import RequestBody
 from partage.http.options import EdgeOptions
-from partage.http.threads import Threads
+from partage.http.server.body import RequestBody
+from partage.http.server.threads import Threads
 from partage.model.caller import Caller
 from partage.operations.service import Service
 

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 from partage import problems
-from partage.main import manage, readiness
-from partage.main.config import Settings
+from partage.main import manage
+from partage.main.composition import readiness
+from partage.main.configuration.config import Settings
 from partage.model.ids import StoreID
 from partage.operations import backup
 from partage.records.database import Database

@@ -8,7 +8,8 @@ from typing import Any
 
 import partage
 from partage import problems
-from partage.main import backups, config, manage, sample, serve, up, work
+from partage.main import backups, import_worker, manage, serve, up
+from partage.main.configuration import config, sample
 
 _INTERRUPTED = 130
 
@@ -153,7 +154,7 @@ def _serve(chosen: argparse.Namespace) -> int:
 
 
 def _worker(chosen: argparse.Namespace) -> int:
-    return work.work(lambda: config.load({}, file=chosen.config))
+    return import_worker.work(lambda: config.load({}, file=chosen.config))
 
 
 def _restore(chosen: argparse.Namespace) -> int:

@@ -4,8 +4,9 @@ import logging
 import threading
 from collections.abc import Callable
 
-from partage.main import memory
-from partage.operations import import_runs, pending_deletes, promises, recovery, tasks
+from partage.main.process import memory
+from partage.operations import pending_deletes, promises, recovery, tasks
+from partage.operations.imports import run as import_runs
 from partage.operations.service import Service
 from partage.worker import jobs
 from partage.worker.jobs import Job

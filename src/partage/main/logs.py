@@ -9,7 +9,7 @@ import logging
 import re
 from datetime import UTC, datetime
 
-from partage.main.sections import LogSettings
+from partage.main.configuration.sections import LogSettings
 
 _MARGIN = "    "
 """Stands before the lines of a traceback, so that a message in it cannot begin a line."""

@@ -9,8 +9,8 @@ from importlib import metadata
 from pathlib import Path
 
 from partage import problems
-from partage.main import compose, readiness
-from partage.main.config import Settings
+from partage.main.composition import compose, readiness
+from partage.main.configuration.config import Settings
 from partage.model import metadef
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, StoreID, UserID

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable
 
-from partage.main import compose, logs, readiness
-from partage.main.config import Settings
+from partage.main import logs
+from partage.main.composition import compose, readiness
+from partage.main.configuration.config import Settings
 
 _LOG = logging.getLogger(__name__)
 

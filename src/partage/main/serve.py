@@ -7,14 +7,16 @@ from functools import partial
 
 import uvicorn
 
-from partage.http.accepting import Shares
 from partage.http.app import Application
-from partage.http.connections import Connections
-from partage.http.protocol import BoundedProtocol
-from partage.http.server import Patience, Server, most_connections
-from partage.main import caching, compose, descriptors, housekeeping, listening, logs, memory, priority, readiness, reloading
-from partage.main.config import Settings
-from partage.main.crew import Companion, Crew, Duty, signals_held
+from partage.http.server.accepting import Shares
+from partage.http.server.connections import Connections
+from partage.http.server.protocol import BoundedProtocol
+from partage.http.server.server import Patience, Server, most_connections
+from partage.main import cache_keeper, housekeeping, logs, reloading
+from partage.main.composition import compose, readiness
+from partage.main.configuration.config import Settings
+from partage.main.process import descriptors, listening, memory, priority
+from partage.main.process.supervisor import Companion, Crew, Duty, signals_held
 from partage.model.ids import StoreID
 from partage.stores.identity import Identity
 
@@ -94,7 +96,7 @@ def _duties(
     duties: list[Duty] = [partial(_work, settings, listener, identities, (shares, number)) for number in range(settings.workers)]
     if settings.cache.directory:
         readiness.prepare_cache(settings)
-        further = [*further, partial(caching.look_after, identities=identities)]
+        further = [*further, partial(cache_keeper.look_after, identities=identities)]
     return [*duties, *(partial(_work_beside, settings, listener, duty) for duty in further)]
 
 

@@ -10,10 +10,14 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from partage.main import compose, config, keystone_child, listening, liveness, readiness, serve, standalone, work
-from partage.main.config import Settings
-from partage.main.crew import signals_held
-from partage.main.standalone import REGION, SERVICE, Standalone
+from partage.main import import_worker, serve
+from partage.main.composition import compose, readiness
+from partage.main.configuration import config
+from partage.main.configuration.config import Settings
+from partage.main.process import listening, liveness
+from partage.main.process.supervisor import signals_held
+from partage.main.standalone import folder, keystone_child
+from partage.main.standalone.folder import REGION, SERVICE, Standalone
 from partage.model.ids import StoreID
 from partage.stores.identity import Identity
 
@@ -36,8 +40,8 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
     keystone_child.require_installed()
     directory = directory.absolute()
     readiness.prepare_directory(directory)
-    with standalone.locked(directory):
-        kept = standalone.load(directory)
+    with folder.locked(directory):
+        kept = folder.load(directory)
 
         def load() -> Settings:
             return _with_token_key(config.load({**overrides, "data": directory, "identity": _identity(kept)}), kept)
@@ -51,7 +55,7 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
             child.wait_until_ready()
             with signals_held():
                 _greet(settings, kept)
-                duties = [partial(work.do_imports, identities=identities)]
+                duties = [partial(import_worker.do_imports, identities=identities)]
                 return serve.run(settings, listener, identities, load=load, companions=[child], duties=duties)
 
 
@@ -81,7 +85,7 @@ def _prepare(settings: Settings) -> Mapping[StoreID, Identity]:
 
 
 def _greet(settings: Settings, kept: Standalone) -> None:
-    clouds = standalone.write_clouds(kept)
+    clouds = folder.write_clouds(kept)
     client = "openstack" if shutil.which("openstack") else Path(sys.executable).with_name("openstack")
     print(
         f"""\

@@ -1,6 +1,7 @@
 """A connection to a message bus by oslo.messaging: RabbitMQ, Kafka, and what else it has drivers for.
 
-oslo.messaging is an extra and takes a second to import: only `main/compose.py` imports this module, when the operator names a bus.
+oslo.messaging is an extra and takes a second to import: only `main/composition/compose.py` imports this module, when the operator
+names a bus.
 """
 
 import uuid

@@ -23,7 +23,7 @@ from partage.policies.cache import CACHE_CLEAN, CACHE_DELETE, CACHE_IMAGE, CACHE
 from partage.records import cache as rows
 from partage.records import contents, images
 from partage.stores import layout
-from partage.stores.cache import Pruned
+from partage.stores.cache.cache_directory import Pruned
 
 _LOG = logging.getLogger(__name__)
 

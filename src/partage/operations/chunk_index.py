@@ -8,8 +8,8 @@ from partage.model.ids import ChunkDigest, PackID, StoreID
 from partage.records import contents
 from partage.records.contents import ChunkRow, PackRow
 from partage.records.database import Database
-from partage.stores.index import ChunkLocation
-from partage.stores.pack import Encoding, SealedPack
+from partage.stores.engine.index import ChunkLocation
+from partage.stores.engine.pack import Encoding, SealedPack
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ one names the content and makes the image `active`. What fails between puts the 
 named by nothing, and the sweep takes them. A process that dies leaves a row in `uploads` by which `operations/recovery.py` knows.
 
 Staging is the same, but the content waits, uninspected and unseen, for the import that makes it the image's:
-`operations/imports.py`.
+`operations/imports/request.py`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, PackID, StoreID
 from partage.model.image import Image, ImageStatus
 from partage.model.quota import Allowance, Place
-from partage.operations import cache_entries, import_steps, quota, recovery, references, signing, visible
+from partage.operations import cache_entries, claims, quota, recovery, references, signing, visible
 from partage.operations.chunk_index import DatabaseIndex
 from partage.operations.packs import NotedWriter, PackNames
 from partage.operations.quota import Reservation
@@ -32,9 +32,9 @@ from partage.policies import authority
 from partage.policies.images import DOWNLOAD_FROM_STORE, DOWNLOAD_IMAGE, MODIFY_IMAGE, UPLOAD_IMAGE
 from partage.records import contents, images, stagings, uploads
 from partage.records.database import Transaction
-from partage.stores import reader, writer
-from partage.stores.buffers import Piece
-from partage.stores.writer import WriteOptions, Writer, Written
+from partage.stores.engine import reader, writer
+from partage.stores.engine.buffers import Piece
+from partage.stores.engine.writer import WriteOptions, Writer, Written
 
 _SEGMENTS_AT_ONCE = 8
 
@@ -42,7 +42,7 @@ _SEGMENTS_AT_ONCE = 8
 class Arrival:
     """Image data on its way into a store, pushed a piece at a time.
 
-        take ─ count its room ─ verify its signature ─ cut, digest, pack and put (`stores/writer.py`) ─ finish: one transaction
+        take ─ count its room ─ verify its signature ─ cut, digest, pack, put (`stores/engine/writer.py`) ─ finish: one transaction
 
     One thread at a time calls, any one; between two calls none is held. The last call is a `finish` that returns, or a `fail`.
     """
@@ -430,7 +430,7 @@ def _begin(
             service.authority.require(caller, rule, authority.of_image(caller, image))
             begun = image.begin_saving(now=now) if to is ImageStatus.SAVING else image.become(to, now=now)
             begun = replace(begun, references=())  # left from a location that was of no use
-            import_steps.require_free(tx, image)
+            claims.require_free(tx, image)
             require_owner(image, found)
             require_size(service, announced_bytes)
             quota.check_uploads(service, tx, image.owner)

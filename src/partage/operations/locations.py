@@ -21,7 +21,8 @@ from partage.model.location import NewLocation
 from partage.model.location_changes import LocationTerms
 from partage.model.signature import signature_of
 from partage.model.task import Task, TaskType
-from partage.operations import image_data, import_steps, imports, signing, visible
+from partage.operations import claims, image_data, signing, visible
+from partage.operations.imports import request as import_requests
 from partage.operations.service import Service
 from partage.outbound import fetch
 from partage.outbound.rules import check_given
@@ -57,7 +58,7 @@ def add_location(
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)
         _require_ready(service, caller, image, location)
-        import_steps.require_free(tx, image)
+        claims.require_free(tx, image)
         task = Task(
             id=TaskID(service.new_id()),
             type=TaskType.LOCATION_IMPORT,
@@ -87,7 +88,7 @@ def _require_ready(service: Service, caller: Caller, image: Image, location: New
     if _SERVICE not in caller.roles | caller.service_roles and not (service.http_locations or service.http_store):
         raise problems.Forbidden("http store must be enabled to use location API by normal user.")
     check_given(location.url, service.fetch, purpose="add location")
-    imports.require_formats(image)
+    import_requests.require_formats(image)
 
 
 def list_locations(service: Service, caller: Caller, image_id: ImageID) -> list[Mapping[str, object]]:
@@ -152,7 +153,7 @@ def authorise_changes(service: Service, tx: Transaction, caller: Caller, image: 
     if patch.Operation.REMOVE in operations:
         service.authority.require(caller, rules.DELETE_IMAGE_LOCATION, authority.of_image(caller, image))
     if service.locations_shown:
-        import_steps.require_free(tx, image)
+        claims.require_free(tx, image)
 
 
 def sized(image: Image, changed: Image, sizes: Mapping[str, int]) -> Image:

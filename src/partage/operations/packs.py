@@ -4,10 +4,10 @@ from partage.content.inspection import Watcher
 from partage.model.ids import PackID
 from partage.operations.service import NamedStore, Service
 from partage.records import contents
-from partage.stores.index import ChunkIndex
-from partage.stores.resources import WriterResources
+from partage.stores.engine.index import ChunkIndex
+from partage.stores.engine.resources import WriterResources
+from partage.stores.engine.writer import WriteOptions, Writer, Written
 from partage.stores.store import Store
-from partage.stores.writer import WriteOptions, Writer, Written
 
 _MOST_AT_ONCE = 8
 

@@ -24,8 +24,9 @@ from partage.operations.holding import Hold, holding_packs
 from partage.operations.service import NamedStore, Service
 from partage.operations.sweep import live_chunks
 from partage.records import contents
-from partage.stores import layout, pack
-from partage.stores.pack import SealedPack
+from partage.stores import layout
+from partage.stores.engine import pack
+from partage.stores.engine.pack import SealedPack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,9 @@ from partage.outbound.rules import Rules
 from partage.policies.authority import Authority
 from partage.policies.properties import PropertyProtections
 from partage.records.database import Database
-from partage.stores.cache import CacheDirectory
-from partage.stores.reader import ReadAhead
-from partage.stores.resources import WriterResources
+from partage.stores.cache.cache_directory import CacheDirectory
+from partage.stores.engine.reader import ReadAhead
+from partage.stores.engine.resources import WriterResources
 from partage.stores.store import Store
 
 

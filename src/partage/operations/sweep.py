@@ -31,8 +31,9 @@ from partage.operations.packs import PackNames
 from partage.operations.service import NamedStore, Service
 from partage.records import contents, holds
 from partage.records.contents import ChunkRow
-from partage.stores import layout, pack
-from partage.stores.pack import ChunkEntry, Encoding, SealedPack
+from partage.stores import layout
+from partage.stores.engine import pack
+from partage.stores.engine.pack import ChunkEntry, Encoding, SealedPack
 
 LEFTOVER_AGE = timedelta(hours=1)
 """No object younger than this is taken for a leftover: between a pack's last byte and its row lie seconds."""

@@ -21,7 +21,7 @@ from pathlib import Path
 import orjson
 
 from partage import problems
-from partage.stores.posix import PosixStore
+from partage.stores.drivers.posix import PosixStore
 from partage.stores.store import Store
 
 VERSION = 1

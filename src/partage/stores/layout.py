@@ -4,7 +4,7 @@
       identity                               which store this is, and which database's: stores/identity.py
       packs/
         3f/
-          3f9c1a…(32 hexadecimal digits)     one pack, immutable: stores/pack.py
+          3f9c1a…(32 hexadecimal digits)     one pack, immutable: stores/engine/pack.py
       incoming/                              POSIX driver only: being written, not yet named; safe to remove when old
         3f9c1a….5c01                         name of the object to be, and a random suffix
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from partage import problems
 from partage.model.task import TaskLane
-from partage.operations import import_runs
-from partage.operations.import_steps import Run
+from partage.operations.imports import run as import_runs
+from partage.operations.imports.steps import Run
 from partage.operations.service import Service
 from partage.worker import jobs
 from partage.worker.jobs import Job

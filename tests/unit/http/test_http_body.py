@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from partage import problems
-from partage.http.body import RequestBody
+from partage.http.server.body import RequestBody
 
 CHUNKED = {b"transfer-encoding": b"chunked"}
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partage import problems
-from partage.http import conditions
+from partage.http.server import conditions
 
 SERVED = {
     "bytes=0-1": (0, 2),

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from partage.http.connections import Connections
-from partage.http.protocol import BoundedProtocol
+from partage.http.server.connections import Connections
+from partage.http.server.protocol import BoundedProtocol
 from tests.unit.http.test_http_server import running
 
 SHORT_SECONDS = 0.5

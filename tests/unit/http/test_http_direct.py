@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from partage import problems
-from partage.http import direct, lending, sending
-from partage.http.body import Wire
-from partage.http.threads import Threads
+from partage.http.server import direct, sending, socket_handoff
+from partage.http.server.body import Wire
+from partage.http.server.threads import Threads
 from tests.unit.http.test_http_sending import GONE, Data, whole
 
 Reader = Callable[[socket.socket], None]
@@ -78,7 +78,7 @@ def sent(
         threads = Threads(reading=1, metadata=1, upload=1, download=2, remote=1)
         source = data.source(is_short=lambda: is_short)
         first = await threads.call_download(source.next_pieces, 0)
-        outbox = direct.Outbox(source, first, lending.Outlet(ours, told.counted.append))
+        outbox = direct.Outbox(source, first, socket_handoff.Outlet(ours, told.counted.append))
         wire = Wire(peer.receive, peer.send, stall_seconds)
         try:
             told.whole = await direct.send_pieces(outbox, call=threads.call_download, wire=wire)

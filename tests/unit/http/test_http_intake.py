@@ -11,16 +11,17 @@ import pytest
 
 from partage import problems
 from partage.content.chunking import PIECE_BYTES
-from partage.http import intake, lending
+from partage.http import intake
 from partage.http.admission import Admission
-from partage.http.body import BLOCK_BYTES, RequestBody
 from partage.http.messages import Edge
 from partage.http.options import EdgeOptions
-from partage.http.pace import Pace, Patience
-from partage.http.threads import Threads
+from partage.http.server import socket_handoff
+from partage.http.server.body import BLOCK_BYTES, RequestBody
+from partage.http.server.pace import Pace, Patience
+from partage.http.server.threads import Threads
 from partage.operations.image_data import Arrival
 from partage.operations.service import Service
-from partage.stores.buffers import Buffers, Piece
+from partage.stores.engine.buffers import Buffers, Piece
 
 GONE = {"type": "http.disconnect"}
 CHUNKED = {b"transfer-encoding": b"chunked"}
@@ -58,8 +59,8 @@ class Lends:
     async def outlet(self, stall_seconds: float) -> None:
         del stall_seconds
 
-    def inlet(self) -> lending.Inlet:
-        return lending.Inlet(self._ours, self._early, lambda: self.told.append("go on"), lambda: self.told.append("give up"))
+    def inlet(self) -> socket_handoff.Inlet:
+        return socket_handoff.Inlet(self._ours, self._early, lambda: self.told.append("go on"), lambda: self.told.append("give up"))
 
     @property
     def is_closed(self) -> bool:

@@ -11,7 +11,9 @@ from collections.abc import Callable
 import pytest
 
 from partage import problems
-from partage.http import conditions, discovery, errors, query, wire
+from partage.http import errors
+from partage.http.server import conditions
+from partage.http.v2 import discovery, query, wire
 
 KIB64 = 1 << 16
 """No head of a request is longer."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partage import problems
-from partage.http import query
+from partage.http.v2 import query
 from partage.model.image import Visibility
 from partage.model.member import MemberStatus
 from partage.model.query import Condition, ImageQuery, Operator, SortKey

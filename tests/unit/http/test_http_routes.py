@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from partage.http import routes
+from partage.http.v2 import routes
 from partage.policies.authority import RULES
 
 ROOT = routes.tree(routes.ROWS)

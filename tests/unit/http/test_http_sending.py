@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from partage import problems
-from partage.http import sending
-from partage.http.body import BLOCK_BYTES, Wire
-from partage.http.sending import Source
-from partage.http.threads import Threads
+from partage.http.server import sending
+from partage.http.server.body import BLOCK_BYTES, Wire
+from partage.http.server.sending import Source
+from partage.http.server.threads import Threads
 
 GONE = {"type": "http.disconnect"}
 QUARTER = BLOCK_BYTES // 4

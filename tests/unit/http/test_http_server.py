@@ -15,10 +15,10 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from partage.http import lending
 from partage.http.app import application
 from partage.http.options import EdgeOptions
-from partage.http.protocol import BoundedProtocol
+from partage.http.server import socket_handoff
+from partage.http.server.protocol import BoundedProtocol
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID, UserID
 from partage.operations.failures import FailureLog
@@ -234,7 +234,7 @@ def test_a_socket_whose_client_has_gone_is_not_lent(sent_before: int) -> None:
         if not sent_before:
             await receive()
         try:
-            lent.append(await scope["extensions"][lending.EXTENSION].outlet(5))
+            lent.append(await scope["extensions"][socket_handoff.EXTENSION].outlet(5))
         except RuntimeError as error:
             lent.append(error)
 

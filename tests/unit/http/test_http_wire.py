@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from partage import problems
-from partage.http import schemas, wire
 from partage.http.options import EdgeOptions
+from partage.http.v2 import schemas, wire
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, StoreID, UserID
 from partage.model.image import Image, ImageStatus, Visibility

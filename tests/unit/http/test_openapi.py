@@ -8,13 +8,13 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from partage.http import openapi
-from partage.http.descriptions import DESCRIPTIONS
+from partage.http.openapi import document
+from partage.http.openapi.descriptions import DESCRIPTIONS
 from partage.http.options import EdgeOptions
-from partage.http.routes import ROWS, Body, Row
+from partage.http.v2.routes import ROWS, Body, Row
 
 FORMATS = EdgeOptions(www_authenticate_uri="").formats
-DOCUMENT: dict[str, Any] = orjson.loads(orjson.dumps(openapi.document(ROWS, FORMATS)))
+DOCUMENT: dict[str, Any] = orjson.loads(orjson.dumps(document.document(ROWS, FORMATS)))
 """As it comes over the wire."""
 
 
@@ -52,7 +52,7 @@ def test_a_route_is_described_as_it_is(row: Row) -> None:
         assert row.rule in found["description"]
         assert "403" in found["responses"]
     in_path = {each["$ref"].rpartition("path.")[2] for each in found["parameters"] if "/path." in each["$ref"]}
-    assert in_path == set(openapi.parts_of(row.path))
+    assert in_path == set(document.parts_of(row.path))
 
 
 def test_every_reference_leads_somewhere_and_everything_there_is_referred_to() -> None:
@@ -96,4 +96,4 @@ def test_formats_are_those_of_the_operator() -> None:
 
 
 def test_the_document_is_the_same_every_time() -> None:
-    assert openapi.reply(ROWS, FORMATS).body == json.dumps(DOCUMENT, separators=(",", ":"), ensure_ascii=False).encode()
+    assert document.reply(ROWS, FORMATS).body == json.dumps(DOCUMENT, separators=(",", ":"), ensure_ascii=False).encode()

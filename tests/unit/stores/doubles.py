@@ -10,9 +10,9 @@ from typing import Any
 from partage import problems
 from partage.content import inspection
 from partage.model import ids
-from partage.stores import index as chunk_index
-from partage.stores import writer
-from partage.stores.resources import WriterResources
+from partage.stores.engine import index as chunk_index
+from partage.stores.engine import writer
+from partage.stores.engine.resources import WriterResources
 
 RESOURCES = WriterResources(buffer_bytes=64 << 20)
 """What the streams of all tests share, as those of a process do."""

@@ -11,10 +11,11 @@ import pytest
 
 from partage.content import inspection
 from partage.content.chunking import PIECE_BYTES
-from partage.stores import memory, reader, writer
-from partage.stores.buffers import Buffers, Piece
-from partage.stores.resources import LEAST_BUFFER_BYTES, WriterResources
-from partage.stores.strand import Strand
+from partage.stores.drivers import memory
+from partage.stores.engine import reader, writer
+from partage.stores.engine.buffers import Buffers, Piece
+from partage.stores.engine.resources import LEAST_BUFFER_BYTES, WriterResources
+from partage.stores.engine.strand import Strand
 from tests.unit.stores import doubles
 
 MIB = 1 << 20

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from partage import problems
 from partage.content import digest, inspection, manifest
-from partage.stores import layout, memory, pack, posix, reader
+from partage.stores import layout
+from partage.stores.drivers import memory, posix
+from partage.stores.engine import pack, reader
 from tests.unit.stores import doubles
 
 MIB = 1 << 20

@@ -1,0 +1,220 @@
+"""A reply's bytes on their way out: image data read from a blocking iterator, and how long a client may keep them waiting.
+
+A client that takes nothing for a moment makes the sender release what it holds, where the data can be read again from the same
+byte; only a slice of a buffer stays. A client that takes nothing for longer loses its connection: `stalls.py` sees to that where
+the server is ours, `PatientSend` where it is not.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+from partage import problems
+from partage.http.server.body import BLOCK_BYTES, Message, Receive, Send, Wire
+
+Call = Callable[..., "asyncio.Future[Any]"]
+"""Call a function in a thread that may read image data."""
+
+MOMENT_SECONDS = 1.0
+"""How long a client may take nothing before what is held for it is released."""
+
+_SLICE_BYTES = 128 << 10
+
+
+class PatientSend:
+    """The sending end of a connection whose server waits for clients for ever."""
+
+    def __init__(self, send: Send, stall_seconds: float) -> None:
+        self._send = send
+        self._stall_seconds = stall_seconds
+
+    async def __call__(self, message: Message) -> None:
+        """Send a message.
+
+        Raises:
+            ClientGone: the client did not take it within `stall_seconds`.
+        """
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                await self._send(message)
+        except TimeoutError as error:
+            raise problems.ClientGone(f"The client took nothing of the answer within {self._stall_seconds:g} seconds") from error
+
+
+class CountedSend:
+    """A connection's sending end that counts the bytes of bodies. Belongs to the event loop's thread."""
+
+    def __init__(self, send: Send) -> None:
+        """Count from now on."""
+        self._send = send
+        self.bytes = 0
+
+    async def __call__(self, message: Message) -> None:
+        """Send a message, then count it."""
+        await self._send(message)
+        self.bytes += len(message.get("body", b""))
+
+
+class Source:
+    """Image data that is read as it is sent. Its methods block; one thread at a time calls them.
+
+    `reopen` begins to read again at an offset; None: that is not possible, and nothing is given up. `is_short` says whether what is
+    held for all clients is so much that those who do not read should hold nothing.
+    """
+
+    def __init__(
+        self,
+        pieces: Iterator[bytes],
+        *,
+        reopen: Callable[[int], Iterator[bytes]] | None = None,
+        is_short: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Take over the iterator."""
+        self._pieces: Iterator[bytes] | None = pieces
+        self._reopen = reopen
+        self._is_short = is_short
+
+    @property
+    def can_be_reopened(self) -> bool:
+        """Say whether the data can be given up."""
+        return self._reopen is not None
+
+    @property
+    def should_be_given_up(self) -> bool:
+        """Say whether the data should be given up as soon as it is not asked for."""
+        return self._reopen is not None and self._is_short()
+
+    def next_pieces(self, at: int) -> list[bytes]:
+        """Read about a mebibyte in the pieces that the iterator gives; nothing when it is at its end.
+
+        `at` says how many bytes were read before. Raises what the iterator raises.
+        """
+        if self._pieces is None:
+            if self._reopen is None:
+                return []
+            self._pieces = self._reopen(at)
+        found: list[bytes] = []
+        size = 0
+        for piece in self._pieces:
+            found.append(piece)
+            size += len(piece)
+            if size >= BLOCK_BYTES:
+                break
+        return found
+
+    def give_up(self) -> None:
+        """Release what is held; the next pieces are read by a new iterator."""
+        if self._reopen is not None:
+            pieces, self._pieces = self._pieces, None
+            _close(pieces)
+
+    def close(self) -> None:
+        """Release what is held, for good."""
+        pieces, self._pieces, self._reopen = self._pieces, None, None
+        _close(pieces)
+
+
+async def send_pieces(source: Source, first: list[bytes], *, call: Call, wire: Wire) -> bool:
+    """Send `first` and then the rest of a source through the event loop; say whether all of it went out.
+
+    The next buffer is read while the last slice of the one before is sent. A client that goes away ends the reading at once.
+    Problems of the source pass through. The caller has sent the headers, and ends the body if this returns True. The source is
+    closed in every case.
+    """
+    sender = _Sender(source, first, call, wire)
+    try:
+        return await sender.send_all()
+    except problems.ClientGone:
+        return False
+    finally:
+        sender.close()
+
+
+class _Sender:
+    """Sends one source. Lives in the event loop's thread."""
+
+    def __init__(self, source: Source, first: list[bytes], call: Call, wire: Wire) -> None:
+        self._source = source
+        self._call = call
+        self._wire = wire
+        self._block = deque(memoryview(piece) for piece in first)
+        self._sent_bytes = 0
+        self._following: asyncio.Future[Any] | None = None
+        self._gone = asyncio.ensure_future(until_disconnect(wire.receive))
+
+    async def send_all(self) -> bool:
+        while not self._gone.done():
+            if not self._block and not await self._refill():
+                return not self._gone.done()
+            piece = self._next_slice()
+            if not self._block:
+                self._following = self._call(self._source.next_pieces, self._sent_bytes + len(piece))
+            sending = asyncio.ensure_future(self._wire.send({"type": "http.response.body", "body": piece, "more_body": True}))
+            try:
+                await asyncio.wait((sending,), timeout=MOMENT_SECONDS)
+                if not sending.done():
+                    await self._give_up()
+                    await asyncio.wait((sending, self._gone), return_when=asyncio.FIRST_COMPLETED)
+                if not sending.done():
+                    return False
+                sending.result()
+            finally:
+                sending.cancel()
+            self._sent_bytes += len(piece)
+        return False
+
+    def close(self) -> None:
+        """Close the source once nobody reads it: a generator that runs cannot be closed."""
+        self._gone.cancel()
+        following = self._following
+        if following is None:
+            self._call(self._source.close)
+            return
+
+        def close(done: "asyncio.Future[Any]") -> None:
+            if not done.cancelled():
+                done.exception()  # whatever it was, nobody waits for it any more
+            self._call(self._source.close)
+
+        following.add_done_callback(close)
+
+    async def _refill(self) -> bool:
+        """Wait for the next buffer; False when the data is at its end or the client gone."""
+        if self._following is None:
+            self._following = self._call(self._source.next_pieces, self._sent_bytes)
+        await asyncio.wait((self._following, self._gone), return_when=asyncio.FIRST_COMPLETED)
+        if not self._following.done():
+            return False
+        following, self._following = self._following, None
+        self._block.extend(memoryview(piece) for piece in following.result())
+        return bool(self._block)
+
+    def _next_slice(self) -> bytes:
+        piece = self._block.popleft()
+        if len(piece) > _SLICE_BYTES:
+            self._block.appendleft(piece[_SLICE_BYTES:])
+        return bytes(piece[:_SLICE_BYTES])
+
+    async def _give_up(self) -> None:
+        """Release all but the slice that is being sent, where it can be read again."""
+        if not self._source.can_be_reopened:
+            return
+        self._block.clear()
+        if self._following is not None:
+            await asyncio.wait((self._following,))
+            if self._following.exception() is not None:
+                return  # told when the client has taken what comes before
+            self._following = None
+        await self._call(self._source.give_up)
+
+
+async def until_disconnect(receive: Receive) -> None:
+    """Wait until the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _close(pieces: Iterator[bytes] | None) -> None:
+    if isinstance(pieces, Generator):
+        pieces.close()

@@ -1,0 +1,104 @@
+"""Handlers that say what the service is: versions, stores, usage; and the removal from a store."""
+
+from http import HTTPStatus
+
+from partage.http import errors
+from partage.http.messages import Reply, Request
+from partage.http.v2 import wire
+from partage.model.ids import ImageID, StoreID
+from partage.operations import quota, stores
+
+FEATURES = {
+    "2.18": "cleaning and pruning a node's cache, the nodes that have an image near",
+    "2.17": "locations for services of the cloud",
+    "2.16": "the right status of queueing an image for a node's cache",
+    "2.15": "store details",
+    "2.14": "a node's cache",
+    "2.13": "usage against quotas",
+    "2.12": "the tasks of an image",
+    "2.11": "imports to several stores, copies between stores",
+    "2.10": "removal from one store",
+    "2.9": "validation data beside locations, settled",
+    "2.8": "several stores",
+    "2.7": "os_hash_algo, os_hash_value, os_hidden",
+    "2.6": "import",
+    "2.5": "the visibilities shared and community",
+    "2.4": "lists of values in filters",
+    "2.3": "deactivate and reactivate, several sort keys",
+    "2.2": "property protections",
+    "2.1": "members, the JSON patch of version 2.1",
+    "2.0": "images, image data, tags, schemas",
+}
+"""Each minor version and what it brought, the newest first. A minor is listed only when the service really has that."""
+
+_OF_THE_CACHE = frozenset({"2.14", "2.16", "2.18"})
+
+
+def minors(*, with_cache: bool) -> list[str]:
+    """List the minor versions that are served, the newest first."""
+    return [minor for minor in FEATURES if with_cache or minor not in _OF_THE_CACHE]
+
+
+def versions(origin: str, status: HTTPStatus, *, with_cache: bool) -> Reply:
+    """List the versions of the API; every one lives at the same path."""
+    served = minors(with_cache=with_cache)
+    listed = [
+        {
+            "id": f"v{minor}",
+            "status": "CURRENT" if minor == served[0] else "SUPPORTED",
+            "links": [{"rel": "self", "href": f"{origin}/v2/"}],
+        }
+        for minor in served
+    ]
+    written = wire.reply({"versions": listed})
+    return Reply(status=status, body=written.body, content_type=written.content_type)
+
+
+def health(method: str, accept: str | None, *, is_draining: bool) -> Reply:
+    """Say whether new requests are welcome, whatever is asked below that path: not while this process stops.
+
+    Source: oslo.middleware's healthcheck, as Glance has it; there an operator disables it by a file.
+    """
+    status, reason = (HTTPStatus.SERVICE_UNAVAILABLE, "STOPPING") if is_draining else (HTTPStatus.OK, "OK")
+    if method == "HEAD":
+        return Reply(status=status if is_draining else HTTPStatus.NO_CONTENT)
+    if errors.preferred_form(accept) == "application/json":
+        written = wire.reply({"detailed": False, "reasons": [reason]})
+        return Reply(status=status, body=written.body, content_type=written.content_type)
+    return Reply(status=status, body=reason.encode(), content_type=b"text/plain; charset=UTF-8")
+
+
+def is_version(name: str, *, with_cache: bool) -> bool:
+    """Say whether a first part of a path is a version of the API."""
+    return name == "v2" or (name.startswith("v") and name[1:] in minors(with_cache=with_cache))
+
+
+async def list_stores(request: Request) -> Reply:
+    """List the stores as users see them."""
+    edge = request.edge
+    found = await edge.threads.call(stores.list_stores, edge.service, request.caller)
+    default = edge.service.default_store
+    return wire.reply({"stores": [wire.store_to_wire(store, is_default=store.id == default) for store in found]})
+
+
+async def detail_stores(request: Request) -> Reply:
+    """List the stores as administrators see them."""
+    edge = request.edge
+    found = await edge.threads.call(stores.detail_stores, edge.service, request.caller)
+    default = edge.service.default_store
+    return wire.reply({"stores": [wire.store_detail_to_wire(store, is_default=store.id == default) for store in found]})
+
+
+async def usage(request: Request) -> Reply:
+    """Report usage against unified limits; nothing when none are in force. Source: Glance answers the same."""
+    edge = request.edge
+    found = await edge.threads.call(quota.usage, edge.service, request.caller)
+    return wire.reply({"usage": {name: {"usage": used, "limit": limit} for name, (used, limit) in found.items()}})
+
+
+async def delete_from_store(request: Request) -> Reply:
+    """Remove an image's data from one of its stores."""
+    edge = request.edge
+    store_id, image_id = StoreID(request.path["store_id"]), ImageID(request.path["image_id"])
+    await edge.threads.call(stores.delete_from_store, edge.service, request.caller, store_id, image_id)
+    return Reply()

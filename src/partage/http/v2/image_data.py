@@ -1,0 +1,116 @@
+"""Handlers of image data: upload and download."""
+
+from functools import partial
+from http import HTTPStatus
+
+from partage import problems
+from partage.http import intake
+from partage.http.messages import Header, Reply, Request, Stream
+from partage.http.server import conditions
+from partage.http.v2 import query
+from partage.http.v2.images import media_type
+from partage.model.ids import ImageID, StoreID
+from partage.model.image import Image
+from partage.operations import image_data
+
+_OCTETS = "application/octet-stream"
+_MOST_DIGITS = len(str(2**63))
+_NO_SIZE = "Invalid or missing image size in request headers."
+
+
+async def upload(request: Request) -> Reply:
+    """Store the body as an image's data. Nothing of it is received before the caller is known to be allowed."""
+    require_octets(request)
+    store = request.header(b"x-image-meta-store")
+    begin = partial(
+        image_data.begin_upload,
+        request.edge.service,
+        request.caller,
+        ImageID(request.path["image_id"]),
+        announced_bytes=announced_bytes(request),
+        store_id=None if store is None else StoreID(store),
+        token=request.header(b"x-auth-token") or "",
+    )
+    await intake.store(request.body, request.edge, begin)
+    return Reply()
+
+
+async def download(request: Request) -> Reply:
+    """Send an image's data, or the range of it that is asked for."""
+    edge = request.edge
+    image_id = ImageID(request.path["image_id"])
+    preferred = _preferred(request)
+    data = await edge.threads.call(image_data.open_image_data, edge.service, request.caller, image_id, preferred=preferred)
+    if not data.has_data:
+        return Reply(status=HTTPStatus.NO_CONTENT)
+    etag = etag_of(data.image)
+    if etag is not None and conditions.is_known(request.header(b"if-none-match"), etag):
+        return Reply(status=HTTPStatus.NOT_MODIFIED, etag=etag)
+    asked = request.header(b"range") if conditions.range_applies(request.header(b"if-range"), etag) else None
+    part = conditions.byte_range(asked, data.size_bytes)
+    start, stop = part or (0, data.size_bytes)
+    reading, read_ahead = data.reading(start, stop), edge.service.read_ahead
+    return Reply(
+        status=HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT,
+        body=Stream(
+            pieces=reading.bytes_from(start),
+            reopen=None if data.is_remote else lambda at: reading.bytes_from(start + at),
+            is_short=lambda: read_ahead.is_short,
+            length_bytes=stop - start,
+            is_remote=data.is_remote,
+            ended=partial(image_data.announce_sent, data, request.caller, expected_bytes=stop - start, destination_ip=request.peer),
+        ),
+        content_type=_OCTETS.encode(),
+        headers=_headers(data.image, part, data.size_bytes),
+        etag=etag,
+    )
+
+
+def etag_of(image: Image) -> bytes | None:
+    """Name an image's data by its digest: the strongest there is. None while nobody knows any, for data on the web."""
+    digest = image.os_hash_value or image.checksum
+    return None if digest is None else f'"{digest}"'.encode()
+
+
+def _preferred(request: Request) -> tuple[StoreID, ...]:
+    """Read the stores that the client would like its bytes from. Source: Image API, `?prefer=` on downloads."""
+    given = dict(query.parameters_of(request.query)).get("prefer", "")
+    return tuple(StoreID(each.strip()) for each in given.split(",") if each.strip())
+
+
+def _headers(image: Image, part: tuple[int, int] | None, size_bytes: int) -> tuple[Header, ...]:
+    if part is not None:
+        # Differs from Glance: no Content-MD5 here, because the one of the whole image is not that of these bytes.
+        return ((b"accept-ranges", b"bytes"), (b"content-range", b"bytes %d-%d/%d" % (part[0], part[1] - 1, size_bytes)))
+    # Source: Glance. The digest in hexadecimal, where RFC 1864 has base64; clients compare it as it is.
+    md5: tuple[Header, ...] = () if image.checksum is None else ((b"content-md5", image.checksum.encode()),)
+    return ((b"accept-ranges", b"bytes"), *md5)
+
+
+def require_octets(request: Request) -> None:
+    """Take image data only when it is declared as such.
+
+    Raises:
+        MediaTypeUnsupported: it is declared as something else.
+    """
+    found = media_type(request)
+    if found != _OCTETS:
+        raise problems.MediaTypeUnsupported(f"Invalid content type {found[:100] or None}; image data is sent as {_OCTETS}")
+
+
+def announced_bytes(request: Request) -> int | None:
+    """Return how many bytes are to come: what the client says of the image, or else of the body.
+
+    Raises:
+        Invalid: what the client says is no size.
+    """
+    said = request.header(b"x-openstack-image-size")
+    if said is None:
+        return request.body.length_bytes or None
+    try:
+        size_bytes = int(said[:_MOST_DIGITS])
+    except ValueError as error:
+        raise problems.Invalid(_NO_SIZE) from error
+    if len(said) > _MOST_DIGITS or size_bytes < 0:
+        raise problems.Invalid(_NO_SIZE)
+    return size_bytes or None  # Source: Glance takes 0 for "not known"

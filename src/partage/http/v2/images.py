@@ -1,0 +1,111 @@
+"""Handlers of images: documents in, documents out."""
+
+from functools import partial
+from typing import Literal
+
+from partage import problems
+from partage.http import errors
+from partage.http.messages import Header, Reply, Request
+from partage.http.v2 import query, wire
+from partage.model import document, patch
+from partage.model.ids import ImageID
+from partage.model.query import ImageQuery
+from partage.operations import images
+
+_LONG_BODY_BYTES = 65_536
+"""What is longer is checked in a thread: nobody else should wait for that."""
+_VERSIONS: dict[str, Literal["2.0", "2.1"]] = {errors.PATCH_TYPES[0]: "2.0", errors.PATCH_TYPES[1]: "2.1"}
+
+
+async def create(request: Request) -> Reply:
+    """Create an image."""
+    edge = request.edge
+    body = await request.body.read(edge.options.document_bytes)
+    given = wire.document_of(body)
+    parse = partial(document.parse_new_image, given, edge.options.formats)
+    new = await edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
+    image = await edge.threads.call(images.create_image, edge.service, request.caller, new)
+    written = wire.reply(wire.image_to_wire(image, request.caller, _shown(request)))
+    location = f"{request.origin}/v2/images/{image.id}".encode()
+    headers: tuple[Header, ...] = (
+        (b"location", location),
+        (b"openstack-image-store-ids", ",".join(store.id for store in edge.service.all_stores).encode()),
+    )
+    if edge.options.import_methods:
+        headers += ((b"openstack-image-import-methods", ",".join(edge.options.import_methods).encode()),)
+    return Reply(body=written.body, content_type=written.content_type, headers=headers)
+
+
+async def index(request: Request) -> Reply:
+    """List images."""
+    edge = request.edge
+    parameters = query.parameters_of(request.query)
+    limits = edge.service.limits
+    asked = query.parse(parameters, page_default=limits.page_default, page_max=limits.page_max)
+    return await edge.threads.call_listing(_listed, request, parameters, asked)
+
+
+async def show(request: Request) -> Reply:
+    """Show one image."""
+    edge = request.edge
+    image = await edge.threads.call_reading(images.show_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    return wire.reply(wire.image_to_wire(image, request.caller, _shown(request)))
+
+
+async def update(request: Request) -> Reply:
+    """Change an image by a JSON patch of either media type."""
+    edge = request.edge
+    version = _VERSIONS.get(media_type(request))
+    if version is None:
+        raise problems.PatchTypeUnsupported(f"Image PATCH expects Content-Type one of: {', '.join(errors.PATCH_TYPES)}")
+    body = await request.body.read(edge.options.document_bytes)
+    given = wire.document_of(body)
+    most = edge.service.limits.patch_operations
+    parse = partial(patch.parse, given, version=version, known=edge.options.formats, most=most)
+    changes = await edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
+    image_id = ImageID(request.path["image_id"])
+    call = edge.threads.call_remote if "locations" in patch.touched(changes) else edge.threads.call
+    image = await call(images.update_image, edge.service, request.caller, image_id, changes)
+    return wire.reply(wire.image_to_wire(image, request.caller, _shown(request)))
+
+
+async def delete(request: Request) -> Reply:
+    """Delete an image."""
+    edge = request.edge
+    await edge.threads.call(images.delete_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    return Reply()
+
+
+async def deactivate(request: Request) -> Reply:
+    """Withhold an image's data."""
+    edge = request.edge
+    await edge.threads.call(images.deactivate_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    return Reply()
+
+
+async def reactivate(request: Request) -> Reply:
+    """Give an image's data out again."""
+    edge = request.edge
+    await edge.threads.call(images.reactivate_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    return Reply()
+
+
+def _listed(request: Request, parameters: query.Parameters, asked: ImageQuery) -> Reply:
+    """Find a page and write it, in a thread: writing a thousand images takes milliseconds, for which nobody else should wait."""
+    page = images.list_images(request.edge.service, request.caller, asked)
+    first = query.link(parameters)
+    following = None if page.next_marker is None else query.link(parameters, page.next_marker, page.position)
+    return wire.reply(wire.images_to_wire(page.items, request.caller, _shown(request), first=first, following=following))
+
+
+def _shown(request: Request) -> wire.Shown:
+    options = request.edge.options
+    return wire.Shown(direct_url=options.show_direct_url, locations=request.edge.service.locations_shown)
+
+
+def media_type(request: Request) -> str:
+    """Return the media type of the request's body, without parameters; empty when it has none.
+
+    Source: Glance compares it letter by letter, upper case and lower.
+    """
+    return (request.header(b"content-type") or "").partition(";")[0].strip()

@@ -1,0 +1,85 @@
+"""Handlers of members, the Image API's sharing."""
+
+from http import HTTPStatus
+from typing import Any
+
+from partage import problems
+from partage.http.messages import Reply, Request
+from partage.http.v2 import wire
+from partage.model import document
+from partage.model.ids import ImageID, ProjectID
+from partage.operations import members
+
+_LONGEST_ID = 255
+
+
+async def create(request: Request) -> Reply:
+    """Offer an image to a project."""
+    edge = request.edge
+    member_id = _member_id(wire.document_of(await request.body.read(edge.options.document_bytes)))
+    image_id = ImageID(request.path["image_id"])
+    member = await edge.threads.call(members.add_member, edge.service, request.caller, image_id, member_id)
+    return wire.reply(wire.member_to_wire(member))
+
+
+async def index(request: Request) -> Reply:
+    """List the members that the caller may see."""
+    edge = request.edge
+    found = await edge.threads.call_reading(members.list_members, edge.service, request.caller, ImageID(request.path["image_id"]))
+    return wire.reply(wire.members_to_wire(found))
+
+
+async def show(request: Request) -> Reply:
+    """Show one membership."""
+    edge = request.edge
+    image_id, member_id = _ids(request)
+    return wire.reply(
+        wire.member_to_wire(
+            await edge.threads.call_reading(members.show_member, edge.service, request.caller, image_id, member_id)
+        ),
+    )
+
+
+async def update(request: Request) -> Reply:
+    """Answer an offer. Whether there is such a status is looked at after who may answer: see `model.member`."""
+    edge = request.edge
+    status = _status(wire.document_of(await request.body.read(edge.options.document_bytes)))
+    image_id, member_id = _ids(request)
+    member = await edge.threads.call(members.update_member, edge.service, request.caller, image_id, member_id, status)
+    return wire.reply(wire.member_to_wire(member))
+
+
+async def delete(request: Request) -> Reply:
+    """End the share with a project."""
+    edge = request.edge
+    image_id, member_id = _ids(request)
+    await edge.threads.call(members.remove_member, edge.service, request.caller, image_id, member_id)
+    return Reply(status=HTTPStatus.NO_CONTENT)  # Source: Glance gives this empty answer, of all, no media type
+
+
+def _ids(request: Request) -> tuple[ImageID, ProjectID]:
+    return ImageID(request.path["image_id"]), ProjectID(request.path["member_id"])
+
+
+def _member_id(given: dict[str, Any] | list[Any]) -> ProjectID:
+    """Read the project's id. Differs from Glance: it must be text of 1 to 255 characters, as every project's id is."""
+    if not isinstance(given, dict):
+        raise problems.BodyInvalid('Expected a member in the form: {"member": "image_id"}')
+    if "member" not in given:
+        raise problems.BodyInvalid("Member to be added not specified")
+    member_id = given["member"]
+    if not member_id:
+        raise problems.BodyInvalid("Member can't be empty")
+    if not isinstance(member_id, str) or len(member_id) > _LONGEST_ID:
+        raise problems.BodyInvalid(f"The member must be the id of a project: text of at most {_LONGEST_ID} characters")
+    document.check_storable("member", member_id)
+    return ProjectID(member_id)
+
+
+def _status(given: dict[str, Any] | list[Any]) -> str:
+    if not isinstance(given, dict):
+        raise problems.BodyInvalid('Expected a status in the form: {"status": "status"}')
+    if "status" not in given:
+        raise problems.BodyInvalid("Status not specified")
+    status = given["status"]
+    return status if isinstance(status, str) else ""

@@ -1,0 +1,356 @@
+"""Handlers of metadata definitions: documents in, documents out.
+
+Objects, properties and tags are handled alike; what differs is how they are written. `made` builds the handlers of one kind.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from oslo_utils import strutils
+
+from partage import problems
+from partage.http.messages import Reply, Request
+from partage.http.v2 import query, wire
+from partage.model import metadef, metadef_schemas
+from partage.model.metadef import Association, Definition, Kind, Namespace
+from partage.operations import metadefs
+from partage.operations.metadefs import Whole
+from partage.records.metadefs import SORT_KEYS, NamespaceQuery
+
+_AT = "/v2/metadefs/namespaces"
+_SCHEMA = "/v2/schemas/metadefs/"
+_PARTS = ("objects", "properties", "tags", "resource_type_associations")
+"""What a namespace is created with; the answer repeats it as it was given."""
+_PLAIN = ":@!$&'()*+,;=~-._"
+"""Characters that stand for themselves in a part of a path. Source: RFC 3986, 3.3."""
+
+Parsed = TypeVar("Parsed")
+Handler = Callable[[Request], Awaitable[Reply]]
+
+
+async def index(request: Request) -> Reply:
+    """List namespaces."""
+    edge = request.edge
+    parameters = query.parameters_of(request.query)
+    given = dict(parameters)
+    asked = _query(given, default=edge.service.limits.page_default, largest=edge.service.limits.page_max)
+    # Source: Glance. What is asked for by nothing is nothing.
+    is_for_some = bool(asked.limit) and all(given.get(name, "said") for name in ("visibility", "resource_types"))
+    found = await edge.threads.call_listing(metadefs.list_namespaces, edge.service, request.caller, asked) if is_for_some else []
+    written: dict[str, Any] = {
+        "namespaces": [_whole_to_wire(each) for each in found],
+        "first": query.link(parameters, path=_AT),
+        "schema": _SCHEMA + "namespaces",
+    }
+    if found and len(found) == asked.limit:
+        last = found[-1].namespace
+        written["next"] = query.link(parameters, last.name, metadefs.position(last, asked), path=_AT)
+    return wire.reply(written)
+
+
+async def create(request: Request) -> Reply:
+    """Create a namespace with what is to be defined in it."""
+    edge = request.edge
+    new = await _parsed(request, metadef.parse_namespace)
+    made = await edge.threads.call(metadefs.create_namespace, edge.service, request.caller, new)
+    given = {name: new.document[name] for name in _PARTS if name in new.document}
+    written = wire.reply({**_namespace_to_wire(made.namespace), **given})
+    location = f"{request.origin}{_path(made.namespace.name)}".encode()
+    return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
+
+
+async def show(request: Request) -> Reply:
+    """Show a namespace with all that it defines."""
+    edge = request.edge
+    wanted = dict(query.parameters_of(request.query)).get("resource_type")
+    name = request.path["namespace"]
+    found = await edge.threads.call_listing(metadefs.show_namespace, edge.service, request.caller, name, resource_type=wanted)
+    return wire.reply(_whole_to_wire(found))
+
+
+async def update(request: Request) -> Reply:
+    """Replace a namespace's attributes."""
+    edge = request.edge
+    new = await _parsed(request, metadef.parse_namespace)
+    changed = await edge.threads.call(metadefs.update_namespace, edge.service, request.caller, request.path["namespace"], new)
+    return wire.reply(_namespace_to_wire(changed))
+
+
+async def delete(request: Request) -> Reply:
+    """Delete a namespace."""
+    edge = request.edge
+    await edge.threads.call(metadefs.delete_namespace, edge.service, request.caller, request.path["namespace"])
+    return Reply()
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """The handlers of one kind of definitions."""
+
+    index: Handler
+    create: Handler
+    show: Handler
+    update: Handler
+    delete: Handler
+    delete_all: Handler
+
+
+def made(kind: Kind, list_to_wire: Callable[[str, Sequence[Definition]], dict[str, Any]]) -> Handlers:
+    """Build the handlers of one kind; `list_to_wire` writes all of a namespace's."""
+
+    async def index_(request: Request) -> Reply:
+        """List a namespace's definitions of one kind."""
+        edge = request.edge
+        name = request.path["namespace"]
+        if kind is Kind.OBJECT:
+            _page_of(request, least=1)  # Source: Glance reads these parameters, and then lists every object
+        found = await edge.threads.call_listing(metadefs.list_definitions, edge.service, request.caller, name, kind)
+        return wire.reply(list_to_wire(name, _cut(request, found) if kind is Kind.TAG else found))
+
+    async def create_(request: Request) -> Reply:
+        """Add a definition to a namespace."""
+        new = await _parsed(request, partial(metadef.parse_definition, kind=kind))
+        return await _added(request, new)
+
+    async def show_(request: Request) -> Reply:
+        """Show one definition."""
+        edge = request.edge
+        of_type = dict(query.parameters_of(request.query)).get("resource_type") if kind is Kind.PROPERTY else None
+        name, wanted = request.path["namespace"], _named(request, kind)
+        found = await edge.threads.call(metadefs.show_definition, edge.service, request.caller, name, wanted, resource_type=of_type)
+        return wire.reply(_definition_to_wire(name, found))
+
+    async def update_(request: Request) -> Reply:
+        """Replace one definition."""
+        edge = request.edge
+        new = await _parsed(request, partial(metadef.parse_definition, kind=kind))
+        name, was = request.path["namespace"], _named(request, kind)
+        changed = await edge.threads.call(metadefs.update_definition, edge.service, request.caller, name, was, new)
+        return wire.reply(_definition_to_wire(name, changed))
+
+    async def delete_(request: Request) -> Reply:
+        """Remove one definition."""
+        edge = request.edge
+        name = request.path["namespace"]
+        await edge.threads.call(metadefs.delete_definition, edge.service, request.caller, name, _named(request, kind))
+        return Reply()
+
+    async def delete_all_(request: Request) -> Reply:
+        """Remove every definition of one kind from a namespace."""
+        edge = request.edge
+        await edge.threads.call(metadefs.delete_definitions, edge.service, request.caller, request.path["namespace"], kind)
+        return Reply()
+
+    return Handlers(index_, create_, show_, update_, delete_, delete_all_)
+
+
+async def create_tag(request: Request) -> Reply:
+    """Create the tag that the path names."""
+    document = {"name": request.path["name"]}
+    return await _added(request, metadef.parse_definition(document, Kind.TAG, now=request.edge.service.clock()))
+
+
+async def create_tags(request: Request) -> Reply:
+    """Create many tags, in the place of those there are unless `X-Openstack-Append` says otherwise."""
+    edge = request.edge
+    tags = await _parsed(request, metadef.parse_tags)
+    append = strutils.bool_from_string(request.header(b"x-openstack-append"))
+    await edge.threads.call(metadefs.add_tags, edge.service, request.caller, request.path["namespace"], tags, append=append)
+    return wire.reply({"tags": [{"name": each.name} for each in tags]})
+
+
+async def resource_types(request: Request) -> Reply:
+    """List the types of resources."""
+    edge = request.edge
+    found = await edge.threads.call(metadefs.list_resource_types, edge.service, request.caller)
+    return wire.reply({"resource_types": [_association_to_wire(each) for each in found]})
+
+
+async def associations(request: Request) -> Reply:
+    """List the types of resources that a namespace is for."""
+    edge = request.edge
+    found = await edge.threads.call(metadefs.list_associations, edge.service, request.caller, request.path["namespace"])
+    return wire.reply({"resource_type_associations": [_association_to_wire(each) for each in found]})
+
+
+async def associate(request: Request) -> Reply:
+    """Say that a namespace is for a type of resources."""
+    edge = request.edge
+    new = await _parsed(request, metadef.parse_association)
+    added = await edge.threads.call(metadefs.associate, edge.service, request.caller, request.path["namespace"], new)
+    return wire.reply(_association_to_wire(added))
+
+
+async def dissociate(request: Request) -> Reply:
+    """Say that a namespace is no longer for a type of resources."""
+    edge = request.edge
+    name, resource_type = request.path["namespace"], request.path["name"]
+    await edge.threads.call(metadefs.dissociate, edge.service, request.caller, name, resource_type)
+    return Reply()
+
+
+async def schema(request: Request) -> Reply:
+    """Give a schema of metadata definitions."""
+    found = metadef_schemas.BY_NAME.get(request.path["schema"])
+    if found is None:
+        raise problems.RouteNotFound("The resource could not be found.")
+    return wire.reply(found)
+
+
+async def _parsed(request: Request, parse: Callable[..., Parsed]) -> Parsed:
+    """Read the request's document in a thread: holding one with thousands of definitions against its schema takes a while."""
+    edge = request.edge
+    document = wire.document_of(await request.body.read(edge.options.document_bytes))
+    return await edge.threads.call(partial(parse, document, now=edge.service.clock()))
+
+
+async def _added(request: Request, new: Definition) -> Reply:
+    edge = request.edge
+    name = request.path["namespace"]
+    added = await edge.threads.call(metadefs.add_definition, edge.service, request.caller, name, new)
+    return wire.reply(_definition_to_wire(name, added))
+
+
+def _named(request: Request, kind: Kind) -> Definition:
+    """Give what the path names, as far as it is known."""
+    now = request.edge.service.clock()
+    return Definition(kind=kind, name=request.path["name"], created_at=now, updated_at=now)
+
+
+def _path(name: str) -> str:
+    return f"{_AT}/{quote(name, safe=_PLAIN)}"
+
+
+def _whole_to_wire(whole: Whole) -> dict[str, Any]:
+    name = whole.namespace.name
+    by_kind = {kind: [each for each in whole.definitions if each.kind is kind] for kind in Kind}
+    parts = {
+        "objects": [_definition_to_wire(name, each) for each in by_kind[Kind.OBJECT]],
+        "resource_type_associations": [_association_to_wire(each) for each in whole.associations],
+        "properties": {each.name: dict(each.document) for each in by_kind[Kind.PROPERTY]},
+        "tags": [{"name": each.name} for each in reversed(by_kind[Kind.TAG])],  # newest first, as in a list of tags alone
+    }
+    return {**_namespace_to_wire(whole.namespace), **{part: value for part, value in parts.items() if value}}
+
+
+def _namespace_to_wire(namespace: Namespace) -> dict[str, Any]:
+    written = {
+        "namespace": namespace.name,
+        "display_name": namespace.display_name,
+        "description": namespace.description,
+        "visibility": "public" if namespace.public else "private",
+        "protected": namespace.protected,
+        "owner": namespace.owner,
+        "created_at": namespace.created_at,
+        "updated_at": namespace.updated_at,
+        "self": _path(namespace.name),
+        "schema": _SCHEMA + "namespace",
+    }
+    return {name: value for name, value in written.items() if value is not None}
+
+
+def _definition_to_wire(namespace: str, definition: Definition) -> dict[str, Any]:
+    written = {"name": definition.name, **definition.document}
+    if definition.kind is Kind.PROPERTY:
+        return written
+    written["created_at"] = definition.created_at
+    written["updated_at"] = definition.updated_at
+    if definition.kind is Kind.OBJECT:
+        written |= {"self": f"{_path(namespace)}/objects/{quote(definition.name, safe=_PLAIN)}", "schema": _SCHEMA + "object"}
+    return written
+
+
+def _association_to_wire(association: Association) -> dict[str, Any]:
+    written = {
+        "name": association.resource_type,
+        "prefix": association.prefix,
+        "properties_target": association.properties_target,
+        "created_at": association.created_at,
+        "updated_at": association.updated_at,
+    }
+    return {name: value for name, value in written.items() if value is not None}
+
+
+def _objects_to_wire(namespace: str, found: Sequence[Definition]) -> dict[str, Any]:
+    # The schema's path has no slash before it. Source: Glance.
+    return {"objects": [_definition_to_wire(namespace, each) for each in found], "schema": "v2/schemas/metadefs/objects"}
+
+
+def _properties_to_wire(_namespace: str, found: Sequence[Definition]) -> dict[str, Any]:
+    return {"properties": {each.name: dict(each.document) for each in found}}
+
+
+def _tags_to_wire(_namespace: str, found: Sequence[Definition]) -> dict[str, Any]:
+    return {"tags": [{"name": each.name} for each in found]}
+
+
+def _cut(request: Request, tags: Sequence[Definition]) -> Sequence[Definition]:
+    """Sort tags and give the page of them that is asked for.
+
+    Raises:
+        QueryInvalid: a parameter makes no sense.
+        MetadefNotFound: the marker is no tag of the namespace.
+    """
+    given, limit, direction = _page_of(request)
+    sort_key = given.get("sort_key", "created_at")
+    if sort_key not in ("created_at", "updated_at", "name"):
+        raise problems.QueryInvalid("Tags are sorted by one of created_at, updated_at, name")
+    first = "key" if sort_key == "name" else sort_key  # case does not count
+    ordered = sorted(tags, key=lambda each: (getattr(each, first), each.key), reverse=direction == "desc")
+    marker = given.get("marker")
+    if marker:
+        keys = [each.key for each in ordered]
+        if marker.casefold() not in keys:
+            raise problems.MetadefNotFound(f"Could not find metadata tag {marker}")
+        ordered = ordered[keys.index(marker.casefold()) + 1 :]
+    return ordered[:limit]
+
+
+def _page_of(request: Request, *, least: int = 0) -> tuple[dict[str, str], int, str]:
+    """Read the parameters of a list of one namespace's: all of them, how many it may hold, and its direction.
+
+    Raises:
+        QueryInvalid: one makes no sense.
+    """
+    given = dict(query.parameters_of(request.query))
+    limits = request.edge.service.limits
+    direction = given.get("sort_dir", "desc")
+    if direction not in ("asc", "desc"):
+        raise problems.QueryInvalid(f"Invalid sort direction: {direction}")
+    limit = query.limit_of(given.get("limit"), limits.page_default, limits.page_max)
+    if limit < least:
+        raise problems.QueryInvalid("limit param must be positive")
+    return given, limit, direction
+
+
+def _query(given: dict[str, str], *, default: int, largest: int) -> NamespaceQuery:
+    """Understand the parameters of a list call.
+
+    Raises:
+        QueryInvalid: a value makes no sense.
+    """
+    visibility, direction = given.get("visibility"), given.get("sort_dir", "desc")
+    if visibility and visibility not in ("public", "private"):
+        raise problems.QueryInvalid(f"Invalid visibility value: {visibility}")
+    if direction not in ("asc", "desc"):
+        raise problems.QueryInvalid(f"Invalid sort direction: {direction}")
+    sort_key = given.get("sort_key", "created_at")
+    if sort_key not in SORT_KEYS:
+        raise problems.QueryInvalid(f"Namespaces are sorted by one of {', '.join(SORT_KEYS)}")
+    return NamespaceQuery(
+        limit=query.limit_of(given.get("limit"), default, largest),
+        public=None if not visibility else visibility == "public",
+        resource_types=tuple(each for each in given.get("resource_types", "").split(",") if each),
+        marker=given.get("marker"),
+        after=query.position_of(given.get(query.AFTER), [sort_key]),
+        sort_key=sort_key,
+        descending=direction == "desc",
+    )
+
+
+objects = made(Kind.OBJECT, _objects_to_wire)
+properties = made(Kind.PROPERTY, _properties_to_wire)
+tags = made(Kind.TAG, _tags_to_wire)

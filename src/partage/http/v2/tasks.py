@@ -1,0 +1,155 @@
+"""Handlers of tasks: documents out."""
+
+from datetime import datetime
+from typing import Any
+
+from partage import problems
+from partage.http.messages import Reply, Request
+from partage.http.v2 import query, wire
+from partage.model.ids import ImageID, ProjectID, TaskID, is_uuid
+from partage.model.new_task import parse_new_task
+from partage.model.task import SORT_KEYS, Task, TaskQuery, TaskStatus, TaskType
+from partage.operations import tasks
+
+_PATH = "/v2/tasks"
+_DIRECTIONS = ("asc", "desc")
+
+
+async def of_image(request: Request) -> Reply:
+    """List the tasks of an image, each whole, as the image's users may see it."""
+    edge = request.edge
+    found = await edge.threads.call_listing(tasks.tasks_of_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    return wire.reply({"tasks": [task_of_image_to_wire(task) for task in found]})
+
+
+async def index(request: Request) -> Reply:
+    """List tasks of every project."""
+    edge = request.edge
+    parameters = query.parameters_of(request.query)
+    limits = edge.service.limits
+    asked = _query(dict(parameters), default=limits.page_default, largest=limits.page_max)
+    found = await edge.threads.call_listing(tasks.list_tasks, edge.service, request.caller, asked)
+    written: dict[str, Any] = {
+        "tasks": [_stub(task) for task in found],
+        "first": query.link(parameters, path=_PATH),
+        "schema": "/v2/schemas/tasks",
+    }
+    if found and len(found) == asked.limit:
+        written["next"] = query.link(parameters, found[-1].id, tasks.position(found[-1], asked), path=_PATH)
+    return wire.reply(written)
+
+
+async def create(request: Request) -> Reply:
+    """Make an image whose data a worker fetches."""
+    edge = request.edge
+    await edge.threads.call(tasks.require_access, edge.service, request.caller)
+    new = parse_new_task(wire.document_of(await request.body.read(edge.options.document_bytes)), edge.options.formats)
+    task = await edge.threads.call(
+        tasks.create_task,
+        edge.service,
+        request.caller,
+        new,
+        request_id=request.request_id,
+        token=request.header(b"x-auth-token") or "",
+    )
+    written = wire.reply(task_to_wire(task))
+    location = f"{request.origin}/v2/tasks/{task.id}".encode()
+    return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
+
+
+async def show(request: Request) -> Reply:
+    """Show one task."""
+    edge = request.edge
+    task = await edge.threads.call(tasks.show_task, edge.service, request.caller, TaskID(request.path["task_id"]))
+    return wire.reply(task_to_wire(task))
+
+
+async def delete(request: Request) -> Reply:
+    """Refuse: tasks end by themselves. Source: Glance answers 405 to everybody who may use the tasks API."""
+    edge = request.edge
+    await edge.threads.call(tasks.require_access, edge.service, request.caller)
+    raise problems.MethodNotAllowed(
+        ("GET", "HEAD"), "Tasks cannot be deleted; they go by themselves once their expires_at has passed"
+    )
+
+
+def task_to_wire(task: Task) -> dict[str, Any]:
+    """Write a task as administrators see it."""
+    written = _stub(task)
+    written |= {"input": dict(task.input), "message": task.message, "result": None if task.result is None else dict(task.result)}
+    named = {"image_id": task.image_id, "request_id": task.request_id, "user_id": task.user_id}
+    return written | {name: value for name, value in named.items() if value}
+
+
+def task_of_image_to_wire(task: Task) -> dict[str, Any]:
+    """Write a task as its image's users see it: without links, and with every name, as Glance gives it here."""
+    return {
+        "id": task.id,
+        "type": task.type,
+        "status": task.status,
+        "owner": task.owner,
+        "expires_at": None if task.expires_at is None else _precise(task.expires_at),
+        "created_at": _precise(task.created_at),
+        "updated_at": _precise(task.updated_at),
+        "deleted_at": None,
+        "deleted": False,
+        "image_id": task.image_id,
+        "request_id": task.request_id,
+        "user_id": task.user_id,
+        "input": dict(task.input),
+        "result": None if task.result is None else dict(task.result),
+        "message": task.message,
+    }
+
+
+def _stub(task: Task) -> dict[str, Any]:
+    written = {
+        "id": task.id,
+        "type": task.type,
+        "status": task.status,
+        "owner": task.owner,
+        "created_at": task.created_at,
+        "updated_at": task.updated_at,
+        "self": f"/v2/tasks/{task.id}",
+        "schema": "/v2/schemas/task",
+    }
+    if task.expires_at is not None:
+        written["expires_at"] = task.expires_at
+    return written
+
+
+def _precise(moment: datetime) -> str:
+    """Write a time as Glance does in an image's tasks: without its zone, with a fraction that is always zero."""
+    return moment.isoformat()[:19] + ".000000"
+
+
+def _query(given: dict[str, str], *, default: int, largest: int) -> TaskQuery:
+    """Understand the parameters of a list call. Words and statuses are Glance's.
+
+    Raises:
+        QueryInvalid: a value makes no sense.
+    """
+    sort_key, direction = given.get("sort_key", "created_at"), given.get("sort_dir", "desc")
+    if direction not in _DIRECTIONS:
+        raise problems.QueryInvalid(f"Invalid sort direction: {direction}")
+    if sort_key not in SORT_KEYS:
+        raise problems.QueryInvalid(f"Tasks are sorted by one of {', '.join(SORT_KEYS)}")
+    status, kind, marker = given.get("status"), given.get("type"), given.get("marker")
+    if status and status not in tuple(TaskStatus):
+        raise problems.QueryInvalid(f"Invalid status value: {status}")
+    if kind and kind != TaskType.IMPORT:  # Source: Glance knows no other by name here, though it lists tasks of every type
+        raise problems.QueryInvalid(f"Invalid type value: {kind}")
+    if marker and not is_uuid(marker):
+        raise problems.QueryInvalid("Invalid marker format")
+    if marker == "":
+        raise problems.QueryInvalid("Task with the given id was not found")
+    return TaskQuery(
+        limit=query.limit_of(given.get("limit"), default, largest),
+        status=TaskStatus(status) if status else None,
+        type=TaskType(kind) if kind else None,
+        owner=ProjectID(given["owner"]) if "owner" in given else None,
+        marker=TaskID(marker) if marker else None,
+        after=query.position_of(given.get(query.AFTER), [sort_key]),
+        sort_key=sort_key,
+        descending=direction == "desc",
+    )

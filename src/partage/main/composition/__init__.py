@@ -1,0 +1,1 @@
+"""Composition: settings in, a service and its application out."""

@@ -1,0 +1,350 @@
+"""Put the parts together: settings in, a service and the application around it out. The only place that knows every layer."""
+
+import dataclasses
+import importlib
+import json
+import socket
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+
+from partage import problems
+from partage.content.decompression import Expansion
+from partage.conversion import convert
+from partage.http.app import Application, application
+from partage.http.options import EdgeOptions
+from partage.identity import keystone
+from partage.identity.catalog import Catalog
+from partage.identity.limits import UnifiedLimits, Whose
+from partage.identity.projects import Projects
+from partage.identity.sealing import TokenSeal
+from partage.identity.tokens import TokenCache
+from partage.main.configuration.config import Settings
+from partage.main.configuration.sections import IdentitySettings, ImportSettings, NotificationSettings, StoreSettings
+from partage.main.process import liveness, priority
+from partage.model import image_schema
+from partage.model.document import ATTRIBUTES, DISALLOWED, KnownFormats, check_allowed
+from partage.model.ids import StoreID
+from partage.model.image_schema import PropertySchemas
+from partage.model.import_request import ImportMethod
+from partage.model.limits import Limits
+from partage.model.terms import Notice, Terms
+from partage.notifications.bus import Bus, Connection
+from partage.operations.import_plugins import ImportPlugins
+from partage.operations.other_regions import OtherRegions
+from partage.operations.service import Announcer, Cache, Formats, HTTPStore, NamedStore, Nobody, Service
+from partage.operations.signing import Signatures, Unverifiable
+from partage.outbound.rules import Rules, operators_rules
+from partage.policies.authority import Authority
+from partage.policies.properties import PropertyProtections
+from partage.records.database import Database
+from partage.signatures import certificates
+from partage.stores.cache.cache_directory import CacheDirectory
+from partage.stores.cache.cached_store import CachedStore
+from partage.stores.drivers.posix import PosixStore
+from partage.stores.engine.reader import ReadAhead
+from partage.stores.engine.resources import WriterResources
+from partage.stores.identity import Identity
+
+_READERS = 8
+"""Threads that ask a database which is a server: they wait for it."""
+
+_CONNECTIONS_OF_SQLITE = 40
+"""Each thread that may write has one: they wait in line inside SQLite, and there is no server that could run out of connections."""
+
+_LISTERS = 2
+"""Threads that list: a long list takes its time from other lists."""
+
+_READERS_OF_SQLITE = 2
+"""SQLite computes in this process, and Python's lock lets one thread at a time make something of its answers: more threads than two
+take turns and nothing else. With eight a show cost half as much again under load."""
+
+
+def service(
+    settings: Settings, *, with_cache: bool = False, identities: Mapping[StoreID, Identity] = MappingProxyType({})
+) -> Service:
+    """Build what every operation is handed. Opens no connection yet.
+
+    Stores that have one of the `identities` work only where it is; `readiness.check_stores` returns them. Only what gives images
+    out reads through the cache: what verifies the stores, or copies between them, is to see the stores.
+
+    Raises:
+        Unavailable: the policy file cannot be read, the database's URL makes no sense, or what a setting needs is not there.
+        Invalid: the URL of the message bus or the schema of images makes no sense.
+    """
+    cache = _cache(settings) if with_cache and settings.cache.directory else None
+    cached = {*settings.cache.stores} or {each.id for each in settings.keeping_stores}
+    stores = [
+        _store(each, cache.directory if cache and each.id in cached else None, identities.get(StoreID(each.id)))
+        for each in settings.keeping_stores
+    ]
+    authority = Authority(settings.policy_file)
+    return Service(
+        database=_database(settings),
+        stores={each.id: each for each in stores},
+        default_store=StoreID(settings.effective_default_store),
+        authority=authority,
+        protections=_protections(settings, authority),
+        limits=limits(settings),
+        formats=Formats(
+            match_required=settings.formats.require_image_format_match,
+            vmdk_types=settings.formats.vmdk_allowed_types,
+            gpt_nonfatal=settings.formats.gpt_safety_checks_nonfatal,
+            known=KnownFormats(
+                disk=settings.formats.disk_formats,
+                container=settings.formats.container_formats,
+                properties=_property_schemas(settings.image_schema_file),
+            ),
+        ),
+        hash_algorithm=settings.os_hash_algo,
+        rehearse_known=settings.rehearse_known_bytes,
+        clock=lambda: datetime.now(UTC),
+        new_id=lambda: str(uuid.uuid4()),
+        http_store=None if settings.http_store is None else _http_store(settings.http_store),
+        http_locations=settings.imports.http_locations,
+        locations_shown=settings.show_multiple_locations,
+        import_plugins=_plugins(settings.imports),
+        worker=liveness.own_name(),
+        worker_lives=liveness.lives,
+        fetch=fetch_rules(settings),
+        unified_limits=_unified_limits(settings) if settings.limits.use_keystone_limits else None,
+        projects=_projects(settings.identity) if settings.identity.check_members else None,
+        signatures=_signatures(settings),
+        other_regions=_other_regions(settings) if ImportMethod.GLANCE_DOWNLOAD in settings.imports.methods else None,
+        cache=cache,
+        default_terms=Terms(notice=Notice.parse(settings.sharing.default_notice)),
+        delayed_delete=settings.delayed_delete,
+        scrub_time=timedelta(seconds=settings.scrub_time_seconds),
+        announcer=_announcer(settings.notifications),
+        read_ahead=ReadAhead(threads=settings.read_ahead_threads, budget_bytes=settings.read_ahead_bytes),
+        writer_resources=WriterResources(buffer_bytes=settings.uploads.buffer_bytes),
+    )
+
+
+@contextmanager
+def opened(
+    settings: Settings, *, with_cache: bool = False, identities: Mapping[StoreID, Identity] = MappingProxyType({})
+) -> Iterator[Service]:
+    """Build a service as `service` does, and end its threads and connections when the block ends.
+
+    Raises:
+        Unavailable: as `service` does.
+        Invalid: as `service` does.
+    """
+    built = service(settings, with_cache=with_cache, identities=identities)
+    try:
+        yield built
+    finally:
+        built.writer_resources.close()
+        built.announcer.close()
+        built.database.close()
+
+
+def unused_rules(settings: Settings) -> list[str]:
+    """List the rules of the policy file that nothing asks for.
+
+    Raises:
+        Unavailable: the policy file or the file of property protections cannot be used.
+    """
+    authority = Authority(settings.policy_file)
+    protections = _protections(settings, authority)
+    return authority.unused_rules(protections.policies if protections else ())
+
+
+def _database(settings: Settings) -> Database:
+    url = settings.effective_database_url
+    return Database(
+        url,
+        connections=_CONNECTIONS_OF_SQLITE if url.startswith("sqlite") else settings.database_connections,
+        wait_seconds=settings.database_wait_seconds,
+        idle_seconds=settings.database_idle_seconds,
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """Say how much the service takes by its own limits."""
+    own = settings.limits.model_dump(include={each.name for each in dataclasses.fields(Limits)})
+    return Limits(**own, uploads_per_project=settings.uploads.per_project)
+
+
+def fetch_rules(settings: Settings) -> Rules:
+    """Say which URLs are opened on a user's behalf."""
+    return Rules(**settings.fetch.model_dump())
+
+
+def identity(settings: Settings, authority: Authority) -> keystone.Keystone:
+    """Build the edge to Keystone. Sends nothing yet."""
+    given = settings.identity
+    cache = TokenCache(seconds=given.cache_seconds, refused_seconds=given.refused_seconds)
+    return keystone.Keystone(
+        keystone.connect(_credentials(given)), cache, is_admin=authority.is_admin, allow_expired=given.allow_expired
+    )
+
+
+def _projects(given: IdentitySettings) -> Projects:
+    return Projects(keystone.connect(_credentials(given), system=True), seconds=given.cache_seconds)
+
+
+def _unified_limits(settings: Settings) -> UnifiedLimits:
+    given = settings.limits
+    whose = Whose(
+        endpoint_id=given.keystone_endpoint_id or None,
+        service_type=given.keystone_service_type,
+        region=given.keystone_region or None,
+    )
+    return UnifiedLimits(keystone.connect(_credentials(settings.identity)), whose, seconds=given.keystone_cache_seconds)
+
+
+def _other_regions(settings: Settings) -> OtherRegions:
+    keys = [each.get_secret_value() for each in settings.imports.token_keys]
+    if not keys:
+        raise problems.Unavailable(
+            "imports.methods has glance-download, which keeps users' tokens for its workers and needs a secret for that in "
+            "imports.token_keys, the same in every process; draw one with openssl rand -hex 32"
+        )
+    return OtherRegions(
+        catalog=Catalog(keystone.connect(_credentials(settings.identity))),
+        seal=TokenSeal(keys),
+        rules=operators_rules(fetch_rules(settings), cafile=settings.identity.cafile),
+        copied=settings.imports.remote_properties,
+    )
+
+
+def _signatures(settings: Settings) -> Signatures:
+    file, identity_ = settings.signatures.castellan_file, settings.identity
+    if not certificates.IS_POSSIBLE:
+        if file:
+            raise problems.Unavailable("signatures.castellan_file needs partage[signatures], which is not installed")
+        return Unverifiable()
+    auth_url = keystone.versioned(identity_.url)
+    keys = certificates.configured(Path(file)) if file else certificates.barbican(auth_url=auth_url, cafile=identity_.cafile)
+    return certificates.KeyManagerSignatures(keys, auth_url=auth_url, timeout_seconds=settings.signatures.timeout_seconds)
+
+
+def _credentials(given: IdentitySettings) -> keystone.Credentials:
+    return keystone.Credentials(
+        url=given.url,
+        username=given.username,
+        password=given.password.get_secret_value(),
+        project_name=given.project_name,
+        user_domain_name=given.user_domain_name,
+        project_domain_name=given.project_domain_name,
+        region=given.region or None,
+        interface=given.interface or None,
+        timeout_seconds=given.timeout_seconds,
+        ca_file=given.cafile or None,
+    )
+
+
+def edge_options(settings: Settings, built: Service) -> EdgeOptions:
+    """Say what the operator has set about the edge."""
+    return EdgeOptions(
+        www_authenticate_uri=settings.identity.www_authenticate_uri or settings.identity.url,
+        public_endpoint=settings.public_endpoint or None,
+        formats=built.formats.known,
+        import_methods=settings.imports.methods,
+        allow_anonymous=settings.allow_anonymous_access,
+        show_direct_url=settings.show_image_direct_url,
+        has_cache=built.cache is not None,
+        stall_seconds=settings.stall_seconds,
+        reading_threads=_READERS_OF_SQLITE if built.database.dialect == "sqlite" else _READERS,
+        listing_threads=_LISTERS,
+        validation_threads=settings.identity.validation_threads,
+        validations_waiting=settings.identity.validations_waiting,
+        data_thread_begins=priority.step_back,
+        uploads_at_once=settings.uploads.at_once,
+        slowest_bytes_per_second=settings.uploads.slowest_bytes_per_second,
+        window_seconds=settings.uploads.window_seconds,
+    )
+
+
+def compose(settings: Settings, built: Service) -> Application:
+    """Build the ASGI application around a service."""
+    return application(service=built, identity=identity(settings, built.authority), options=edge_options(settings, built))
+
+
+def _protections(settings: Settings, authority: Authority) -> PropertyProtections | None:
+    file = settings.property_protection_file
+    return None if file is None else PropertyProtections(authority, file, settings.property_protection_rule_format)
+
+
+def _property_schemas(file: Path | None) -> PropertySchemas:
+    if file is None:
+        return PropertySchemas()
+    try:
+        found = image_schema.parse(json.loads(file.read_text()))
+        for name in (*found.by_name, *found.required):
+            _require_a_clients_own(name, described=name in found.by_name)
+    except OSError as error:
+        raise problems.Invalid(
+            f"The image schema file {file} cannot be read: {error.strerror}; correct image_schema_file"
+        ) from error
+    except (ValueError, problems.Problem) as error:
+        raise problems.Invalid(f"The image schema file {file} cannot be used: {error}") from error
+    return found
+
+
+def _require_a_clients_own(name: str, *, described: bool) -> None:
+    if name in DISALLOWED or (described and name in ATTRIBUTES):
+        raise problems.Invalid(f"'{name}' is an attribute that every image has, and cannot be described anew or be required")
+    check_allowed(name)
+
+
+def _announcer(settings: NotificationSettings) -> Announcer:
+    url = settings.transport_url.get_secret_value()
+    if not url:
+        return Nobody()
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of libraries about one another, at every start
+            # By its name: oslo.messaging takes a second to import, and need not be installed.
+            module = importlib.import_module("partage.notifications.connection")
+    except ImportError as error:
+        raise problems.Unavailable(
+            "notifications.transport_url needs oslo.messaging; install partage[notifications] or leave the setting empty"
+        ) from error
+    connection: Connection = module.Connection(url, topics=settings.topics, publisher_id=settings.default_publisher_id)
+    return Bus(connection, disabled=settings.disabled_notifications)
+
+
+def _plugins(settings: ImportSettings) -> ImportPlugins:
+    if settings.convert_to and not convert.is_possible():
+        raise problems.Unavailable(
+            "imports.convert_to needs qemu-img, which is not installed; install it or leave the setting empty"
+        )
+    return ImportPlugins(
+        decompress=settings.decompress,
+        convert_to=settings.convert_to,
+        inject={name: value for name, _colon, value in (each.partition(":") for each in settings.inject)},
+        ignored_roles=settings.inject_not_for_roles,
+        work_directory=Path(settings.work_directory) if settings.work_directory else None,
+        expansion=Expansion(ratio=settings.expansion_ratio, free_bytes=settings.expansion_free_bytes),
+    )
+
+
+def _cache(settings: Settings) -> Cache:
+    given = settings.cache
+    return Cache(
+        node=given.node or f"http://{socket.gethostname()}:{settings.port}",
+        directory=CacheDirectory(Path(given.directory), limit_bytes=given.size_bytes),
+    )
+
+
+def _store(settings: StoreSettings, near: CacheDirectory | None, identity: Identity | None) -> NamedStore:
+    store = PosixStore(settings.directory, identity=identity)
+    return NamedStore(
+        id=StoreID(settings.id),
+        store=store if near is None else CachedStore(store, near),
+        type=settings.type,
+        description=settings.description,
+        weight=settings.weight,
+        read_only=settings.read_only,
+        properties={"data_dir": str(settings.directory)},
+    )
+
+
+def _http_store(settings: StoreSettings) -> HTTPStore:
+    return HTTPStore(id=StoreID(settings.id), description=settings.description, weight=settings.weight)

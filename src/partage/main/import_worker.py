@@ -1,0 +1,66 @@
+"""`partage worker`: do imports, beside the processes that answer requests."""
+
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from partage.main import housekeeping, logs, reloading
+from partage.main.composition import compose, readiness
+from partage.main.configuration.config import Settings
+from partage.main.configuration.sections import ImportSettings
+from partage.main.process import memory, priority
+from partage.main.process.supervisor import Crew, Duty, signals_held
+from partage.model.ids import StoreID
+from partage.model.task import TaskLane
+from partage.stores.identity import Identity
+from partage.worker import loop
+from partage.worker.loop import Slots
+
+
+def work(load: Callable[[], Settings]) -> int:
+    """Check everything, do imports until a stop signal, and return the exit status.
+
+    `load` reads the settings, now and after each SIGHUP.
+
+    Raises:
+        Problem: something stands in the way.
+    """
+    settings = load()
+    readiness.prepare_directories(settings)
+    with compose.opened(settings) as service:
+        readiness.check_database(service, upgrade=False)
+        identities = readiness.check_stores(service)
+    logs.configure(settings.log)
+    with signals_held():
+        print("Partage takes up imports; Ctrl-C ends it", flush=True)
+        crew = Crew(duties=[partial(do_imports, settings, identities)], grace_seconds=settings.grace_seconds)
+
+        def renew() -> Sequence[Duty]:
+            again = reloading.reload(settings, load)
+            crew.grace_seconds = again.grace_seconds
+            return [partial(do_imports, again, identities)]
+
+        crew.renew = renew
+        return crew.run()
+
+
+def do_imports(settings: Settings, identities: Mapping[StoreID, Identity]) -> None:
+    """Do imports in this process until it is sent a stop signal."""
+    memory.keep_buffers()
+    priority.step_back()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    with compose.opened(settings, identities=identities) as service:
+        ended = housekeeping.start(service)
+        loop.run(service, stop, slots(settings.imports))
+        ended.set()
+
+
+def slots(settings: ImportSettings) -> dict[TaskLane, Slots]:
+    """Say how many imports of each kind a worker does at a time."""
+    return {
+        TaskLane.HERE: Slots(settings.at_once, settings.per_project),
+        TaskLane.WEB: Slots(settings.downloads_at_once, settings.downloads_per_project),
+    }

@@ -1,0 +1,1 @@
+"""Processes: the supervisor of workers, and what one process asks of the kernel."""

@@ -1,0 +1,195 @@
+"""The real Keystone as a child process of `partage up`: `python -m partage.main.standalone.embedded_keystone DIR IMAGE_URL PARENT`.
+
+Needs keystone and waitress (`pip install partage[standalone]`), which nothing else imports. Its configuration is global to a
+process and SQLite bears one writer, so it is one process of its own. From an empty directory it makes keys, schema, the first
+administrator, roles, catalog, and the people of `standalone.py`; on later starts only what has changed. When it answers, it prints
+one line on standard output. Everything else goes to its log.
+
+What it takes, each of which is an error otherwise: keys must exist before the application is built; receipts need the same key
+repository; `sys.argv` is read; the bootstrapper must not load the back ends a second time.
+"""
+
+import base64
+import contextlib
+import logging
+import os
+import signal
+import sys
+import uuid
+import warnings
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keystone.exception
+import waitress.server
+from keystone.cmd import bootstrap
+from keystone.common import provider_api
+from keystone.common.sql import upgrades
+from keystone.server.flask import core as keystone_application
+
+from partage.main.process import children
+from partage.main.standalone import folder
+from partage.main.standalone.folder import ADMIN, PEOPLE, REGION, SERVICE, Person, Standalone
+
+_APIS = provider_api.ProviderAPIs
+_DOMAIN = "default"
+_THREADS = 1
+"""One request at a time. Two transactions that read and then write would end each other with "database is locked", a 500; and as
+nearly all of a request is computation in Python, further threads would answer no sooner."""
+SERVICE_NAME = "glance"
+"""What the catalog calls the image service. Clients and installers look for this name as well as for the type."""
+_FORMER_NAME = "partage"
+_SEEDED = "seeded"
+"""The file that says for which Keystone and URLs everything is in place; without it the first start is not over."""
+
+
+def main() -> None:
+    """Answer on the loopback interface until the parent ends."""
+    directory, image_url, parent = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    children.end_with_parent(parent, signal.SIGTERM)
+    warnings.simplefilter("ignore")
+    sys.argv = ["keystone"]
+    kept = folder.load_kept(directory)
+    home = directory / "keystone"
+    application = keystone_application.initialize_application("public", config_files=[str(_configure(home))])
+    logging.getLogger().setLevel(logging.WARNING)
+    _seed_once(home, kept, image_url)
+    listen = f"127.0.0.1:{kept.keystone_port}"
+    server = waitress.server.create_server(application, listen=listen, url_prefix="/identity", threads=_THREADS, ident=None)
+    print("ready", flush=True)
+    server.run()
+
+
+def _configure(home: Path) -> Path:
+    home.mkdir(mode=0o700, exist_ok=True)
+    if not (home / _SEEDED).exists():
+        # A first start that did not come to its end has served nobody, and may have left half a schema.
+        (home / "keystone.db").unlink(missing_ok=True)
+    for repository in ("keys", "credential-keys"):
+        (home / repository).mkdir(mode=0o700, exist_ok=True)
+        for name in ("0", "1"):
+            key = home / repository / name
+            if not key.exists():
+                folder.write_privately(key, base64.urlsafe_b64encode(os.urandom(32)).decode())
+    file = home / "keystone.conf"
+    folder.write_privately(
+        file,
+        f"""\
+[DEFAULT]
+log_file = {home}/keystone.log
+[database]
+connection = sqlite:///{home}/keystone.db?timeout=30
+[fernet_tokens]
+key_repository = {home}/keys
+[fernet_receipts]
+key_repository = {home}/keys
+[credential]
+key_repository = {home}/credential-keys
+[identity]
+# The least that bcrypt takes. Passwords here are random and long: slow hashing would protect nothing and slow every command.
+password_hash_rounds = 4
+""",
+    )
+    return file
+
+
+def _seed_once(home: Path, kept: Standalone, image_url: str) -> None:
+    done = home / _SEEDED
+    wanted = f"keystone {metadata.version('keystone')} at {kept.identity_url}, image service {SERVICE_NAME} at {image_url}\n"
+    if done.exists() and done.read_text() == wanted:
+        return
+    upgrades.offline_sync_database_to_version()
+    (home / "keystone.db").chmod(0o600)
+    roles = _bootstrap(kept)
+    _give(kept, SERVICE, roles)
+    # So that members can be checked: see identity.check_members.
+    _APIS.assignment_api.create_system_grant_for_user(_user(SERVICE.user, kept.passwords[SERVICE.user]), roles["reader"])
+    if not done.exists():  # later, people that were removed stay removed
+        for person in PEOPLE:
+            _give(kept, person, roles)
+    _catalogue("image", SERVICE_NAME, image_url)
+    folder.write_privately(done, wanted)
+
+
+class _Bootstrap(bootstrap.Bootstrapper):  # type: ignore[misc] # keystone has no types
+    """Keystone's own bootstrap, in a process whose back ends are loaded already."""
+
+    def __init__(self) -> None:
+        backends = bootstrap.backends
+        bootstrap.backends = _NoBackends
+        try:
+            super().__init__()
+        finally:
+            bootstrap.backends = backends
+
+
+class _NoBackends:
+    @staticmethod
+    def load_backends() -> None:
+        """Load nothing: the application has, and a second load is refused."""
+
+
+def _bootstrap(kept: Standalone) -> dict[str, str]:
+    first = _Bootstrap()
+    first.admin_username, first.admin_password = ADMIN.user, kept.passwords[ADMIN.user]
+    first.project_name, first.admin_role_name = ADMIN.project, ADMIN.role
+    first.service_name, first.region_id = "keystone", REGION
+    first.admin_url = first.internal_url = first.public_url = f"{kept.identity_url}/v3"
+    first.immutable_roles = True
+    first.bootstrap()
+    return {"member": first.member_role_id, "reader": first.reader_role_id, "service": first.service_role_id}
+
+
+def _give(kept: Standalone, person: Person, roles: dict[str, str]) -> None:
+    user_id = _user(person.user, kept.passwords[person.user])
+    project_id = _project(person.project)
+    with contextlib.suppress(keystone.exception.Conflict):
+        _APIS.assignment_api.add_role_to_user_and_project(user_id, project_id, roles[person.role])
+
+
+def _user(name: str, password: str) -> Any:
+    try:
+        return _APIS.identity_api.get_user_by_name(name, _DOMAIN)["id"]
+    except keystone.exception.UserNotFound:
+        user = {"name": name, "password": password, "domain_id": _DOMAIN, "enabled": True}
+        return _APIS.identity_api.create_user(user)["id"]
+
+
+def _project(name: str) -> Any:
+    try:
+        return _APIS.resource_api.get_project_by_name(name, _DOMAIN)["id"]
+    except keystone.exception.ProjectNotFound:
+        project_id = uuid.uuid4().hex
+        project = {"id": project_id, "name": name, "domain_id": _DOMAIN, "enabled": True, "description": "", "is_domain": False}
+        return _APIS.resource_api.create_project(project_id, project)["id"]
+
+
+def _catalogue(type_: str, name: str, url: str) -> None:
+    """Have the catalog name `url` on all three interfaces."""
+    api = _APIS.catalog_api
+    service = next((each for each in api.list_services() if each["type"] == type_), None)
+    if service is None:
+        service_id = uuid.uuid4().hex
+        service = api.create_service(service_id, {"id": service_id, "type": type_, "name": name, "enabled": True})
+    elif service["name"] == _FORMER_NAME:
+        api.update_service(service["id"], {**service, "name": name})
+    present = {each["interface"]: each for each in api.list_endpoints() if each["service_id"] == service["id"]}
+    for interface in ("public", "internal", "admin"):
+        if interface in present:
+            api.update_endpoint(present[interface]["id"], {**present[interface], "url": url})
+            continue
+        endpoint_id = uuid.uuid4().hex
+        endpoint = {
+            "id": endpoint_id,
+            "interface": interface,
+            "url": url,
+            "service_id": service["id"],
+            "region_id": REGION,
+            "enabled": True,
+        }
+        api.create_endpoint(endpoint_id, endpoint)
+
+
+if __name__ == "__main__":
+    main()

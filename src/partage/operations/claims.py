@@ -1,0 +1,25 @@
+"""Claims of tasks on images: one task at a time brings bytes to an image."""
+
+from partage import problems
+from partage.model import importing
+from partage.model.image import Image
+from partage.model.task import TaskStatus
+from partage.records import tasks
+from partage.records.database import Transaction
+
+
+def require_free(tx: Transaction, image: Image) -> None:
+    """Let one task at a time bring bytes to an image, and nobody else meanwhile.
+
+    Raises:
+        StatusConflict: a task has it.
+    """
+    holder = importing.holder(image)
+    if holder is None:
+        return
+    try:
+        ended = tasks.find(tx, holder).status in {TaskStatus.SUCCESS, TaskStatus.FAILURE}
+    except problems.TaskNotFound:
+        return
+    if not ended:
+        raise problems.StatusConflict("Image has active task")

@@ -1,0 +1,75 @@
+"""Do what was asked for with a location that is kept by reference: read all of it once, for its size, its digests and its format.
+
+Nothing is stored. The image becomes active only when its digest is known, and is the promised one: from then on it is what every
+download is held against. Differs from Glance, where an image without a promise is active before anybody knows its digest.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from partage import problems
+from partage.content import digest
+from partage.content.inspection import Inspector
+from partage.model.image import Image
+from partage.model.location import Reference
+from partage.operations import image_data, signing
+from partage.operations.imports import steps as import_steps
+from partage.operations.imports.steps import Run
+from partage.operations.service import Service
+from partage.outbound import fetch
+from partage.records import images
+
+
+def begun(service: Service, work: Run, image: Image) -> Image:
+    """Note the location, so that whoever sees the image sees what is being read."""
+    if service.http_store is None:
+        raise problems.StatusConflict("No store of type http is configured any more; give the location again")
+    return replace(image, references=(Reference(url=work.request.uri, store=service.http_store.id),))
+
+
+def find_out(service: Service, work: Run, image: Image) -> None:
+    """Read what is at the location, and give the image its size and digests.
+
+    Raises:
+        UriRefused, FetchFailed, ImageTooLarge: as the fetcher; FetchFailed too when there is not a single byte.
+        FormatRefused: the bytes are not of the image's disk format, or are unsafe.
+        DigestMismatch, SignatureRefused: they do not have the digest that was promised, or are not those that were signed.
+        TaskLost, ImageGone: as `import_steps.step`.
+    """
+    watched = _Watched(image_data.inspector_for(service, image))
+    cap, cancellation = service.limits.image_size_cap_bytes, work.cancellation
+    with fetch.open_url(work.request.uri, service.fetch, limit_bytes=cap, cancellation=cancellation) as fetched:
+        arriving = watched.passing(import_steps.told(service, work, fetched.blocks))
+        found = digest.of(signing.verified(service.signatures, image.properties, work.certificate, arriving))
+    if not watched.size_bytes:
+        raise problems.FetchFailed("nothing is there")
+    virtual_size = watched.inspector.finish(watched.size_bytes)
+    algorithm = work.promised[0] or service.hash_algorithm
+    value: str = getattr(found, algorithm)
+    if work.promised[0]:
+        work.require_promised(value)
+    with import_steps.step(service, work) as (tx, _task, present):
+        known = replace(
+            present,
+            size=watched.size_bytes,
+            virtual_size=virtual_size,
+            checksum=found.md5,
+            os_hash_algo=algorithm,
+            os_hash_value=value,
+            updated_at=service.clock(),
+        )
+        images.save(tx, known, was=present)
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What passes is counted and inspected."""
+
+    inspector: Inspector
+    size_bytes: int = 0
+
+    def passing(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            self.size_bytes += len(block)
+            self.inspector.feed(block)
+            yield block

@@ -1,0 +1,170 @@
+"""Ask for an import: what is checked at once, and the task that a worker takes up. The work itself: `operations/imports/run.py`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import orjson
+
+from partage import problems
+from partage.model import importing
+from partage.model.announcement import Event
+from partage.model.caller import Caller
+from partage.model.ids import ImageID, ProjectID, StoreID, TaskID
+from partage.model.image import Image, ImageStatus
+from partage.model.import_request import ImportMethod, ImportRequest
+from partage.model.quota import Allowance, Place
+from partage.model.signature import Certificate, signature_of
+from partage.model.task import Task, TaskLane, TaskType
+from partage.operations import claims, image_data, quota, signing, visible
+from partage.operations.service import Service
+from partage.outbound.rules import check_given
+from partage.policies import authority
+from partage.policies.images import COPY_IMAGE, MODIFY_IMAGE
+from partage.records import images, tasks
+from partage.records.database import Transaction
+
+
+def request_import(
+    service: Service, caller: Caller, image_id: ImageID, request: ImportRequest, *, request_id: str, token: str = ""
+) -> Task | None:
+    """Let a worker bring data to an image. None when there is nothing to do: the image is in every store already.
+
+    `token` is the caller's, of which only an import from another region keeps anything: sealed, until the task has ended. With it
+    the certificate of a signed image is fetched.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+        StatusConflict: the image is in another status than the method needs, another import has it, or a store is not there.
+        FormatMissing: disk_format or container_format is not set.
+        PolicyForbids: the caller may not.
+        QuotaExceeded: the image's project has no room for the data.
+        TooMany: the request is too long to be kept with its task.
+        Invalid: the image is in a store already that the request names for a copy.
+        UriRefused: the request names a place that cannot be used.
+        FeatureOff: images are not imported from other regions here.
+        SignatureRefused, KeyManagerUnavailable: the image is signed, and no bytes could be verified.
+    """
+    with service.database.read() as tx:
+        found = visible.find(service, tx, caller, image_id)
+    certificate = None
+    if signature_of(found.properties) and request.method is not ImportMethod.COPY_IMAGE:
+        _require_ready(service, caller, found, request)  # what would be refused anyway makes nobody ask the key manager
+        certificate = signing.certificate_for(service.signatures, caller, found.properties, token)
+    asked = _Asked(caller, found, request, request_id, token, certificate)
+    return quota.under(service, found.owner, partial(_request, service, asked))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who asks for what, of which image, as it was found at first."""
+
+    caller: Caller
+    image: Image
+    request: ImportRequest
+    request_id: str
+    token: str = field(repr=False)
+    certificate: Certificate | None
+
+
+def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | None:
+    caller, request = asked.caller, asked.request
+    with service.database.write() as tx:
+        image = visible.find_for_change(service, tx, caller, asked.image.id)
+        _require_ready(service, caller, image, request)
+        claims.require_free(tx, image)
+        image_data.require_owner(image, asked.image)
+        stores = _targets(service, image, request)
+        if not stores:
+            return None
+        if request.method is ImportMethod.WEB_DOWNLOAD:
+            check_given(request.uri, service.fetch, purpose="web-download")
+        task = _task(service, asked, image, stores)
+        service.limits.check_input(len(orjson.dumps(dict(task.input))))
+        _keep_room(tx, image, allowance, task, copies=len(stores))
+        tasks.add(
+            tx,
+            task,
+            roles=sorted(caller.roles),
+            lane=_lane(image, request),
+            sealed_token=_sealed(service, asked, task),
+            certificate=asked.certificate,
+        )
+        images.save(tx, importing.locked(image, task.id), was=image)
+    service.announce(Event.TASK_CREATE, task)
+    service.announce(Event.TASK_RUN, task)
+    return task
+
+
+def _require_ready(service: Service, caller: Caller, image: Image, request: ImportRequest) -> None:
+    request.require_status(image.status)
+    require_formats(image)
+    copying = request.method is ImportMethod.COPY_IMAGE
+    service.authority.require(caller, COPY_IMAGE if copying else MODIFY_IMAGE, authority.of_image(caller, image))
+
+
+def _task(service: Service, asked: _Asked, image: Image, stores: Sequence[StoreID]) -> Task:
+    now = service.clock()
+    return Task(
+        id=TaskID(service.new_id()),
+        type=TaskType.API_IMAGE_IMPORT,
+        owner=asked.caller.project_id or image.owner or ProjectID(""),
+        created_at=now,
+        updated_at=now,
+        user_id=asked.caller.user_id,
+        request_id=asked.request_id,
+        image_id=image.id,
+        input={"image_id": image.id, "import_req": asked.request.document(), "backend": list(stores)},
+    )
+
+
+def _lane(image: Image, request: ImportRequest) -> TaskLane:
+    """Say what the data waits for. A copy of what is on the web by reference is a download like any other."""
+    is_here = request.method is ImportMethod.GLANCE_DIRECT or (
+        request.method is ImportMethod.COPY_IMAGE and image.content_id is not None
+    )
+    return TaskLane.HERE if is_here else TaskLane.WEB
+
+
+def _sealed(service: Service, asked: _Asked, task: Task) -> str | None:
+    if asked.request.method is not ImportMethod.GLANCE_DOWNLOAD:
+        return None
+    return service.regions_on().seal.seal(asked.token, task_id=task.id)
+
+
+def _keep_room(tx: Transaction, image: Image, allowance: Allowance, task: Task, *, copies: int) -> None:
+    """Refuse an import that does not fit while somebody listens, and keep its room until the task has ended."""
+    # Data in a store or in staging has its size already; data from elsewhere has none before it has come.
+    known = None if image.status is ImageStatus.QUEUED else image.size
+    if image.status is not ImageStatus.UPLOADING:
+        quota.check_staging(tx, image, allowance, now=task.created_at)
+    quota.reserve(tx, image, allowance, token=task.id, place=Place.STORED, size_bytes=known, copies=copies, now=task.created_at)
+
+
+def require_formats(image: Image) -> None:
+    """Let bytes be brought to an image only when its formats are known.
+
+    Raises:
+        StatusConflict: one is not set.
+    """
+    for name, value in (("container_format", image.container_format), ("disk_format", image.disk_format)):
+        if value is None:
+            raise problems.StatusConflict(f"'{name}' needs to be set before import")
+
+
+def _targets(service: Service, image: Image, request: ImportRequest) -> Sequence[StoreID]:
+    """List the stores that the data goes to, the image's present ones left out.
+
+    A copy to all stores has nothing to do where the image is already; a copy to named ones is refused there.
+    """
+    if request.all_stores:
+        writable = [each for each in service.stores if not service.stores[each].read_only]
+        return [each for each in writable if each not in image.stores]
+    stores = request.stores or (service.default_store,)
+    for store_id in stores:
+        if not service.knows_store(store_id):
+            raise problems.StatusConflict(f"Store for identifier {store_id} not found; see the list of stores for those there are")
+        service.writable_store(store_id)
+        if request.method is ImportMethod.COPY_IMAGE and store_id in image.stores:
+            raise problems.Invalid(f"Image is already present at store '{store_id}'")
+    return stores

@@ -1,0 +1,441 @@
+"""Do an import that was asked for: bring the data, store it, make the image active, or say why not.
+
+Each run has a claim on its task. Every transaction begins by asking whether the claim still holds, so that a run whose worker was
+taken for dead changes nothing any more (`TaskLost`), and no two runs ever write for the same import. A run that takes over from a
+dead one finds what that one finished: chunks that are stored, and the stores that the image has reached.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import timedelta
+
+from partage import problems
+from partage.content.digest import Buffer
+from partage.content.inspection import Unwatched
+from partage.content.manifest import Content
+from partage.model import importing
+from partage.model.announcement import Event
+from partage.model.caller import Caller
+from partage.model.ids import ContentID, ImageID, StoreID, UserID
+from partage.model.image import Image, ImageStatus
+from partage.model.task import Task, TaskLane, TaskType
+from partage.operations import failures, image_data, quota, recovery, signing
+from partage.operations.imports import locations as location_runs
+from partage.operations.imports import sources as import_sources
+from partage.operations.imports import steps as import_steps
+from partage.operations.imports.sources import Errand
+from partage.operations.imports.steps import Run
+from partage.operations.quota import Reservation
+from partage.operations.service import NamedStore, Service
+from partage.records import contents, images, reservations, stagings, tasks
+from partage.records.database import Transaction
+from partage.records.tasks import ClaimRow
+from partage.stores.engine.writer import WriteOptions, Written
+
+MOST_ATTEMPTS = 3
+"""An import whose worker died so often is likely what kills it, and is given up."""
+
+UNCLAIMED = timedelta(hours=2)
+"""After this long without any worker that takes it up, a task is given up. Source: Glance's lock on pending tasks."""
+
+_NOT_OF_A_STORE = problems.DatabaseUnavailable | problems.IdentityUnavailable
+"""Another store would not help."""
+
+_LOG = logging.getLogger(__name__)
+
+
+def claim(service: Service, lane: TaskLane | None = None, *, per_project: int = 1 << 30) -> Run | None:
+    """Take a task of a lane, or of any, that may be taken up now; None when there is none.
+
+    Its project is the one that has the fewest running; a project of which this worker is at `per_project` tasks of the lane waits.
+    """
+    name = service.new_id()
+    service.running_tasks[name] = None  # before anybody can find that nobody is at it
+    work = None
+    try:
+        for each in TaskLane if lane is None else (lane,):
+            work = work or _claim(service, name, each, per_project)
+    finally:
+        if work is None:
+            service.running_tasks.pop(name, None)
+        else:
+            service.running_tasks[name] = work.cancellation
+    return work
+
+
+def run(service: Service, work: Run) -> None:
+    """Do a claimed task to its end, good or bad. What stood in the way is told in the task, for its owner to read.
+
+    Raises:
+        DatabaseUnavailable: nothing can be told; the task is taken up again later.
+    """
+    try:
+        _run(service, work)
+    except Exception as error:  # noqa: BLE001 - nobody else would tell the task's owner
+        # What breaks when a run is cancelled is not the reason why it ended.
+        _end_badly(service, work, work.cancellation.problem or error)
+    finally:
+        service.running_tasks.pop(work.claim, None)
+
+
+def leave(service: Service, work: Run) -> None:
+    """Give up a claimed task that could not be begun; `recover` lets it be taken up again."""
+    service.running_tasks.pop(work.claim, None)
+
+
+def cancel_lost(service: Service) -> None:
+    """End the runs of this process whose image was deleted, or whose task has another worker, whatever they wait for."""
+    running = {claim: each for claim, each in service.running_tasks.copy().items() if each is not None}
+    if not running:
+        return
+    with service.database.read() as tx:
+        held = tasks.list_held(tx, running)
+    for claim, cancellation in running.items():
+        if claim not in held:
+            cancellation.cancel(problems.TaskLost("The task has another worker, or has ended"))
+        elif not held[claim].image_is_there:
+            cancellation.cancel(_image_gone(held[claim].image_id))
+
+
+def recover(service: Service) -> int:
+    """Let tasks be taken up again whose worker died, and give up those that nobody can do. Return how many there were."""
+    dead = recovery.find_dead(service, tasks.list_running, tasks.rewrite, own=service.running_tasks)
+    with service.database.read() as tx:
+        waiting = tasks.list_waiting(tx, since=service.clock() - UNCLAIMED)
+    for row in dead:
+        _take_back(service, row)
+    for task in waiting:
+        _give_up_unclaimed(service, task)
+    return len(dead) + len(waiting)
+
+
+def renew(service: Service) -> None:
+    """Say that this worker still is at its tasks; nothing is written when there are none."""
+    if service.running_tasks:
+        with service.database.write() as tx:
+            tasks.renew(tx, service.worker, now=service.clock())
+
+
+def _end_badly(service: Service, work: Run, error: Exception) -> None:
+    if isinstance(error, problems.TaskLost):
+        _LOG.warning("%s has another worker now", _subject(work))
+    elif isinstance(error, problems.DatabaseUnavailable):
+        raise error
+    elif isinstance(error, problems.Problem):
+        service.failures.note(error, _subject(work))
+        _fail(service, work, error.sentence())
+    else:
+        _LOG.error("%s: unexpected failure", _subject(work), exc_info=error)
+        _fail(service, work, "The import failed for a reason of the service's own; its operator finds it under the request id")
+
+
+def _image_gone(image_id: ImageID | None) -> problems.ImageGone:
+    return problems.ImageGone(f"Image {image_id} was deleted during its import")
+
+
+def _subject(work: Run) -> str:
+    return f"{work.task.request_id}: task {work.task.id}"
+
+
+def _claim(service: Service, name: str, lane: TaskLane, per_project: int) -> Run | None:
+    with service.database.write() as tx:
+        claimed = tasks.claim_next(tx, claim=name, worker=service.worker, lane=lane, per_project=per_project, now=service.clock())
+    if claimed is None:
+        return None
+    service.announce(Event.TASK_PROCESSING, claimed.task)
+    work = _run_of(service, claimed.task, name, claimed.roles)
+    return replace(work, sealed_token=claimed.sealed_token, certificate=claimed.certificate)
+
+
+def _run_of(service: Service, task: Task, claim: str, roles: tuple[str, ...] = ()) -> Run:
+    if task.type is TaskType.LOCATION_IMPORT and service.http_store is not None:
+        return Run(task, claim, roles, (), refers=True)
+    given = task.input.get("backend")
+    stores = tuple(StoreID(each) for each in given) if isinstance(given, list) else (service.default_store,)
+    return Run(task, claim, roles, stores)
+
+
+def _run(service: Service, work: Run) -> None:
+    image = _begin(service, work)
+    if work.refers:
+        location_runs.find_out(service, work, image)
+    elif image.content_id is None and not work.copies:
+        image = _bring(service, work, image)
+    failures = _spread(service, work, image)
+    _finish(service, work, failures)
+
+
+def _begin(service: Service, work: Run) -> Image:
+    with import_steps.step(service, work) as (tx, _task, image):
+        begun = location_runs.begun(service, work, importing.without_failures(image)) if work.refers else _noted(work, image)
+        if not work.copies and image.status is not ImageStatus.IMPORTING:
+            begun = begun.become(ImageStatus.IMPORTING, now=service.clock())
+        images.save(tx, begun, was=image)
+    service.announce(Event.IMAGE_UPDATE, begun)
+    return begun
+
+
+def _noted(work: Run, image: Image) -> Image:
+    noted = importing.begun(image, [each for each in work.stores if each not in image.stores])
+    # What is left from a location that was of no use is forgotten by whatever else brings data.
+    return noted if work.copies else replace(noted, references=())
+
+
+def _bring(service: Service, work: Run, image: Image) -> Image:
+    """Get the data into the first store that takes it."""
+    room = quota.resume(service, image, token=work.task.id, copies=len(work.stores))
+    for store_id in work.stores:
+        try:
+            named = service.writable_store(store_id)
+            with image_data.announced_arrival(service, image, named):
+                kept = _bring_to(service, work, image, named, room)
+        except (problems.StoreFull, problems.Unavailable, problems.StoreReadOnly) as problem:
+            if work.request.all_stores_must_succeed or isinstance(problem, _NOT_OF_A_STORE):
+                raise
+            _note_failure(service, work, store_id, problem)
+        else:
+            image_data.announce_arrived(service, kept, was=image)
+            return kept
+    raise problems.StoreUnavailable("None of the stores took the image data")
+
+
+def _bring_to(service: Service, work: Run, image: Image, named: NamedStore, room: Reservation) -> Image:
+    options = image_data.options_of(service, None)
+    limit_bytes = options.limit_bytes
+    with import_sources.open_source(service, image, work.request, errand=_errand(service, work), limit_bytes=limit_bytes) as source:
+        described = source.over(image)
+        service.limits.check_growth(service.import_plugins.injected(described, work.roles), was=image)  # before any byte is fetched
+        told = import_steps.told(service, work, source.blocks)
+        # What a server announces may be a lie; what was staged has been counted.
+        packed_bytes = source.size_bytes if source.staged_in is not None else None
+        unpacked = service.import_plugins.unpacked(described, told, limit_bytes=limit_bytes, packed_bytes=packed_bytes)
+        # A block that is a mebibyte may unpack to a gibibyte.
+        wanted = work.cancellation.passing(unpacked)
+        blocks = quota.metered(service, room, wanted, expected_bytes=source.size_bytes)
+        # A signature is over the bytes that the image gets, so as those are: unpacked, and in the format that they are kept in.
+        signed = blocks if service.import_plugins.converts(described) else _verified(service, work, described, blocks)
+        # Bytes that were staged in this store are in it: there is nothing to be told.
+        secret = options.rehearse_known and not (source.staged_in == named.id and unpacked is told)
+        as_they_are = replace(options, rehearse_known=secret)
+        written = image_data.store_bytes(service, named, signed, image_data.inspector_for(service, described), as_they_are)
+    # The bytes were inspected as this format, whatever the image says by now.
+    if not service.import_plugins.converts(described):
+        return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=described.disk_format))
+    stored = image_data.read_written(service, named, written)
+    result = replace(described, disk_format=service.import_plugins.convert_to)
+    going_in, goes_on = work.cancellation.passing(stored), work.cancellation.goes_on
+    with service.import_plugins.converted(described, going_in, limit_bytes=limit_bytes, goes_on=goes_on) as converted:
+        coming_out = work.cancellation.passing(converted)
+        signed = _verified(service, work, described, quota.metered(service, room, coming_out))
+        written = image_data.store_bytes(service, named, signed, image_data.inspector_for(service, result), options)
+    return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=result.disk_format))
+
+
+def _verified(service: Service, work: Run, image: Image, blocks: Iterable[Buffer]) -> Iterable[Buffer]:
+    return signing.verified(service.signatures, image.properties, work.certificate, blocks)
+
+
+def _errand(service: Service, work: Run) -> Errand:
+    asked = Caller(user_id=work.task.user_id or UserID(""), project_id=work.task.owner or None, roles=frozenset(work.roles))
+    caller = replace(asked, is_admin=service.authority.is_admin(asked))
+    return Errand(work.task.id, caller, work.sealed_token, work.cancellation)
+
+
+def _keep(service: Service, work: Run, named: NamedStore, written: Written, over: Callable[[Image], Image]) -> Image:
+    with import_steps.step(service, work) as (tx, _task, image):
+        now = service.clock()
+        content_id = ContentID(service.new_id())
+        contents.add(tx, content_id, written.content, written.segments, now=now)
+        kept = image_data.with_content(service, replace(over(image), updated_at=now), content_id, written.content, named)
+        kept = _as_promised(work, importing.stored(kept, named.id), written.content)
+        kept = service.import_plugins.injected(kept, work.roles)
+        service.limits.check_growth(kept, was=image)
+        if not work.request.all_stores_must_succeed:
+            kept = kept.become(ImageStatus.ACTIVE, now=now)
+        images.save(tx, kept, was=image)
+        stagings.remove(tx, image.id)
+        image_data.require_chunks(tx, named, written.segments)
+        _settle(tx, work, kept)
+    return kept
+
+
+def _as_promised(work: Run, image: Image, content: Content) -> Image:
+    """Hold the bytes against the digest that was promised with their location, and note where they came from."""
+    if work.task.type is not TaskType.LOCATION_IMPORT:
+        return image
+    placed = replace(image, external_url=work.request.uri)
+    algorithm, value = work.promised
+    if not algorithm:
+        return placed
+    work.require_promised(image_data.digest_of(content, algorithm))
+    return replace(placed, os_hash_algo=algorithm, os_hash_value=value)
+
+
+def _spread(service: Service, work: Run, image: Image) -> int:
+    """Copy the data into the stores that do not have it yet; return into how many that was not possible."""
+    failures = 0
+    for store_id in work.stores:
+        if store_id in image.stores:
+            continue
+        try:
+            image = _copy(service, work, image, service.writable_store(store_id))
+        except (problems.StoreFull, problems.Unavailable, problems.StoreReadOnly) as problem:
+            if work.request.all_stores_must_succeed or isinstance(problem, problems.DatabaseUnavailable):
+                raise
+            _note_failure(service, work, store_id, problem)
+            failures += 1
+    return failures
+
+
+def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> Image:
+    with image_data.announced_arrival(service, image, named):
+        data = image_data.ImageData(service, image, cancellation=work.cancellation)
+        blocks = import_steps.told(service, work, data.read(0, image.size or 0))
+        if image.content_id is None:
+            written = image_data.store_bytes(
+                service, named, blocks, image_data.inspector_for(service, image), _exactly(service, image)
+            )
+            copied = _keep_what_was_referred_to(service, work, named, written)
+        else:
+            image_data.store_bytes(service, named, blocks, Unwatched(), _exactly(service, image))
+            copied = _keep_copy(service, work, image, named)
+    image_data.announce_arrived(service, copied, was=image)
+    return copied
+
+
+def _keep_copy(service: Service, work: Run, image: Image, named: NamedStore) -> Image:
+    manifest = list(image_data.segments(service, image.content_id or ContentID(""), 0, image.size or 0))
+    with import_steps.step(service, work) as (tx, _task, found):
+        if found.content_id != image.content_id:
+            raise problems.StatusConflict("The image's data changed while it was copied")
+        copied = importing.stored(replace(found, stores=(*found.stores, named.id), updated_at=service.clock()), named.id)
+        images.save(tx, copied, was=found)
+        image_data.require_chunks(tx, named, manifest)
+        _settle(tx, work, copied)
+    return copied
+
+
+def _keep_what_was_referred_to(service: Service, work: Run, named: NamedStore, written: Written) -> Image:
+    """Let an image have what it only referred to. A digest that it has stays; one that it did not have is known from now on."""
+    content_id, now = ContentID(service.new_id()), service.clock()
+    with import_steps.step(service, work) as (tx, _task, found):
+        contents.add(tx, content_id, written.content, written.segments, now=now)
+        kept = image_data.with_content(service, replace(found, updated_at=now), content_id, written.content, named)
+        if found.os_hash_value is not None:
+            kept = replace(kept, os_hash_algo=found.os_hash_algo, os_hash_value=found.os_hash_value)
+        kept = importing.stored(replace(kept, references=found.references), named.id)
+        images.save(tx, kept, was=found)
+        image_data.require_chunks(tx, named, written.segments)
+        _settle(tx, work, kept)
+    return kept
+
+
+def _exactly(service: Service, image: Image) -> WriteOptions:
+    size = image.size or 0
+    more = problems.ContentCorrupt("The image has more bytes than its record says; ask the operator to verify it")
+    return WriteOptions(limit_bytes=size, announced_bytes=size, limit_problem=more, rehearse_known=service.rehearse_known)
+
+
+def _settle(tx: Transaction, work: Run, image: Image) -> None:
+    """Keep room only for the copies that are still to be made; the others count as stored by now."""
+    missing = [each for each in work.stores if each not in image.stores]
+    reservations.resize(tx, image.id, work.task.id, size_bytes=(image.size or 0) * len(missing))
+
+
+def _note_failure(service: Service, work: Run, store_id: StoreID, problem: problems.Problem) -> None:
+    _LOG.warning("%s: store %s: %s", _subject(work), store_id, failures.describe(problem))
+    with import_steps.step(service, work) as (tx, task, image):
+        marked = importing.failed(image, store_id)
+        images.save(tx, marked, was=image)
+        tasks.save_claimed(tx, replace(task, message=f"{store_id}: {problem}"), work.claim, now=service.clock())
+    service.announce(Event.IMAGE_UPDATE, marked)
+
+
+def _finish(service: Service, work: Run, failures: int) -> None:
+    with import_steps.step(service, work) as (tx, task, image):
+        now = service.clock()
+        done = importing.released(image)
+        if done.status is ImageStatus.IMPORTING:
+            done = done.become(ImageStatus.ACTIVE, now=now)
+        images.save(tx, done, was=image)
+        reservations.end(tx, image.id, work.task.id)
+        result = {"image_id": image.id}
+        ended = task.succeed(result, now=now)
+        if not failures:
+            ended = replace(
+                ended, message=f"{'Read' if work.refers else 'Copied'} {(image.size or 0) // import_steps.MEBIBYTE} MiB"
+            )
+        tasks.save_claimed(tx, ended, work.claim, now=now)
+    image_data.announce_change(service, done, was=image)
+    service.announce(Event.TASK_SUCCESS, ended)
+
+
+def _fail(service: Service, work: Run, reason: str) -> None:
+    """End the task and put its image back to what it was before, as far as it is still there."""
+    with service.database.write() as tx:
+        image = images.find_for_work(tx, work.image_id)
+        task = tasks.find_claimed(tx, work.task.id, work.claim)
+        if task is None:
+            return
+        undone = _undo(service, tx, work, image)
+        failed = task.fail(reason, now=service.clock())
+        tasks.save_claimed(tx, failed, work.claim, now=service.clock())
+    _announce_failure(service, failed, undone)
+
+
+def _announce_failure(service: Service, task: Task, image: Image | None) -> None:
+    if image is not None:
+        service.announce(Event.IMAGE_UPDATE, image)
+    service.announce(Event.TASK_FAILURE, task)
+
+
+def _undo(service: Service, tx: Transaction, work: Run, image: Image | None) -> Image | None:
+    """Put the image back to what it was before; None when it is not there any more, or another task's."""
+    if image is None or importing.holder(image) != work.task.id:
+        return None
+    reservations.end(tx, image.id, work.task.id)
+    undone = importing.released(image)
+    missing = [each for each in work.stores if each not in image.stores]
+    if not work.copies and image.status is not ImageStatus.ACTIVE:
+        undone = importing.emptied(undone, now=service.clock())
+        if work.refers:
+            # Source: Glance, where what is on the web cannot be removed. Nothing is read from there while the image is queued.
+            undone = replace(undone, references=image.references)
+        missing = list(work.stores)
+        stagings.remove(tx, image.id)
+    for store_id in missing:
+        undone = importing.failed(undone, store_id)
+    images.save(tx, undone, was=image)
+    return undone
+
+
+def _take_back(service: Service, row: ClaimRow) -> None:
+    # This process lives: it could not go on with its task because the database was away, which is not the task's doing.
+    died = row.worker != service.worker
+    if died and row.attempts >= MOST_ATTEMPTS:
+        _fail(
+            service,
+            _run_of(service, row.task, row.claim),
+            f"Each of the {row.attempts} workers that tried the import died on the way",
+        )
+        return
+    with service.database.write() as tx:
+        task = tasks.find_claimed(tx, row.task.id, row.claim)
+        if task is not None:
+            waiting, now = task.wait_again(now=service.clock()), service.clock()
+            tasks.save_claimed(tx, waiting, row.claim, now=now, attempts=row.attempts if died else row.attempts - 1)
+
+
+def _give_up_unclaimed(service: Service, task: Task) -> None:
+    hours = UNCLAIMED // timedelta(hours=1)
+    work = _run_of(service, task, service.new_id())
+    with service.database.write() as tx:
+        image = images.find_for_work(tx, work.image_id)
+        if not tasks.claim_this(tx, task, claim=work.claim, worker=service.worker, now=service.clock()):
+            return
+        undone = _undo(service, tx, work, image)
+        reason = f"No import worker took the task up within {hours} hours; ask the operator whether one is running"
+        failed = task.fail(reason, now=service.clock())
+        tasks.save_claimed(tx, failed, work.claim, now=service.clock())
+    _announce_failure(service, failed, undone)

@@ -1,0 +1,114 @@
+"""What every run of a task is made of: the claim, the transaction of one step, and the word given now and then on how far it is.
+
+A run may write only while its claim holds, so that one whose worker was taken for dead changes nothing any more (`TaskLost`), and
+only while its image is there (`ImageGone`), so that nothing is fetched any longer for an image that was deleted.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from partage import problems
+from partage.model import importing
+from partage.model.ids import ImageID, StoreID
+from partage.model.image import Image
+from partage.model.import_request import ImportMethod, ImportRequest, request_of
+from partage.model.signature import Certificate
+from partage.model.task import Task, TaskType
+from partage.operations.service import Service
+from partage.outbound.cancelling import Cancellation
+from partage.records import images, tasks
+from partage.records.database import Transaction
+
+MEBIBYTE = 1 << 20
+_REPORT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One try to do one task. `roles`, `sealed_token` and the `certificate` of a signed image are from whoever asked for it.
+
+    `refers`: the data stays where it is, on the web, and only its digest is found out. `cancellation` ends it from another thread.
+    """
+
+    task: Task
+    claim: str
+    roles: tuple[str, ...]
+    stores: tuple[StoreID, ...]
+    sealed_token: str | None = field(default=None, repr=False)
+    certificate: Certificate | None = None
+    refers: bool = False
+    cancellation: Cancellation = field(default_factory=Cancellation, compare=False)
+
+    @property
+    def image_id(self) -> ImageID:
+        """The image that the data is for."""
+        return self.task.image_id or ImageID("")
+
+    @property
+    def request(self) -> ImportRequest:
+        """What was asked for. A location, and a task of the tasks API, are imports from the web into the default store."""
+        if self.task.type is not TaskType.API_IMAGE_IMPORT:
+            name = "loc_url" if self.task.type is TaskType.LOCATION_IMPORT else "import_from"
+            return ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=str(self.task.input[name]))
+        given = self.task.input["import_req"]
+        return request_of(given if isinstance(given, dict) else {})
+
+    @property
+    def promised(self) -> tuple[str, str]:
+        """The algorithm and value of the digest that the bytes must have; empty where any will do."""
+        given = self.task.input.get("validation_data")
+        return (given["os_hash_algo"], given["os_hash_value"]) if isinstance(given, dict) and given else ("", "")
+
+    def require_promised(self, actual: str) -> None:
+        """Hold the digest that the bytes have against the one that was promised with their location.
+
+        Raises:
+            DigestMismatch: it is another one.
+        """
+        if self.promised[1] != actual:
+            raise problems.DigestMismatch(f"os_hash_value: ({self.promised[1]}) not matched with actual os_hash_value: ({actual})")
+
+    @property
+    def copies(self) -> bool:
+        """Say whether the image has its data already and only gets into further stores."""
+        return self.request.method is ImportMethod.COPY_IMAGE
+
+
+@contextmanager
+def step(service: Service, work: Run) -> Iterator[tuple[Transaction, Task, Image]]:
+    """Open the transaction of one step: the claim holds, and the image is there and this task's."""
+    with service.database.write() as tx:
+        # The image before its task, as everybody who changes both.
+        image = images.find_for_work(tx, work.image_id)
+        task = tasks.find_claimed(tx, work.task.id, work.claim)
+        if task is None:
+            raise problems.TaskLost(f"The task {work.task.id} has another worker")
+        if image is None:
+            raise problems.ImageGone(f"Image {work.image_id} was deleted during its import")
+        if importing.holder(image) != task.id:
+            raise problems.StatusConflict(f"Another task has the image {image.id}")
+        yield tx, task, image
+
+
+def told(service: Service, work: Run, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass blocks on while the run may go on, and tell every few seconds how many bytes there were."""
+    copied = 0
+    said = service.clock()
+    for block in work.cancellation.passing(blocks):
+        copied += len(block)
+        now = service.clock()
+        if (now - said).total_seconds() >= _REPORT_SECONDS:
+            said = now
+            _tell(service, work, f"Copied {copied // MEBIBYTE} MiB")
+        yield block
+
+
+def _tell(service: Service, work: Run, words: str) -> None:
+    now = service.clock()
+    try:
+        with step(service, work) as (tx, task, _image):
+            tasks.save_claimed(tx, replace(task, message=words, updated_at=now), work.claim, now=now)
+    except problems.DatabaseUnavailable as problem:
+        # A download of hours need not begin anew because nobody can be told how far it is.
+        service.failures.note(problem, f"{work.task.request_id}: task {work.task.id}: progress is not told")

@@ -1,0 +1,139 @@
+"""A store with a cache before it: the packs that are read are kept near, whole and verified, for the next read of any part.
+
+What is read is what the store has, always: a pack is immutable and its key is used once, a copy is checked with every read, and
+whatever is wrong with the cache or with fetching for it, the bytes that were asked for are asked of the store.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from partage import problems
+from partage.content import digest
+from partage.model.ids import PackID
+from partage.stores import layout, store
+from partage.stores.cache.cache_directory import CacheDirectory
+from partage.stores.engine import pack
+from partage.stores.engine.compression import Decompressor
+
+LARGEST_BYTES = 4 * pack.TARGET_BYTES
+"""A pack is held in memory while it is fetched. Those above this size, which this release does not write, are not kept near."""
+
+_REFUSAL_SECONDS = 60.0
+_REFUSALS = 1000
+
+
+class CachedStore:
+    """Read packs of `store` through `cache`. Thread-safe, and passes the same suite as the store behind it."""
+
+    def __init__(self, behind: store.Store, cache: CacheDirectory) -> None:
+        self._behind = behind
+        self._cache = cache
+        self._lock = threading.Lock()
+        self._turns: dict[PackID, _Turn] = {}
+        self._refused: dict[PackID, float] = {}
+
+    def put(self, key: str, parts: Sequence[digest.Buffer]) -> None:
+        """See `store.Store.put`. What is written is not kept near: nobody has asked for it yet."""
+        self._behind.put(key, parts)
+
+    def get(self, key: str, start: int, length: int) -> bytes:
+        """See `store.Store.get`. The first byte that is read of a pack brings all of it near."""
+        pack_id = layout.pack_id_or_none(layout.checked(key))
+        if pack_id is None:
+            return self._behind.get(key, start, length)
+        found = self._cache.read(pack_id, start, length)
+        if found is None and self._is_worth_while(pack_id):
+            with self._alone_with(pack_id):
+                found = self._cache.read(pack_id, start, length) or self._fetched(pack_id, start, length)
+        return self._behind.get(key, start, length) if found is None else found
+
+    def stat(self, key: str) -> store.Stat | None:
+        """See `store.Store.stat`."""
+        return self._behind.stat(key)
+
+    def remove(self, key: str) -> None:
+        """See `store.Store.remove`. A copy that cannot be removed here goes when the cache is tidied, like those of other hosts."""
+        self._behind.remove(key)
+        pack_id = layout.pack_id_or_none(key)
+        if pack_id is not None:
+            with contextlib.suppress(problems.StoreUnavailable):
+                self._cache.drop([pack_id])
+
+    def enumerate(self, prefix: str) -> Iterator[str]:
+        """See `store.Store.enumerate`."""
+        return self._behind.enumerate(prefix)
+
+    def _is_worth_while(self, pack_id: PackID) -> bool:
+        return self._cache.takes and self._refused.get(pack_id, 0.0) <= time.monotonic()
+
+    def _fetched(self, pack_id: PackID, start: int, length: int) -> bytes | None:
+        """Fetch a pack and keep it if every chunk in it is sound; None when the store must be asked for the part alone.
+
+        A pack that cannot be had whole is left alone for a while: otherwise every read of a part of it would try again.
+        """
+        if not self._is_worth_while(pack_id):
+            return None
+        key = layout.pack_key(pack_id)
+        try:
+            found = self._behind.stat(key)
+            if found is None or not start + length <= found.size_bytes <= LARGEST_BYTES:
+                return None
+            whole = self._behind.get(key, 0, found.size_bytes)
+            _verify(pack_id, whole)
+        except problems.StoreUnavailable:
+            part = self._behind.get(key, start, length)  # where this fails as well, it is the store and not this pack
+            self._refuse(pack_id)
+            return part
+        except (problems.ContentCorrupt, ValueError):
+            self._refuse(pack_id)
+            return None
+        self._cache.keep(pack_id, whole)
+        return whole[start : start + length]
+
+    def _refuse(self, pack_id: PackID) -> None:
+        with self._lock:
+            if len(self._refused) >= _REFUSALS:
+                self._refused.clear()
+            self._refused[pack_id] = time.monotonic() + _REFUSAL_SECONDS
+
+    @contextlib.contextmanager
+    def _alone_with(self, pack_id: PackID) -> Iterator[None]:
+        """Let one thread at a time fetch a pack: neighbours in an image ask for parts of the same one at the same moment."""
+        with self._lock:
+            turn = self._turns.setdefault(pack_id, _Turn())
+            turn.takers += 1
+        try:
+            with turn.lock:
+                yield
+        finally:
+            with self._lock:
+                turn.takers -= 1
+                if not turn.takers:
+                    del self._turns[pack_id]
+
+
+@dataclass(slots=True)
+class _Turn:
+    """Who waits for one pack; `takers` are those inside and those before the door."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    takers: int = 0
+
+
+def _verify(pack_id: PackID, whole: bytes) -> None:
+    """Compare every chunk of a pack with its digest, as the pack's own index has it.
+
+    Raises:
+        ContentCorrupt: one differs, or the index does.
+        ValueError: a newer version of the service wrote the pack.
+    """
+    decompressor = Decompressor()
+    view = memoryview(whole)
+    for entry in pack.index_of(whole, pack_id).entries:
+        stored = view[entry.offset : entry.offset + entry.stored_bytes]
+        plain = decompressor.restore(stored, entry.encoding, entry.length_bytes)
+        if len(plain) != entry.length_bytes or digest.of_chunk(plain) != entry.digest:
+            raise problems.ContentCorrupt(f"The pack {pack_id} is damaged; restore it from a backup")

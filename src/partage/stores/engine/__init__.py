@@ -1,0 +1,1 @@
+"""The content engine: image data in, deduplicated and compressed packs out, and back."""

@@ -1,0 +1,200 @@
+"""Chunks in, durable packs out, for one stream: one strand compresses and fills, two others in turn put and enter what it filled.
+
+New chunks and known ones go into packs of their own (docs/decisions/0043). Bytes lie in buffers that all streams share, so that a
+pack may have to be put before it is full when others have nothing left.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import cycle
+from typing import NamedTuple
+
+from partage.content.chunking import PIECE_BYTES
+from partage.content.digest import Buffer
+from partage.model import ids
+from partage.stores import layout
+from partage.stores.engine import pack
+from partage.stores.engine.buffers import Buffers
+from partage.stores.engine.compression import Compressor
+from partage.stores.engine.index import ChunkIndex
+from partage.stores.engine.resources import WriterResources
+from partage.stores.engine.strand import Strand, Then
+from partage.stores.store import Store
+
+_PACKING_DEPTH = 1
+_PUTTERS = 2
+"""One batch is being compressed while the next is cut, two packs are being put while the next is filled: that bounds the memory.
+
+One alone would leave the store idle between two packs, and everybody waiting while it flushes: 1.5 times the time on a local disk.
+"""
+
+
+class Offer(NamedTuple):
+    """A chunk for packing. One that is not new is packed and put like any other, and then removed."""
+
+    name: ids.ChunkDigest
+    data: memoryview
+    is_new: bool
+
+
+class Packing:
+    """The packs of one stream. One thread gives chunks and finishes; in the end somebody closes."""
+
+    def __init__(self, store: Store, index: ChunkIndex, new_pack_id: Callable[[], ids.PackID], resources: WriterResources) -> None:
+        """Begin without a pack."""
+        self._store = store
+        self._index = index
+        self._new_pack_id = new_pack_id
+        self._resources = resources
+        self._compressor = Compressor()
+        self._lock = threading.Lock()
+        self._drafts: dict[bool, _Draft] = {}
+        self._stored_bytes = 0
+        self.under_way: set[ids.ChunkDigest] = set()
+        self._filling: Strand[list[Offer]] = Strand(resources.packing, self._fill, depth=_PACKING_DEPTH)
+        self._turns = cycle([Strand[_Draft](resources.putting, self._put, depth=1) for _ in range(_PUTTERS)])
+        resources.watch(self)
+
+    @property
+    def held_bytes(self) -> int:
+        """See `resources.Filling`."""
+        return sum(draft.builder.size_bytes for draft in tuple(self._drafts.values()))
+
+    def take(self, chunks: list[Offer], then: Then) -> None:
+        """Pack chunks soon, and call `then` when their bytes are not looked at any more; wait while others are before them.
+
+        Raises:
+            StoreFull, StoreUnavailable: an earlier pack could not be put.
+        """
+        self.under_way.update(name for name, _data, _is_new in chunks)
+        self._filling.give(chunks, then)
+
+    def finish(self) -> int:
+        """Wait until everything taken is durable; return the bytes of all packs that stay.
+
+        Raises:
+            StoreFull, StoreUnavailable: a pack could not be put.
+        """
+        self._filling.finish()
+        with self._lock:  # who flushes at this moment has handed over by then
+            left = tuple(self._drafts)
+        for stays in left:
+            self._hand_over(stays=stays)
+        for putter in self._putters():
+            putter.finish()
+        return self._stored_bytes
+
+    def close(self) -> None:
+        """Give everything back. What is being put is put to its end."""
+        self._resources.forget(self)
+        self._filling.close()
+        for putter in self._putters():
+            putter.close()
+        with self._lock:
+            drafts, self._drafts = tuple(self._drafts.values()), {}
+        for draft in drafts:
+            draft.release()
+
+    def flush(self) -> bool:
+        """See `resources.Filling`."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            drafts, self._drafts = self._drafts, {}
+            for draft in drafts.values():
+                next(self._turns).offer(draft, draft.release)
+        finally:
+            self._lock.release()
+        return bool(drafts)
+
+    def _putters(self) -> "list[Strand[_Draft]]":
+        return [next(self._turns) for _ in range(_PUTTERS)]
+
+    def _fill(self, chunks: list[Offer]) -> None:
+        for name, data, is_new in chunks:
+            stored, encoding = self._compressor.compress(data)
+            self._append(is_new, partial(_Draft.append, name=name, stored=stored, length_bytes=len(data), encoding=encoding))
+            full = self._full(is_new)
+            if full is not None:
+                self._hand_over(stays=full)
+
+    def _append(self, is_new: bool, append: "Callable[[_Draft], bool]") -> None:  # noqa: FBT001 - which of two drafts
+        """Append to a draft, with one more extent if it takes one. It may be flushed meanwhile: then to the next one."""
+        extent: memoryview | None = None
+        while True:
+            with self._lock:
+                draft = self._drafts.get(is_new)
+                if draft is None:
+                    builder = pack.PackBuilder(self._new_pack_id())
+                    draft = self._drafts[is_new] = _Draft(builder, is_new, self._resources.extents)
+                if extent is not None:
+                    draft.extents.append(extent)
+                    draft.filled_bytes = 0
+                if append(draft):
+                    return
+            extent = self._resources.extents.take_now() or self._resources.extents.take(self._resources.relieve)
+
+    def _full(self, is_new: bool) -> bool | None:  # noqa: FBT001 - which of two drafts
+        """Say which of the two drafts is to be put now, if one is: both together are never more than one pack."""
+        with self._lock:
+            draft, other = self._drafts.get(is_new), self._drafts.get(not is_new)
+            if draft is None:
+                return None
+            if draft.builder.full:
+                return is_new
+            if other is not None and draft.builder.size_bytes + other.builder.size_bytes >= pack.TARGET_BYTES:
+                return is_new if draft.builder.size_bytes > other.builder.size_bytes else not is_new
+            return None
+
+    def _hand_over(self, *, stays: bool) -> None:
+        with self._lock:
+            draft = self._drafts.pop(stays, None)
+            putter = next(self._turns)
+        if draft is not None:
+            putter.give(draft, draft.release)
+
+    def _put(self, draft: "_Draft") -> None:
+        sealed, parts = draft.builder.seal()
+        key = layout.pack_key(sealed.pack_id)
+        self._store.put(key, parts)
+        if draft.stays:
+            self._index.add_pack(sealed)
+        else:
+            self._store.remove(key)
+        with self._lock:
+            self._stored_bytes += sealed.size_bytes if draft.stays else 0
+            self.under_way.difference_update(entry.digest for entry in sealed.entries)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A pack that is being filled: to stay, or to be removed again once it was put. Its bytes lie in `extents`."""
+
+    builder: pack.PackBuilder
+    stays: bool
+    source: Buffers
+    extents: list[memoryview] = field(default_factory=list)
+    filled_bytes: int = PIECE_BYTES
+
+    def append(self, *, name: ids.ChunkDigest, stored: Buffer, length_bytes: int, encoding: pack.Encoding) -> bool:
+        """Append a chunk; say whether there was room for it in the last extent."""
+        end = self.filled_bytes + len(stored)
+        if len(stored) > PIECE_BYTES:
+            kept: Buffer = bytes(stored)
+        elif end > PIECE_BYTES:
+            return False
+        else:
+            extent = self.extents[-1]
+            extent[self.filled_bytes : end] = stored
+            kept = extent[self.filled_bytes : end]
+            self.filled_bytes = end
+        self.builder.append(name, kept, length_bytes=length_bytes, encoding=encoding)
+        return True
+
+    def release(self) -> None:
+        """Give the extents back."""
+        for extent in self.extents:
+            self.source.give_back(extent)
+        self.extents = []
