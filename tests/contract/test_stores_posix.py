@@ -23,7 +23,7 @@ PUT = f"""
 import sys
 from pathlib import Path
 from partage import problems
-from partage.stores import posix
+from partage.stores.drivers import posix
 try:
     posix.PosixStore(Path(sys.argv[1])).put("{KEY}", [b"x" * 10000])
     print("put")
@@ -194,7 +194,8 @@ MOUNTED = f"""
 import subprocess, sys
 from pathlib import Path
 from partage import problems
-from partage.stores import identity, posix
+from partage.stores import identity
+from partage.stores.drivers import posix
 root = Path(sys.argv[1])
 subprocess.run(["mount", "-t", "tmpfs", "tmpfs", root], check=True)
 here = identity.Identity("1" * 32, "2" * 32, 0)

@@ -110,7 +110,8 @@ def test_signatures_are_verified_by_the_key_manager_that_is_set(tmp_path: Path) 
 WITHOUT = """
 import sys
 sys.modules |= dict.fromkeys(("barbicanclient", "castellan", "cursive"))
-from partage.main import compose, config
+from partage.main.composition import compose
+from partage.main.configuration import config
 print(type(compose.service(config.load({"signatures": {"castellan_file": sys.argv[1]}})).signatures).__name__)
 """
 
@@ -406,7 +407,7 @@ def test_a_bus_without_the_package_for_it_is_told_of_at_the_start(tmp_path: Path
     """The extra is optional: a Python that does not find oslo.messaging says what to install."""
     program = (
         "import sys; sys.modules['oslo_messaging'] = None\n"
-        "from partage.main import compose, config\n"
+        "from partage.main.composition import compose\nfrom partage.main.configuration import config\n"
         f"compose.service(config.load({{'data': {str(tmp_path)!r}, 'notifications': {{'transport_url': 'rabbit://h/'}}}}))\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

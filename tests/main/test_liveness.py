@@ -12,7 +12,7 @@ def test_this_process_lives() -> None:
 
 
 def test_ended_process_lives_no_more() -> None:
-    script = "from partage.main import liveness; print(liveness.own_name())"
+    script = "from partage.main.process import liveness; print(liveness.own_name())"
     name = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=True).stdout.strip()
     assert liveness.lives(name) is False
 

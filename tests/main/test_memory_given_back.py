@@ -14,7 +14,7 @@ COUNT = 64
 PROGRAM = f"""
 import json, os
 from pathlib import Path
-from partage.main import memory
+from partage.main.process import memory
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
