@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ _TRIES = 3
 _SLOW = f"no answer within {PATIENCE_SECONDS} s"
 _SHOWN_BYTES = 1000
 _MOST_FAILURES = 25
+_NAMES_A_CODING = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
 
 @dataclass
@@ -114,7 +116,7 @@ def fire(endpoint: str, shot: Shot) -> tuple[Answer | None, str | None]:
             return None, "closed without an answer" if shot.whole else None
         except (ValueError, IndexError):
             return None, "answered what is not HTTP"
-    return answer, _fault_of(answer)
+    return answer, _fault_of(answer, shot)
 
 
 def _let_go(wire: Connection) -> str | None:
@@ -129,7 +131,9 @@ def _let_go(wire: Connection) -> str | None:
     return None
 
 
-def _fault_of(answer: Answer) -> str | None:
+def _fault_of(answer: Answer, shot: Shot) -> str | None:
+    if answer.status == 501 and _NAMES_A_CODING.search(shot.data):
+        return None  # RFC 9112, 6.1: the answer to a transfer coding that a server does not understand
     return f"answered {answer.status} {answer.body[:300]!r}" if answer.status >= 500 else None
 
 

@@ -26,6 +26,12 @@ def children(pid: int) -> set[int]:
     return {int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
+def all_children(live: LiveService, count: int) -> set[int]:
+    """The socket answers before the last child has been started."""
+    standalone.wait_for(lambda: len(children(live.process.pid)) == count, seconds=30)
+    return children(live.process.pid)
+
+
 def runs(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
@@ -78,8 +84,7 @@ def test_what_is_kept_is_the_users_alone(live_service: LiveService) -> None:
 def test_stop_signal_ends_everything_and_the_next_start_is_quick(tmp_path: Path, number: signal.Signals) -> None:
     with standalone.up(tmp_path / "data") as live:
         before = live.keystone.project_id("project-a")
-        family = children(live.process.pid)
-        assert len(family) == 4, "Keystone, two workers and the one that imports"
+        family = all_children(live, 4)  # Keystone, two workers and the one that imports
         started = time.monotonic()
         assert live.stop(number) == 0
         assert time.monotonic() - started < 10, "the grace period is 30 s"
@@ -93,7 +98,7 @@ def test_stop_signal_ends_everything_and_the_next_start_is_quick(tmp_path: Path,
 
 def test_killed_parent_leaves_no_orphan(tmp_path: Path) -> None:
     with standalone.up(tmp_path / "data") as live:
-        family = children(live.process.pid)
+        family = all_children(live, 4)
         live.process.kill()
         live.process.wait()
         standalone.wait_for(lambda: not any(map(runs, family)), seconds=10)
@@ -168,8 +173,7 @@ def test_second_interrupt_ends_at_once(tmp_path: Path) -> None:
 
 def test_killed_worker_is_replaced_and_its_upload_given_up(tmp_path: Path) -> None:
     with standalone.up(tmp_path / "data", "--workers", "1") as live, half_an_upload(live) as (_connection, image_id):
-        family = children(live.process.pid)
-        keystone, worker, importer = sorted(family)
+        keystone, worker, importer = sorted(all_children(live, 3))
         os.kill(worker, signal.SIGKILL)
         os.kill(importer, signal.SIGKILL)
         standalone.wait_for(lambda: standalone.answers(f"{live.image_url}/versions") == 200, seconds=10)
