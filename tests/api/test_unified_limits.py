@@ -54,8 +54,8 @@ def tell(another_world: Callable[..., World], everybody: Everybody, keystone: Ru
     with registering.registry(keystone, dict.fromkeys((SIZE, STAGE, COUNT, UPLOADING), 10)) as registry:
 
         def begin(**limits: bool) -> Story:
-            unified = UnifiedLimits(connect(keystone.credentials), Whose(), seconds=0)
-            world = another_world(unified_limits=unified, limits=Limits(**limits))  # type: ignore[arg-type]
+            parse_keystone_limits = UnifiedLimits(connect(keystone.credentials), Whose(), seconds=0)
+            world = another_world(unified_limits=parse_keystone_limits, limits=Limits(**limits))  # type: ignore[arg-type]
             return Story(world, cast_of(world, everybody), registry)
 
         yield begin

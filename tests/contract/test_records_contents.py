@@ -99,4 +99,4 @@ def test_only_contents_that_no_image_names_are_forgotten(database: Database) -> 
         assert contents.remove_unnamed(tx, unnamed_before=START) == 1
         assert contents.every_content(tx) == [ContentID("kept")]
         assert contents.segments_of(tx, ContentID("dropped"), 0, 30, limit_rows=9) == []
-        assert [each.id for each in images.naming_content(tx, ContentID("kept"))] == [image(1).id]
+        assert [each.id for each in images.list_by_content(tx, ContentID("kept"))] == [image(1).id]

@@ -24,8 +24,8 @@ MINUTE = timedelta(minutes=1)
 def deleted(tx: Transaction) -> None:
     contents.add(tx, CONTENT, Content(size_bytes=5, md5="m", sha256="", sha512="", virtual_size_bytes=None), [], now=START)
     build(tx, [IMAGE], [Share(IMAGE, "B", MemberStatus.ACCEPTED), Share(IMAGE, "C", MemberStatus.REJECTED)])
-    pending_deletes.add(tx, IMAGE, members.of_image(tx, IMAGE.id), now=START)
-    images.set_aside(tx, IMAGE)
+    pending_deletes.add(tx, IMAGE, members.list_all(tx, IMAGE.id), now=START)
+    images.soft_delete(tx, IMAGE)
 
 
 def test_what_is_taken_back_is_what_was_added_and_is_there_once(database: Database) -> None:
@@ -56,7 +56,7 @@ def test_their_content_stays_named_until_they_are_gone(database: Database) -> No
         deleted(tx)
         contents.mark_unnamed(tx, now=START)
         assert contents.remove_unnamed(tx, unnamed_before=START) == 0
-        assert [each.id for each in pending_deletes.naming_content(tx, CONTENT)] == [IMAGE.id]
+        assert [each.id for each in pending_deletes.list_by_content(tx, CONTENT)] == [IMAGE.id]
         pending_deletes.remove(tx, deleted_before=START)
         contents.mark_unnamed(tx, now=START)
         assert contents.remove_unnamed(tx, unnamed_before=START) == 1

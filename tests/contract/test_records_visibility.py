@@ -10,7 +10,7 @@ from partage import problems
 from partage.model.ids import ImageID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import MemberStatus
-from partage.model.query import Condition, ImageQuery, Operator, SortKey
+from partage.model.query import Filter, ImageQuery, Operator, SortKey
 from partage.records import images, paging
 from partage.records.database import Database
 from tests.contract.records_worlds import START, Notice, Share, build, caller, image, undone
@@ -68,13 +68,13 @@ queries = st.builds(
     conditions=st.sampled_from(
         [
             (),
-            (Condition("size", Operator.GTE, (5,)),),
-            (Condition("name", Operator.IN, ("a", "b")),),
-            (Condition("owner", Operator.EQ, ("A",)),),
-            (Condition("status", Operator.EQ, ("active",)),),
-            (Condition("created_at", Operator.GT, (image(3).created_at,)),),
-            (Condition("created_at", Operator.EQ, (image(3).created_at,)),),
-            (Condition("created_at", Operator.NEQ, (image(3).created_at,)),),
+            (Filter("size", Operator.GTE, (5,)),),
+            (Filter("name", Operator.IN, ("a", "b")),),
+            (Filter("owner", Operator.EQ, ("A",)),),
+            (Filter("status", Operator.EQ, ("active",)),),
+            (Filter("created_at", Operator.GT, (image(3).created_at,)),),
+            (Filter("created_at", Operator.EQ, (image(3).created_at,)),),
+            (Filter("created_at", Operator.NEQ, (image(3).created_at,)),),
         ],
     ),
 ).map(lambda query: query if query.visibility is None else ImageQuery(**{**fields(query), "all_visibilities": False}))
@@ -103,7 +103,7 @@ def knows(project: str, each: Image, shares: list[Share], notices: list[Notice])
 
 def seen_by(project: str, each: Image, notices: list[Notice]) -> Image:
     """Return the image as a project sees it: with a running notice, as it was shared."""
-    return each.promised_view() if each.owner != project and has_notice(project, each, notices) else each
+    return each.as_shared() if each.owner != project and has_notice(project, each, notices) else each
 
 
 def lists(project: str, each: Image, shares: list[Share], notices: list[Notice], query: ImageQuery) -> bool:
@@ -130,7 +130,7 @@ def passes(each: Image, query: ImageQuery) -> bool:
     return named and set(query.tags) <= set(each.tags) and all(holds(each, condition) for condition in query.conditions)
 
 
-def holds(each: Image, condition: Condition) -> bool:
+def holds(each: Image, condition: Filter) -> bool:
     value, first = getattr(each, condition.attribute), condition.values[0]
     if value is None:
         return False

@@ -200,7 +200,7 @@ def _import(service: Service) -> None:
     if image.status is ImageStatus.QUEUED:
         data = blocks(noise(1, 0.7) + noise(10, 0.6))
         uploading.stage(service, OWNER, image.id, data, announced_bytes=None)
-    if image.status in (ImageStatus.QUEUED, ImageStatus.UPLOADING) and importing.holder(image) is None:
+    if image.status in (ImageStatus.QUEUED, ImageStatus.UPLOADING) and importing.find_holder(image) is None:
         asked = ImportRequest(method=ImportMethod.GLANCE_DIRECT)
         import_requests.request_import(service, OWNER, image.id, asked, request_id="req-import")
     while (work := import_runs.claim(service)) is not None:

@@ -9,7 +9,7 @@ from sqlalchemy.sql import Executable
 
 from partage.model.ids import ImageID
 from partage.model.image import Visibility
-from partage.model.query import Condition, ImageQuery, Operator, SortKey
+from partage.model.query import Filter, ImageQuery, Operator, SortKey
 from partage.records import cache, contents, images, members, paging
 
 FOLDER = Path(__file__).parent / "sql"
@@ -22,7 +22,7 @@ EVERYTHING = ImageQuery(
     sort=(SortKey("name", descending=False), SortKey("created_at", descending=True), SortKey("id", descending=True)),
     tags=("one", "two"),
     properties=(("os_distro", "debian"),),
-    conditions=(Condition("size", Operator.GTE, (1,)), Condition("status", Operator.IN, ("active", "queued"))),
+    conditions=(Filter("size", Operator.GTE, (1,)), Filter("status", Operator.IN, ("active", "queued"))),
 )
 
 

@@ -24,7 +24,7 @@ def somebody(project: str, *roles: str, **more: str) -> Caller:
 
 
 def may(rules: Authority, who: Caller, rule: str, image: Image = IMAGE) -> bool:
-    return rules.allows(who, rule, authority.of_image(who, image))
+    return rules.allows(who, rule, authority.image_target(who, image))
 
 
 def test_defaults_are_those_of_glance() -> None:

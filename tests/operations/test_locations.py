@@ -54,7 +54,7 @@ def found(service: Service, image: Image) -> Image:
 
 def last_task(service: Service, image_id: ImageID) -> tuple[TaskStatus, str]:
     with service.database.read() as tx:
-        task = task_rows.of_image(tx, image_id, most=10, most_bytes=1 << 20)[-1]
+        task = task_rows.list_of_image(tx, image_id, most=10, most_bytes=1 << 20)[-1]
     return task.status, task.message
 
 

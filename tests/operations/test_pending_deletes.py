@@ -10,7 +10,7 @@ from partage import problems
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import ImageStatus, NewImage
 from partage.model.limits import Limits
-from partage.model.query import Condition, ImageQuery, Operator
+from partage.model.query import Filter, ImageQuery, Operator
 from partage.operations import image_data, images, members, pending_deletes, sweep, verify
 from partage.operations.service import Service
 from tests import uploading
@@ -57,7 +57,7 @@ def test_nobody_finds_an_image_that_waits_to_be_scrubbed(service: Service) -> No
             images.delete_image(service, caller, image_id)
         with pytest.raises(problems.ImageNotFound):
             members.list_members(service, caller, image_id)
-        waiting = Condition("status", Operator.IN, ("pending_delete",))
+        waiting = Filter("status", Operator.IN, ("pending_delete",))
         for conditions in ((), (waiting,)):
             query = ImageQuery(limit=10, all_visibilities=True, conditions=conditions)
             assert not images.list_images(service, caller, query).items

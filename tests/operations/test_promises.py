@@ -14,7 +14,7 @@ from partage.model.document import KnownFormats
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import RETAINED, Image, ImageStatus, NewImage, Visibility
 from partage.model.limits import Limits
-from partage.model.query import Condition, ImageQuery, Operator
+from partage.model.query import Filter, ImageQuery, Operator
 from partage.model.terms import NO_NOTICE, Notice, Terms
 from partage.operations import image_data, images, members, pending_deletes, promises, quota, sweep
 from partage.operations.service import Service
@@ -91,10 +91,10 @@ def test_member_keeps_access_until_the_notice_runs_out(tmp_path: Path, clock: Cl
     before = images.show_image(service, MEMBER, image.id)
     end(service, image.id)
     clock.passes(days=30, seconds=-1)
-    assert promises.remove_what_is_over(service) == 0
+    assert promises.remove_expired(service) == 0
     assert replace(images.show_image(service, MEMBER, image.id), updated_at=before.updated_at) == before
     assert download(service, image.id, MEMBER) == DATA
-    active = Condition("status", Operator.EQ, ("active",))
+    active = Filter("status", Operator.EQ, ("active",))
     assert listed(service, MEMBER, conditions=(active,), visibility="shared") == [image.id]
     assert is_out_of_reach(service, OTHER, image.id)
     clock.passes(seconds=1)
@@ -111,7 +111,7 @@ def test_notice_forever_never_runs_out(tmp_path: Path, clock: Clock, end: End) -
     image = shared(service)
     end(service, image.id)
     clock.passes(days=365 * 500)
-    promises.remove_what_is_over(service)
+    promises.remove_expired(service)
     sweep.sweep(service, grace=timedelta(0))
     assert download(service, image.id, MEMBER) == DATA
 
@@ -185,8 +185,8 @@ def test_bytes_of_a_retained_image_go_after_its_last_notice(tmp_path: Path, cloc
         sweep.sweep(service, grace=timedelta(0))
     assert download(service, image.id, MEMBER) == DATA
     clock.passes(days=30)
-    assert promises.remove_what_is_over(service) == 1
-    assert promises.remove_what_is_over(service) == 0
+    assert promises.remove_expired(service) == 1
+    assert promises.remove_expired(service) == 0
     with pytest.raises(problems.ImageNotFound):
         images.show_image(service, ADMIN, image.id)
     swept = [sweep.sweep(service, grace=timedelta(0)) for _ in range(4)]
@@ -279,7 +279,7 @@ def test_image_that_an_administrator_gave_to_nobody_stays(tmp_path: Path, clock:
     """An administrator may name any owner; 100 such images kept the housekeeping busy for ever."""
     service = make(tmp_path, clock=clock)
     named = [images.create_image(service, ADMIN, NewImage(owner=RETAINED, owner_given=True)) for _ in range(100)]
-    assert promises.remove_what_is_over(service) == 0
+    assert promises.remove_expired(service) == 0
     assert images.show_image(service, ADMIN, named[0].id).owner == RETAINED
 
 

@@ -231,13 +231,13 @@ def test_an_image_is_not_given_to_a_project_without_room(service: Service) -> No
 # Unified limits
 
 
-def unified(folder: Path, registered: Registered, **limits: object) -> Service:
+def parse_keystone_limits(folder: Path, registered: Registered, **limits: object) -> Service:
     return replace(limited(folder, 0), unified_limits=registered, limits=Limits(**limits))  # type: ignore[arg-type]
 
 
 def test_a_refusal_by_remembered_limits_is_reconsidered_with_fresh_ones(tmp_path: Path) -> None:
     registered = Registered({"image_size_total": 1}, remembered={"image_size_total": 0})
-    service = unified(tmp_path, registered)
+    service = parse_keystone_limits(tmp_path, registered)
     image = queued_image(service)
     asked = registered.asked
     upload(service, image.id, b"x", announced_bytes=1)
@@ -247,14 +247,14 @@ def test_a_refusal_by_remembered_limits_is_reconsidered_with_fresh_ones(tmp_path
 
 
 def test_the_operators_own_limits_do_not_count_beside_unified_ones(tmp_path: Path) -> None:
-    service = unified(tmp_path, Registered(), storage_per_project_bytes=1, images_per_project=1)
+    service = parse_keystone_limits(tmp_path, Registered(), storage_per_project_bytes=1, images_per_project=1)
     image_with(service, b"x" * 100)
     image_with(service, b"x" * 100)
 
 
 def test_staged_data_has_a_limit_of_its_own(tmp_path: Path) -> None:
     registered = Registered({"image_size_total": 5, "image_stage_total": 1})
-    service = unified(tmp_path, registered)
+    service = parse_keystone_limits(tmp_path, registered)
     first, second = queued_image(service), queued_image(service)
     stage(service, first, b"x" * MEBIBYTE)
     with pytest.raises(problems.QuotaExceeded):
@@ -269,7 +269,7 @@ def test_staged_data_has_a_limit_of_its_own(tmp_path: Path) -> None:
 
 def test_images_with_data_under_way_are_counted_staged_ones_included(tmp_path: Path) -> None:
     registered = Registered({"image_size_total": -1, "image_stage_total": -1, "image_count_uploading": 1})
-    service = unified(tmp_path, registered)
+    service = parse_keystone_limits(tmp_path, registered)
     first, second = queued_image(service), queued_image(service)
     stage(service, first, b"x")
     for refused in (stage, lambda *each: upload(each[0], each[1].id, each[2])):
@@ -313,7 +313,7 @@ def test_nothing_begins_when_the_limits_cannot_be_had(tmp_path: Path) -> None:
 
 def test_of_one_upload_that_may_exceed_only_one_does(tmp_path: Path) -> None:
     registered = Registered({"image_size_total": 1, "image_stage_total": 0})
-    service = unified(tmp_path, registered, one_upload_may_exceed=True)
+    service = parse_keystone_limits(tmp_path, registered, one_upload_may_exceed=True)
     upload(service, queued_image(service).id, b"x" * MEBIBYTE)
     late = queued_image(service)
 

@@ -167,7 +167,7 @@ def test_an_upload_that_was_given_up_cannot_finish_over_the_one_that_followed(se
         yield b"old" * 1000
         with service.database.read() as tx:
             token = uploads.list_uploads(tx)[0].token
-        recovery.restore(service, image, token)
+        recovery.requeue(service, image, token)
         upload(service, image.id, DATA)
 
     with pytest.raises(problems.ImageGone):

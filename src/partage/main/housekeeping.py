@@ -73,7 +73,7 @@ def housework(service: Service, interval_seconds: float) -> list[Job]:
         job("Scrubbing deleted images", pending_deletes.scrub, logging.INFO, scrubbed),
         job(
             "Removing shares that have ended",
-            promises.remove_what_is_over,
+            promises.remove_expired,
             logging.INFO,
             "%d retained images are no longer promised",
         ),

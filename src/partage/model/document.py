@@ -67,7 +67,7 @@ def parse_new_image(document: object, known: KnownFormats) -> NewImage:
     document = _read_names(document)
     for name in DISALLOWED:
         if name in document:
-            raise read_only(name)
+            raise read_only_problem(name)
     for name, value in document.items():
         check_value(name, value, known)
     known.properties.require(document)
@@ -123,11 +123,11 @@ def check_allowed(name: str) -> None:
         BodyInvalid: it is longer than a name may be.
     """
     if name in SERVICE_OWNED:
-        raise read_only(name)
+        raise read_only_problem(name)
     if len(name) > LONGEST_NAME:
         raise problems.BodyInvalid("Custom property should not be greater than 255 characters.")
     if name in RESERVED or _looks_like(name).startswith(RESERVED_PREFIX):
-        raise reserved(name)
+        raise reserved_problem(name)
 
 
 def check_value(name: str, value: object, known: KnownFormats) -> None:
@@ -180,12 +180,12 @@ def unique_tags(tags: list[str]) -> tuple[str, ...]:
     return tuple(sorted({read_name(tag) for tag in tags}))
 
 
-def read_only(name: str) -> problems.AttributeReadOnly:
+def read_only_problem(name: str) -> problems.AttributeReadOnly:
     """Make the problem of an attribute that belongs to the service."""
     return problems.AttributeReadOnly(f"Attribute '{name}' is read-only.")
 
 
-def reserved(name: str) -> problems.AttributeReadOnly:
+def reserved_problem(name: str) -> problems.AttributeReadOnly:
     """Make the problem of a name that is kept for the service."""
     return problems.AttributeReadOnly(f"Attribute '{name}' is reserved.")
 
@@ -195,7 +195,7 @@ def _read_names(document: Mapping[str, Any]) -> dict[str, Any]:
     for text, value in document.items():
         name = read_name(text)
         if name in found:
-            raise problems.BodyInvalid(f"The property {_shown(name)} is given twice: spaces around a name do not count")
+            raise problems.BodyInvalid(f"The property {_shorten(name)} is given twice: spaces around a name do not count")
         found[name] = value
     return found
 
@@ -209,13 +209,13 @@ def _mismatch(complaint: str) -> NoReturn:
     raise problems.BodyInvalid(f"Provided object does not match schema 'image': {complaint}")
 
 
-def _shown(value: object) -> str:
+def _shorten(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 
 def _type_mismatch(value: object, *types: str) -> NoReturn:
-    _mismatch(f"{_shown(value)} is not of type {', '.join(repr(each) for each in types)}")
+    _mismatch(f"{_shorten(value)} is not of type {', '.join(repr(each) for each in types)}")
 
 
 def _check_text(value: object) -> None:
@@ -230,7 +230,7 @@ def _text_or_null(longest: int) -> Callable[[object], None]:
         if not isinstance(value, str):
             _type_mismatch(value, "null", "string")
         if len(value) > longest:
-            _mismatch(f"{_shown(value)} is too long")
+            _mismatch(f"{_shorten(value)} is too long")
 
     return check
 
@@ -239,7 +239,7 @@ def _one_of(value: object, options: tuple[str | None, ...]) -> None:
     if not isinstance(value, str | None):
         _type_mismatch(value, *(("null", "string") if None in options else ("string",)))
     if value not in options:
-        _mismatch(f"{_shown(value)} is not one of {list(options)!r}")
+        _mismatch(f"{_shorten(value)} is not one of {list(options)!r}")
 
 
 def _options(options: tuple[str | None, ...]) -> Callable[[object], None]:
@@ -264,7 +264,7 @@ def _check_integer_or_null(value: object) -> None:
 def _check_id(value: object) -> None:
     _check_text(value)
     if not _UUID.fullmatch(str(value)):
-        _mismatch(f"{_shown(value)} does not match {_UUID_PATTERN!r}")
+        _mismatch(f"{_shorten(value)} does not match {_UUID_PATTERN!r}")
 
 
 def _check_tags(value: object) -> None:
@@ -273,7 +273,7 @@ def _check_tags(value: object) -> None:
     for tag in value:
         _check_text(tag)
         if len(read_name(tag)) > LONGEST_NAME:
-            _mismatch(f"{_shown(tag)} is too long")
+            _mismatch(f"{_shorten(tag)} is too long")
 
 
 def _check_locations(value: object) -> None:

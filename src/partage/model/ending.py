@@ -37,7 +37,7 @@ class Ending:
         return self.ends_at is None or now < self.ends_at
 
 
-def end_share(member: Member, reason: EndReason, *, now: datetime) -> Ending | None:
+def start_notice(member: Member, reason: EndReason, *, now: datetime) -> Ending | None:
     """Return the ending of a share that its owner ends now; None when the member was promised no notice, or has not accepted.
 
     An expiry that the terms name ends the notice too.

@@ -139,7 +139,7 @@ class Image:
         """Say whether its owner has left the image to members whose notice runs."""
         return self.former_owner is not None
 
-    def promised_view(self) -> "Image":
+    def as_shared(self) -> "Image":
         """Return the image as a member sees it while a notice runs: as it was shared, whatever its owner did to it since."""
         status = ImageStatus.ACTIVE if self.status is ImageStatus.DEACTIVATED else self.status
         visibility = Visibility.SHARED if self.visibility is Visibility.PRIVATE else self.visibility

@@ -16,48 +16,48 @@ TO_STORES = "os_glance_importing_to_stores"
 FAILED = "os_glance_failed_import"
 
 
-def locked(image: Image, task_id: TaskID) -> Image:
+def lock(image: Image, task_id: TaskID) -> Image:
     """Let one task have the image to itself."""
     return replace(image, properties={**image.properties, LOCK: task_id})
 
 
-def holder(image: Image) -> TaskID | None:
+def find_holder(image: Image) -> TaskID | None:
     """Name the task that has the image to itself."""
     found = image.properties.get(LOCK)
     return None if found is None else TaskID(found)
 
 
-def begun(image: Image, stores: Iterable[StoreID]) -> Image:
+def begin(image: Image, stores: Iterable[StoreID]) -> Image:
     """Note the stores that the data goes to, and forget what failed in an earlier try."""
-    return _noted(image, to_stores=_named(image, TO_STORES) | set(stores), failed=())
+    return _write_lists(image, to_stores=_read_list(image, TO_STORES) | set(stores), failed=())
 
 
-def stored(image: Image, store_id: StoreID) -> Image:
+def note_stored(image: Image, store_id: StoreID) -> Image:
     """Note that the data has reached a store."""
-    return _noted(image, to_stores=_named(image, TO_STORES) - {store_id}, failed=_named(image, FAILED))
+    return _write_lists(image, to_stores=_read_list(image, TO_STORES) - {store_id}, failed=_read_list(image, FAILED))
 
 
-def failed(image: Image, store_id: StoreID) -> Image:
+def note_failed(image: Image, store_id: StoreID) -> Image:
     """Note that the data did not reach a store."""
-    return _noted(image, to_stores=_named(image, TO_STORES) - {store_id}, failed=_named(image, FAILED) | {store_id})
+    return _write_lists(image, to_stores=_read_list(image, TO_STORES) - {store_id}, failed=_read_list(image, FAILED) | {store_id})
 
 
 def has_failures(image: Image) -> bool:
     """Say whether the image tells of stores that its data did not reach."""
-    return bool(_named(image, FAILED))
+    return bool(_read_list(image, FAILED))
 
 
-def without_failures(image: Image) -> Image:
+def clear_failures(image: Image) -> Image:
     """Forget the stores that the data did not reach in an earlier try, where there are any."""
     return replace(image, properties={**image.properties, FAILED: ""}) if has_failures(image) else image
 
 
-def released(image: Image) -> Image:
+def unlock(image: Image) -> Image:
     """Let other tasks have the image."""
     return replace(image, properties={name: value for name, value in image.properties.items() if name != LOCK})
 
 
-def emptied(image: Image, *, now: datetime) -> Image:
+def remove_data(image: Image, *, now: datetime) -> Image:
     """Put an image back to `queued`, without any data."""
     queued = image if image.status is ImageStatus.QUEUED else image.become(ImageStatus.QUEUED, now=now)
     nothing: ContentID | None = None
@@ -75,10 +75,10 @@ def emptied(image: Image, *, now: datetime) -> Image:
     )
 
 
-def _named(image: Image, name: str) -> set[str]:
+def _read_list(image: Image, name: str) -> set[str]:
     return {each for each in image.properties.get(name, "").split(",") if each}
 
 
-def _noted(image: Image, *, to_stores: Iterable[str], failed: Iterable[str]) -> Image:
+def _write_lists(image: Image, *, to_stores: Iterable[str], failed: Iterable[str]) -> Image:
     noted = {TO_STORES: ",".join(sorted(to_stores)), FAILED: ",".join(sorted(failed))}
     return replace(image, properties={**image.properties, **noted})

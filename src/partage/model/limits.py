@@ -36,19 +36,19 @@ class Limits:
 
     def check_tags(self, count: int) -> None:
         """Raises: TooMany."""
-        _at_most(self.tags, count, "The limit has been exceeded on the number of allowed image tags")
+        _check_maximum(self.tags, count, "The limit has been exceeded on the number of allowed image tags")
 
     def check_properties(self, properties: Mapping[str, str]) -> None:
         """Raises: TooMany."""
-        _at_most(self.properties, len(properties), "The limit has been exceeded on the number of allowed image properties")
+        _check_maximum(self.properties, len(properties), "The limit has been exceeded on the number of allowed image properties")
 
     def check_members(self, count: int) -> None:
         """Raises: TooMany."""
-        _at_most(self.members, count, "The limit has been exceeded on the number of allowed image members for this image")
+        _check_maximum(self.members, count, "The limit has been exceeded on the number of allowed image members for this image")
 
     def check_locations(self, count: int) -> None:
         """Raises: TooMany."""
-        _at_most(self.locations, count, "The limit has been exceeded on the number of allowed image locations")
+        _check_maximum(self.locations, count, "The limit has been exceeded on the number of allowed image locations")
 
     def check_image(self, image: Image) -> None:
         """Refuse an image with too many tags or properties, or with more text in them than an image may have.
@@ -101,6 +101,6 @@ class Limits:
             )
 
 
-def _at_most(maximum: int, attempted: int, words: str) -> None:
+def _check_maximum(maximum: int, attempted: int, words: str) -> None:
     if 0 <= maximum < attempted:
         raise problems.TooMany(f"{words}. Attempted: {attempted}, Maximum: {maximum}")

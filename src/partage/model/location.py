@@ -45,7 +45,7 @@ class GivenLocation:
     metadata: Mapping[str, object]
     validation_data: Mapping[str, str] = field(default_factory=dict)
 
-    def kept_in(self, store: StoreID) -> Reference:
+    def to_reference(self, store: StoreID) -> Reference:
         """Make the reference that it asks for."""
         return Reference(
             url=self.url, store=store, metadata={name: self.metadata[name] for name in self.metadata if name != "store"}
@@ -72,14 +72,14 @@ def parse_given_location(document: Any) -> GivenLocation:
         BodyInvalid: it does not fit the schema.
     """
     if not isinstance(document, dict):
-        _image_mismatch(f"{_shown(document)} is not of type 'object'")
+        _image_mismatch(f"{_shorten(document)} is not of type 'object'")
     for name, kind, label in (("url", str, "string"), ("metadata", dict, "object")):
         if name not in document:
             _image_mismatch(f"{name!r} is a required property")
         if not isinstance(document[name], kind):
-            _image_mismatch(f"{_shown(document[name])} is not of type {label!r}")
+            _image_mismatch(f"{_shorten(document[name])} is not of type {label!r}")
     if len(document["url"]) > LONGEST_URL:
-        _image_mismatch(f"{_shown(document['url'])} is too long")
+        _image_mismatch(f"{_shorten(document['url'])} is too long")
     _check_metadata(document["metadata"])
     if len(json.dumps(document["metadata"])) > LONGEST_METADATA:
         raise problems.BodyInvalid(f"The metadata of a location has more than {LONGEST_METADATA} characters; leave some out")
@@ -100,7 +100,7 @@ def parse_new_location(document: object) -> NewLocation:
         raise _mismatch("'url' is a required property")
     if not isinstance(document["url"], str):
         raise _mismatch(f"{str(document['url'])[:100]} is not of type 'string'")
-    algorithm, value = _promised(document.get("validation_data", {}))
+    algorithm, value = _parse_digests(document.get("validation_data", {}))
     return NewLocation(url=document["url"], os_hash_algo=algorithm, os_hash_value=value)
 
 
@@ -115,13 +115,13 @@ def _check_metadata(value: object, deep: int = 0) -> None:
         raise problems.BodyInvalid(f"The metadata of a location is nested more than {_DEEPEST_METADATA} deep; make it flatter")
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         if not isinstance(each, dict | list | str):
-            raise problems.BodyInvalid(f"The metadata of a location may hold texts, lists and objects only, not {_shown(each)}")
+            raise problems.BodyInvalid(f"The metadata of a location may hold texts, lists and objects only, not {_shorten(each)}")
         _check_metadata(each, deep + 1)
 
 
 def _check_validation_data(given: Any) -> None:
     if not isinstance(given, dict):
-        _image_mismatch(f"{_shown(given)} is not of type 'object'")
+        _image_mismatch(f"{_shorten(given)} is not of type 'object'")
     if not given:
         return
     for name in ("os_hash_algo", "os_hash_value"):
@@ -129,16 +129,16 @@ def _check_validation_data(given: Any) -> None:
             _image_mismatch(f"{name!r} is a required property")
     for name, value in given.items():
         if name not in _LONGEST_TEXTS:
-            _image_mismatch(f"Additional properties are not allowed ({_shown(name)} was unexpected)")
+            _image_mismatch(f"Additional properties are not allowed ({_shorten(name)} was unexpected)")
         if not isinstance(value, str):
-            _image_mismatch(f"{_shown(value)} is not of type 'string'")
+            _image_mismatch(f"{_shorten(value)} is not of type 'string'")
         if len(value) > _LONGEST_TEXTS[name]:
-            _image_mismatch(f"{_shown(value)} is too long")
+            _image_mismatch(f"{_shorten(value)} is too long")
         if name == "checksum" and len(value) < _LONGEST_TEXTS[name]:
-            _image_mismatch(f"{_shown(value)} is too short")
+            _image_mismatch(f"{_shorten(value)} is too short")
 
 
-def _promised(given: Any) -> tuple[str, str]:
+def _parse_digests(given: Any) -> tuple[str, str]:
     if given is None or given == {}:
         return "", ""
     if not isinstance(given, dict) or set(given) != {"os_hash_algo", "os_hash_value"}:
@@ -156,7 +156,7 @@ def _promised(given: Any) -> tuple[str, str]:
     return algorithm, value.lower()
 
 
-def _shown(value: object) -> str:
+def _shorten(value: object) -> str:
     return repr(value)[:300]
 
 

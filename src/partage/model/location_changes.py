@@ -2,7 +2,7 @@
 
 The places in an image's own stores come first and are the service's: they can be named in a replacement of the whole list, and be
 removed. What may be added is on the web. An image has no locations while it is queued, and becomes active with the first; what is
-left from an attempt that failed does not count. The sizes of the new ones are for the caller to find out: see `added`.
+left from an attempt that failed does not count. The sizes of the new ones are for the caller to find out: see `list_added_urls`.
 
 The bytes of an active image never change, so one that has a digest takes only locations that promise this digest.
 Source: Image API v2, "Image PATCH"; statuses and words are Glance's. Pure.
@@ -37,7 +37,7 @@ class LocationTerms:
     limits: Limits = field(default_factory=Limits)
 
 
-NOT_TO_BE_CHANGED = LocationTerms()
+NO_CHANGES_ALLOWED = LocationTerms()
 
 
 def add(image: Image, position: str, value: Any, *, terms: LocationTerms, now: datetime) -> Image:
@@ -54,7 +54,7 @@ def add(image: Image, position: str, value: Any, *, terms: LocationTerms, now: d
     _require_visible(terms, "add")
     _require_status(image, "add")
     given = parse_given_location(value)
-    promised = _promised(image, [given], terms)
+    promised = _merge_digests(image, [given], terms)
     if image.os_hash_value is not None and "os_hash_value" not in given.validation_data:
         # Differs from Glance, which adds any: an owner could exchange the bytes that others trust (OSSN-0065, OSSN-0090).
         raise problems.PropertyConflict(
@@ -65,12 +65,12 @@ def add(image: Image, position: str, value: Any, *, terms: LocationTerms, now: d
     if number is None:
         raise problems.BodyInvalid("Invalid position for adding a location.")
     known = _references(image)
-    new = _kept(given, terms)
+    new = _make_reference(given, terms)
     if new in known:
         raise _duplicate(given)
     place = max(0, number - len(image.stores))
     references = (*known[:place], new, *known[place:])
-    return _with(image, references, promised, terms=terms, now=now)
+    return _change_references(image, references, promised, terms=terms, now=now)
 
 
 def replace_all(image: Image, value: Any, *, terms: LocationTerms, now: datetime) -> Image:
@@ -86,7 +86,7 @@ def replace_all(image: Image, value: Any, *, terms: LocationTerms, now: datetime
     _require_visible(terms, "update")
     _require_status(image, "replace")
     given = [parse_given_location(each) for each in value]
-    promised = _promised(image, given, terms)
+    promised = _merge_digests(image, given, terms)
     own = {own_url(image, store): {"store": store} for store in image.stores}
     known = _references(image)
     if own or known:
@@ -96,11 +96,11 @@ def replace_all(image: Image, value: Any, *, terms: LocationTerms, now: datetime
                 "A new location is added, and one that is there removed"
             )
         _require_own_metadata(own, given)
-    references = tuple(_kept(each, terms) for each in given if each.url not in own)
+    references = tuple(_make_reference(each, terms) for each in given if each.url not in own)
     for number, each in enumerate(references):
         if each in references[:number]:
             raise _duplicate(given[number])
-    return _with(image, references, promised, terms=terms, now=now)
+    return _change_references(image, references, promised, terms=terms, now=now)
 
 
 def remove(image: Image, position: str, *, terms: LocationTerms, now: datetime) -> Image:
@@ -127,7 +127,7 @@ def remove(image: Image, position: str, *, terms: LocationTerms, now: datetime) 
     return replace(image, references=(*image.references[:gone], *image.references[gone + 1 :]), updated_at=now)
 
 
-def added(image: Image, changed: Image) -> tuple[str, ...]:
+def list_added_urls(image: Image, changed: Image) -> tuple[str, ...]:
     """List the URLs that an image refers to since it was changed, each once; all of them when it became active by the change."""
     known = {each.url for each in image.references} if changed.status is image.status else set()
     return tuple(dict.fromkeys(each.url for each in changed.references if each.url not in known))
@@ -161,7 +161,7 @@ def _number(position: str) -> int | None:
     return min(int(position[:10]), _FAR)
 
 
-def _kept(given: GivenLocation, terms: LocationTerms) -> Reference:
+def _make_reference(given: GivenLocation, terms: LocationTerms) -> Reference:
     """Take a place on the web. Which hosts and ports it may have is decided where it is opened."""
     scheme = given.url.partition("://")[0]
     if scheme.lower() not in ("http", "https"):
@@ -171,7 +171,7 @@ def _kept(given: GivenLocation, terms: LocationTerms) -> Reference:
             f"{_INVALID}: this service has no store of type http, which would keep a place on the web by reference; "
             "import from there instead (web-download)"
         )
-    return given.kept_in(terms.store)
+    return given.to_reference(terms.store)
 
 
 def _duplicate(given: GivenLocation) -> problems.BodyInvalid:
@@ -184,7 +184,7 @@ def _require_own_metadata(own: Mapping[str, Mapping[str, object]], given: Iterab
             raise problems.BodyInvalid(f"The metadata of {each.url} is the service's; leave it as it is")
 
 
-def _promised(image: Image, given: Sequence[GivenLocation], terms: LocationTerms) -> dict[str, str]:
+def _merge_digests(image: Image, given: Sequence[GivenLocation], terms: LocationTerms) -> dict[str, str]:
     """Put together the digests that locations promise; they become those of a queued image, and are those of an active one."""
     promised: dict[str, str] = {}
     for each in given:
@@ -215,7 +215,7 @@ def _check_digests(promised: Mapping[str, str], terms: LocationTerms) -> None:
             raise problems.PropertyConflict(f"{name} ({text}) is not a hexadecimal value of {DIGEST_BYTES[by]} bytes, as {by} has")
 
 
-def _with(
+def _change_references(
     image: Image, references: tuple[Reference, ...], promised: dict[str, str], *, terms: LocationTerms, now: datetime
 ) -> Image:
     before = len(_references(image))

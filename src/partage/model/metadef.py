@@ -20,7 +20,7 @@ _READ_ONLY = {"namespace": ("self", "schema", *_TIMES), "object": ("self", "sche
 _FOUR_BYTES = re.compile("[\U00010000-\U0010ffff]")
 
 
-class Kind(StrEnum):
+class DefinitionKind(StrEnum):
     """What a definition defines."""
 
     OBJECT = "object"
@@ -55,7 +55,7 @@ class Namespace:
 class Definition:
     """An object, a property or a tag. `document` is all that the client gave but the name."""
 
-    kind: Kind
+    kind: DefinitionKind
     name: str
     created_at: datetime
     updated_at: datetime
@@ -64,13 +64,13 @@ class Definition:
     @property
     def key(self) -> str:
         """The name by which it is found: case does not count in tags."""
-        return self.name.casefold() if self.kind is Kind.TAG else self.name
+        return self.name.casefold() if self.kind is DefinitionKind.TAG else self.name
 
-    def prefixed(self, prefix: str) -> "Definition":
+    def with_prefix(self, prefix: str) -> "Definition":
         """Give the names of its properties as they are at a resource of a type that has a prefix."""
-        if self.kind is Kind.PROPERTY:
+        if self.kind is DefinitionKind.PROPERTY:
             return replace(self, name=prefix + self.name)
-        if self.kind is Kind.TAG:
+        if self.kind is DefinitionKind.TAG:
             return self
         document = dict(self.document)
         if "properties" in document:
@@ -108,7 +108,7 @@ def parse_namespace(document: object, *, now: datetime) -> NewNamespace:
     Raises:
         BodyInvalid, AttributeReadOnly: it does not fit the schema, or sets what the service sets.
     """
-    given = _checked(document, "namespace")
+    given = _check(document, "namespace")
     namespace = Namespace(
         name=given["namespace"],
         owner=None if given.get("owner") is None else ProjectID(given["owner"]),
@@ -121,9 +121,9 @@ def parse_namespace(document: object, *, now: datetime) -> NewNamespace:
     )
     if not namespace.name:
         raise problems.BodyInvalid("Provided object does not match schema 'namespace': '' is too short")
-    objects = _in_order(Kind.OBJECT, given.get("objects", ()), now)
-    tags = _in_order(Kind.TAG, given.get("tags", ()), now)
-    properties = [_definition(Kind.PROPERTY, name, value, now) for name, value in given.get("properties", {}).items()]
+    objects = _parse_definitions(DefinitionKind.OBJECT, given.get("objects", ()), now)
+    tags = _parse_definitions(DefinitionKind.TAG, given.get("tags", ()), now)
+    properties = [_definition(DefinitionKind.PROPERTY, name, value, now) for name, value in given.get("properties", {}).items()]
     return NewNamespace(
         namespace=namespace,
         owner_given="owner" in given,
@@ -133,16 +133,16 @@ def parse_namespace(document: object, *, now: datetime) -> NewNamespace:
     )
 
 
-def parse_definition(document: object, kind: Kind, *, now: datetime) -> Definition:
+def parse_definition(document: object, kind: DefinitionKind, *, now: datetime) -> Definition:
     """Check the document of an object, a property or a tag and make a value of it.
 
     Raises:
         BodyInvalid, AttributeReadOnly: as `parse_namespace`.
     """
-    given = _checked(document, kind.value)
-    if kind is Kind.OBJECT:
+    given = _check(document, kind.value)
+    if kind is DefinitionKind.OBJECT:
         _refuse_unknown_attributes(given.get("properties", {}))
-    return _named(kind, given, now)
+    return _parse_named(kind, given, now)
 
 
 def parse_tags(document: object, *, now: datetime) -> list[Definition]:
@@ -151,10 +151,10 @@ def parse_tags(document: object, *, now: datetime) -> list[Definition]:
     Raises:
         BodyInvalid, AttributeReadOnly: as `parse_namespace`.
     """
-    given = _checked(document, "tags")
+    given = _check(document, "tags")
     if "tags" not in given:
         raise problems.BodyInvalid("Provided object does not match schema 'tags': 'tags' is a required property")
-    return _in_order(Kind.TAG, [metadef_schemas.check(each, "tag") for each in given["tags"]], now)
+    return _parse_definitions(DefinitionKind.TAG, [metadef_schemas.check(each, "tag") for each in given["tags"]], now)
 
 
 def parse_association(document: object, *, now: datetime) -> Association:
@@ -163,10 +163,10 @@ def parse_association(document: object, *, now: datetime) -> Association:
     Raises:
         BodyInvalid, AttributeReadOnly: as `parse_namespace`.
     """
-    return _association(_checked(document, "resource_type"), now)
+    return _association(_check(document, "resource_type"), now)
 
 
-def _checked(document: object, schema_name: str) -> dict[str, Any]:
+def _check(document: object, schema_name: str) -> dict[str, Any]:
     for name in _READ_ONLY.get(schema_name, _TIMES):
         if isinstance(document, dict) and name in document:
             raise problems.AttributeReadOnly(f"Attribute '{name}' is read-only.")
@@ -197,19 +197,19 @@ def _refuse_four_bytes(value: object) -> None:
         _refuse_four_bytes(each)
 
 
-def _in_order(kind: Kind, given: Iterable[Mapping[str, Any]], now: datetime) -> list[Definition]:
+def _parse_definitions(kind: DefinitionKind, given: Iterable[Mapping[str, Any]], now: datetime) -> list[Definition]:
     """Make definitions, each a microsecond younger than the one before: lists are in the order of their creation."""
-    return [_named(kind, each, now + timedelta(microseconds=number)) for number, each in enumerate(given)]
+    return [_parse_named(kind, each, now + timedelta(microseconds=number)) for number, each in enumerate(given)]
 
 
-def _named(kind: Kind, given: Mapping[str, Any], now: datetime) -> Definition:
+def _parse_named(kind: DefinitionKind, given: Mapping[str, Any], now: datetime) -> Definition:
     name = given.get("name")
     if not isinstance(name, str) or not name:
         raise problems.BodyInvalid(f"Provided object does not match schema '{kind}': 'name' is a required property")
     return _definition(kind, name, {key: value for key, value in given.items() if key != "name"}, now)
 
 
-def _definition(kind: Kind, name: str, document: Mapping[str, Any], now: datetime) -> Definition:
+def _definition(kind: DefinitionKind, name: str, document: Mapping[str, Any], now: datetime) -> Definition:
     if len(name) > metadef_schemas.LONGEST_NAME:
         raise problems.BodyInvalid(f"Provided object does not match schema '{kind}': '{name[:100]}' is too long")
     return Definition(kind=kind, name=name, document=document, created_at=now, updated_at=now)

@@ -17,7 +17,7 @@ from partage.model import document as documents
 from partage.model import location_changes
 from partage.model.document import KnownFormats
 from partage.model.image import Image, ImageStatus, Visibility
-from partage.model.location_changes import NOT_TO_BE_CHANGED, LocationTerms
+from partage.model.location_changes import NO_CHANGES_ALLOWED, LocationTerms
 
 DEFAULT_MOST = 1000
 """Operations of one patch: an image may have 128 properties and a dozen attributes, each of which a patch changes once or twice."""
@@ -86,15 +86,15 @@ def parse(document: object, *, version: Version, known: KnownFormats, most: int 
         raise problems.BodyInvalid("Request body must be a JSON array of operation objects.")
     if len(document) > most:
         raise problems.TooMany(f"The patch has {len(document)} operations; at most {most} are taken, send them in several requests")
-    return tuple(_change(raw, version, known) for raw in document)
+    return tuple(_parse_operation(raw, version, known) for raw in document)
 
 
-def apply(image: Image, changes: Iterable[Change], *, now: datetime, locations: LocationTerms = NOT_TO_BE_CHANGED) -> Image:
+def apply(image: Image, changes: Iterable[Change], *, now: datetime, locations: LocationTerms = NO_CHANGES_ALLOWED) -> Image:
     """Make the image that the changes ask for, applied in order; an empty list changes nothing, not even the time.
 
-    Left to the caller: whether the project may modify the image at all, whether it may set this `owner` or this `visibility`, and
-    whether counts of tags and properties stay within limits; `touched` says which names are concerned. Whether new locations may be
-    opened, and how many bytes are there, as well.
+    Not checked here: whether the project may modify the image, set this `owner` or this `visibility`; whether counts of tags and
+    properties are within limits (`list_changed_names` returns the names concerned); whether new locations may be opened, and their
+    sizes.
 
     Raises:
         PropertyConflict: a property is replaced or removed that is not there, or added that is, where that is a conflict.
@@ -116,7 +116,7 @@ def apply(image: Image, changes: Iterable[Change], *, now: datetime, locations: 
     return replace(changed, properties=properties, updated_at=now) if touched_at_all else image
 
 
-def touched(changes: Iterable[Change]) -> frozenset[str]:
+def list_changed_names(changes: Iterable[Change]) -> frozenset[str]:
     """Name the attributes and properties that the changes are about."""
     return frozenset(name for change in changes for name in (change.name, change.written or change.name))
 
@@ -165,7 +165,7 @@ def _apply_to_locations(image: Image, change: Change, terms: LocationTerms, now:
     return location_changes.remove(image, change.path[1], terms=terms, now=now)
 
 
-def _change(raw: object, version: Version, known: KnownFormats) -> Change:
+def _parse_operation(raw: object, version: Version, known: KnownFormats) -> Change:
     if not isinstance(raw, dict):
         raise problems.BodyInvalid("Operations must be JSON objects.")
     op, pointer = _operation_2_1(raw) if version == "2.1" else _operation_2_0(raw)
@@ -219,8 +219,8 @@ def _decode(pointer: object) -> tuple[str, ...]:
 
 def _check_name(name: str) -> None:
     if name in _READ_ONLY:
-        raise documents.read_only(name)
+        raise documents.read_only_problem(name)
     if name in _RESERVED:
-        raise documents.reserved(name)
+        raise documents.reserved_problem(name)
     if name != "locations":
         documents.check_allowed(name)

@@ -30,7 +30,7 @@ Position = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class Filter:
     """One base attribute compared; `values` has one element except under IN, where any of them may match."""
 
     attribute: str
@@ -69,7 +69,7 @@ class ImageQuery:
     member_status: MemberStatus | None = MemberStatus.ACCEPTED
     os_hidden: bool = False
     tags: tuple[str, ...] = ()
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Filter, ...] = ()
     properties: tuple[tuple[str, str], ...] = ()
 
 

@@ -43,7 +43,7 @@ class Usage:
     images: int = 0
     uploading: int = 0
 
-    def reported(self) -> Mapping[str, int]:
+    def to_report(self) -> Mapping[str, int]:
         """Say it as unified limits do."""
         return {
             SIZE_TOTAL: self.stored_bytes // MEBIBYTE,
@@ -130,7 +130,7 @@ class Allowance:
         return wanted_bytes + ahead - ahead % _AHEAD_BYTES
 
 
-def unified(limits: Mapping[str, int], *, one_over: bool) -> Allowance:
+def parse_keystone_limits(limits: Mapping[str, int], *, one_over: bool) -> Allowance:
     """Understand Keystone's limits: -1 is none, and what is not registered is 0. Source: oslo.limit."""
 
     def limit(name: str, unit: int = 1) -> int | None:

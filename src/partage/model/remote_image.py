@@ -29,7 +29,7 @@ class RemoteImage:
     container_format: str
     properties: Mapping[str, str]
 
-    def over(self, image: Image) -> Image:
+    def apply_to(self, image: Image) -> Image:
         """Describe an image as this one is described."""
         return replace(
             image,
@@ -46,16 +46,16 @@ def parse_remote_image(document: object, *, copied: Collection[str], known: Know
         RemoteImageRefused: it is no image's, the image is not active, or something of it cannot be kept here.
     """
     if not isinstance(document, dict):
-        raise _refused("is not described by a JSON object")
+        raise _refusal("is not described by a JSON object")
     status = document.get("status")
     if status != ImageStatus.ACTIVE:
-        raise _refused(f"should be active and is {str(status)[:50]}")
+        raise _refusal(f"should be active and is {str(status)[:50]}")
     size = document.get("size")
     if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= LARGEST_BYTES:
-        raise _refused("does not say its size")
+        raise _refusal("does not say its size")
     for name in ("disk_format", "container_format"):
         if document.get(name) is None:
-            raise _refused(f"has no {name}")
+            raise _refusal(f"has no {name}")
         _require_fitting(name, document[name], known)
     return RemoteImage(
         size_bytes=size,
@@ -86,10 +86,10 @@ def _require_fitting(name: str, value: object, known: KnownFormats) -> None:
         check_value(name, value, known)
         check_storable(name, value)
     except problems.BodyInvalid as problem:
-        raise _refused(f"has a {name[:100]} that is not taken here: {problem.sentence()}") from problem
+        raise _refusal(f"has a {name[:100]} that is not taken here: {problem.sentence()}") from problem
     if "\x00" in f"{name}{value}":
-        raise _refused("has a NUL character in a property")
+        raise _refusal("has a NUL character in a property")
 
 
-def _refused(words: str) -> problems.RemoteImageRefused:
+def _refusal(words: str) -> problems.RemoteImageRefused:
     return problems.RemoteImageRefused(f"The image in the other region {words}; only a complete and active image can be copied")

@@ -13,7 +13,7 @@ from partage.model import importing
 from partage.model.announcement import Announcement, ArrivalFailure, Arriving, Defined, Event, Renamed, Sent
 from partage.model.image import Image, Visibility
 from partage.model.member import Member
-from partage.model.metadef import Association, Definition, Kind, Namespace
+from partage.model.metadef import Association, Definition, DefinitionKind, Namespace
 from partage.model.task import Task
 
 Payload = dict[str, object]
@@ -151,9 +151,9 @@ def _definition(namespace: str, definition: Definition, old_name: str) -> Payloa
     names: Payload = {"namespace": namespace, "name": definition.name, "name_old": old_name}
     times: Payload = {"created_at": _time(definition.created_at), "updated_at": _time(definition.updated_at)}
     document = definition.document
-    if definition.kind is Kind.TAG:
+    if definition.kind is DefinitionKind.TAG:
         return names | times
-    if definition.kind is Kind.PROPERTY:
+    if definition.kind is DefinitionKind.PROPERTY:
         return names | {name: document.get(name) for name in _ATTRIBUTES}
     properties = [_property_of_object(name, value) for name, value in (document.get("properties") or {}).items()]
     described: Payload = {

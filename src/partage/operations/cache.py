@@ -247,7 +247,7 @@ def _bring_near(named: NamedStore, packs: Collection[PackID], may_go_on: Callabl
 
 def _require(service: Service, caller: Caller, rule: str, image: Image | None = None) -> Cache:
     """Let only those go on whom the rule allows, and only where there is a cache. Source: Glance asks in this order."""
-    target = authority.of_project(caller.project_id) if image is None else authority.of_image(caller, image)
+    target = authority.project_target(caller.project_id) if image is None else authority.image_target(caller, image)
     service.authority.require(caller, rule, target)
     if service.cache is None:
         raise problems.FeatureOff("Caching via API is not supported at this site.")

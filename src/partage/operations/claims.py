@@ -14,7 +14,7 @@ def require_free(tx: Transaction, image: Image) -> None:
     Raises:
         StatusConflict: a task has it.
     """
-    holder = importing.holder(image)
+    holder = importing.find_holder(image)
     if holder is None:
         return
     try:

@@ -370,11 +370,11 @@ def open_image_data(
     """
     with service.database.read() as tx:
         image = visible.find(service, tx, caller, image_id)
-    service.authority.require(caller, DOWNLOAD_IMAGE, authority.of_image(caller, image))
+    service.authority.require(caller, DOWNLOAD_IMAGE, authority.image_target(caller, image))
     if image.status is ImageStatus.DEACTIVATED and not caller.is_admin:
         raise problems.ImageDeactivated("The requested image has been deactivated. Image data download is forbidden.")
     if preferred:
-        service.authority.require(caller, DOWNLOAD_FROM_STORE, authority.of_image(caller, image))
+        service.authority.require(caller, DOWNLOAD_FROM_STORE, authority.image_target(caller, image))
         for store_id in preferred:
             if not service.knows_store(store_id):
                 raise problems.StoreUnknown(f"Store '{store_id}' is not configured.")
@@ -427,7 +427,7 @@ def _begin(
         with service.database.write() as tx:
             image = visible.find_for_change(service, tx, caller, image_id)
             rule = UPLOAD_IMAGE if to is ImageStatus.SAVING else MODIFY_IMAGE
-            service.authority.require(caller, rule, authority.of_image(caller, image))
+            service.authority.require(caller, rule, authority.image_target(caller, image))
             begun = image.begin_saving(now=now) if to is ImageStatus.SAVING else image.become(to, now=now)
             begun = replace(begun, references=())  # left from a location that was of no use
             claims.require_free(tx, image)
@@ -491,7 +491,7 @@ def _queued_again_on_failure(service: Service, begun: _Begun) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        recovery.restore(service, begun.image, begun.token)
+        recovery.requeue(service, begun.image, begun.token)
         raise
     finally:
         service.running_uploads.discard(begun.token)
@@ -517,7 +517,7 @@ def _forget_failures(tx: Transaction, active: Image) -> Image:
     found = images.find_for_work(tx, active.id)
     if found is None:
         raise _gone(active)
-    forgotten = importing.without_failures(found)
+    forgotten = importing.clear_failures(found)
     images.save(tx, forgotten, was=found)
     return forgotten
 

@@ -41,7 +41,7 @@ def create_image(service: Service, caller: Caller, new: NewImage) -> Image:
     service.limits.check_image(image)
     quota.under(service, image.owner, partial(_add, service, image))
     service.announce(Event.IMAGE_CREATE, image)
-    return visible.shown(service, caller, image)
+    return visible.hide_properties(service, caller, image)
 
 
 def list_images(service: Service, caller: Caller, query: ImageQuery) -> Page[Image]:
@@ -51,13 +51,13 @@ def list_images(service: Service, caller: Caller, query: ImageQuery) -> Page[Ima
         PolicyForbids: the caller may list none.
         QueryInvalid: the marker is no image that the caller may know of, and the query does not say where it stood.
     """
-    service.authority.require(caller, rules.GET_IMAGES, authority.of_project(caller.project_id))
+    service.authority.require(caller, rules.GET_IMAGES, authority.project_target(caller.project_id))
     if query.limit == 0 or _asks_for_hidden(service, caller, query):
         return Page(items=(), next_marker=None)
     with service.database.read() as tx:
         after = None if query.marker is None else _position(service, tx, caller, query, query.marker)
         found = _full_page(service, tx, caller, query, after)
-    items = tuple(visible.shown(service, caller, image) for image in found.images)
+    items = tuple(visible.hide_properties(service, caller, image) for image in found.images)
     # Differs from Glance: the link appears only when there is a next image. Glance gives it whenever the page is full.
     if not found.has_more:
         return Page(items=items, next_marker=None)
@@ -72,7 +72,7 @@ def show_image(service: Service, caller: Caller, image_id: ImageID) -> Image:
         ImageNotFound: no such image, or none the caller may know of.
     """
     with service.database.read() as tx:
-        return visible.shown(service, caller, visible.find(service, tx, caller, image_id))
+        return visible.hide_properties(service, caller, visible.find(service, tx, caller, image_id))
 
 
 def update_image(service: Service, caller: Caller, image_id: ImageID, changes: tuple[patch.Change, ...]) -> Image:
@@ -89,13 +89,13 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
     sizes = locations.sizes_of_new(service, caller, image_id, changes)
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)
-        service.authority.require(caller, rules.MODIFY_IMAGE, authority.of_image(caller, image))
+        service.authority.require(caller, rules.MODIFY_IMAGE, authority.image_target(caller, image))
         locations.authorise_changes(service, tx, caller, image, changes)
-        seen = visible.shown(service, caller, image)
+        seen = visible.hide_properties(service, caller, image)
         changed = patch.apply(seen, changes, now=service.clock(), locations=locations.terms_of(service))
         changed = locations.sized(image, changed, sizes)
         if service.protections is not None:
-            changed = service.protections.applied(caller, image, seen, changed, patch.touched(changes))
+            changed = service.protections.apply_changes(caller, image, seen, changed, patch.list_changed_names(changes))
         _authorise_changes(service, caller, image, changed, changes)
         _check_counts(service, image, changed, changes)
         if changed.owner != image.owner:
@@ -104,7 +104,7 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
         images.save(tx, changed, was=image)
     if changes:
         image_data.announce_change(service, changed, was=image)
-    return visible.shown(service, caller, changed)
+    return visible.hide_properties(service, caller, changed)
 
 
 def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
@@ -118,9 +118,9 @@ def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.NO_IMAGE_TO_DELETE)
-        service.authority.require(caller, rules.DELETE_IMAGE, authority.of_image(caller, image))
+        service.authority.require(caller, rules.DELETE_IMAGE, authority.image_target(caller, image))
         image.require_unprotected()
-        promises.end_all(service, tx, caller, image, EndReason.DELETED)
+        promises.end_all_shares(service, tx, caller, image, EndReason.DELETED)
         deleted = pending_deletes.remove_image(service, tx, image, now=service.clock())
     service.announce(Event.IMAGE_DELETE, deleted)
 
@@ -132,7 +132,7 @@ def deactivate_image(service: Service, caller: Caller, image_id: ImageID) -> Non
         ImageNotFound: no such image, or none the caller may know of.
         PolicyForbids, StatusForbids: the caller may not, or the image never had data to withhold.
     """
-    _switch(service, caller, image_id, rule=rules.DEACTIVATE, to=ImageStatus.DEACTIVATED)
+    _change_status(service, caller, image_id, rule=rules.DEACTIVATE, to=ImageStatus.DEACTIVATED)
 
 
 def reactivate_image(service: Service, caller: Caller, image_id: ImageID) -> None:
@@ -141,29 +141,29 @@ def reactivate_image(service: Service, caller: Caller, image_id: ImageID) -> Non
     Raises:
         ImageNotFound, PolicyForbids, StatusForbids: as `deactivate_image`.
     """
-    _switch(service, caller, image_id, rule=rules.REACTIVATE, to=ImageStatus.ACTIVE)
+    _change_status(service, caller, image_id, rule=rules.REACTIVATE, to=ImageStatus.ACTIVE)
 
 
-def _switch(service: Service, caller: Caller, image_id: ImageID, *, rule: str, to: ImageStatus) -> None:
+def _change_status(service: Service, caller: Caller, image_id: ImageID, *, rule: str, to: ImageStatus) -> None:
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)
-        service.authority.require(caller, rule, authority.of_image(caller, image))
+        service.authority.require(caller, rule, authority.image_target(caller, image))
         if image.status not in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED):
             verb = "deactivate" if to is ImageStatus.DEACTIVATED else "reactivate"
             raise problems.StatusForbids(f"Not allowed to {verb} image in status '{image.status}'")
         if to is ImageStatus.DEACTIVATED:
-            promises.end_all(service, tx, caller, image, EndReason.DEACTIVATED)
+            promises.end_all_shares(service, tx, caller, image, EndReason.DEACTIVATED)
         if image.status is to:
             return
         switched = image.become(to, now=service.clock())
         images.change_status(tx, switched, was=image.status)
         if to is ImageStatus.ACTIVE:
-            promises.go_on(tx, switched, EndReason.DEACTIVATED)
+            promises.cancel_notices(tx, switched, EndReason.DEACTIVATED)
     service.announce(Event.IMAGE_UPDATE, switched)
 
 
 def _authorise_creation(service: Service, caller: Caller, image: Image) -> None:
-    target = authority.of_image(caller, image)
+    target = authority.image_target(caller, image)
     try:
         service.authority.require(caller, rules.ADD_IMAGE, target)
     except problems.PolicyForbids as problem:
@@ -175,8 +175,8 @@ def _authorise_creation(service: Service, caller: Caller, image: Image) -> None:
 
 
 def _authorise_changes(service: Service, caller: Caller, image: Image, changed: Image, changes: tuple[patch.Change, ...]) -> None:
-    if "visibility" in patch.touched(changes) and changed.visibility in _RULE_OF_VISIBILITY:
-        service.authority.require(caller, _RULE_OF_VISIBILITY[changed.visibility], authority.of_image(caller, changed))
+    if "visibility" in patch.list_changed_names(changes) and changed.visibility in _RULE_OF_VISIBILITY:
+        service.authority.require(caller, _RULE_OF_VISIBILITY[changed.visibility], authority.image_target(caller, changed))
     if not caller.is_admin and any(each.name == "owner" and not _changes_nothing(each, image) for each in changes):
         raise problems.AttributeReadOnly("Owner can't be updated by non admin.")
 
@@ -233,7 +233,7 @@ def _full_page(service: Service, tx: Transaction, caller: Caller, query: ImageQu
     found = images.page(tx, caller, query, after=after, most_bytes=most_bytes, now=service.clock())
     if not service.authority.hides_images:
         return found
-    shown = _shown_to(service, caller)
+    shown = _is_visible_to(service, caller)
     kept = list(filter(shown, found.images))
     while found.has_more and len(kept) <= query.limit and (room := most_bytes - sum(each.document_bytes for each in kept)) > 0:
         after = paging.position(found.images[-1], query)
@@ -242,5 +242,5 @@ def _full_page(service: Service, tx: Transaction, caller: Caller, query: ImageQu
     return Slice(kept[: query.limit], has_more=found.has_more or len(kept) > query.limit)
 
 
-def _shown_to(service: Service, caller: Caller) -> Callable[[Image], bool]:
-    return lambda image: service.authority.allows(caller, rules.GET_IMAGE, authority.of_image(caller, image))
+def _is_visible_to(service: Service, caller: Caller) -> Callable[[Image], bool]:
+    return lambda image: service.authority.allows(caller, rules.GET_IMAGE, authority.image_target(caller, image))

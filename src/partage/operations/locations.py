@@ -75,7 +75,7 @@ def add_location(
             },
         )
         tasks.add(tx, task, roles=sorted(caller.roles), certificate=certificate)
-        images.save(tx, importing.locked(image, task.id), was=image)
+        images.save(tx, importing.lock(image, task.id), was=image)
     service.announce(Event.TASK_CREATE, task)
     service.announce(Event.TASK_RUN, task)
     return task
@@ -84,7 +84,7 @@ def add_location(
 def _require_ready(service: Service, caller: Caller, image: Image, location: NewLocation) -> None:
     if image.status is not ImageStatus.QUEUED:
         raise problems.StatusConflict(f"It's not allowed to add locations if image status is {image.status}.")
-    service.authority.require(caller, rules.ADD_IMAGE_LOCATION, authority.of_image(caller, image))
+    service.authority.require(caller, rules.ADD_IMAGE_LOCATION, authority.image_target(caller, image))
     if _SERVICE not in caller.roles | caller.service_roles and not (service.http_locations or service.http_store):
         raise problems.Forbidden("http store must be enabled to use location API by normal user.")
     check_given(location.url, service.fetch, purpose="add location")
@@ -100,7 +100,7 @@ def list_locations(service: Service, caller: Caller, image_id: ImageID) -> list[
     """
     with service.database.read() as tx:
         image = visible.find(service, tx, caller, image_id)
-    service.authority.require(caller, rules.FETCH_IMAGE_LOCATION, authority.of_image(caller, image))
+    service.authority.require(caller, rules.FETCH_IMAGE_LOCATION, authority.image_target(caller, image))
     origin: list[Mapping[str, object]] = [{"url": image.external_url, "metadata": {}}] if image.external_url else []
     return origin + locations_of(image)
 
@@ -124,18 +124,18 @@ def sizes_of_new(service: Service, caller: Caller, image_id: ImageID, changes: t
         ImageTooLarge: there are more than an image may have.
         SignatureRefused: a signed image would become active by bytes that nobody verified.
     """
-    if "locations" not in patch.touched(changes):
+    if "locations" not in patch.list_changed_names(changes):
         return {}
     with service.database.read() as tx:
         image = visible.find(service, tx, caller, image_id)
-        service.authority.require(caller, rules.MODIFY_IMAGE, authority.of_image(caller, image))
+        service.authority.require(caller, rules.MODIFY_IMAGE, authority.image_target(caller, image))
         authorise_changes(service, tx, caller, image, changes)
     changed = patch.apply(image, changes, now=service.clock(), locations=terms_of(service))
     if changed.status is not image.status and signature_of(changed.properties) is not None:
         raise problems.SignatureRefused(
             "The image is signed, and a patch cannot verify what is at a location; give it by POST .../locations, or upload"
         )
-    return {url: _size_at(service, url) for url in location_changes.added(image, changed)}
+    return {url: _size_at(service, url) for url in location_changes.list_added_urls(image, changed)}
 
 
 def authorise_changes(service: Service, tx: Transaction, caller: Caller, image: Image, changes: Iterable[patch.Change]) -> None:
@@ -149,9 +149,9 @@ def authorise_changes(service: Service, tx: Transaction, caller: Caller, image: 
     if not operations:
         return
     if operations - {patch.Operation.REMOVE}:
-        service.authority.require(caller, rules.SET_IMAGE_LOCATION, authority.of_image(caller, image))
+        service.authority.require(caller, rules.SET_IMAGE_LOCATION, authority.image_target(caller, image))
     if patch.Operation.REMOVE in operations:
-        service.authority.require(caller, rules.DELETE_IMAGE_LOCATION, authority.of_image(caller, image))
+        service.authority.require(caller, rules.DELETE_IMAGE_LOCATION, authority.image_target(caller, image))
     if service.locations_shown:
         claims.require_free(tx, image)
 
@@ -164,7 +164,7 @@ def sized(image: Image, changed: Image, sizes: Mapping[str, int]) -> Image:
         BodyInvalid: the locations do not all have as many bytes.
     """
     found = set()
-    for url in location_changes.added(image, changed):
+    for url in location_changes.list_added_urls(image, changed):
         if url not in sizes:
             raise problems.StatusConflict("The image's locations were changed by somebody else at this moment; try again")
         found.add(sizes[url])

@@ -33,8 +33,8 @@ def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: P
     now = service.clock()
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
-        image.require_shared(_not_shared("create", image_id))
-        service.authority.require(caller, rules.ADD_MEMBER, authority.of_image(caller, image))
+        image.require_shared(_describe_not_shared("create", image_id))
+        service.authority.require(caller, rules.ADD_MEMBER, authority.image_target(caller, image))
         member = Member(image_id=image.id, member_id=member_id, created_at=now, updated_at=now, terms=service.default_terms)
         _check_count(service, tx, image)
         members.add(tx, member, image)
@@ -52,7 +52,7 @@ def list_members(service: Service, caller: Caller, image_id: ImageID) -> list[Me
     with service.database.read() as tx:
         image = visible.find(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
         image.require_shared(f"Not allowed to list members for image {image_id}: Only shared images have members.")
-        service.authority.require(caller, rules.GET_MEMBERS, authority.of_image(caller, image))
+        service.authority.require(caller, rules.GET_MEMBERS, authority.image_target(caller, image))
         return members.list_members(tx, caller, image.id)
 
 
@@ -67,7 +67,7 @@ def show_member(service: Service, caller: Caller, image_id: ImageID, member_id: 
         image = visible.find(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
         try:
             image.require_shared("Only shared images have members.")
-            service.authority.require(caller, rules.GET_MEMBER, authority.of_image(caller, image))
+            service.authority.require(caller, rules.GET_MEMBER, authority.image_target(caller, image))
         except problems.Forbidden as problem:
             # Source: Glance answers 404 here where every other members call answers 403.
             raise problems.MemberNotFound(problem.sentence()) from problem
@@ -85,9 +85,9 @@ def update_member(service: Service, caller: Caller, image_id: ImageID, member_id
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
-        image.require_shared(_not_shared("update", image_id))
+        image.require_shared(_describe_not_shared("update", image_id))
         member = members.find(tx, caller, image.id, member_id)
-        service.authority.require(caller, rules.MODIFY_MEMBER, authority.of_member(image, member_id))
+        service.authority.require(caller, rules.MODIFY_MEMBER, authority.member_target(image, member_id))
         answered = member.become(status, now=service.clock())
         members.set_status(tx, answered)
     service.announce(Event.MEMBER_UPDATE, answered)
@@ -104,10 +104,10 @@ def remove_member(service: Service, caller: Caller, image_id: ImageID, member_id
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
-        image.require_shared(_not_shared("delete", image_id))
+        image.require_shared(_describe_not_shared("delete", image_id))
         member = members.find(tx, caller, image.id, member_id)
-        service.authority.require(caller, rules.DELETE_MEMBER, authority.of_image(caller, image))
-        promises.end_one(service, tx, caller, image, member)
+        service.authority.require(caller, rules.DELETE_MEMBER, authority.image_target(caller, image))
+        promises.end_member_share(service, tx, caller, image, member)
         members.remove(tx, member)
     service.announce(Event.MEMBER_DELETE, member)
 
@@ -116,8 +116,8 @@ def _check_project(service: Service, projects: Projects, caller: Caller, image_i
     """Look at the project before the transaction, which must not wait for Keystone, and only for a caller who may add members."""
     with service.database.read() as tx:
         image = visible.find(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
-    image.require_shared(_not_shared("create", image_id))
-    service.authority.require(caller, rules.ADD_MEMBER, authority.of_image(caller, image))
+    image.require_shared(_describe_not_shared("create", image_id))
+    service.authority.require(caller, rules.ADD_MEMBER, authority.image_target(caller, image))
     if member_id == image.owner:
         raise problems.BodyInvalid(f"The project {member_id} owns image {image_id}; an image is shared with other projects")
     if not projects.has(member_id):
@@ -127,7 +127,7 @@ def _check_project(service: Service, projects: Projects, caller: Caller, image_i
         )
 
 
-def _not_shared(verb: str, image_id: ImageID) -> str:
+def _describe_not_shared(verb: str, image_id: ImageID) -> str:
     return f"Not allowed to {verb} members for image {image_id}: only shared images have members."
 
 

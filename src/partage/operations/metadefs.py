@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from partage import problems
 from partage.model.announcement import Defined, Event, Renamed
 from partage.model.caller import Caller
-from partage.model.metadef import Association, Definition, Kind, Namespace, NewNamespace
+from partage.model.metadef import Association, Definition, DefinitionKind, Namespace, NewNamespace
 from partage.model.query import Position
 from partage.operations.service import Service
 from partage.policies import authority
@@ -19,30 +19,54 @@ from partage.records import metadefs
 from partage.records.database import Transaction
 from partage.records.metadefs import NamespaceQuery
 
-GET_ONE = {Kind.OBJECT: rules.GET_OBJECT, Kind.PROPERTY: rules.GET_PROPERTY, Kind.TAG: rules.GET_TAG}
-GET_ALL = {Kind.OBJECT: rules.GET_OBJECTS, Kind.PROPERTY: rules.GET_PROPERTIES, Kind.TAG: rules.GET_TAGS}
-ADD = {Kind.OBJECT: rules.ADD_OBJECT, Kind.PROPERTY: rules.ADD_PROPERTY, Kind.TAG: rules.ADD_TAG}
-MODIFY = {Kind.OBJECT: rules.MODIFY_OBJECT, Kind.PROPERTY: rules.MODIFY_PROPERTY, Kind.TAG: rules.MODIFY_TAG}
-REMOVE = {Kind.OBJECT: rules.DELETE_OBJECT, Kind.PROPERTY: rules.REMOVE_PROPERTY, Kind.TAG: rules.DELETE_TAG}
+GET_ONE = {DefinitionKind.OBJECT: rules.GET_OBJECT, DefinitionKind.PROPERTY: rules.GET_PROPERTY, DefinitionKind.TAG: rules.GET_TAG}
+GET_ALL = {
+    DefinitionKind.OBJECT: rules.GET_OBJECTS,
+    DefinitionKind.PROPERTY: rules.GET_PROPERTIES,
+    DefinitionKind.TAG: rules.GET_TAGS,
+}
+ADD = {DefinitionKind.OBJECT: rules.ADD_OBJECT, DefinitionKind.PROPERTY: rules.ADD_PROPERTY, DefinitionKind.TAG: rules.ADD_TAG}
+MODIFY = {
+    DefinitionKind.OBJECT: rules.MODIFY_OBJECT,
+    DefinitionKind.PROPERTY: rules.MODIFY_PROPERTY,
+    DefinitionKind.TAG: rules.MODIFY_TAG,
+}
+REMOVE = {
+    DefinitionKind.OBJECT: rules.DELETE_OBJECT,
+    DefinitionKind.PROPERTY: rules.REMOVE_PROPERTY,
+    DefinitionKind.TAG: rules.DELETE_TAG,
+}
 
-_CREATED = {Kind.OBJECT: Event.OBJECT_CREATE, Kind.PROPERTY: Event.PROPERTY_CREATE, Kind.TAG: Event.TAG_CREATE}
-_UPDATED = {Kind.OBJECT: Event.OBJECT_UPDATE, Kind.PROPERTY: Event.PROPERTY_UPDATE, Kind.TAG: Event.TAG_UPDATE}
-_DELETED = {Kind.OBJECT: Event.OBJECT_DELETE, Kind.PROPERTY: Event.PROPERTY_DELETE, Kind.TAG: Event.TAG_DELETE}
+_CREATED = {
+    DefinitionKind.OBJECT: Event.OBJECT_CREATE,
+    DefinitionKind.PROPERTY: Event.PROPERTY_CREATE,
+    DefinitionKind.TAG: Event.TAG_CREATE,
+}
+_UPDATED = {
+    DefinitionKind.OBJECT: Event.OBJECT_UPDATE,
+    DefinitionKind.PROPERTY: Event.PROPERTY_UPDATE,
+    DefinitionKind.TAG: Event.TAG_UPDATE,
+}
+_DELETED = {
+    DefinitionKind.OBJECT: Event.OBJECT_DELETE,
+    DefinitionKind.PROPERTY: Event.PROPERTY_DELETE,
+    DefinitionKind.TAG: Event.TAG_DELETE,
+}
 _EMPTIED = {
-    Kind.OBJECT: Event.NAMESPACE_DELETE_OBJECTS,
-    Kind.PROPERTY: Event.NAMESPACE_DELETE_PROPERTIES,
-    Kind.TAG: Event.NAMESPACE_DELETE_TAGS,
+    DefinitionKind.OBJECT: Event.NAMESPACE_DELETE_OBJECTS,
+    DefinitionKind.PROPERTY: Event.NAMESPACE_DELETE_PROPERTIES,
+    DefinitionKind.TAG: Event.NAMESPACE_DELETE_TAGS,
 }
 
 _NOT_FOUND = {
-    Kind.OBJECT: "Could not find metadata object {}",
-    Kind.PROPERTY: "Could not find property {}",
-    Kind.TAG: "Could not find metadata tag {}",
+    DefinitionKind.OBJECT: "Could not find metadata object {}",
+    DefinitionKind.PROPERTY: "Could not find property {}",
+    DefinitionKind.TAG: "Could not find metadata tag {}",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class FullNamespace:
     """A namespace with all that it defines."""
 
     namespace: Namespace
@@ -50,14 +74,14 @@ class Whole:
     associations: Sequence[Association]
 
 
-def create_namespace(service: Service, caller: Caller, new: NewNamespace) -> Whole:
+def create_namespace(service: Service, caller: Caller, new: NewNamespace) -> FullNamespace:
     """Make a namespace with what is to be defined in it, all or nothing.
 
     Raises:
         PolicyForbids: the caller may not.
         MetadefExists: there is one of that name, or two definitions in it have one name.
     """
-    own = authority.of_project(caller.project_id)
+    own = authority.project_target(caller.project_id)
     service.authority.require(caller, rules.ADD_NAMESPACE, own)
     if new.associations:
         service.authority.require(caller, rules.ADD_ASSOCIATION, own)
@@ -67,29 +91,29 @@ def create_namespace(service: Service, caller: Caller, new: NewNamespace) -> Who
     with service.database.write() as tx:
         metadefs.add(tx, namespace)
         metadefs.associate(tx, namespace.name, new.associations)
-        with _bounded(service, tx, namespace.name):
+        with _limit_growth(service, tx, namespace.name):
             metadefs.add_definitions(tx, namespace.name, new.definitions)
     service.announce(Event.NAMESPACE_CREATE, namespace)
     for association in new.associations:
         service.announce(Event.RESOURCE_TYPE_CREATE, Defined(namespace=namespace.name, what=association))
     _announce_created(service, namespace.name, new.definitions)
-    return Whole(namespace, new.definitions, new.associations)
+    return FullNamespace(namespace, new.definitions, new.associations)
 
 
-def list_namespaces(service: Service, caller: Caller, query: NamespaceQuery) -> list[Whole]:
+def list_namespaces(service: Service, caller: Caller, query: NamespaceQuery) -> list[FullNamespace]:
     """List namespaces with the types they are for, without what they define.
 
     Raises:
         PolicyForbids: the caller may not.
         MetadefNotFound: the marker is no namespace that the caller may know of.
     """
-    own = authority.of_project(caller.project_id)
+    own = authority.project_target(caller.project_id)
     service.authority.require(caller, rules.GET_NAMESPACES, own)
     with service.database.read() as tx:
         found = metadefs.page(tx, caller, query)
-        types = metadefs.associated(tx, [each.name for each in found])
-    shown = [each for each in found if service.authority.allows(caller, rules.GET_NAMESPACE, authority.of_namespace(each))]
-    return [Whole(each, (), types.get(each.name, ())) for each in shown]
+        types = metadefs.list_associations(tx, [each.name for each in found])
+    shown = [each for each in found if service.authority.allows(caller, rules.GET_NAMESPACE, authority.namespace_target(each))]
+    return [FullNamespace(each, (), types.get(each.name, ())) for each in shown]
 
 
 def position(namespace: Namespace, query: NamespaceQuery) -> Position:
@@ -97,7 +121,7 @@ def position(namespace: Namespace, query: NamespaceQuery) -> Position:
     return metadefs.position(namespace, query)
 
 
-def show_namespace(service: Service, caller: Caller, name: str, *, resource_type: str | None) -> Whole:
+def show_namespace(service: Service, caller: Caller, name: str, *, resource_type: str | None) -> FullNamespace:
     """Return a namespace with all that it defines; with the names that properties have at a resource of that type.
 
     Raises:
@@ -105,10 +129,10 @@ def show_namespace(service: Service, caller: Caller, name: str, *, resource_type
     """
     with service.database.read() as tx:
         namespace = _find(service, tx, caller, name)
-        definitions = metadefs.defined(tx, name)
-        associations = metadefs.associated(tx, [name]).get(name, [])
+        definitions = metadefs.list_definitions(tx, name)
+        associations = metadefs.list_associations(tx, [name]).get(name, [])
     prefix = _prefix(associations, resource_type)
-    return Whole(namespace, [each.prefixed(prefix) for each in definitions] if prefix else definitions, associations)
+    return FullNamespace(namespace, [each.with_prefix(prefix) for each in definitions] if prefix else definitions, associations)
 
 
 def update_namespace(service: Service, caller: Caller, name: str, new: NewNamespace) -> Namespace:
@@ -119,7 +143,7 @@ def update_namespace(service: Service, caller: Caller, name: str, new: NewNamesp
         MetadefExists: its new name is another namespace's.
     """
     with service.database.write() as tx:
-        namespace = _find_for(service, tx, caller, name, rules.MODIFY_NAMESPACE)
+        namespace = _find_authorised(service, tx, caller, name, rules.MODIFY_NAMESPACE)
         owner = new.namespace.owner if new.owner_given else caller.project_id
         changed = replace(new.namespace, owner=owner, created_at=namespace.created_at)
         metadefs.save(tx, changed, name=name)
@@ -134,21 +158,21 @@ def delete_namespace(service: Service, caller: Caller, name: str) -> None:
         MetadefNotFound, PolicyForbids, NamespaceProtected: the caller may not, or nobody may.
     """
     with service.database.write() as tx:
-        namespace = _find_for(service, tx, caller, name, rules.DELETE_NAMESPACE)
+        namespace = _find_authorised(service, tx, caller, name, rules.DELETE_NAMESPACE)
         namespace.require_unprotected(f"namespace {name}")
         metadefs.remove(tx, name)
     service.announce(Event.NAMESPACE_DELETE, namespace)
 
 
-def list_definitions(service: Service, caller: Caller, name: str, kind: Kind) -> list[Definition]:
+def list_definitions(service: Service, caller: Caller, name: str, kind: DefinitionKind) -> list[Definition]:
     """List what a namespace defines of one kind, oldest first.
 
     Raises:
         MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not see this.
     """
     with service.database.read() as tx:
-        _find_for(service, tx, caller, name, GET_ALL[kind])
-        return metadefs.defined(tx, name, kind)
+        _find_authorised(service, tx, caller, name, GET_ALL[kind])
+        return metadefs.list_definitions(tx, name, kind)
 
 
 def show_definition(
@@ -160,7 +184,7 @@ def show_definition(
         MetadefNotFound, PolicyForbids: the caller may not know of it, or not see it.
     """
     with service.database.read() as tx:
-        _find_for(service, tx, caller, name, GET_ONE[wanted.kind])
+        _find_authorised(service, tx, caller, name, GET_ONE[wanted.kind])
         prefix = _prefix_of(tx, name, resource_type) if resource_type is not None else ""
         if prefix:
             if not wanted.name.startswith(prefix):
@@ -180,8 +204,8 @@ def add_definition(service: Service, caller: Caller, name: str, new: Definition)
         TooMany: all that the namespace defines would take too many bytes.
     """
     with service.database.write() as tx:
-        _find_for(service, tx, caller, name, ADD[new.kind])
-        with _bounded(service, tx, name):
+        _find_authorised(service, tx, caller, name, ADD[new.kind])
+        with _limit_growth(service, tx, name):
             metadefs.add_definitions(tx, name, [new])
     _announce_created(service, name, [new])
     return new
@@ -196,10 +220,10 @@ def update_definition(service: Service, caller: Caller, name: str, was: Definiti
         TooMany: as `add_definition`.
     """
     with service.database.write() as tx:
-        _find_for(service, tx, caller, name, MODIFY[was.kind])
+        _find_authorised(service, tx, caller, name, MODIFY[was.kind])
         found = _definition(tx, name, was)
         changed = replace(new, created_at=found.created_at)
-        with _bounded(service, tx, name):
+        with _limit_growth(service, tx, name):
             metadefs.save_definition(tx, name, changed, key=was.key)
     service.announce(_UPDATED[was.kind], Defined(namespace=name, what=changed, old_name=found.name))
     return changed
@@ -212,23 +236,23 @@ def delete_definition(service: Service, caller: Caller, name: str, gone: Definit
         MetadefNotFound, PolicyForbids, NamespaceProtected: the caller may not, or nobody may.
     """
     with service.database.write() as tx:
-        namespace = _find_for(service, tx, caller, name, REMOVE[gone.kind])
+        namespace = _find_authorised(service, tx, caller, name, REMOVE[gone.kind])
         found = _definition(tx, name, gone)
         namespace.require_unprotected(f"{gone.kind} {gone.name}")
         metadefs.remove_definitions(tx, name, gone.kind, gone.key)
     service.announce(_DELETED[gone.kind], Defined(namespace=name, what=found))
 
 
-def delete_definitions(service: Service, caller: Caller, name: str, kind: Kind) -> None:
+def delete_definitions(service: Service, caller: Caller, name: str, kind: DefinitionKind) -> None:
     """Delete all that a namespace defines of one kind.
 
     Raises:
         MetadefNotFound, PolicyForbids, NamespaceProtected: the caller may not, or nobody may.
     """
     with service.database.write() as tx:
-        namespace = _find_for(service, tx, caller, name, rules.DELETE_NAMESPACE)
-        if kind is Kind.TAG:
-            service.authority.require(caller, rules.DELETE_TAGS, authority.of_namespace(namespace))
+        namespace = _find_authorised(service, tx, caller, name, rules.DELETE_NAMESPACE)
+        if kind is DefinitionKind.TAG:
+            service.authority.require(caller, rules.DELETE_TAGS, authority.namespace_target(namespace))
         namespace.require_unprotected(f"namespace {name}")
         metadefs.remove_definitions(tx, name, kind)
     service.announce(_EMPTIED[kind], namespace)
@@ -243,10 +267,10 @@ def add_tags(service: Service, caller: Caller, name: str, tags: Sequence[Definit
         TooMany: as `add_definition`.
     """
     with service.database.write() as tx:
-        _find_for(service, tx, caller, name, rules.ADD_TAGS)
-        with _bounded(service, tx, name):
+        _find_authorised(service, tx, caller, name, rules.ADD_TAGS)
+        with _limit_growth(service, tx, name):
             if not append:
-                metadefs.remove_definitions(tx, name, Kind.TAG)
+                metadefs.remove_definitions(tx, name, DefinitionKind.TAG)
             metadefs.add_definitions(tx, name, tags)
     _announce_created(service, name, tags)
 
@@ -257,7 +281,7 @@ def list_resource_types(service: Service, caller: Caller) -> list[Association]:
     Raises:
         PolicyForbids: the caller may not.
     """
-    service.authority.require(caller, rules.LIST_RESOURCE_TYPES, authority.of_project(caller.project_id))
+    service.authority.require(caller, rules.LIST_RESOURCE_TYPES, authority.project_target(caller.project_id))
     with service.database.read() as tx:
         return metadefs.list_resource_types(tx)
 
@@ -269,9 +293,9 @@ def list_associations(service: Service, caller: Caller, name: str) -> list[Assoc
         MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not see this.
     """
     with service.database.read() as tx:
-        namespace = _find_for(service, tx, caller, name, rules.LIST_RESOURCE_TYPES)
-        found = metadefs.associated(tx, [name]).get(name, [])
-    return found if service.authority.allows(caller, rules.GET_RESOURCE_TYPE, authority.of_namespace(namespace)) else []
+        namespace = _find_authorised(service, tx, caller, name, rules.LIST_RESOURCE_TYPES)
+        found = metadefs.list_associations(tx, [name]).get(name, [])
+    return found if service.authority.allows(caller, rules.GET_RESOURCE_TYPE, authority.namespace_target(namespace)) else []
 
 
 def associate(service: Service, caller: Caller, name: str, new: Association) -> Association:
@@ -282,7 +306,7 @@ def associate(service: Service, caller: Caller, name: str, new: Association) -> 
         MetadefExists: it is for that type already.
     """
     with service.database.write() as tx:
-        _find_for(service, tx, caller, name, rules.ADD_ASSOCIATION)
+        _find_authorised(service, tx, caller, name, rules.ADD_ASSOCIATION)
         metadefs.associate(tx, name, [new])
     service.announce(Event.RESOURCE_TYPE_CREATE, Defined(namespace=name, what=new))
     return new
@@ -295,9 +319,9 @@ def dissociate(service: Service, caller: Caller, name: str, resource_type: str) 
         MetadefNotFound, PolicyForbids, NamespaceProtected: the caller may not, or nobody may.
     """
     with service.database.write() as tx:
-        namespace = _find_for(service, tx, caller, name, rules.REMOVE_ASSOCIATION)
-        associated = metadefs.associated(tx, [name]).get(name, [])
-        found = next((each for each in associated if each.resource_type == resource_type), None)
+        namespace = _find_authorised(service, tx, caller, name, rules.REMOVE_ASSOCIATION)
+        list_associations = metadefs.list_associations(tx, [name]).get(name, [])
+        found = next((each for each in list_associations if each.resource_type == resource_type), None)
         if found is None:
             raise problems.MetadefNotFound(f"Failed to find resource type {resource_type} to delete")
         namespace.require_unprotected(f"resource-type-association {resource_type}")
@@ -312,14 +336,14 @@ def _announce_created(service: Service, namespace: str, definitions: Sequence[De
 
 def _find(service: Service, tx: Transaction, caller: Caller, name: str) -> Namespace:
     namespace = metadefs.find(tx, caller, name)
-    if not service.authority.allows(caller, rules.GET_NAMESPACE, authority.of_namespace(namespace)):
+    if not service.authority.allows(caller, rules.GET_NAMESPACE, authority.namespace_target(namespace)):
         raise problems.MetadefNotFound(f"Metadata definition namespace={name} was not found.")
     return namespace
 
 
-def _find_for(service: Service, tx: Transaction, caller: Caller, name: str, rule: str) -> Namespace:
+def _find_authorised(service: Service, tx: Transaction, caller: Caller, name: str, rule: str) -> Namespace:
     namespace = _find(service, tx, caller, name)
-    service.authority.require(caller, rule, authority.of_namespace(namespace))
+    service.authority.require(caller, rule, authority.namespace_target(namespace))
     return namespace
 
 
@@ -331,7 +355,7 @@ def _definition(tx: Transaction, namespace: str, wanted: Definition) -> Definiti
 
 
 def _prefix_of(tx: Transaction, namespace: str, resource_type: str) -> str:
-    associations = metadefs.associated(tx, [namespace]).get(namespace, [])
+    associations = metadefs.list_associations(tx, [namespace]).get(namespace, [])
     if not any(each.resource_type == resource_type for each in associations):
         raise problems.MetadefNotFound(
             f"The metadata definition resource-type association of resource-type={resource_type} "
@@ -341,11 +365,11 @@ def _prefix_of(tx: Transaction, namespace: str, resource_type: str) -> str:
 
 
 @contextmanager
-def _bounded(service: Service, tx: Transaction, name: str) -> Iterator[None]:
+def _limit_growth(service: Service, tx: Transaction, name: str) -> Iterator[None]:
     """Let what a namespace defines grow up to its bound only: it is shown whole, without pages."""
-    before_bytes = metadefs.defined_bytes(tx, name)
+    before_bytes = metadefs.count_definition_bytes(tx, name)
     yield
-    size_bytes = metadefs.defined_bytes(tx, name)
+    size_bytes = metadefs.count_definition_bytes(tx, name)
     if size_bytes > before_bytes:
         service.limits.check_namespace(size_bytes)
 

@@ -34,8 +34,8 @@ def remove_image(service: Service, tx: Transaction, image: Image, *, now: dateti
         gone = image.become(ImageStatus.DELETED, now=now)
         images.remove(tx, gone)
         return gone
-    pending_deletes.add(tx, image, members.of_image(tx, image.id), now=now)
-    images.set_aside(tx, image)
+    pending_deletes.add(tx, image, members.list_all(tx, image.id), now=now)
+    images.soft_delete(tx, image)
     # By way of active: the API has no way from deactivated to pending_delete, so that Glance does not delete such an image.
     active = image if image.status is ImageStatus.ACTIVE else image.become(ImageStatus.ACTIVE, now=now)
     return active.become(ImageStatus.PENDING_DELETE, now=now)
@@ -61,7 +61,7 @@ def restore(service: Service, image_id: ImageID) -> Image:
             )
         was, its_members = found
         # Whatever task had the image when it was deleted has ended by now, for want of it.
-        image = replace(importing.released(was), updated_at=service.clock())
+        image = replace(importing.unlock(was), updated_at=service.clock())
         images.add(tx, image)
         for member in its_members:
             members.add(tx, member, image)

@@ -7,7 +7,7 @@ deleted, or its project is closed. An administrator who acts on another project'
 from dataclasses import replace
 
 from partage.model.caller import Caller
-from partage.model.ending import EndReason, end_share
+from partage.model.ending import EndReason, start_notice
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import Member
 from partage.operations.service import Service
@@ -23,18 +23,18 @@ def takes_down(caller: Caller, image: Image) -> bool:
     return caller.is_admin and caller.project_id != image.owner
 
 
-def end_one(service: Service, tx: Transaction, caller: Caller, image: Image, member: Member) -> None:
+def end_member_share(service: Service, tx: Transaction, caller: Caller, image: Image, member: Member) -> None:
     """Let the notice of a share begin, in the transaction that removes the member."""
     if takes_down(caller, image):
         endings.remove(tx, image.id, member.member_id)
-    elif _have_ended(image):
+    elif _has_ended_shares(image):
         # The notice that runs goes on, and no reactivation cancels it any more: the member is no member then.
         endings.change_reason(tx, image.id, EndReason.DEACTIVATED, EndReason.REMOVED, member_id=member.member_id)
     else:
-        _begin(service, tx, image, [member], EndReason.REMOVED)
+        _start_notices(service, tx, image, [member], EndReason.REMOVED)
 
 
-def end_all(service: Service, tx: Transaction, caller: Caller, image: Image, reason: EndReason) -> None:
+def end_all_shares(service: Service, tx: Transaction, caller: Caller, image: Image, reason: EndReason) -> None:
     """Let the notice of every share of an image begin, in the transaction that ends access to it.
 
     A share that has ended already begins no second notice: its members would get back what they have lost, were it to an
@@ -42,8 +42,8 @@ def end_all(service: Service, tx: Transaction, caller: Caller, image: Image, rea
     """
     if takes_down(caller, image):
         endings.remove_all(tx, image.id)
-    elif not _have_ended(image):
-        _begin(service, tx, image, members.of_image(tx, image.id), reason)
+    elif not _has_ended_shares(image):
+        _start_notices(service, tx, image, members.list_all(tx, image.id), reason)
 
 
 def follow_visibility(service: Service, tx: Transaction, caller: Caller, image: Image, *, was: Image) -> None:
@@ -51,12 +51,12 @@ def follow_visibility(service: Service, tx: Transaction, caller: Caller, image: 
     if image.visibility is was.visibility:
         return
     if image.visibility is Visibility.PRIVATE:
-        end_all(service, tx, caller, was, EndReason.PRIVATE)
+        end_all_shares(service, tx, caller, was, EndReason.PRIVATE)
     elif was.visibility is Visibility.PRIVATE:
-        go_on(tx, image, EndReason.PRIVATE)
+        cancel_notices(tx, image, EndReason.PRIVATE)
 
 
-def go_on(tx: Transaction, image: Image, ended_by: EndReason) -> None:
+def cancel_notices(tx: Transaction, image: Image, ended_by: EndReason) -> None:
     """Cancel the notices that began when an image became private or was deactivated, now that it no longer is.
 
     While it still is the other of the two, the notices run on for that reason.
@@ -78,7 +78,7 @@ def retain(service: Service, tx: Transaction, image: Image) -> bool:
     return True
 
 
-def remove_what_is_over(service: Service) -> int:
+def remove_expired(service: Service) -> int:
     """Remove expired shares, endings whose notice has run out, and retained images that nobody has a promise of any more.
 
     Only tidies up: access has ended already. Return how many retained images there were.
@@ -98,17 +98,17 @@ def remove_what_is_over(service: Service) -> int:
             return removed
 
 
-def _have_ended(image: Image) -> bool:
+def _has_ended_shares(image: Image) -> bool:
     """Say whether the shares of an image have ended: members have access while a notice runs, and without one no more."""
     return image.visibility is Visibility.PRIVATE or image.status is ImageStatus.DEACTIVATED
 
 
-def _begin(service: Service, tx: Transaction, image: Image, ending: list[Member], reason: EndReason) -> None:
+def _start_notices(service: Service, tx: Transaction, image: Image, ending: list[Member], reason: EndReason) -> None:
     if image.status not in _READABLE:
         return
     now = service.clock()
     for member in ending:
-        begun = end_share(member, reason, now=now)
+        begun = start_notice(member, reason, now=now)
         if begun is not None and member.member_id != image.owner:
             endings.put(tx, begun, image)
 

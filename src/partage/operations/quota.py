@@ -18,7 +18,7 @@ from partage import problems
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus
-from partage.model.quota import RESOURCES, Allowance, Place, Usage, unified
+from partage.model.quota import RESOURCES, Allowance, Place, Usage, parse_keystone_limits
 from partage.operations.service import Service
 from partage.records import projects, reservations, uploads
 from partage.records.database import Transaction
@@ -84,7 +84,7 @@ def allowance_of(service: Service, owner: ProjectID | None, *, fresh: bool = Fal
         return Allowance()
     if service.unified_limits is not None:
         limits = service.unified_limits.of(owner, fresh=fresh)
-        return unified(limits, one_over=service.limits.one_upload_may_exceed)
+        return parse_keystone_limits(limits, one_over=service.limits.one_upload_may_exceed)
     static = service.limits
     return Allowance(images=static.images_per_project or None, stored_bytes=static.storage_per_project_bytes or None)
 
@@ -256,7 +256,7 @@ def usage(service: Service, caller: Caller) -> Mapping[str, tuple[int, int]]:
         return {}
     limits = service.unified_limits.of(caller.project_id, fresh=False)
     with service.database.read() as tx:
-        used = reservations.usage(tx, caller.project_id, now=service.clock()).reported()
+        used = reservations.usage(tx, caller.project_id, now=service.clock()).to_report()
     return {name: (used[name], limits.get(name, 0)) for name in RESOURCES}
 
 

@@ -19,7 +19,7 @@ from partage.records import images, uploads
 from partage.records.database import Transaction
 
 
-class Renewed(Protocol):
+class LeasedRow(Protocol):
     """A row that a worker renews for as long as it works on what the row stands for."""
 
     @property
@@ -35,7 +35,7 @@ class Renewed(Protocol):
         """When the worker last said so, by its own clock."""
 
 
-_Row = TypeVar("_Row", bound=Renewed)
+_Row = TypeVar("_Row", bound=LeasedRow)
 
 
 def find_dead(
@@ -52,27 +52,27 @@ def find_dead(
     """
     with service.database.read() as tx:
         rows = list_rows(tx)
-    elsewhere = _elsewhere(service, rows)
+    elsewhere = _list_remote(service, rows)
     unchanged = service.listener.find_unchanged(elsewhere)
     if unchanged:
         with service.database.write() as tx:
             rewrite(tx, unchanged)
             rows = list_rows(tx)
-        elsewhere = _elsewhere(service, rows)
+        elsewhere = _list_remote(service, rows)
     silent = service.listener.look(elsewhere)
-    return [row for row in rows if (row.token in silent if row.token in elsewhere else not _lives(service, row, own))]
+    return [row for row in rows if (row.token in silent if row.token in elsewhere else not _is_alive(service, row, own))]
 
 
 def recover(service: Service, image_id: ImageID | None = None) -> int:
     """Put images back to `queued` whose upload died with its worker; of one image, or of all. Return how many."""
     dead = find_dead(service, partial(uploads.list_uploads, image_id=image_id), uploads.rewrite, own=service.running_uploads)
-    return sum(_give_up(service, upload.image_id, upload.token) for upload in dead)
+    return sum(_requeue(service, upload.image_id, upload.token) for upload in dead)
 
 
-def restore(service: Service, saving: Image, token: str) -> None:
+def requeue(service: Service, saving: Image, token: str) -> None:
     """Put one image back to `queued` after its upload failed. A database that is away is left to `recover`."""
     try:
-        _give_up(service, saving.id, token)
+        _requeue(service, saving.id, token)
     except problems.DatabaseUnavailable as problem:
         service.failures.note(problem, f"image {saving.id} is not queued again yet")
 
@@ -84,18 +84,18 @@ def renew(service: Service) -> None:
             uploads.renew(tx, service.worker, now=service.clock())
 
 
-def _elsewhere(service: Service, rows: Sequence[_Row]) -> dict[str, datetime]:
+def _list_remote(service: Service, rows: Sequence[_Row]) -> dict[str, datetime]:
     return {row.token: row.renewed_at for row in rows if row.worker != service.worker and service.worker_lives(row.worker) is None}
 
 
-def _lives(service: Service, row: Renewed, own: Container[str]) -> bool:
+def _is_alive(service: Service, row: LeasedRow, own: Container[str]) -> bool:
     if row.worker == service.worker:
         return row.token in own
     # A worker of this machine cannot become one of another.
     return service.worker_lives(row.worker) is not False
 
 
-def _give_up(service: Service, image_id: ImageID, token: str) -> bool:
+def _requeue(service: Service, image_id: ImageID, token: str) -> bool:
     with service.database.write() as tx:
         images.lock(tx, image_id)
         if not uploads.end(tx, image_id, token):

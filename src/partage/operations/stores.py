@@ -28,7 +28,7 @@ def detail_stores(service: Service, caller: Caller) -> list[NamedStore | HTTPSto
     Raises:
         PolicyForbids: the caller is neither an administrator nor a service.
     """
-    service.authority.require(caller, STORES_INFO_DETAIL, authority.of_project(caller.project_id))
+    service.authority.require(caller, STORES_INFO_DETAIL, authority.project_target(caller.project_id))
     return list_stores(service, caller)
 
 
@@ -45,8 +45,8 @@ def delete_from_store(service: Service, caller: Caller, store_id: StoreID, image
         raise problems.StatusConflict(f"The selected store {store_id} is not available on this node.")
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.NO_IMAGE_THERE)
-        service.authority.require(caller, GET_IMAGE_LOCATION, authority.of_image(caller, image))
-        service.authority.require(caller, DELETE_IMAGE_LOCATION, authority.of_image(caller, image))
+        service.authority.require(caller, GET_IMAGE_LOCATION, authority.image_target(caller, image))
+        service.authority.require(caller, DELETE_IMAGE_LOCATION, authority.image_target(caller, image))
         if image.status is not ImageStatus.ACTIVE:
             raise problems.StatusConflict("It's not allowed to remove image data from store if image status is not 'active'")
         if len(image.stores) + len(image.references) == 1:

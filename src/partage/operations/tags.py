@@ -23,7 +23,7 @@ def add_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) -> No
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
-        service.authority.require(caller, MODIFY_IMAGE, authority.of_image(caller, image))
+        service.authority.require(caller, MODIFY_IMAGE, authority.image_target(caller, image))
         if tag in image.tags:
             return
         service.limits.check_tags(len(image.tags) + 1)
@@ -42,7 +42,7 @@ def remove_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) ->
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
-        service.authority.require(caller, MODIFY_IMAGE, authority.of_image(caller, image))
+        service.authority.require(caller, MODIFY_IMAGE, authority.image_target(caller, image))
         tag = tag if tag in image.tags else read_name(tag)
         if tag not in image.tags:
             raise problems.TagNotFound("The resource could not be found.")

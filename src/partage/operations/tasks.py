@@ -53,7 +53,7 @@ def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: s
     with service.database.write() as tx:
         locked = image_rows.find_for_change(tx, caller, image.id, now=now)
         tasks.add(tx, task, roles=sorted(caller.roles), certificate=certificate)
-        image_rows.save(tx, importing.locked(locked, task.id), was=locked)
+        image_rows.save(tx, importing.lock(locked, task.id), was=locked)
     service.announce(Event.TASK_CREATE, task)
     service.announce(Event.TASK_RUN, task)
     return task
@@ -67,7 +67,7 @@ def tasks_of_image(service: Service, caller: Caller, image_id: ImageID) -> list[
     """
     with service.database.read() as tx:
         visible.find(service, tx, caller, image_id, absent=visible.NOT_FOUND)
-        return tasks.of_image(tx, image_id, most=service.limits.page_max, most_bytes=service.limits.page_bytes)
+        return tasks.list_of_image(tx, image_id, most=service.limits.page_max, most_bytes=service.limits.page_bytes)
 
 
 def list_tasks(service: Service, caller: Caller, query: TaskQuery) -> list[Task]:
@@ -108,7 +108,7 @@ def require_access(service: Service, caller: Caller) -> None:
     Raises:
         PolicyForbids: the caller is no administrator.
     """
-    service.authority.require(caller, TASKS_API_ACCESS, authority.of_project(caller.project_id))
+    service.authority.require(caller, TASKS_API_ACCESS, authority.project_target(caller.project_id))
 
 
 def remove_expired(service: Service) -> int:

@@ -39,7 +39,7 @@ def verify(service: Service) -> Iterator[Verdict]:
     for content_id in found:
         with service.database.read() as tx:
             content = contents.find(tx, content_id)
-            named_by = [*images.naming_content(tx, content_id), *pending_deletes.naming_content(tx, content_id)]
+            named_by = [*images.list_by_content(tx, content_id), *pending_deletes.list_by_content(tx, content_id)]
         if content is not None and named_by:
             fault = _fault(service, named_by[0], content.md5, content.sha512)
             ids = tuple(image.id for image in named_by)

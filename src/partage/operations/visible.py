@@ -24,7 +24,7 @@ def find(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, *
         ImageNotFound: there is none; `absent` are the words for it, which differ between Glance's calls.
     """
     try:
-        return _allowed(service, caller, images.find(tx, caller, image_id, now=service.clock()))
+        return _require_visible(service, caller, images.find(tx, caller, image_id, now=service.clock()))
     except problems.ImageNotFound as problem:
         raise problems.ImageNotFound(absent.format(image_id)) from problem
 
@@ -38,18 +38,18 @@ def find_for_change(service: Service, tx: Transaction, caller: Caller, image_id:
     try:
         now = service.clock()
         image = images.find_for_change(tx, caller, image_id, now=now)
-        _allowed(service, caller, images.view(tx, caller, image, now=now))
+        _require_visible(service, caller, images.view(tx, caller, image, now=now))
     except problems.ImageNotFound as problem:
         raise problems.ImageNotFound(absent.format(image_id)) from problem
     return image
 
 
-def shown(service: Service, caller: Caller, image: Image) -> Image:
+def hide_properties(service: Service, caller: Caller, image: Image) -> Image:
     """Leave out what the operator's property protections keep from the caller: the last step of an operation."""
-    return image if service.protections is None else service.protections.shown(caller, image)
+    return image if service.protections is None else service.protections.hide_properties(caller, image)
 
 
-def _allowed(service: Service, caller: Caller, image: Image) -> Image:
-    if not service.authority.allows(caller, GET_IMAGE, authority.of_image(caller, image)):
+def _require_visible(service: Service, caller: Caller, image: Image) -> Image:
+    if not service.authority.allows(caller, GET_IMAGE, authority.image_target(caller, image)):
         raise problems.ImageNotFound(image.id)
     return image

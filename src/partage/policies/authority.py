@@ -23,7 +23,7 @@ Target = Mapping[str, object]
 _LOG = logging.getLogger(__name__)
 
 
-_REMEMBERED = 10_000
+_CACHED_DECISIONS = 10_000
 
 
 class Authority:
@@ -70,7 +70,7 @@ class Authority:
             return known
         decided = bool(decisions.enforcer.enforce(rule, target, _credentials(caller)))
         if decisions.may_remember:
-            if len(decisions.made) >= _REMEMBERED:
+            if len(decisions.made) >= _CACHED_DECISIONS:
                 decisions.made.clear()
             decisions.made[key] = decided
         return decided
@@ -89,7 +89,7 @@ class Authority:
     def unused_rules(self, also_known: Collection[str] = ()) -> list[str]:
         """List the rules of the policy file that nothing asks for: misspelt, perhaps, or of another service."""
         known = {*(rule.name for rule in RULES), *also_known}
-        return policy_file.unused(self._current().own, known)
+        return policy_file.list_unused(self._current().own, known)
 
     def _current(self) -> "_Decisions":
         if self._file is None:
@@ -133,7 +133,7 @@ class _Decisions:
         self.hides_images = rules[images.GET_IMAGE] != _default_check(images.GET_IMAGE)
 
 
-def of_image(caller: Caller, image: Image) -> Target:
+def image_target(caller: Caller, image: Image) -> Target:
     """Describe an image to the rules.
 
     A caller that sees a shared image without owning it is one of its members: the query saw to that.
@@ -142,12 +142,12 @@ def of_image(caller: Caller, image: Image) -> Target:
     return _target(image, caller.project_id if is_member else None)
 
 
-def of_member(image: Image, member_id: ProjectID) -> Target:
+def member_target(image: Image, member_id: ProjectID) -> Target:
     """Describe a membership to the rules. An owner is not its own member, even when a row says so."""
     return _target(image, None if member_id == image.owner else member_id)
 
 
-def of_namespace(namespace: Namespace) -> Target:
+def namespace_target(namespace: Namespace) -> Target:
     """Describe a namespace of metadata definitions to the rules."""
     return {
         "project_id": namespace.owner,
@@ -156,7 +156,7 @@ def of_namespace(namespace: Namespace) -> Target:
     }
 
 
-def of_project(project_id: ProjectID | None) -> Target:
+def project_target(project_id: ProjectID | None) -> Target:
     """Describe a project to the rules."""
     return {"project_id": project_id, "owner": project_id}
 

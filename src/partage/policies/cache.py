@@ -3,7 +3,7 @@
 from oslo_policy import policy
 
 from partage.policies import checks
-from partage.policies.checks import documented
+from partage.policies.checks import document_rule
 
 CACHE_IMAGE = "cache_image"
 CACHE_LIST = "cache_list"
@@ -22,10 +22,10 @@ RULES = [
         description="The name of an older rule, so that rules of the operator's that refer to it keep working.",
         scope_types=["project"],
     ),
-    documented(CACHE_IMAGE, checks.ADMIN, "Let this node fetch an image.", "PUT", _ONE),
-    documented(CACHE_LIST, checks.ADMIN, "See which images this node has near.", "GET", _ALL),
-    documented(CACHE_DELETE, checks.ADMIN, "Let this node forget an image, or all.", "DELETE", _ONE),
-    documented(CACHE_CLEAN, checks.ADMIN, "Remove what is of no use from this node's cache.", "POST", _ALL + "/clean"),
-    documented(CACHE_PRUNE, checks.ADMIN, "Bring this node's cache below its limit.", "POST", _ALL + "/prune"),
-    documented(LIST_CACHED_NODES, checks.ADMIN, "Learn which nodes have an image near.", "GET", _ALL + "/nodes/{image_id}"),
+    document_rule(CACHE_IMAGE, checks.ADMIN, "Let this node fetch an image.", "PUT", _ONE),
+    document_rule(CACHE_LIST, checks.ADMIN, "See which images this node has near.", "GET", _ALL),
+    document_rule(CACHE_DELETE, checks.ADMIN, "Let this node forget an image, or all.", "DELETE", _ONE),
+    document_rule(CACHE_CLEAN, checks.ADMIN, "Remove what is of no use from this node's cache.", "POST", _ALL + "/clean"),
+    document_rule(CACHE_PRUNE, checks.ADMIN, "Bring this node's cache below its limit.", "POST", _ALL + "/prune"),
+    document_rule(LIST_CACHED_NODES, checks.ADMIN, "Learn which nodes have an image near.", "GET", _ALL + "/nodes/{image_id}"),
 ]

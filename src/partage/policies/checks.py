@@ -49,7 +49,7 @@ ROLES = [
 ]
 
 
-def documented(name: str, check: str, description: str, method: str, path: str) -> policy.DocumentedRuleDefault:
+def document_rule(name: str, check: str, description: str, method: str, path: str) -> policy.DocumentedRuleDefault:
     """Define one rule for one route, for project-scoped tokens, as Glance does."""
     return policy.DocumentedRuleDefault(
         name,

@@ -1,7 +1,7 @@
 """Rules on images and their data."""
 
 from partage.policies import checks
-from partage.policies.checks import documented
+from partage.policies.checks import document_rule
 
 ADD_IMAGE = "add_image"
 GET_IMAGE = "get_image"
@@ -23,68 +23,74 @@ DEACTIVATE = "deactivate"
 REACTIVATE = "reactivate"
 
 RULES = [
-    documented(ADD_IMAGE, checks.ADMIN_OR_CREATOR, "Create an image.", "POST", "/v2/images"),
-    documented(
+    document_rule(ADD_IMAGE, checks.ADMIN_OR_CREATOR, "Create an image.", "POST", "/v2/images"),
+    document_rule(
         GET_IMAGE,
         checks.ADMIN_OR_READER_IN_REACH,
         "See an image. Relies on the query: an image that the caller may not know of is never found, whatever this rule says.",
         "GET",
         "/v2/images/{image_id}",
     ),
-    documented(GET_IMAGES, checks.ADMIN_OR_OWNER_READER, "List images; the target is the caller's project.", "GET", "/v2/images"),
-    documented(MODIFY_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Change an image or its tags.", "PATCH", "/v2/images/{image_id}"),
-    documented(DELETE_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Delete an image.", "DELETE", "/v2/images/{image_id}"),
-    documented(PUBLICIZE_IMAGE, checks.ADMIN, "Make an image public.", "PATCH", "/v2/images/{image_id}"),
-    documented(COMMUNITIZE_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Make an image a community one.", "PATCH", "/v2/images/{image_id}"),
-    documented(UPLOAD_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Upload image data.", "PUT", "/v2/images/{image_id}/file"),
-    documented(COPY_IMAGE, checks.ADMIN, "Copy an image to further stores.", "POST", "/v2/images/{image_id}/import"),
-    documented(
+    document_rule(
+        GET_IMAGES, checks.ADMIN_OR_OWNER_READER, "List images; the target is the caller's project.", "GET", "/v2/images"
+    ),
+    document_rule(MODIFY_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Change an image or its tags.", "PATCH", "/v2/images/{image_id}"),
+    document_rule(DELETE_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Delete an image.", "DELETE", "/v2/images/{image_id}"),
+    document_rule(PUBLICIZE_IMAGE, checks.ADMIN, "Make an image public.", "PATCH", "/v2/images/{image_id}"),
+    document_rule(
+        COMMUNITIZE_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Make an image a community one.", "PATCH", "/v2/images/{image_id}"
+    ),
+    document_rule(UPLOAD_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Upload image data.", "PUT", "/v2/images/{image_id}/file"),
+    document_rule(COPY_IMAGE, checks.ADMIN, "Copy an image to further stores.", "POST", "/v2/images/{image_id}/import"),
+    document_rule(
         ADD_IMAGE_LOCATION,
         checks.SERVICE_OR_CREATOR,
         "Say where an image's bytes are to be fetched from.",
         "POST",
         "/v2/images/{image_id}/locations",
     ),
-    documented(FETCH_IMAGE_LOCATION, checks.SERVICE, "Learn where an image's bytes are.", "GET", "/v2/images/{image_id}/locations"),
-    documented(
+    document_rule(
+        FETCH_IMAGE_LOCATION, checks.SERVICE, "Learn where an image's bytes are.", "GET", "/v2/images/{image_id}/locations"
+    ),
+    document_rule(
         GET_IMAGE_LOCATION,
         checks.ADMIN_OR_OWNER_READER,
         "Learn where an image's data lies; asked before it is removed from a store.",
         "DELETE",
         "/v2/stores/{store_id}/{image_id}",
     ),
-    documented(
+    document_rule(
         SET_IMAGE_LOCATION,
         checks.ADMIN_OR_OWNER_MEMBER,
         "Add locations by a patch, or change their order and metadata; asked beside modify_image.",
         "PATCH",
         "/v2/images/{image_id}",
     ),
-    documented(
+    document_rule(
         DELETE_IMAGE_LOCATION,
         checks.ADMIN,
         "Remove an image from one of its stores; asked beside modify_image when a patch removes a location.",
         "DELETE",
         "/v2/stores/{store_id}/{image_id}",
     ),
-    documented(
+    document_rule(
         DOWNLOAD_FROM_STORE,
         checks.ADMIN_OR_MEMBER_IN_REACH,
         "Choose the store that image data is downloaded from. Relies on the query as get_image does.",
         "GET",
         "/v2/images/{image_id}/file",
     ),
-    documented(
+    document_rule(
         DOWNLOAD_IMAGE,
         checks.ADMIN_OR_MEMBER_IN_REACH,
         "Download image data. Relies on the query as get_image does.",
         "GET",
         "/v2/images/{image_id}/file",
     ),
-    documented(
+    document_rule(
         DEACTIVATE, checks.ADMIN_OR_OWNER_MEMBER, "Withhold image data.", "POST", "/v2/images/{image_id}/actions/deactivate"
     ),
-    documented(
+    document_rule(
         REACTIVATE, checks.ADMIN_OR_OWNER_MEMBER, "Give data out again.", "POST", "/v2/images/{image_id}/actions/reactivate"
     ),
 ]

@@ -1,7 +1,7 @@
 """Rules on image members. Their target's `member_id` is the membership in question."""
 
 from partage.policies import checks
-from partage.policies.checks import documented
+from partage.policies.checks import document_rule
 
 ADD_MEMBER = "add_member"
 GET_MEMBER = "get_member"
@@ -13,9 +13,9 @@ _ALL = "/v2/images/{image_id}/members"
 _ONE = f"{_ALL}/{{member_id}}"
 
 RULES = [
-    documented(ADD_MEMBER, checks.ADMIN_OR_OWNER_MEMBER, "Share an image with a project.", "POST", _ALL),
-    documented(GET_MEMBER, checks.ADMIN_OR_READER_OF_MEMBERS, "See one member of an image.", "GET", _ONE),
-    documented(GET_MEMBERS, checks.ADMIN_OR_READER_OF_MEMBERS, "List the members of an image.", "GET", _ALL),
-    documented(MODIFY_MEMBER, checks.ADMIN_OR_IMAGE_MEMBER, "Answer an offer: the member's project only.", "PUT", _ONE),
-    documented(DELETE_MEMBER, checks.ADMIN_OR_OWNER_MEMBER, "End the share with a project.", "DELETE", _ONE),
+    document_rule(ADD_MEMBER, checks.ADMIN_OR_OWNER_MEMBER, "Share an image with a project.", "POST", _ALL),
+    document_rule(GET_MEMBER, checks.ADMIN_OR_READER_OF_MEMBERS, "See one member of an image.", "GET", _ONE),
+    document_rule(GET_MEMBERS, checks.ADMIN_OR_READER_OF_MEMBERS, "List the members of an image.", "GET", _ALL),
+    document_rule(MODIFY_MEMBER, checks.ADMIN_OR_IMAGE_MEMBER, "Answer an offer: the member's project only.", "PUT", _ONE),
+    document_rule(DELETE_MEMBER, checks.ADMIN_OR_OWNER_MEMBER, "End the share with a project.", "DELETE", _ONE),
 ]

@@ -1,7 +1,7 @@
 """Rules on metadata definitions. Reading relies on the query: a namespace that the caller may not know of is never found."""
 
 from partage.policies import checks
-from partage.policies.checks import documented
+from partage.policies.checks import document_rule
 
 _NAMESPACES = "/v2/metadefs/namespaces"
 _NAMESPACE = _NAMESPACES + "/{namespace}"
@@ -37,32 +37,32 @@ _READ = checks.ADMIN_OR_READER_OF_NAMESPACE
 _WRITE = f"rule:{checks.METADEF_ADMIN}"
 
 RULES = [
-    documented(GET_NAMESPACE, _READ, "See a namespace.", "GET", _NAMESPACE),
-    documented(
+    document_rule(GET_NAMESPACE, _READ, "See a namespace.", "GET", _NAMESPACE),
+    document_rule(
         GET_NAMESPACES, checks.ADMIN_OR_OWNER_READER, "List namespaces; the target is the caller's project.", "GET", _NAMESPACES
     ),
-    documented(MODIFY_NAMESPACE, _WRITE, "Change a namespace.", "PUT", _NAMESPACE),
-    documented(ADD_NAMESPACE, _WRITE, "Create a namespace.", "POST", _NAMESPACES),
-    documented(DELETE_NAMESPACE, _WRITE, "Delete a namespace, or all that it defines of a kind.", "DELETE", _NAMESPACE),
-    documented(GET_OBJECT, _READ, "See an object.", "GET", _NAMESPACE + "/objects/{name}"),
-    documented(GET_OBJECTS, _READ, "List objects.", "GET", _NAMESPACE + "/objects"),
-    documented(MODIFY_OBJECT, _WRITE, "Change an object.", "PUT", _NAMESPACE + "/objects/{name}"),
-    documented(ADD_OBJECT, _WRITE, "Create an object.", "POST", _NAMESPACE + "/objects"),
-    documented(DELETE_OBJECT, _WRITE, "Delete an object.", "DELETE", _NAMESPACE + "/objects/{name}"),
-    documented(LIST_RESOURCE_TYPES, _READ, "List types of resources.", "GET", "/v2/metadefs/resource_types"),
-    documented(GET_RESOURCE_TYPE, _READ, "See the types that a namespace is for.", "GET", _NAMESPACE + "/resource_types"),
-    documented(ADD_ASSOCIATION, _WRITE, "Say that a namespace is for a type.", "POST", _NAMESPACE + "/resource_types"),
-    documented(REMOVE_ASSOCIATION, _WRITE, "Say that it no longer is.", "DELETE", _NAMESPACE + "/resource_types/{name}"),
-    documented(GET_PROPERTY, _READ, "See a property.", "GET", _NAMESPACE + "/properties/{name}"),
-    documented(GET_PROPERTIES, _READ, "List properties.", "GET", _NAMESPACE + "/properties"),
-    documented(MODIFY_PROPERTY, _WRITE, "Change a property.", "PUT", _NAMESPACE + "/properties/{name}"),
-    documented(ADD_PROPERTY, _WRITE, "Create a property.", "POST", _NAMESPACE + "/properties"),
-    documented(REMOVE_PROPERTY, _WRITE, "Delete a property.", "DELETE", _NAMESPACE + "/properties/{name}"),
-    documented(GET_TAG, _READ, "See a tag.", "GET", _NAMESPACE + "/tags/{name}"),
-    documented(GET_TAGS, _READ, "List tags.", "GET", _NAMESPACE + "/tags"),
-    documented(MODIFY_TAG, _WRITE, "Change a tag.", "PUT", _NAMESPACE + "/tags/{name}"),
-    documented(ADD_TAG, _WRITE, "Create a tag.", "POST", _NAMESPACE + "/tags/{name}"),
-    documented(ADD_TAGS, _WRITE, "Create many tags.", "POST", _NAMESPACE + "/tags"),
-    documented(DELETE_TAG, _WRITE, "Delete a tag.", "DELETE", _NAMESPACE + "/tags/{name}"),
-    documented(DELETE_TAGS, _WRITE, "Delete all tags.", "DELETE", _NAMESPACE + "/tags"),
+    document_rule(MODIFY_NAMESPACE, _WRITE, "Change a namespace.", "PUT", _NAMESPACE),
+    document_rule(ADD_NAMESPACE, _WRITE, "Create a namespace.", "POST", _NAMESPACES),
+    document_rule(DELETE_NAMESPACE, _WRITE, "Delete a namespace, or all that it defines of a kind.", "DELETE", _NAMESPACE),
+    document_rule(GET_OBJECT, _READ, "See an object.", "GET", _NAMESPACE + "/objects/{name}"),
+    document_rule(GET_OBJECTS, _READ, "List objects.", "GET", _NAMESPACE + "/objects"),
+    document_rule(MODIFY_OBJECT, _WRITE, "Change an object.", "PUT", _NAMESPACE + "/objects/{name}"),
+    document_rule(ADD_OBJECT, _WRITE, "Create an object.", "POST", _NAMESPACE + "/objects"),
+    document_rule(DELETE_OBJECT, _WRITE, "Delete an object.", "DELETE", _NAMESPACE + "/objects/{name}"),
+    document_rule(LIST_RESOURCE_TYPES, _READ, "List types of resources.", "GET", "/v2/metadefs/resource_types"),
+    document_rule(GET_RESOURCE_TYPE, _READ, "See the types that a namespace is for.", "GET", _NAMESPACE + "/resource_types"),
+    document_rule(ADD_ASSOCIATION, _WRITE, "Say that a namespace is for a type.", "POST", _NAMESPACE + "/resource_types"),
+    document_rule(REMOVE_ASSOCIATION, _WRITE, "Say that it no longer is.", "DELETE", _NAMESPACE + "/resource_types/{name}"),
+    document_rule(GET_PROPERTY, _READ, "See a property.", "GET", _NAMESPACE + "/properties/{name}"),
+    document_rule(GET_PROPERTIES, _READ, "List properties.", "GET", _NAMESPACE + "/properties"),
+    document_rule(MODIFY_PROPERTY, _WRITE, "Change a property.", "PUT", _NAMESPACE + "/properties/{name}"),
+    document_rule(ADD_PROPERTY, _WRITE, "Create a property.", "POST", _NAMESPACE + "/properties"),
+    document_rule(REMOVE_PROPERTY, _WRITE, "Delete a property.", "DELETE", _NAMESPACE + "/properties/{name}"),
+    document_rule(GET_TAG, _READ, "See a tag.", "GET", _NAMESPACE + "/tags/{name}"),
+    document_rule(GET_TAGS, _READ, "List tags.", "GET", _NAMESPACE + "/tags"),
+    document_rule(MODIFY_TAG, _WRITE, "Change a tag.", "PUT", _NAMESPACE + "/tags/{name}"),
+    document_rule(ADD_TAG, _WRITE, "Create a tag.", "POST", _NAMESPACE + "/tags/{name}"),
+    document_rule(ADD_TAGS, _WRITE, "Create many tags.", "POST", _NAMESPACE + "/tags"),
+    document_rule(DELETE_TAG, _WRITE, "Delete a tag.", "DELETE", _NAMESPACE + "/tags/{name}"),
+    document_rule(DELETE_TAGS, _WRITE, "Delete all tags.", "DELETE", _NAMESPACE + "/tags"),
 ]

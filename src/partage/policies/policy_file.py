@@ -75,7 +75,7 @@ def check_references(file: Path, rules: Mapping[str, object], defaults: Mapping[
             raise _unusable(file, f"the rule {name} names itself, by way of others perhaps")
 
 
-def unused(rules: Mapping[str, object], known: Collection[str]) -> list[str]:
+def list_unused(rules: Mapping[str, object], known: Collection[str]) -> list[str]:
     """List the names of rules that nothing asks for: neither known nor used by another rule."""
     used = {name for own, rule in rules.items() for name in _references(rule) if name != own}
     return sorted({*rules} - {*known} - used - {"default"})

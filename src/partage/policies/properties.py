@@ -18,7 +18,7 @@ from typing import Literal
 
 from partage import problems
 from partage.model.caller import Caller
-from partage.model.document import RESERVED_PREFIX, reserved
+from partage.model.document import RESERVED_PREFIX, reserved_problem
 from partage.model.image import Image
 from partage.policies.authority import Authority
 
@@ -69,7 +69,7 @@ class PropertyProtections:
             return any(self._authority.allows(caller, rule, {}) for rule in permitted)
         return bool(permitted & {role.lower() for role in caller.roles | caller.service_roles})
 
-    def shown(self, caller: Caller, image: Image) -> Image:
+    def hide_properties(self, caller: Caller, image: Image) -> Image:
         """Leave out the properties that the caller may not read."""
         return replace(
             image,
@@ -85,7 +85,7 @@ class PropertyProtections:
         for name in image.properties:
             self._require(caller, Action.CREATE, name)
 
-    def applied(self, caller: Caller, was: Image, seen: Image, changed: Image, touched: frozenset[str]) -> Image:
+    def apply_changes(self, caller: Caller, was: Image, seen: Image, changed: Image, touched: frozenset[str]) -> Image:
         """Judge changes to what the caller saw of an image, and put back what it did not see.
 
         Raises:
@@ -110,7 +110,7 @@ class PropertyProtections:
 
     def _require(self, caller: Caller, action: Action, name: str) -> None:
         if not self.allows(caller, action, name):
-            raise reserved(name)
+            raise reserved_problem(name)
 
 
 def _read(file: Path, form: Format, authority: Authority) -> list[_Section]:
@@ -127,14 +127,14 @@ def _read(file: Path, form: Format, authority: Authority) -> list[_Section]:
             raise problems.Unavailable(
                 f"The property protections {file} have a section [{name}] that is no pattern: {error}"
             ) from error
-        permitted = {action: _permitted(file, parser[name], action, form) for action in Action}
+        permitted = {action: _read_permitted(file, parser[name], action, form) for action in Action}
         if form == "policies":
             _check_policies(file, name, permitted, authority)
         sections.append(_Section(pattern, permitted))
     return sections
 
 
-def _permitted(file: Path, section: configparser.SectionProxy, action: Action, form: Format) -> frozenset[str]:
+def _read_permitted(file: Path, section: configparser.SectionProxy, action: Action, form: Format) -> frozenset[str]:
     if action not in section:
         raise problems.Unavailable(f"The property protections {file} do not say in [{section.name}] who may {action}; ! is nobody")
     text = section[action].lower() if form == "roles" else section[action]

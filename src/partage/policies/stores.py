@@ -1,10 +1,10 @@
 """Rules on stores."""
 
 from partage.policies import checks
-from partage.policies.checks import documented
+from partage.policies.checks import document_rule
 
 STORES_INFO_DETAIL = "stores_info_detail"
 
 RULES = [
-    documented(STORES_INFO_DETAIL, checks.ADMIN_OR_SERVICE, "See how stores are made.", "GET", "/v2/info/stores/detail"),
+    document_rule(STORES_INFO_DETAIL, checks.ADMIN_OR_SERVICE, "See how stores are made.", "GET", "/v2/info/stores/detail"),
 ]

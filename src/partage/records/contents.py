@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from partage.content.manifest import Content, Segment
 from partage.model.ids import ChunkDigest, ContentID, PackID, StoreID
+from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, to_microseconds
-from partage.records.question import Question
 from partage.records.tables import chunks, contents, images, manifests, pack_intents, packs, pending_deletes, stagings
 
 _IN_ONE_STATEMENT = 900
@@ -123,7 +123,7 @@ def _one_of(count: int) -> ColumnElement[bool]:
     return chunks.c.digest.in_([bindparam(f"digest_{number}", type_=LargeBinary) for number in range(count)])
 
 
-_KNOWN = Question(
+_KNOWN = CompiledSelect(
     select(chunks.c.digest).where(_one_of(_FEW), chunks.c.store_id == bindparam("store_id"), chunks.c.condemned_at.is_(None)),
 )
 _PLACES = select(
@@ -134,8 +134,8 @@ _PLACES = select(
     chunks.c.length_bytes,
     chunks.c.encoding,
 ).where(chunks.c.store_id == bindparam("store_id"))
-_LOCATE_FEW = Question(_PLACES.where(_one_of(_FEW)))
-_LOCATE = Question(_PLACES.where(_one_of(_MANY)))
+_LOCATE_FEW = CompiledSelect(_PLACES.where(_one_of(_FEW)))
+_LOCATE = CompiledSelect(_PLACES.where(_one_of(_MANY)))
 
 
 def segments_of(tx: Transaction, content_id: ContentID, start: int, stop: int, *, limit_rows: int) -> list[Segment]:
@@ -173,16 +173,16 @@ def known(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) 
     """Say which of these chunks the store has and will keep: condemned ones are left out, so that a writer stores them anew."""
     found: set[ChunkDigest] = set()
     for given in _listed(digests, _FEW):
-        found.update(ChunkDigest(bytes(digest)) for (digest,) in _KNOWN.rows(tx, {"store_id": store_id, **given}))
+        found.update(ChunkDigest(bytes(digest)) for (digest,) in _KNOWN.fetch_all(tx, {"store_id": store_id, **given}))
     return found
 
 
 def locate(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> dict[ChunkDigest, ChunkPlace]:
     """Say where these chunks lie; those the index does not have are absent from the answer."""
     found: dict[ChunkDigest, ChunkPlace] = {}
-    question, count = (_LOCATE_FEW, _FEW) if len(digests) <= _FEW else (_LOCATE, _MANY)
+    statement, count = (_LOCATE_FEW, _FEW) if len(digests) <= _FEW else (_LOCATE, _MANY)
     for given in _listed(digests, count):
-        for digest, *place in question.rows(tx, {"store_id": store_id, **given}):
+        for digest, *place in statement.fetch_all(tx, {"store_id": store_id, **given}):
             found[ChunkDigest(bytes(digest))] = ChunkPlace._make(place)
     return found
 

@@ -19,7 +19,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from partage import problems
-from partage.records.pool import lending_for
+from partage.records.pool import make_pool_class
 
 Transaction = sqlalchemy.Connection
 
@@ -61,7 +61,7 @@ class Database:
         A transaction waits at most `wait_seconds` for one; those that nobody used for `idle_seconds` are closed.
         """
         pool: dict[str, Any] = {"pool_size": connections, "max_overflow": 0, "pool_timeout": wait_seconds, "pool_use_lifo": True}
-        self._engine = _engine(url, {**pool, "poolclass": lending_for(idle_seconds)})
+        self._engine = _engine(url, {**pool, "poolclass": make_pool_class(idle_seconds)})
         self._writer = self._engine.execution_options(partage_writes=True)
         self._times_closed = 0
         event.listen(self._engine, "connect", self._note_age)
@@ -85,7 +85,7 @@ class Database:
         Raises:
             DatabaseUnavailable: the database does not answer, or is damaged.
         """
-        with _translated(), self._engine.connect() as connection, connection.begin():
+        with _translate_errors(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -95,7 +95,7 @@ class Database:
         Raises:
             DatabaseUnavailable: the database does not answer, is full or damaged, or was busy for too long.
         """
-        with _translated(), self._writer.connect() as connection, connection.begin():
+        with _translate_errors(), self._writer.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -105,7 +105,7 @@ class Database:
         Raises:
             DatabaseUnavailable: the database does not answer, or is damaged.
         """
-        with _translated(), self._engine.connect() as connection:
+        with _translate_errors(), self._engine.connect() as connection:
             yield connection.connection.driver_connection
 
     def connections_offered(self) -> int | None:
@@ -213,7 +213,7 @@ def _drop_broken_sqlite(context: ExceptionContext) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError) as error:

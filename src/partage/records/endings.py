@@ -28,12 +28,12 @@ _OVER = select(endings.c.image_id).where(endings.c.ends_at <= bindparam("now")).
 
 def put(tx: Transaction, ending: Ending, image: Image) -> None:
     """Insert an ending. One that runs already for the same project stays if it runs longer: a promise is never shortened."""
-    found = tx.execute(select(endings.c.ends_at).where(*_is(ending.image_id, ending.member_id))).scalar_one_or_none()
+    found = tx.execute(select(endings.c.ends_at).where(*_is_row(ending.image_id, ending.member_id))).scalar_one_or_none()
     ends_at = to_time(ending.ends_at)
     if found is not None:
         if found >= ends_at:
             return
-        tx.execute(delete(endings).where(*_is(ending.image_id, ending.member_id)))
+        tx.execute(delete(endings).where(*_is_row(ending.image_id, ending.member_id)))
     row = {
         "image_id": ending.image_id,
         "member_id": ending.member_id,
@@ -68,7 +68,7 @@ def change_reason(
 
 def remove(tx: Transaction, image_id: ImageID, member_id: ProjectID) -> bool:
     """Remove one ending; say whether it was there."""
-    return tx.execute(delete(endings).where(*_is(image_id, member_id))).rowcount == 1
+    return tx.execute(delete(endings).where(*_is_row(image_id, member_id))).rowcount == 1
 
 
 def remove_all(tx: Transaction, image_id: ImageID) -> int:
@@ -95,7 +95,7 @@ def list_abandoned(tx: Transaction, *, now: datetime, limit_rows: int) -> list[I
     return [ImageID(each) for each in tx.execute(statement).scalars()]
 
 
-def _is(image_id: ImageID, member_id: ProjectID) -> tuple[Any, Any]:
+def _is_row(image_id: ImageID, member_id: ProjectID) -> tuple[Any, Any]:
     return endings.c.image_id == image_id, endings.c.member_id == member_id
 
 

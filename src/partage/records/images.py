@@ -36,18 +36,18 @@ from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.location import Reference
 from partage.model.query import ImageQuery, Position
 from partage.records import paging, visibility
+from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, to_microseconds
-from partage.records.paging import Shape
-from partage.records.question import Question
+from partage.records.paging import QueryShape
 from partage.records.tables import deleted_images, endings, image_properties, image_tags, images, members, pending_deletes
 
 _COLUMNS = tuple(column for column in images.c if column.name != "details_bytes")
 _BY_ID = select(*_COLUMNS).where(images.c.id == bindparam("image_id"))
-_FIND = {is_admin: Question(_BY_ID.where(visibility.visible_by_id(is_admin=is_admin))) for is_admin in (False, True)}
-_HAS_NOTICE = Question(select(images.c.id).where(images.c.id == bindparam("image_id"), visibility.has_notice()))
-_FIND_PUBLIC = Question(_BY_ID.where(visibility.PUBLIC))
-_FIND_FOR_CHANGE = {is_admin: Question(found.statement.with_for_update(of=images)) for is_admin, found in _FIND.items()}
-_FIND_PUBLIC_FOR_CHANGE = Question(_FIND_PUBLIC.statement.with_for_update(of=images))
+_FIND = {is_admin: CompiledSelect(_BY_ID.where(visibility.visible_by_id(is_admin=is_admin))) for is_admin in (False, True)}
+_HAS_NOTICE = CompiledSelect(select(images.c.id).where(images.c.id == bindparam("image_id"), visibility.has_notice()))
+_FIND_PUBLIC = CompiledSelect(_BY_ID.where(visibility.PUBLIC))
+_FIND_FOR_CHANGE = {is_admin: CompiledSelect(found.statement.with_for_update(of=images)) for is_admin, found in _FIND.items()}
+_FIND_PUBLIC_FOR_CHANGE = CompiledSelect(_FIND_PUBLIC.statement.with_for_update(of=images))
 _FIND_FOR_WORK = _BY_ID.with_for_update()
 _LOCK = select(images.c.id).where(images.c.id == bindparam("image_id")).with_for_update()
 _ID_WAS_USED = union_all(
@@ -63,7 +63,7 @@ def find(tx: Transaction, caller: Caller, image_id: ImageID, *, now: datetime) -
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
     """
-    image = _found(tx, _FIND_PUBLIC if caller.is_anonymous else _FIND[caller.is_admin], caller, image_id, now)
+    image = _find_row(tx, _FIND_PUBLIC if caller.is_anonymous else _FIND[caller.is_admin], caller, image_id, now)
     return view(tx, caller, image, now=now)
 
 
@@ -73,18 +73,20 @@ def find_for_change(tx: Transaction, caller: Caller, image_id: ImageID, *, now: 
     Raises:
         ImageNotFound: as `find`.
     """
-    return _found(tx, _FIND_PUBLIC_FOR_CHANGE if caller.is_anonymous else _FIND_FOR_CHANGE[caller.is_admin], caller, image_id, now)
+    return _find_row(
+        tx, _FIND_PUBLIC_FOR_CHANGE if caller.is_anonymous else _FIND_FOR_CHANGE[caller.is_admin], caller, image_id, now
+    )
 
 
 def view(tx: Transaction, caller: Caller, image: Image, *, now: datetime) -> Image:
     """Return an image as the caller sees it: to a member whose notice runs, as it was shared."""
-    if not _may_differ_for(caller, image):
+    if not _can_differ_for(caller, image):
         return image
-    has_notice = _HAS_NOTICE.row(tx, visibility.parameters(caller, now) | {"image_id": image.id}) is not None
-    return image.promised_view() if has_notice else image
+    has_notice = _HAS_NOTICE.fetch_first(tx, visibility.bind_caller(caller, now) | {"image_id": image.id}) is not None
+    return image.as_shared() if has_notice else image
 
 
-def _may_differ_for(caller: Caller, image: Image) -> bool:
+def _can_differ_for(caller: Caller, image: Image) -> bool:
     """Say whether a running notice would show the image otherwise than its row has it: private, or deactivated."""
     if caller.is_admin or caller.project_id is None or image.owner == caller.project_id:
         return False
@@ -119,16 +121,16 @@ def page(tx: Transaction, caller: Caller, query: ImageQuery, *, after: Position 
     Images for which the caller's notice runs are listed, and filtered, as they were shared.
     Where tags, properties and locations together take more than `most_bytes`, only the first images are read, but one always.
     """
-    asked = visibility.narrowed(query, caller)
+    asked = visibility.restrict_to_public(query, caller)
     if asked is None:
         return Slice((), has_more=False)
     shape = paging.shape_of(asked, is_admin=caller.is_admin, has_position=after is not None)
     bounds = {"rows": query.limit + 1, "most_bytes": most_bytes}
-    given = visibility.parameters(caller, now) | paging.parameters(asked, after) | bounds
+    given = visibility.bind_caller(caller, now) | paging.bind_query(asked, after) | bounds
     # Of large ones none is kept: 190 filters make a statement of 5 MiB, and a few hundred kinds of them would fill the memory.
-    question = Question(_page_statement(shape)) if shape.is_large else _page_question(shape)
-    rows = question.rows(tx, given)
-    found = [_listed_image(row) for row in rows[: query.limit]]
+    statement = CompiledSelect(_page_statement(shape)) if shape.is_large else _compile_page(shape)
+    rows = statement.fetch_all(tx, given)
+    found = [_decode_listed(row) for row in rows[: query.limit]]
     return Slice(found, has_more=bool(rows) and rows[0][-1] > len(found))
 
 
@@ -183,7 +185,7 @@ def remove(tx: Transaction, image: Image) -> None:
     tx.execute(insert(deleted_images), {"id": image.id, "deleted_at": to_microseconds(image.updated_at)})
 
 
-def set_aside(tx: Transaction, image: Image) -> None:
+def soft_delete(tx: Transaction, image: Image) -> None:
     """Delete an image as `remove` does, but for its id: that is remembered by the row that keeps the image whole."""
     tx.execute(delete(images).where(images.c.id == image.id))
 
@@ -199,30 +201,30 @@ def decode(encoded: str) -> Image:
     return _image([row.get(column.name) for column in _COLUMNS])
 
 
-def naming_content(tx: Transaction, content_id: ContentID) -> list[Image]:
+def list_by_content(tx: Transaction, content_id: ContentID) -> list[Image]:
     """List the images whose bytes are this content; for verification, not for callers."""
     return [_image(row) for row in tx.execute(select(*_COLUMNS).where(images.c.content_id == content_id))]
 
 
-def _found(tx: Transaction, question: Question, caller: Caller, image_id: ImageID, now: datetime) -> Image:
-    row = question.row(tx, visibility.parameters(caller, now) | {"image_id": image_id})
+def _find_row(tx: Transaction, statement: CompiledSelect, caller: Caller, image_id: ImageID, now: datetime) -> Image:
+    row = statement.fetch_first(tx, visibility.bind_caller(caller, now) | {"image_id": image_id})
     if row is None:
         raise problems.ImageNotFound(f"No image found with ID {image_id}")
     return _image(row)
 
 
-def _listed_image(row: Sequence[Any]) -> Image:
-    *columns, is_promised, _found = row
+def _decode_listed(row: Sequence[Any]) -> Image:
+    *columns, is_promised, _find_row = row
     image = _image(columns)
-    return image.promised_view() if is_promised else image
+    return image.as_shared() if is_promised else image
 
 
 @lru_cache(maxsize=512)
-def _page_question(shape: Shape) -> Question:
-    return Question(_page_statement(shape))
+def _compile_page(shape: QueryShape) -> CompiledSelect:
+    return CompiledSelect(_page_statement(shape))
 
 
-def _page_statement(shape: Shape) -> Select[tuple[object, ...]]:
+def _page_statement(shape: QueryShape) -> Select[tuple[object, ...]]:
     """Build the list query: keys of each branch in list order, limited; then rows for the keys of the final page only.
 
     The page ends where its images together take too many bytes. Only numbers are read to find that place: rows may be long, and are
@@ -266,12 +268,12 @@ class _Branch:
     is_promised: bool = False
 
 
-def _branch(shape: Shape, branch: _Branch) -> Select[tuple[object, ...]]:
+def _branch(shape: QueryShape, branch: _Branch) -> Select[tuple[object, ...]]:
     seen = _AS_SHARED if branch.is_promised else {}
     columns: list[ColumnElement[object]] = [paging.sort_column(key.attribute, seen) for key in shape.sort]
     keys = [column.label(f"key_{number}") for number, column in enumerate(columns)]
     promised: ColumnElement[int] = literal_column("1" if branch.is_promised else "0").label("promised")
-    statement = select(images.c.id.label("image_id"), promised, *keys).where(branch.clause, paging.matching(shape, seen))
+    statement = select(images.c.id.label("image_id"), promised, *keys).where(branch.clause, paging.matches(shape, seen))
     if branch.through is not None:
         share = branch.through.c
         statement = statement.join(branch.through, share.image_id == images.c.id)
@@ -279,7 +281,7 @@ def _branch(shape: Shape, branch: _Branch) -> Select[tuple[object, ...]]:
         same = {"created_at": share.image_created_at, "id": share.image_id}
         columns = [same.get(key.attribute, column) for key, column in zip(shape.sort, columns, strict=True)]
     if shape.has_position:
-        statement = statement.where(paging.after(shape, columns))
+        statement = statement.where(paging.is_after(shape, columns))
     return statement.order_by(*paging.order(shape, columns)).limit(paging.ROWS)
 
 
@@ -296,7 +298,7 @@ _AS_SHARED: Mapping[str, ColumnElement[Any]] = {
 """What a list shows of an image for which a notice runs, where that is not what the image's row has."""
 
 
-def _branches(shape: Shape) -> list[_Branch]:
+def _branches(shape: QueryShape) -> list[_Branch]:
     """Divide "images of this list" into parts that do not overlap, each walking one index."""
     of = images.c.visibility
     if shape.is_admin:
@@ -313,19 +315,19 @@ def _branches(shape: Shape) -> list[_Branch]:
     for each in wanted:
         theirs = and_(of == each.value, visibility.NOT_MINE)
         if each is Visibility.SHARED:
-            branches.append(_Branch(and_(theirs, *_offered_to_caller(shape)), through=members))
+            branches.append(_Branch(and_(theirs, *_build_member_conditions(shape)), through=members))
         elif each is not Visibility.PRIVATE:
             branches.append(_Branch(and_(theirs, not_(visibility.has_notice()))))
-    branches.append(_promised_to_caller(shape, wanted))
+    branches.append(_build_notice_branch(shape, wanted))
     return branches
 
 
-def _offered_to_caller(shape: Shape) -> list[ColumnElement[bool]]:
+def _build_member_conditions(shape: QueryShape) -> list[ColumnElement[bool]]:
     offered = [members.c.member_id == visibility.PROJECT, visibility.UNEXPIRED, not_(visibility.member_has_notice())]
     return offered if shape.any_member_status else [*offered, members.c.status == bindparam("member_status")]
 
 
-def _promised_to_caller(shape: Shape, wanted: Sequence[Visibility]) -> _Branch:
+def _build_notice_branch(shape: QueryShape, wanted: Sequence[Visibility]) -> _Branch:
     """Mean "images for which the caller's notice runs", as far as the list wants images that are seen so."""
     of = images.c.visibility
     shared = or_(of == Visibility.SHARED.value, of == Visibility.PRIVATE.value)

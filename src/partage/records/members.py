@@ -13,8 +13,8 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.member import Member, MemberStatus
 from partage.model.terms import Notice, Terms
+from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, from_time, to_microseconds, to_time
-from partage.records.question import Question
 from partage.records.tables import images, members
 
 _OF_IMAGE = members.c.image_id == bindparam("image_id")
@@ -43,11 +43,11 @@ def _visible(*, is_admin: bool) -> Select[*tuple[Any, ...]]:
 
 
 _LIST = {
-    is_admin: Question(_visible(is_admin=is_admin).order_by(members.c.created_at, members.c.member_id))
+    is_admin: CompiledSelect(_visible(is_admin=is_admin).order_by(members.c.created_at, members.c.member_id))
     for is_admin in (False, True)
 }
 _FIND = {
-    is_admin: Question(_visible(is_admin=is_admin).where(members.c.member_id == bindparam("member_id")))
+    is_admin: CompiledSelect(_visible(is_admin=is_admin).where(members.c.member_id == bindparam("member_id")))
     for is_admin in (False, True)
 }
 
@@ -59,7 +59,7 @@ def find(tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectI
         MemberNotFound: no such member, or one the caller may not see.
     """
     given = {"image_id": image_id, "member_id": member_id, "project": caller.project_id}
-    row = _FIND[caller.is_admin].row(tx, given)
+    row = _FIND[caller.is_admin].fetch_first(tx, given)
     if row is None:
         raise problems.MemberNotFound(f"{member_id} not found in the member list of the image {image_id}.")
     return _member(row)
@@ -68,12 +68,12 @@ def find(tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectI
 def list_members(tx: Transaction, caller: Caller, image_id: ImageID) -> list[Member]:
     """List the memberships that the caller may see, oldest first."""
     given = {"image_id": image_id, "project": caller.project_id}
-    return [_member(row) for row in _LIST[caller.is_admin].rows(tx, given)]
+    return [_member(row) for row in _LIST[caller.is_admin].fetch_all(tx, given)]
 
 
-def of_image(tx: Transaction, image_id: ImageID) -> list[Member]:
+def list_all(tx: Transaction, image_id: ImageID) -> list[Member]:
     """List all memberships of an image, oldest first; for the service itself, not for callers."""
-    return [_member(row) for row in _LIST[True].rows(tx, {"image_id": image_id})]
+    return [_member(row) for row in _LIST[True].fetch_all(tx, {"image_id": image_id})]
 
 
 def count(tx: Transaction, image_id: ImageID) -> int:
@@ -97,13 +97,13 @@ def add(tx: Transaction, member: Member, image: Image) -> None:
 def set_status(tx: Transaction, member: Member) -> bool:
     """Write a member's answer; say whether the membership still was there."""
     values = {"status": member.status.value, "updated_at": to_microseconds(member.updated_at)}
-    return tx.execute(update(members).where(*_is(member)).values(values)).rowcount == 1
+    return tx.execute(update(members).where(*_is_row(member)).values(values)).rowcount == 1
 
 
 def set_terms(tx: Transaction, member: Member) -> bool:
     """Write the terms of a share; say whether the membership still was there."""
     values = {**_terms_row(member.terms), "updated_at": to_microseconds(member.updated_at)}
-    return tx.execute(update(members).where(*_is(member)).values(values)).rowcount == 1
+    return tx.execute(update(members).where(*_is_row(member)).values(values)).rowcount == 1
 
 
 def remove_expired(tx: Transaction, *, now: datetime) -> int:
@@ -113,7 +113,7 @@ def remove_expired(tx: Transaction, *, now: datetime) -> int:
 
 def remove(tx: Transaction, member: Member) -> bool:
     """Delete a membership; say whether it still was there."""
-    return tx.execute(delete(members).where(*_is(member))).rowcount == 1
+    return tx.execute(delete(members).where(*_is_row(member))).rowcount == 1
 
 
 def encode(found: Sequence[Member]) -> str:
@@ -143,7 +143,7 @@ def _row(member: Member) -> dict[str, object]:
     }
 
 
-def _is(member: Member) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _is_row(member: Member) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return members.c.image_id == member.image_id, members.c.member_id == member.member_id
 
 

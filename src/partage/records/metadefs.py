@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exc, func
 from partage import problems
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID
-from partage.model.metadef import Association, Definition, Kind, Namespace
+from partage.model.metadef import Association, Definition, DefinitionKind, Namespace
 from partage.model.query import Position
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.tables import metadef_associations as associations
@@ -132,19 +132,19 @@ def remove(tx: Transaction, name: str) -> None:
     tx.execute(delete(namespaces).where(namespaces.c.name == name))
 
 
-def defined(tx: Transaction, namespace: str, kind: Kind | None = None) -> list[Definition]:
+def list_definitions(tx: Transaction, namespace: str, kind: DefinitionKind | None = None) -> list[Definition]:
     """List what a namespace defines, of one kind or of all, oldest first."""
     statement = _DEFINED if kind is None else _DEFINED.where(definitions.c.kind == kind.value)
     return [_definition(row) for row in tx.execute(statement, {"namespace": namespace})]
 
 
-def defined_bytes(tx: Transaction, namespace: str) -> int:
+def count_definition_bytes(tx: Transaction, namespace: str) -> int:
     """Count the bytes of all that a namespace defines, about as they are when it is shown whole."""
     found: int = tx.execute(_DEFINED_BYTES, {"namespace": namespace}).scalar_one()
     return found
 
 
-def find_definition(tx: Transaction, namespace: str, kind: Kind, key: str) -> Definition | None:
+def find_definition(tx: Transaction, namespace: str, kind: DefinitionKind, key: str) -> Definition | None:
     """Return one definition by its key, or None."""
     statement = _DEFINED.where(definitions.c.kind == kind.value, definitions.c.key == key)
     row = tx.execute(statement, {"namespace": namespace}).first()
@@ -177,7 +177,7 @@ def save_definition(tx: Transaction, namespace: str, changed: Definition, *, key
         raise _exists(changed, namespace) from error
 
 
-def remove_definitions(tx: Transaction, namespace: str, kind: Kind, key: str | None = None) -> None:
+def remove_definitions(tx: Transaction, namespace: str, kind: DefinitionKind, key: str | None = None) -> None:
     """Delete one definition, or all of a kind."""
     mine = [definitions.c.namespace == namespace, definitions.c.kind == kind.value]
     mine += [] if key is None else [definitions.c.key == key]
@@ -193,7 +193,7 @@ def list_resource_types(tx: Transaction) -> list[Association]:
     ]
 
 
-def associated(tx: Transaction, names: Collection[str]) -> dict[str, list[Association]]:
+def list_associations(tx: Transaction, names: Collection[str]) -> dict[str, list[Association]]:
     """List the associations of these namespaces, oldest first; those without any are absent from the answer."""
     found: dict[str, list[Association]] = {}
     for name, resource_type, prefix, target, created_at, updated_at in tx.execute(_ASSOCIATED, {"names": list(names)}):
@@ -249,7 +249,7 @@ def _after(tx: Transaction, caller: Caller, query: NamespaceQuery, key: ColumnEl
 
 
 def _exists(definition: Definition, namespace: str) -> problems.MetadefExists:
-    if definition.kind is Kind.TAG:
+    if definition.kind is DefinitionKind.TAG:
         return problems.MetadefExists(
             f"A metadata tag with name={definition.name} already exists in namespace={namespace}. "
             "(Please note that metadata tag names are case insensitive).",
@@ -299,9 +299,9 @@ def _definition_row(definition: Definition) -> dict[str, object]:
 
 def _definition(row: Sequence[Any]) -> Definition:
     kind, name, document, created_at, updated_at = row
-    empty = _EMPTY_OBJECT if kind == Kind.OBJECT else {}
+    empty = _EMPTY_OBJECT if kind == DefinitionKind.OBJECT else {}
     return Definition(
-        kind=Kind(kind),
+        kind=DefinitionKind(kind),
         name=name,
         document={**empty, **orjson.loads(document)},
         created_at=from_microseconds(created_at),

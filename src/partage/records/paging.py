@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from partage.model.image import Image
-from partage.model.query import Condition, ImageQuery, Operator, Position, SortKey
+from partage.model.query import Filter, ImageQuery, Operator, Position, SortKey
 from partage.records.database import to_microseconds
 from partage.records.tables import image_properties, image_tags, images
 
@@ -39,7 +39,7 @@ _EMPTY: dict[str, str | int] = {"name": "", "disk_format": "", "container_format
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class QueryShape:
     """What of a query decides the text of its statement."""
 
     is_admin: bool
@@ -60,9 +60,9 @@ class Shape:
         )
 
 
-def shape_of(query: ImageQuery, *, is_admin: bool, has_position: bool = False) -> Shape:
+def shape_of(query: ImageQuery, *, is_admin: bool, has_position: bool = False) -> QueryShape:
     """Separate a query's shape from its values."""
-    return Shape(
+    return QueryShape(
         is_admin=is_admin,
         visibility=query.visibility,
         all_visibilities=query.all_visibilities,
@@ -79,7 +79,7 @@ Columns = Mapping[str, ColumnElement[Any]]
 """Expressions in place of an image's own columns, for a list that shows another value of an attribute."""
 
 
-def matching(shape: Shape, seen: Columns) -> ColumnElement[bool]:
+def matches(shape: QueryShape, seen: Columns) -> ColumnElement[bool]:
     """Mean "the image passes every filter of the query"; `seen` are the attributes of which the list shows another value."""
     clauses: list[ColumnElement[bool]] = [images.c.os_hidden == bindparam("os_hidden")]
     clauses += [_condition(number, *each, seen) for number, each in enumerate(shape.conditions)]
@@ -100,7 +100,7 @@ def matching(shape: Shape, seen: Columns) -> ColumnElement[bool]:
     return and_(*clauses)
 
 
-def after(shape: Shape, columns: Sequence[ColumnElement[object]]) -> ColumnElement[bool]:
+def is_after(shape: QueryShape, columns: Sequence[ColumnElement[object]]) -> ColumnElement[bool]:
     """Mean "the image comes behind the position": a comparison of keys, so that the last page costs what the first does.
 
     `columns` holds an expression for each sort key of the query.
@@ -126,7 +126,7 @@ def sort_column(attribute: str, seen: Columns) -> ColumnElement[object]:
     return func.coalesce(column, literal_column(repr(_EMPTY[attribute]))) if attribute in _EMPTY else column
 
 
-def order(shape: Shape, columns: Sequence[ColumnElement[object]]) -> list[ColumnElement[object]]:
+def order(shape: QueryShape, columns: Sequence[ColumnElement[object]]) -> list[ColumnElement[object]]:
     """Give `columns`, one for each sort key, the query's directions."""
     return [column.desc() if key.descending else column.asc() for key, column in zip(shape.sort, columns, strict=True)]
 
@@ -136,7 +136,7 @@ def position(image: Image, query: ImageQuery) -> Position:
     return tuple(_sort_value(image, key.attribute) for key in query.sort)
 
 
-def parameters(query: ImageQuery, after: Position | None) -> dict[str, object]:
+def bind_query(query: ImageQuery, after: Position | None) -> dict[str, object]:
     """Give the values of every parameter that the fragments of the query's shape bind."""
     given: dict[str, object] = {"os_hidden": query.os_hidden}
     if query.member_status is not None:
@@ -193,7 +193,7 @@ def _time_condition(number: int, column: ColumnElement[int], operator: Operator)
     }[operator]
 
 
-def _condition_values(number: int, condition: Condition) -> dict[str, object]:
+def _condition_values(number: int, condition: Filter) -> dict[str, object]:
     if condition.attribute in _TIMES:
         moment = condition.values[0]
         if not isinstance(moment, datetime):

@@ -18,7 +18,7 @@ _DUE = select(pending_deletes.c.image_id).where(pending_deletes.c.deleted_at <= 
 
 
 def add(tx: Transaction, image: Image, its_members: Sequence[Member], *, now: datetime) -> None:
-    """Keep an image as it is, with its members, and its id with it; its own row goes by `images.set_aside`."""
+    """Keep an image as it is, with its members, and its id with it; its own row goes by `images.soft_delete`."""
     row = {
         "image_id": image.id,
         "deleted_at": to_microseconds(now),
@@ -60,7 +60,7 @@ def remove(tx: Transaction, *, deleted_before: datetime) -> int:
     return len(found)
 
 
-def naming_content(tx: Transaction, content_id: ContentID) -> list[Image]:
+def list_by_content(tx: Transaction, content_id: ContentID) -> list[Image]:
     """List the images that wait and whose bytes are this content; for verification."""
     statement = select(pending_deletes.c.image).where(pending_deletes.c.content_id == content_id)
     return [images.decode(each) for each in tx.execute(statement).scalars()]

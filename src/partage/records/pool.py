@@ -9,7 +9,7 @@ from sqlalchemy.util.queue import Queue
 _RETURNED = "partage: when the connection came back, on the monotonic clock"
 
 
-class LendingPool(QueuePool):
+class IdleClosingPool(QueuePool):
     """A `QueuePool` that gives back to the server what its process does not use.
 
     Every connection that comes back lets the pool close those that have been idle for longer than `idle_seconds`. Each process of
@@ -37,6 +37,6 @@ class LendingPool(QueuePool):
         return None
 
 
-def lending_for(idle_seconds: float) -> type[LendingPool]:
+def make_pool_class(idle_seconds: float) -> type[IdleClosingPool]:
     """Make a pool that closes what was idle for so long. SQLAlchemy takes a class, which it makes anew whenever all is closed."""
-    return type("LendingPool", (LendingPool,), {"idle_seconds": idle_seconds})
+    return type("IdleClosingPool", (IdleClosingPool,), {"idle_seconds": idle_seconds})

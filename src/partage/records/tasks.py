@@ -53,7 +53,7 @@ class ClaimRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedTask:
     """A task that was just taken, with what its row keeps of whoever asked for it."""
 
     task: Task
@@ -63,7 +63,7 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldClaim:
     """The image that a running task is for, and whether it is still there."""
 
     image_id: ImageID | None
@@ -105,7 +105,7 @@ _NEXT = (
 )
 
 
-def _of_image() -> Select[Any]:
+def _select_of_image() -> Select[Any]:
     own_bytes = func.length(tasks.c.input) + func.length(func.coalesce(tasks.c.result, "")) + func.length(tasks.c.message)
     newest_first = (tasks.c.created_at.desc(), tasks.c.id.desc())
     sized = (
@@ -119,7 +119,7 @@ def _of_image() -> Select[Any]:
     return select(*_DOCUMENT).join(sized, sized.c.id == tasks.c.id).where(fits).order_by(tasks.c.created_at, tasks.c.id)
 
 
-_OF_IMAGE = _of_image()
+_OF_IMAGE = _select_of_image()
 
 
 def add(
@@ -152,7 +152,7 @@ def find(tx: Transaction, task_id: TaskID) -> Task:
     return _task(row)
 
 
-def of_image(tx: Transaction, image_id: ImageID, *, most: int, most_bytes: int) -> list[Task]:
+def list_of_image(tx: Transaction, image_id: ImageID, *, most: int, most_bytes: int) -> list[Task]:
     """List an image's tasks, oldest first: of many the newest, and so many that they take no more bytes, but one always."""
     bounds = {"image_id": image_id, "most": most, "most_bytes": most_bytes}
     return [_task(row) for row in tx.execute(_OF_IMAGE, bounds)]
@@ -184,7 +184,7 @@ def page(tx: Transaction, query: TaskQuery) -> list[Task]:
     return [_task(row) for row in tx.execute(statement.order_by(*order).limit(query.limit))]
 
 
-def claim_next(tx: Transaction, *, claim: str, worker: str, lane: TaskLane, per_project: int, now: datetime) -> Claimed | None:
+def claim_next(tx: Transaction, *, claim: str, worker: str, lane: TaskLane, per_project: int, now: datetime) -> ClaimedTask | None:
     """Take a task of the project that has the fewest running in this lane, the one that has waited longest; None when none waits.
 
     A project of which the worker is at `per_project` tasks of the lane has to wait.
@@ -196,7 +196,9 @@ def claim_next(tx: Transaction, *, claim: str, worker: str, lane: TaskLane, per_
     attempts, roles, sealed_token, certificate = row[-4:]
     values = _row(begun) | {"claim": claim, "worker": worker, "renewed_at": to_microseconds(now), "attempts": attempts + 1}
     tx.execute(update(tasks).where(tasks.c.id == begun.id).values(values))
-    return Claimed(begun, tuple(orjson.loads(roles)), sealed_token, None if certificate is None else certificate_of(certificate))
+    return ClaimedTask(
+        begun, tuple(orjson.loads(roles)), sealed_token, None if certificate is None else certificate_of(certificate)
+    )
 
 
 def claim_this(tx: Transaction, task: Task, *, claim: str, worker: str, now: datetime) -> bool:
@@ -242,13 +244,13 @@ def list_running(tx: Transaction) -> list[ClaimRow]:
     ]
 
 
-def list_held(tx: Transaction, claims: Collection[str]) -> dict[str, Held]:
+def list_held(tx: Transaction, claims: Collection[str]) -> dict[str, HeldClaim]:
     """Find those of the claims that still hold."""
     columns = select(tasks.c.claim, tasks.c.image_id, images.c.id).select_from(
         tasks.outerjoin(images, images.c.id == tasks.c.image_id)
     )
     running = columns.where(tasks.c.status == TaskStatus.PROCESSING.value, tasks.c.claim.in_(claims))
-    return {claim: Held(image_id, found is not None) for claim, image_id, found in tx.execute(running)}
+    return {claim: HeldClaim(image_id, found is not None) for claim, image_id, found in tx.execute(running)}
 
 
 def renew(tx: Transaction, worker: str, *, now: datetime) -> int:

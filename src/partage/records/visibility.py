@@ -26,7 +26,7 @@ NOW: BindParameter[int] = bindparam("now")
 NOT_MINE = images.c.owner.is_distinct_from(PROJECT)
 
 
-def parameters(caller: Caller, now: datetime) -> dict[str, object]:
+def bind_caller(caller: Caller, now: datetime) -> dict[str, object]:
     """Return the values of the fragments' bound parameters."""
     return {"project": caller.project_id, "now": to_microseconds(now)}
 
@@ -50,7 +50,7 @@ PUBLIC = images.c.visibility == Visibility.PUBLIC.value
 """Mean "anybody may know this image"."""
 
 
-def narrowed(query: ImageQuery, caller: Caller) -> ImageQuery | None:
+def restrict_to_public(query: ImageQuery, caller: Caller) -> ImageQuery | None:
     """Ask for public images only, on behalf of somebody without a token; None when others were asked for."""
     if not caller.is_anonymous:
         return query

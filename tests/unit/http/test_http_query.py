@@ -11,7 +11,7 @@ from partage import problems
 from partage.http.v2 import query
 from partage.model.image import Visibility
 from partage.model.member import MemberStatus
-from partage.model.query import Condition, ImageQuery, Operator, SortKey
+from partage.model.query import Filter, ImageQuery, Operator, SortKey
 
 
 def asked(text: str) -> ImageQuery:
@@ -23,7 +23,7 @@ def but(**changes: Any) -> ImageQuery:
 
 
 def condition(attribute: str, operator: Operator, *values: Any) -> dict[str, Any]:
-    return {"conditions": (Condition(attribute, operator, values),)}
+    return {"conditions": (Filter(attribute, operator, values),)}
 
 
 def order(text: str) -> dict[str, Any]:

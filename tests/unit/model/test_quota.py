@@ -3,7 +3,7 @@
 import pytest
 
 from partage import problems
-from partage.model.quota import MEBIBYTE, Allowance, Place, Usage, unified
+from partage.model.quota import MEBIBYTE, Allowance, Place, Usage, parse_keystone_limits
 
 GIBIBYTE = 1 << 30
 USAGE = Usage(
@@ -25,7 +25,7 @@ def test_the_operators_own_limit_is_of_everything_together() -> None:
 
 def test_unified_limits_are_mebibytes_of_what_is_stored_and_of_what_is_staged() -> None:
     limits = {"image_size_total": 5, "image_stage_total": 6, "image_count_total": 7, "image_count_uploading": 8, "other": 9}
-    allowance = unified(limits, one_over=False)
+    allowance = parse_keystone_limits(limits, one_over=False)
     assert (allowance.stored_bytes, allowance.staged_bytes) == (5 * MEBIBYTE, 6 * MEBIBYTE)
     assert (allowance.images, allowance.uploading) == (7, 8)
     assert allowance.used_bytes(Place.STORED, USAGE) == 3 * MEBIBYTE + 1 + 500
@@ -33,14 +33,14 @@ def test_unified_limits_are_mebibytes_of_what_is_stored_and_of_what_is_staged() 
 
 
 def test_what_is_not_registered_is_not_allowed_and_minus_one_is_no_limit() -> None:
-    allowance = unified({"image_size_total": -1}, one_over=False)
+    allowance = parse_keystone_limits({"image_size_total": -1}, one_over=False)
     assert allowance == Allowance(images=0, uploading=0, stored_bytes=None, staged_bytes=0, together=False)
     with pytest.raises(problems.QuotaExceeded):
         allowance.check_images(Usage())
 
 
 def test_usage_is_reported_in_whole_mebibytes_and_without_what_is_only_kept() -> None:
-    assert USAGE.reported() == {"image_size_total": 3, "image_stage_total": 2, "image_count_total": 4, "image_count_uploading": 2}
+    assert USAGE.to_report() == {"image_size_total": 3, "image_stage_total": 2, "image_count_total": 4, "image_count_uploading": 2}
 
 
 @pytest.mark.parametrize(

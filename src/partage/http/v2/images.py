@@ -64,7 +64,7 @@ async def update(request: Request) -> Reply:
     parse = partial(patch.parse, given, version=version, known=edge.options.formats, most=most)
     changes = await edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
     image_id = ImageID(request.path["image_id"])
-    call = edge.threads.call_remote if "locations" in patch.touched(changes) else edge.threads.call
+    call = edge.threads.call_remote if "locations" in patch.list_changed_names(changes) else edge.threads.call
     image = await call(images.update_image, edge.service, request.caller, image_id, changes)
     return wire.reply(wire.image_to_wire(image, request.caller, _shown(request)))
 

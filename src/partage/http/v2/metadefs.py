@@ -15,9 +15,9 @@ from partage import problems
 from partage.http.messages import Reply, Request
 from partage.http.v2 import query, wire
 from partage.model import metadef, metadef_schemas
-from partage.model.metadef import Association, Definition, Kind, Namespace
+from partage.model.metadef import Association, Definition, DefinitionKind, Namespace
 from partage.operations import metadefs
-from partage.operations.metadefs import Whole
+from partage.operations.metadefs import FullNamespace
 from partage.records.metadefs import SORT_KEYS, NamespaceQuery
 
 _AT = "/v2/metadefs/namespaces"
@@ -98,17 +98,17 @@ class Handlers:
     delete_all: Handler
 
 
-def made(kind: Kind, list_to_wire: Callable[[str, Sequence[Definition]], dict[str, Any]]) -> Handlers:
+def made(kind: DefinitionKind, list_to_wire: Callable[[str, Sequence[Definition]], dict[str, Any]]) -> Handlers:
     """Build the handlers of one kind; `list_to_wire` writes all of a namespace's."""
 
     async def index_(request: Request) -> Reply:
         """List a namespace's definitions of one kind."""
         edge = request.edge
         name = request.path["namespace"]
-        if kind is Kind.OBJECT:
+        if kind is DefinitionKind.OBJECT:
             _page_of(request, least=1)  # Source: Glance reads these parameters, and then lists every object
         found = await edge.threads.call_listing(metadefs.list_definitions, edge.service, request.caller, name, kind)
-        return wire.reply(list_to_wire(name, _cut(request, found) if kind is Kind.TAG else found))
+        return wire.reply(list_to_wire(name, _cut(request, found) if kind is DefinitionKind.TAG else found))
 
     async def create_(request: Request) -> Reply:
         """Add a definition to a namespace."""
@@ -118,7 +118,7 @@ def made(kind: Kind, list_to_wire: Callable[[str, Sequence[Definition]], dict[st
     async def show_(request: Request) -> Reply:
         """Show one definition."""
         edge = request.edge
-        of_type = dict(query.parameters_of(request.query)).get("resource_type") if kind is Kind.PROPERTY else None
+        of_type = dict(query.parameters_of(request.query)).get("resource_type") if kind is DefinitionKind.PROPERTY else None
         name, wanted = request.path["namespace"], _named(request, kind)
         found = await edge.threads.call(metadefs.show_definition, edge.service, request.caller, name, wanted, resource_type=of_type)
         return wire.reply(_definition_to_wire(name, found))
@@ -150,7 +150,7 @@ def made(kind: Kind, list_to_wire: Callable[[str, Sequence[Definition]], dict[st
 async def create_tag(request: Request) -> Reply:
     """Create the tag that the path names."""
     document = {"name": request.path["name"]}
-    return await _added(request, metadef.parse_definition(document, Kind.TAG, now=request.edge.service.clock()))
+    return await _added(request, metadef.parse_definition(document, DefinitionKind.TAG, now=request.edge.service.clock()))
 
 
 async def create_tags(request: Request) -> Reply:
@@ -214,7 +214,7 @@ async def _added(request: Request, new: Definition) -> Reply:
     return wire.reply(_definition_to_wire(name, added))
 
 
-def _named(request: Request, kind: Kind) -> Definition:
+def _named(request: Request, kind: DefinitionKind) -> Definition:
     """Give what the path names, as far as it is known."""
     now = request.edge.service.clock()
     return Definition(kind=kind, name=request.path["name"], created_at=now, updated_at=now)
@@ -224,14 +224,14 @@ def _path(name: str) -> str:
     return f"{_AT}/{quote(name, safe=_PLAIN)}"
 
 
-def _whole_to_wire(whole: Whole) -> dict[str, Any]:
+def _whole_to_wire(whole: FullNamespace) -> dict[str, Any]:
     name = whole.namespace.name
-    by_kind = {kind: [each for each in whole.definitions if each.kind is kind] for kind in Kind}
+    by_kind = {kind: [each for each in whole.definitions if each.kind is kind] for kind in DefinitionKind}
     parts = {
-        "objects": [_definition_to_wire(name, each) for each in by_kind[Kind.OBJECT]],
+        "objects": [_definition_to_wire(name, each) for each in by_kind[DefinitionKind.OBJECT]],
         "resource_type_associations": [_association_to_wire(each) for each in whole.associations],
-        "properties": {each.name: dict(each.document) for each in by_kind[Kind.PROPERTY]},
-        "tags": [{"name": each.name} for each in reversed(by_kind[Kind.TAG])],  # newest first, as in a list of tags alone
+        "properties": {each.name: dict(each.document) for each in by_kind[DefinitionKind.PROPERTY]},
+        "tags": [{"name": each.name} for each in reversed(by_kind[DefinitionKind.TAG])],  # newest first, as in a list of tags alone
     }
     return {**_namespace_to_wire(whole.namespace), **{part: value for part, value in parts.items() if value}}
 
@@ -254,11 +254,11 @@ def _namespace_to_wire(namespace: Namespace) -> dict[str, Any]:
 
 def _definition_to_wire(namespace: str, definition: Definition) -> dict[str, Any]:
     written = {"name": definition.name, **definition.document}
-    if definition.kind is Kind.PROPERTY:
+    if definition.kind is DefinitionKind.PROPERTY:
         return written
     written["created_at"] = definition.created_at
     written["updated_at"] = definition.updated_at
-    if definition.kind is Kind.OBJECT:
+    if definition.kind is DefinitionKind.OBJECT:
         written |= {"self": f"{_path(namespace)}/objects/{quote(definition.name, safe=_PLAIN)}", "schema": _SCHEMA + "object"}
     return written
 
@@ -351,6 +351,6 @@ def _query(given: dict[str, str], *, default: int, largest: int) -> NamespaceQue
     )
 
 
-objects = made(Kind.OBJECT, _objects_to_wire)
-properties = made(Kind.PROPERTY, _properties_to_wire)
-tags = made(Kind.TAG, _tags_to_wire)
+objects = made(DefinitionKind.OBJECT, _objects_to_wire)
+properties = made(DefinitionKind.PROPERTY, _properties_to_wire)
+tags = made(DefinitionKind.TAG, _tags_to_wire)

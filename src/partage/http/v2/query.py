@@ -17,7 +17,7 @@ from partage.model.document import read_name
 from partage.model.ids import ImageID
 from partage.model.image import Visibility
 from partage.model.member import MemberStatus
-from partage.model.query import SORT_ATTRIBUTES, Condition, ImageQuery, Operator, Position, SortKey
+from partage.model.query import SORT_ATTRIBUTES, Filter, ImageQuery, Operator, Position, SortKey
 
 Parameters = tuple[tuple[str, str], ...]
 
@@ -33,7 +33,7 @@ _UNREADABLE = (
 AFTER = "os_glance_after"
 """Beside `marker` in the links to next pages: where the marker stood, for the case that it is gone. No property has such a name."""
 
-_NOTHING = Condition("id", Operator.IN, ())
+_NOTHING = Filter("id", Operator.IN, ())
 """Matches no image: what a value means that no image can have."""
 
 _LISTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)",?|([^,]+),?|,')
@@ -154,7 +154,7 @@ def _member_status(text: str) -> MemberStatus | None:
     return MemberStatus(text)
 
 
-def _visibility(text: str | None) -> tuple[Visibility | None, bool, tuple[Condition, ...]]:
+def _visibility(text: str | None) -> tuple[Visibility | None, bool, tuple[Filter, ...]]:
     if text is None:
         return None, False, ()
     if not text:
@@ -212,12 +212,12 @@ def _is_attribute_filter(name: str) -> bool:
     return name in _CONDITIONS or _range_of(name) is not None
 
 
-def _condition(name: str, value: str) -> Condition | None:
+def _condition(name: str, value: str) -> Filter | None:
     bound = _range_of(name)
     if bound is not None:
         attribute, operator = bound
         number = _integer(value, "Unable to filter on a range with a non-numeric value.")
-        return Condition(attribute, operator, (max(-_LARGEST_INTEGER, min(number, _LARGEST_INTEGER)),))
+        return Filter(attribute, operator, (max(-_LARGEST_INTEGER, min(number, _LARGEST_INTEGER)),))
     parse_condition = _CONDITIONS.get(name)
     return None if parse_condition is None else parse_condition(name, value)
 
@@ -236,44 +236,44 @@ def _integer(text: str, complaint: str) -> int:
         raise problems.QueryInvalid(complaint) from error
 
 
-def _exact(name: str, value: str) -> Condition:
-    return Condition(name, Operator.EQ, (value,))
+def _exact(name: str, value: str) -> Filter:
+    return Filter(name, Operator.EQ, (value,))
 
 
-def _exact_integer(name: str, value: str) -> Condition:
+def _exact_integer(name: str, value: str) -> Filter:
     try:
         number = int(value)
     except ValueError:
         return _NOTHING
-    return Condition(name, Operator.EQ, (number,)) if abs(number) <= _LARGEST_INTEGER else _NOTHING
+    return Filter(name, Operator.EQ, (number,)) if abs(number) <= _LARGEST_INTEGER else _NOTHING
 
 
-def _exact_boolean(name: str, value: str) -> Condition:
+def _exact_boolean(name: str, value: str) -> Filter:
     if value not in {"true", "false"}:
         raise problems.QueryInvalid(f"Invalid value '{value}' for '{name}' filter. Valid values are 'true' or 'false'.")
-    return Condition(name, Operator.EQ, (value == "true",))
+    return Filter(name, Operator.EQ, (value == "true",))
 
 
-def _one_or_listed(name: str, value: str) -> Condition:
+def _one_or_listed(name: str, value: str) -> Filter:
     operator, operand = _split_operator(value)
     if operator == "in":
         listed = tuple(_listed(operand))
         if len(listed) > _MOST_LISTED:
             raise problems.QueryInvalid(f"The filter {name} lists {len(listed)} values; at most {_MOST_LISTED} are compared")
-        return Condition(name, Operator.IN, listed)
+        return Filter(name, Operator.IN, listed)
     if operator == "eq":
-        return Condition(name, Operator.EQ, (operand,))
+        return Filter(name, Operator.EQ, (operand,))
     raise problems.QueryInvalid(f"Unable to filter by unknown operator '{operator}'.")
 
 
-def _moment(name: str, value: str) -> Condition:
+def _moment(name: str, value: str) -> Filter:
     operator, operand = _split_operator(value)
     moment = _parse_moment(operand)
     if moment is None:
         raise problems.QueryInvalid(f'Bad "{name}" query filter format. Use ISO 8601 DateTime notation.')
     if operator not in {"eq", "neq", "lt", "lte", "gt", "gte"}:
         raise problems.QueryInvalid("Unable to filter on a unknown operator.")
-    return Condition(name, Operator(operator), (moment,))
+    return Filter(name, Operator(operator), (moment,))
 
 
 def _split_operator(expression: str) -> tuple[str, str]:
@@ -315,7 +315,7 @@ def _check_quotes(text: str) -> None:
 
 
 _INTEGERS = ("size", "virtual_size", "min_ram", "min_disk")
-_CONDITIONS: Mapping[str, Callable[[str, str], Condition]] = MappingProxyType(
+_CONDITIONS: Mapping[str, Callable[[str, str], Filter]] = MappingProxyType(
     {
         **dict.fromkeys(("name", "id", "status", "container_format", "disk_format"), _one_or_listed),
         **dict.fromkeys(("owner", "checksum", "os_hash_algo", "os_hash_value"), _exact),

@@ -59,7 +59,7 @@ ROWS: tuple[Row, ...] = (
     Row("GET", _IMAGE, images.show, image_rules.GET_IMAGE, _OK),
     Row("PATCH", _IMAGE, images.update, image_rules.MODIFY_IMAGE, _OK, Body.TAKEN),
     Row("DELETE", _IMAGE, images.delete, image_rules.DELETE_IMAGE, _DONE),
-    Row("GET", _IMAGE + "/tasks", tasks.of_image, image_rules.GET_IMAGE, _OK),
+    Row("GET", _IMAGE + "/tasks", tasks.list_of_image, image_rules.GET_IMAGE, _OK),
     Row("POST", _IMAGE + "/actions/deactivate", images.deactivate, image_rules.DEACTIVATE, _DONE),
     Row("POST", _IMAGE + "/actions/reactivate", images.reactivate, image_rules.REACTIVATE, _DONE),
     Row("GET", _IMAGE + "/file", image_data.download, image_rules.DOWNLOAD_IMAGE, _OK),

@@ -15,7 +15,7 @@ _PATH = "/v2/tasks"
 _DIRECTIONS = ("asc", "desc")
 
 
-async def of_image(request: Request) -> Reply:
+async def list_of_image(request: Request) -> Reply:
     """List the tasks of an image, each whole, as the image's users may see it."""
     edge = request.edge
     found = await edge.threads.call_listing(tasks.tasks_of_image, edge.service, request.caller, ImageID(request.path["image_id"]))

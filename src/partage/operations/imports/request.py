@@ -90,7 +90,7 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
             sealed_token=_sealed(service, asked, task),
             certificate=asked.certificate,
         )
-        images.save(tx, importing.locked(image, task.id), was=image)
+        images.save(tx, importing.lock(image, task.id), was=image)
     service.announce(Event.TASK_CREATE, task)
     service.announce(Event.TASK_RUN, task)
     return task
@@ -100,7 +100,7 @@ def _require_ready(service: Service, caller: Caller, image: Image, request: Impo
     request.require_status(image.status)
     require_formats(image)
     copying = request.method is ImportMethod.COPY_IMAGE
-    service.authority.require(caller, COPY_IMAGE if copying else MODIFY_IMAGE, authority.of_image(caller, image))
+    service.authority.require(caller, COPY_IMAGE if copying else MODIFY_IMAGE, authority.image_target(caller, image))
 
 
 def _task(service: Service, asked: _Asked, image: Image, stores: Sequence[StoreID]) -> Task:

@@ -168,7 +168,7 @@ def _run(service: Service, work: Run) -> None:
 
 def _begin(service: Service, work: Run) -> Image:
     with import_steps.step(service, work) as (tx, _task, image):
-        begun = location_runs.begun(service, work, importing.without_failures(image)) if work.refers else _noted(work, image)
+        begun = location_runs.begun(service, work, importing.clear_failures(image)) if work.refers else _noted(work, image)
         if not work.copies and image.status is not ImageStatus.IMPORTING:
             begun = begun.become(ImageStatus.IMPORTING, now=service.clock())
         images.save(tx, begun, was=image)
@@ -177,7 +177,7 @@ def _begin(service: Service, work: Run) -> Image:
 
 
 def _noted(work: Run, image: Image) -> Image:
-    noted = importing.begun(image, [each for each in work.stores if each not in image.stores])
+    noted = importing.begin(image, [each for each in work.stores if each not in image.stores])
     # What is left from a location that was of no use is forgotten by whatever else brings data.
     return noted if work.copies else replace(noted, references=())
 
@@ -248,7 +248,7 @@ def _keep(service: Service, work: Run, named: NamedStore, written: Written, over
         content_id = ContentID(service.new_id())
         contents.add(tx, content_id, written.content, written.segments, now=now)
         kept = image_data.with_content(service, replace(over(image), updated_at=now), content_id, written.content, named)
-        kept = _as_promised(work, importing.stored(kept, named.id), written.content)
+        kept = _as_promised(work, importing.note_stored(kept, named.id), written.content)
         kept = service.import_plugins.injected(kept, work.roles)
         service.limits.check_growth(kept, was=image)
         if not work.request.all_stores_must_succeed:
@@ -309,7 +309,7 @@ def _keep_copy(service: Service, work: Run, image: Image, named: NamedStore) -> 
     with import_steps.step(service, work) as (tx, _task, found):
         if found.content_id != image.content_id:
             raise problems.StatusConflict("The image's data changed while it was copied")
-        copied = importing.stored(replace(found, stores=(*found.stores, named.id), updated_at=service.clock()), named.id)
+        copied = importing.note_stored(replace(found, stores=(*found.stores, named.id), updated_at=service.clock()), named.id)
         images.save(tx, copied, was=found)
         image_data.require_chunks(tx, named, manifest)
         _settle(tx, work, copied)
@@ -324,7 +324,7 @@ def _keep_what_was_referred_to(service: Service, work: Run, named: NamedStore, w
         kept = image_data.with_content(service, replace(found, updated_at=now), content_id, written.content, named)
         if found.os_hash_value is not None:
             kept = replace(kept, os_hash_algo=found.os_hash_algo, os_hash_value=found.os_hash_value)
-        kept = importing.stored(replace(kept, references=found.references), named.id)
+        kept = importing.note_stored(replace(kept, references=found.references), named.id)
         images.save(tx, kept, was=found)
         image_data.require_chunks(tx, named, written.segments)
         _settle(tx, work, kept)
@@ -346,7 +346,7 @@ def _settle(tx: Transaction, work: Run, image: Image) -> None:
 def _note_failure(service: Service, work: Run, store_id: StoreID, problem: problems.Problem) -> None:
     _LOG.warning("%s: store %s: %s", _subject(work), store_id, failures.describe(problem))
     with import_steps.step(service, work) as (tx, task, image):
-        marked = importing.failed(image, store_id)
+        marked = importing.note_failed(image, store_id)
         images.save(tx, marked, was=image)
         tasks.save_claimed(tx, replace(task, message=f"{store_id}: {problem}"), work.claim, now=service.clock())
     service.announce(Event.IMAGE_UPDATE, marked)
@@ -355,7 +355,7 @@ def _note_failure(service: Service, work: Run, store_id: StoreID, problem: probl
 def _finish(service: Service, work: Run, failures: int) -> None:
     with import_steps.step(service, work) as (tx, task, image):
         now = service.clock()
-        done = importing.released(image)
+        done = importing.unlock(image)
         if done.status is ImageStatus.IMPORTING:
             done = done.become(ImageStatus.ACTIVE, now=now)
         images.save(tx, done, was=image)
@@ -392,20 +392,20 @@ def _announce_failure(service: Service, task: Task, image: Image | None) -> None
 
 def _undo(service: Service, tx: Transaction, work: Run, image: Image | None) -> Image | None:
     """Put the image back to what it was before; None when it is not there any more, or another task's."""
-    if image is None or importing.holder(image) != work.task.id:
+    if image is None or importing.find_holder(image) != work.task.id:
         return None
     reservations.end(tx, image.id, work.task.id)
-    undone = importing.released(image)
+    undone = importing.unlock(image)
     missing = [each for each in work.stores if each not in image.stores]
     if not work.copies and image.status is not ImageStatus.ACTIVE:
-        undone = importing.emptied(undone, now=service.clock())
+        undone = importing.remove_data(undone, now=service.clock())
         if work.refers:
             # Source: Glance, where what is on the web cannot be removed. Nothing is read from there while the image is queued.
             undone = replace(undone, references=image.references)
         missing = list(work.stores)
         stagings.remove(tx, image.id)
     for store_id in missing:
-        undone = importing.failed(undone, store_id)
+        undone = importing.note_failed(undone, store_id)
     images.save(tx, undone, was=image)
     return undone
 

@@ -84,9 +84,9 @@ def _described(service: Service, caller: Caller, remote: RemoteImage, image: Ima
         AttributeReadOnly: a property is protected.
         TooMany: there would be too many properties.
     """
-    described = remote.over(image)
+    described = remote.apply_to(image)
     if service.protections is not None:
-        described = service.protections.applied(caller, image, image, described, frozenset(remote.properties))
+        described = service.protections.apply_changes(caller, image, image, described, frozenset(remote.properties))
     if len(described.properties) > len(image.properties):
         own = {name: value for name, value in described.properties.items() if not name.startswith(RESERVED_PREFIX)}
         service.limits.check_properties(own)

@@ -86,7 +86,7 @@ def step(service: Service, work: Run) -> Iterator[tuple[Transaction, Task, Image
             raise problems.TaskLost(f"The task {work.task.id} has another worker")
         if image is None:
             raise problems.ImageGone(f"Image {work.image_id} was deleted during its import")
-        if importing.holder(image) != task.id:
+        if importing.find_holder(image) != task.id:
             raise problems.StatusConflict(f"Another task has the image {image.id}")
         yield tx, task, image
 

@@ -17,7 +17,7 @@ Rows = Sequence[Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class _CompiledText:
     """A statement in one database's words. `order`: the parameters of each place, where the driver counts places."""
 
     sql: str
@@ -29,7 +29,7 @@ class _Text:
         return values if self.order is None else [values[name] for name in self.order]
 
 
-class Question:
+class CompiledSelect:
     """One SELECT. Thread-safe: it may be written out twice, to the same text.
 
     Its values are what the driver takes and gives: text, integers, bytes, and truth as 1 or True.
@@ -38,13 +38,13 @@ class Question:
     def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
         """Take a statement all of whose values are bound parameters or constants; of lists, each element is one."""
         self.statement = statement
-        self._texts: dict[str, _Text] = {}
+        self._texts: dict[str, _CompiledText] = {}
 
-    def rows(self, tx: Transaction, given: Mapping[str, object]) -> Rows:
+    def fetch_all(self, tx: Transaction, given: Mapping[str, object]) -> Rows:
         """Return what the database answers."""
         text = self._texts.get(tx.dialect.name)
         if text is None:
-            text = self._texts[tx.dialect.name] = _written(self.statement, tx.dialect)
+            text = self._texts[tx.dialect.name] = _compile(self.statement, tx.dialect)
         try:
             with closing(tx.connection.cursor()) as cursor:
                 cursor.execute(text.sql, text.parameters(given))
@@ -53,14 +53,14 @@ class Question:
             # SQLAlchemy knows which failures end a connection, and how they are told: let it meet this one.
             return tx.execute(self.statement, given).all()
 
-    def row(self, tx: Transaction, given: Mapping[str, object]) -> Sequence[Any] | None:
+    def fetch_first(self, tx: Transaction, given: Mapping[str, object]) -> Sequence[Any] | None:
         """Return the first row of the answer, if there is one."""
-        return next(iter(self.rows(tx, given)), None)
+        return next(iter(self.fetch_all(tx, given)), None)
 
 
-def _written(statement: Select[*tuple[Any, ...]], dialect: Dialect) -> _Text:
+def _compile(statement: Select[*tuple[Any, ...]], dialect: Dialect) -> _CompiledText:
     compiled = statement.compile(dialect=dialect)
     if compiled.post_compile_params:
         raise TypeError(f"not every value of this statement is a parameter of its own: {statement}")
     constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-    return _Text(compiled.string, constants, None if compiled.positiontup is None else tuple(compiled.positiontup))
+    return _CompiledText(compiled.string, constants, None if compiled.positiontup is None else tuple(compiled.positiontup))

@@ -5,8 +5,8 @@ import sqlalchemy
 from sqlalchemy import bindparam, select
 
 from partage import problems
+from partage.records.compiled import CompiledSelect
 from partage.records.database import Database
-from partage.records.question import Question
 from partage.records.tables import images
 from tests.contract import records_worlds
 
@@ -24,21 +24,21 @@ def test_the_driver_gives_the_rows_that_sqlalchemy_gives(database: Database, *, 
     with records_worlds.undone(database) as tx:
         records_worlds.build(tx, [records_worlds.image(each, protected=each == 4) for each in range(1, 6)])
         expected = [tuple(row) for row in tx.execute(_OF_OWNER, given)]
-        question = Question(_OF_OWNER)
-        assert [tuple(row) for row in question.rows(tx, given)] == expected
-        assert question.row(tx, given) == expected[0]
+        statement = CompiledSelect(_OF_OWNER)
+        assert [tuple(row) for row in statement.fetch_all(tx, given)] == expected
+        assert statement.fetch_first(tx, given) == expected[0]
         assert len(expected) == (1 if protected else min(rows, 4))
 
 
 def test_no_row_is_none(database: Database) -> None:
     with database.read() as tx:
-        assert Question(_OF_OWNER).row(tx, {"owner": "nobody", "protected": False, "rows": 1}) is None
+        assert CompiledSelect(_OF_OWNER).fetch_first(tx, {"owner": "nobody", "protected": False, "rows": 1}) is None
 
 
 def test_a_failure_is_that_of_a_database_which_does_not_answer(database: Database) -> None:
     missing = sqlalchemy.table("no_such_table", sqlalchemy.column("id", sqlalchemy.String))
     with pytest.raises(problems.DatabaseUnavailable), database.read() as tx:
-        Question(select(missing.c.id)).rows(tx, {})
+        CompiledSelect(select(missing.c.id)).fetch_all(tx, {})
 
 
 def test_a_connection_that_was_cut_is_replaced(database: Database) -> None:
@@ -48,11 +48,11 @@ def test_a_connection_that_was_cut_is_replaced(database: Database) -> None:
         own = tx.execute(sqlalchemy.text("SELECT pg_backend_pid()")).scalar_one()
         with database.read() as other:
             other.execute(sqlalchemy.text("SELECT pg_terminate_backend(:pid)"), {"pid": own})
-        Question(select(images.c.id)).rows(tx, {})
+        CompiledSelect(select(images.c.id)).fetch_all(tx, {})
     with database.read() as tx:
-        assert Question(select(images.c.id)).rows(tx, {}) == []
+        assert CompiledSelect(select(images.c.id)).fetch_all(tx, {}) == []
 
 
 def test_a_list_whose_length_is_part_of_the_text_is_refused(database: Database) -> None:
     with pytest.raises(TypeError, match="not every value"), database.read() as tx:
-        Question(select(images.c.id).where(images.c.owner.in_(["A", "B"]))).rows(tx, {})
+        CompiledSelect(select(images.c.id).where(images.c.owner.in_(["A", "B"]))).fetch_all(tx, {})
