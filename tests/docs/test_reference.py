@@ -15,6 +15,7 @@ from partage.http.errors import kind_of
 from partage.http.v2 import query
 from partage.http.v2.routes import ROWS, Row
 from partage.main.configuration.config import Settings
+from partage.main.configuration.renames import RENAMES
 from partage.main.configuration.sections import StoreSettings
 from partage.model.limits import Limits
 from partage.model.query import SORT_ATTRIBUTES
@@ -110,5 +111,9 @@ def row(name: str, field: Any) -> tuple[str, ...]:
 
 
 def test_every_setting_is_described_with_its_default() -> None:
-    found = [each for each in rows_of("configuration.md") if re.match(r"`[a-z_.]+`$", each[0])]
+    found = [each for each in rows_of("configuration.md") if re.match(r"`[a-z_.]+`$", each[0]) and len(each) == 3]
     assert found == list(settings())
+
+
+def test_every_former_name_of_a_setting_is_listed_with_its_name() -> None:
+    assert rows_of("configuration.md", "Former names") == [(f"`{old}`", f"`{new}`") for old, new in RENAMES.items()]

@@ -81,7 +81,7 @@ def running(folder: Path, database: str) -> Iterator[Target]:
             "PARTAGE_FETCH__NETWORKS_ALLOWED": '["127.0.0.0/8"]',
             "PARTAGE_FETCH__PORTS": json.dumps([80, 443, int(origin.rpartition(":")[2])]),
             "PARTAGE_FETCH__CONNECT_SECONDS": "2",
-            "PARTAGE_FETCH__SILENCE_SECONDS": "2",
+            "PARTAGE_FETCH__READ_TIMEOUT_SECONDS": "2",
         }
         live = stack.enter_context(standalone.up(folder / "data", **environment))
         people = personas.at(live.image_url, personas.register(live.keystone))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from ipaddress import ip_network
+from operator import attrgetter
 from pathlib import Path
 
 import certifi
@@ -15,7 +16,7 @@ from partage import problems
 from partage.http.options import EdgeOptions
 from partage.identity.sealing import TokenSeal
 from partage.main.composition import compose
-from partage.main.configuration import config, faults, sample
+from partage.main.configuration import config, faults, renames, sample
 from partage.main.process import priority
 from partage.model.ids import StoreID, TaskID
 from partage.model.import_request import ImportMethod
@@ -61,7 +62,7 @@ def test_threads_of_image_data_go_behind(tmp_path: Path) -> None:
 
 def test_known_bytes_are_rehearsed_unless_the_operator_says_no(tmp_path: Path) -> None:
     assert compose.service(config.load({"data": tmp_path})).rehearse_known
-    assert not compose.service(config.load({"data": tmp_path, "rehearse_known_bytes": False})).rehearse_known
+    assert not compose.service(config.load({"data": tmp_path, "hide_deduplication_timing": False})).rehearse_known
 
 
 def test_networks_to_fetch_from_are_read_and_shown(tmp_path: Path) -> None:
@@ -75,10 +76,10 @@ def test_networks_to_fetch_from_are_read_and_shown(tmp_path: Path) -> None:
 
 def test_glance_download_needs_a_key_and_what_is_set_reaches_the_service(tmp_path: Path) -> None:
     key = "a key that was drawn at random, say"
-    on = "[imports]\nmethods = ['glance-download']\nremote_properties = ['os_']\n"
+    on = "[imports]\nmethods = ['glance-download']\nglance_download_properties = ['os_']\n"
     with pytest.raises(problems.Unavailable, match=r"needs a secret for that in imports\.token_keys"):
         compose.service(config.load({"data": tmp_path}, file=written(tmp_path, on)))
-    with pytest.raises(problems.Invalid, match=r"imports\.token_keys: a key has at least 32 characters"):
+    with pytest.raises(problems.Invalid, match=r"imports\.token_keys: a key needs at least 32 random characters"):
         config.load({}, file=written(tmp_path, f"{on}token_keys = ['short']"))
     known = f"{on}token_keys = ['{key}']\n[identity]\ncafile = '{certifi.where()}'\n[fetch]\nports = [8080]\nhosts_denied = ['a']\n"
     settings = config.load({"data": tmp_path}, file=written(tmp_path, known))
@@ -135,6 +136,68 @@ def test_command_line_wins_over_environment_and_that_over_the_file(tmp_path: Pat
 def test_file_may_be_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARTAGE_CONFIG", str(written(tmp_path, "port = 4711")))
     assert config.load({}).port == 4711
+
+
+LISTS = ("imports.glance_download_properties",)
+
+
+def example(name: str) -> str:
+    return '["os_"]' if name in LISTS else "false" if name == "hide_deduplication_timing" else "7"
+
+
+def value_of(settings: config.Settings, name: str) -> object:
+    return attrgetter(name)(settings)
+
+
+@pytest.mark.parametrize(("old", "new"), renames.RENAMES.items())
+def test_former_name_in_the_file_is_accepted_with_a_warning(
+    old: str, new: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    section, _, key = old.rpartition(".")
+    settings = config.load({}, file=written(tmp_path, f"{f'[{section}]' if section else ''}\n{key} = {example(new)}\n"))
+    assert value_of(settings, new) != value_of(config.load({}), new)
+    assert f"{old} was renamed to {new}" in caplog.text
+
+
+@pytest.mark.parametrize(("old", "new"), renames.RENAMES.items())
+def test_former_name_of_a_variable_is_accepted_with_one_warning(
+    old: str, new: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    default = value_of(config.load({}), new)
+    before, after = (f"PARTAGE_{name.replace('.', '__').upper()}" for name in (old, new))
+    monkeypatch.setenv(before, example(new))
+    assert value_of(config.load({}), new) != default
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [f"{before} was renamed to {after}"]
+
+
+def test_former_name_in_a_variable_of_a_whole_section_is_accepted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PARTAGE_UPLOADS", '{"at_once": 7}')
+    assert config.load({}).uploads.max_concurrent == 7
+    assert "uploads.at_once was renamed to uploads.max_concurrent" in caplog.text
+
+
+def test_setting_under_both_names_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, "[uploads]\nat_once = 3\nmax_concurrent = 4\n")
+    with pytest.raises(problems.Invalid, match=r"has uploads\.max_concurrent and its former name uploads\.at_once"):
+        config.load({}, file=file)
+    monkeypatch.setenv("PARTAGE_UPLOADS__AT_ONCE", "3")
+    monkeypatch.setenv("partage_uploads__max_concurrent", "4")
+    with pytest.raises(problems.Invalid, match="remove PARTAGE_UPLOADS__AT_ONCE"):
+        config.load({})
+
+
+def test_present_names_of_renamed_settings_exist() -> None:
+    names = [name for name, _ in faults.setting_names(config.Settings)]
+    assert {*renames.RENAMES.values()} <= {*names}
+    assert {*renames.RENAMES}.isdisjoint(names)
+
+
+def test_renamed_limits_reach_the_layers_below() -> None:
+    own = {"read_timeout_seconds": 7, "min_bytes_per_second": 8}
+    rules = compose.fetch_rules(config.load({"fetch": own}))
+    assert (rules.silence_seconds, rules.slowest_bytes_per_second) == (7, 8)
 
 
 _FAST = "[[stores]]\nid = 'fast'\npath = '/srv/fast'\n"
@@ -205,8 +268,8 @@ def test_a_node_has_a_name(tmp_path: Path, node: str, told: str) -> None:
         ("[[stores]]\nid = 'a'\npath = '/a'\ntype = 'tape'", "stores.0.type"),
         ("[[stores]]\nid = 'a'", "a store of type posix needs a path"),
         ("[[stores]]\nid = 'a'\npath = '/a'\ntype = 'http'", "a store of type http has no path"),
-        ("[[stores]]\nid = 'a'\ntype = 'http'", "one at least must be of another type than http"),
-        (f"{_FAST}{_WEB}{_WEB.replace('web', 'web2')}", "there can be one store of type http only"),
+        ("[[stores]]\nid = 'a'\ntype = 'http'", "every store has the type http, which keeps no image data"),
+        (f"{_FAST}{_WEB}{_WEB.replace('web', 'web2')}", "there are two stores of type http; only one is possible"),
         (f"default_store = 'web'\n{_FAST}{_WEB}", "default_store is web, but the stores are fast"),
         ("[fetch]\nnetworks_allowed = ['10.1.0.1/16']", "fetch.networks_allowed.0"),
         ("[fetch]\nnetworks_allowed = ['localhost']", "fetch.networks_allowed.0"),
@@ -231,7 +294,7 @@ def test_a_node_has_a_name(tmp_path: Path, node: str, told: str) -> None:
         ("policy_file = 5", "policy_file is 5, and has to be a path"),
         ("[notifications]\ntopics = []", "notifications.topics is a list, and has to be a list of at least 1 values"),
         ("[identity]\ncafile = '/does/not/exist.pem'", "identity.cafile: the file does not exist"),
-        ("[fetch]\ncafile = '/etc/hostname'", "fetch.cafile: the file cannot be read, or holds no certificates"),
+        ("[fetch]\ncafile = '/etc/hostname'", "fetch.cafile: the file cannot be read, or has no certificates"),
         ("[identity]\ntimeout_seconds = 0", "identity.timeout_seconds is 0, and has to be more than 0"),
     ],
 )

@@ -61,6 +61,6 @@ def do_imports(settings: Settings, identities: Mapping[StoreID, Identity]) -> No
 def slots(settings: ImportSettings) -> dict[TaskLane, Slots]:
     """Say how many imports of each kind a worker does at a time."""
     return {
-        TaskLane.HERE: Slots(settings.at_once, settings.per_project),
-        TaskLane.WEB: Slots(settings.downloads_at_once, settings.downloads_per_project),
+        TaskLane.HERE: Slots(settings.max_concurrent, settings.max_concurrent_per_project),
+        TaskLane.WEB: Slots(settings.max_concurrent_downloads, settings.max_concurrent_downloads_per_project),
     }

@@ -111,9 +111,9 @@ def _work(settings: Settings, listener: socket.socket, identities: Mapping[Store
     given = settings.connections
     connections = Connections(
         most=most_connections(given.per_worker, descriptors.raise_limit(), descriptors.RESERVED),
-        head_seconds=given.head_seconds,
+        head_seconds=given.header_timeout_seconds,
         idle_seconds=given.idle_seconds,
-        unsent_bytes=given.unsent_bytes,
+        unsent_bytes=given.max_unsent_bytes,
     )
     patience = Patience(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
     with compose.opened(settings, with_cache=True, identities=identities) as service:

@@ -101,7 +101,7 @@ def service(
             ),
         ),
         hash_algorithm=settings.os_hash_algo,
-        rehearse_known=settings.rehearse_known_bytes,
+        rehearse_known=settings.hide_deduplication_timing,
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid.uuid4()),
         http_store=None if settings.http_store is None else _http_store(settings.http_store),
@@ -168,18 +168,21 @@ def _database(settings: Settings) -> Database:
 def limits(settings: Settings) -> Limits:
     """Say how much the service takes by its own limits."""
     own = settings.limits.model_dump(include={each.name for each in dataclasses.fields(Limits)})
-    return Limits(**own, uploads_per_project=settings.uploads.per_project)
+    return Limits(**own, uploads_per_project=settings.uploads.max_concurrent_per_project)
 
 
 def fetch_rules(settings: Settings) -> Rules:
     """Say which URLs are opened on a user's behalf."""
-    return Rules(**settings.fetch.model_dump())
+    fetch = settings.fetch.model_dump()
+    return Rules(
+        silence_seconds=fetch.pop("read_timeout_seconds"), slowest_bytes_per_second=fetch.pop("min_bytes_per_second"), **fetch
+    )
 
 
 def identity(settings: Settings, authority: Authority) -> keystone.Keystone:
     """Build the edge to Keystone. Sends nothing yet."""
     given = settings.identity
-    cache = TokenCache(seconds=given.cache_seconds, refused_seconds=given.refused_seconds)
+    cache = TokenCache(seconds=given.cache_seconds, refused_seconds=given.refused_cache_seconds)
     return keystone.Keystone(
         keystone.connect(_credentials(given)), cache, is_admin=authority.is_admin, allow_expired=given.allow_expired
     )
@@ -210,7 +213,7 @@ def _other_regions(settings: Settings) -> OtherRegions:
         catalog=Catalog(keystone.connect(_credentials(settings.identity))),
         seal=TokenSeal(keys),
         rules=operators_rules(fetch_rules(settings), cafile=settings.identity.cafile),
-        copied=settings.imports.remote_properties,
+        copied=settings.imports.glance_download_properties,
     )
 
 
@@ -254,11 +257,11 @@ def edge_options(settings: Settings, built: Service) -> EdgeOptions:
         reading_threads=_READERS_OF_SQLITE if built.database.dialect == "sqlite" else _READERS,
         listing_threads=_LISTERS,
         validation_threads=settings.identity.validation_threads,
-        validations_waiting=settings.identity.validations_waiting,
+        validations_waiting=settings.identity.max_pending_validations,
         data_thread_begins=priority.step_back,
-        uploads_at_once=settings.uploads.at_once,
-        slowest_bytes_per_second=settings.uploads.slowest_bytes_per_second,
-        window_seconds=settings.uploads.window_seconds,
+        uploads_at_once=settings.uploads.max_concurrent,
+        slowest_bytes_per_second=settings.uploads.min_bytes_per_second,
+        window_seconds=settings.uploads.min_rate_window_seconds,
     )
 
 
@@ -321,7 +324,7 @@ def _plugins(settings: ImportSettings) -> ImportPlugins:
         inject={name: value for name, _colon, value in (each.partition(":") for each in settings.inject)},
         ignored_roles=settings.inject_not_for_roles,
         work_directory=Path(settings.work_directory) if settings.work_directory else None,
-        expansion=Expansion(ratio=settings.expansion_ratio, free_bytes=settings.expansion_free_bytes),
+        expansion=Expansion(ratio=settings.max_decompression_ratio, free_bytes=settings.decompression_allowance_bytes),
     )
 
 

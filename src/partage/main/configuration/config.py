@@ -1,6 +1,6 @@
-"""Every setting of the service, from one TOML file and `PARTAGE_*` environment variables, checked once.
+"""Load and validate the settings, from one TOML file and `PARTAGE_*` environment variables.
 
-Read here and in the rest of `main/` only: every other package is handed values. The descriptions below are the documentation:
+Only `main/` reads settings; every other package receives values. The descriptions below are the documentation:
 `partage config --sample` prints them.
 """
 
@@ -11,11 +11,17 @@ from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from partage import problems
 from partage.http.options import STALL_SECONDS
-from partage.main.configuration import faults
+from partage.main.configuration import faults, renames
 from partage.main.configuration.sections import (
     CacheSettings,
     ConnectionSettings,
@@ -39,86 +45,109 @@ FILE_VARIABLE = "PARTAGE_CONFIG"
 
 
 _NOT_SETTINGS = ("PARTAGE_CONFIG", "PARTAGE_GOLDEN", "PARTAGE_TEST_", "PARTAGE_COMPAT_", "PARTAGE_FUZZ_", "PARTAGE_TIMED_")
-"""Beginnings of variables that are no settings: where the file is, and what the project's tests are told."""
+"""Prefixes of variables that are not settings: the configuration file, and the project's own tests."""
 PATHS = (
     *("data", "path", "policy_file", "image_schema_file", "property_protection_file", "cafile", "castellan_file"),
     *("directory", "work_directory"),
 )
-"""Settings that are paths, in any section."""
+"""Names of settings that are paths, in any section."""
 
 
 class Settings(BaseSettings):
-    """The service as its operator wants it."""
+    """All settings, validated."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
-    host: Annotated[str, Field(description="The address to listen on; 0.0.0.0 or :: for all")] = "127.0.0.1"
-    port: Annotated[Port, Field(description="The port to listen on")] = 9292
-    public_endpoint: Annotated[str, Field(description="The URL that clients use, when a proxy stands before; empty: as asked")] = ""
-    workers: Annotated[int, Field(ge=1, le=256, description="Processes that answer requests")] = 2
-    data: Annotated[Path, Field(description="The directory of the default database and the default store")] = Path("partage-data")
+    host: Annotated[str, Field(description="The address to listen on; 0.0.0.0 or :: is every address")] = "127.0.0.1"
+    port: Annotated[Port, Field(description="The TCP port to listen on")] = 9292
+    public_endpoint: Annotated[
+        str,
+        Field(description="The URL of the proxy in front of the service, for links in responses; empty: the request's Host header"),
+    ] = ""
+    workers: Annotated[int, Field(ge=1, le=256, description="Number of worker processes that serve requests")] = 2
+    data: Annotated[Path, Field(description="The data directory: it has the default database and the default store")] = Path(
+        "partage-data"
+    )
     database_url: Annotated[
         SecretStr,
         Field(description="sqlite:////path or postgresql://user:password@host/database; empty: SQLite in the data directory"),
     ] = SecretStr("")
     database_connections: Annotated[
-        int, Field(ge=2, le=1000, description="Connections of one process to PostgreSQL at most; SQLite needs no bound")
+        int, Field(ge=2, le=1000, description="Maximum PostgreSQL connections of one process (pool size); SQLite ignores it")
     ] = 10
-    database_wait_seconds: Annotated[Positive, Field(description="How long a request waits for one of them before it is 503")] = 5.0
-    database_idle_seconds: Annotated[
-        Positive, Field(description="How long a connection that nobody uses is kept before it is given back")
-    ] = 60.0
-    default_store: Annotated[str, Field(description="The store of uploads that name none; empty: the first")] = ""
+    database_wait_seconds: Annotated[
+        Positive, Field(description="Timeout for a free database connection; then the response is 503")
+    ] = 5.0
+    database_idle_seconds: Annotated[Positive, Field(description="An unused database connection is closed after this time")] = 60.0
+    default_store: Annotated[str, Field(description="The store for uploads that name no store; empty: the first store")] = ""
     allow_anonymous_access: Annotated[
-        bool, Field(description="Let callers without a token read public images, as far as the policy file lets them")
+        bool, Field(description="Serve public images to requests without a token, if the policy file permits it")
     ] = False
-    policy_file: Annotated[Path | None, Field(description="An oslo.policy file with rules to override; absent: defaults")] = None
+    policy_file: Annotated[Path | None, Field(description="An oslo.policy file that overrides rules; empty: default rules")] = None
     image_schema_file: Annotated[
         Path | None,
-        Field(description="JSON schemas of custom properties, as Glance's schema-image.json; absent: any property is any text"),
+        Field(
+            description="JSON schemas of custom properties, as in Glance's schema-image.json; empty: every property is free text"
+        ),
     ] = None
     property_protection_file: Annotated[
-        Path | None, Field(description="Who may see and change which custom properties, in Glance's format; absent: no protections")
+        Path | None,
+        Field(
+            description="Property protections in Glance's format: who may read and change custom properties; empty: no protections"
+        ),
     ] = None
     property_protection_rule_format: Annotated[
-        Literal["roles", "policies"], Field(description="What that file names: roles, or rules of the policy file")
+        Literal["roles", "policies"],
+        Field(description="What property_protection_file contains: role names, or rules of the policy file"),
     ] = "roles"
     show_image_direct_url: Annotated[
-        bool, Field(description="Show users the first place of an image's bytes, as direct_url; it tells them how stores are named")
+        bool, Field(description="Show the first location of an image to users as direct_url; this reveals the names of stores")
     ] = False
     show_multiple_locations: Annotated[
         bool,
-        Field(description="Show users all places of an image's bytes, as locations, and let owners add some on the web by a patch"),
+        Field(description="Show all locations of an image to users as locations; owners may add http locations with PATCH"),
     ] = False
     os_hash_algo: Annotated[
-        Literal["sha512", "sha256"], Field(description="The algorithm of os_hash_value, beside the md5 checksum")
+        Literal["sha512", "sha256"], Field(description="The hash algorithm of os_hash_value; the md5 checksum is always computed")
     ] = "sha512"
-    rehearse_known_bytes: Annotated[
+    hide_deduplication_timing: Annotated[
         bool,
-        Field(description="Write what is stored already again and remove it, so that a clock hardly tells what others have stored"),
+        Field(description="Write known chunks again and discard them, so that upload time does not reveal other projects' data"),
     ] = True
     drain_seconds: Annotated[
-        float, Field(ge=0, description="How long after SIGTERM everything is still answered, but for the health check")
+        float,
+        Field(
+            ge=0,
+            description="For this time after SIGTERM only /healthcheck responds with 503, so that proxies drain connections",
+        ),
     ] = 5.0
     grace_seconds: Annotated[
-        Positive, Field(description="How long running requests may go on after a stop signal, drain_seconds included")
+        Positive,
+        Field(description="Running requests are broken off this long after a stop signal; drain_seconds counts towards it"),
     ] = 30.0
-    stall_seconds: Annotated[
-        Positive, Field(description="How long a client may neither send nor take a byte before it is disconnected")
-    ] = STALL_SECONDS
+    stall_seconds: Annotated[Positive, Field(description="A client that transfers no byte for this time is disconnected")] = (
+        STALL_SECONDS
+    )
     read_ahead_bytes: Annotated[
-        int, Field(ge=1 << 20, description="Image data that one process reads ahead of all its downloads together")
+        int, Field(ge=1 << 20, description="Read-ahead memory of one process, shared by all its downloads")
     ] = 16 << 20
     read_ahead_threads: Annotated[
-        int, Field(ge=1, le=64, description="Threads in which one process reads image data ahead of its downloads")
+        int, Field(ge=1, le=64, description="Read-ahead threads of one process, shared by all its downloads")
     ] = 4
-    sweep_grace_seconds: Annotated[float, Field(ge=0, description="How long unused bytes are kept before a sweep removes them")] = (
-        86_400.0
-    )
+    sweep_grace_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="A sweep removes data that is unreferenced for this time; it must exceed the longest transfer",
+        ),
+    ] = 86_400.0
     delayed_delete: Annotated[
-        bool, Field(description="Keep deleted images, out of everybody's sight, so that partage manage restore can bring them back")
+        bool,
+        Field(description="Soft delete: partage manage restore can restore a deleted image for scrub_time_seconds"),
     ] = False
-    scrub_time_seconds: Annotated[float, Field(ge=0, description="How long a deleted image is kept then")] = 86_400.0
+    scrub_time_seconds: Annotated[
+        float, Field(ge=0, description="With delayed_delete: a deleted image is removed for good after this time")
+    ] = 86_400.0
     identity: IdentitySettings = IdentitySettings()
     limits: LimitSettings = LimitSettings()
     uploads: UploadSettings = UploadSettings()
@@ -133,18 +162,18 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     stores: Annotated[
         tuple[StoreSettings, ...],
-        Field(description="Where image data rests; without any: one store named local in the data directory"),
+        Field(description="Stores of image data; without a [[stores]] table there is one, named local, in the data directory"),
     ] = ()
 
     @model_validator(mode="after")
-    def _stores_fit(self) -> "Settings":
+    def _require_consistent_stores(self) -> "Settings":
         names = [store.id for store in self.effective_stores]
         if len(set(names)) != len(names):
             raise ValueError("two stores have the same id")
         if not self.keeping_stores:
-            raise ValueError("of the stores, one at least must be of another type than http: image data has to rest somewhere")
+            raise ValueError("every store has the type http, which keeps no image data; configure a store of another type")
         if len(names) > len(self.keeping_stores) + 1:
-            raise ValueError("there can be one store of type http only")
+            raise ValueError("there are two stores of type http; only one is possible")
         keeping = [store.id for store in self.keeping_stores]
         if self.default_store not in {"", *keeping}:
             raise ValueError(f"default_store is {self.default_store}, but the stores are {', '.join(keeping)}")
@@ -154,27 +183,27 @@ class Settings(BaseSettings):
 
     @property
     def effective_stores(self) -> tuple[StoreSettings, ...]:
-        """The stores, at least one."""
+        """The configured stores, or the default store."""
         return self.stores or (StoreSettings(id="local", path=self.data / "store"),)
 
     @property
     def keeping_stores(self) -> tuple[StoreSettings, ...]:
-        """The stores that have bytes of their own."""
+        """The stores that keep image data."""
         return tuple(store for store in self.effective_stores if store.type != "http")
 
     @property
     def http_store(self) -> StoreSettings | None:
-        """The store that reads from the web, if there is one."""
+        """The store of type http, or None."""
         return next((store for store in self.effective_stores if store.type == "http"), None)
 
     @property
     def effective_default_store(self) -> str:
-        """The id of the store that uploads go to when they name none."""
+        """The id of the store for uploads that name no store."""
         return self.default_store or self.keeping_stores[0].id
 
     @property
     def effective_database_url(self) -> str:
-        """Where the database is."""
+        """The URL of the configured database, or of SQLite in the data directory."""
         return self.database_url.get_secret_value() or f"sqlite:///{self.data.absolute() / 'partage.db'}"
 
     @classmethod
@@ -182,19 +211,30 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the command line win over the environment, and that over the file."""
-        return init_settings, env_settings, _File(settings_cls)
+        """Order by precedence: the command line, the environment, the file."""
+        return init_settings, _Environment(settings_cls), _File(settings_cls)
+
+
+class _Environment(EnvSettingsSource):
+    """The variables of the environment, under present or former names."""
+
+    def __call__(self) -> dict[str, Any]:
+        return renames.rename_settings(super().__call__())
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in renames.rename_variables(_read_variables(), PREFIX).items()}
 
 
 class _File(TomlConfigSettingsSource):
-    """The configuration file. A relative path in it starts at the file's directory, wherever the program is started."""
+    """The configuration file. Relative paths in it start at the file's directory."""
 
     def _read_file(self, file_path: Any) -> dict[str, Any]:
-        return _resolve(super()._read_file(file_path), Path(file_path).absolute().parent)
+        table = renames.rename_settings(super()._read_file(file_path))
+        return _resolve(table, Path(file_path).absolute().parent)
 
 
 def _resolve(table: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -210,21 +250,21 @@ def _resolve(table: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def load(overrides: Mapping[str, Any], *, file: Path | None = None) -> Settings:
-    """Read the settings: `overrides`, then `PARTAGE_*` variables, then `file` or the one that PARTAGE_CONFIG names.
+    """Load the settings: `overrides`, then `PARTAGE_*` variables, then `file` or the one that PARTAGE_CONFIG names.
 
     Raises:
-        Invalid: the file is not there or not TOML, or a setting or a variable is unknown or makes no sense.
+        Invalid: the file is absent or not TOML, or a setting or a variable is unknown or has an invalid value.
     """
-    given = {key: value for key, value in os.environ.items() if not key.upper().startswith(_NOT_SETTINGS)}
-    wrong = faults.variable_faults(given, Settings, PREFIX)
-    if wrong:
-        raise problems.Invalid(f"The configuration is wrong: {'; '.join(wrong)}")
-    named = os.environ.get(FILE_VARIABLE)
-    name = file or (Path(named) if named else None)
+    variables = renames.rename_variables(_read_variables(), PREFIX, warn=True)
+    errors = faults.variable_faults(variables, Settings, PREFIX)
+    if errors:
+        raise problems.Invalid(f"The configuration is invalid: {'; '.join(errors)}")
+    variable = os.environ.get(FILE_VARIABLE)
+    name = file or (Path(variable) if variable else None)
     if name is not None and not name.is_file():
         raise problems.Invalid(f"The configuration file {name} does not exist or is not a file")
     try:
-        return _reading(name)(**overrides)
+        return _bind_to_file(name)(**overrides)
     except TOMLDecodeError as error:
         raise problems.Invalid(f"The configuration file {name} is not TOML: {error}") from error
     except OSError as error:
@@ -232,10 +272,16 @@ def load(overrides: Mapping[str, Any], *, file: Path | None = None) -> Settings:
     except UnicodeDecodeError as error:
         raise problems.Invalid(f"The configuration file {name} is not TOML: it is not UTF-8 text") from error
     except ValidationError as error:
-        raise problems.Invalid(f"The configuration is wrong: {faults.words_of(error, Settings)}") from error
+        raise problems.Invalid(f"The configuration is invalid: {faults.words_of(error, Settings)}") from error
 
 
-def _reading(file: Path | None) -> type[Settings]:
+def _read_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(_NOT_SETTINGS)}
+
+
+def _bind_to_file(file: Path | None) -> type[Settings]:
+    """Return the settings with `file` as their source; the library takes it from the class only."""
+
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=file)
 

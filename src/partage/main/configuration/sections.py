@@ -1,4 +1,4 @@
-"""The sections of the settings: what may stand in each table of the settings file. `config.py` reads them."""
+"""The sections of the settings: the tables of the configuration file. `config.py` reads them."""
 
 import ssl
 from pathlib import Path
@@ -21,7 +21,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 
-_SHORTEST_KEY = 32
+_MIN_KEY_CHARACTERS = 32
 _FORMATS = KnownFormats()
 _LIMITS = Limits()
 _RULES = Rules()
@@ -38,26 +38,24 @@ def _require_certificates(cafile: str) -> str:
         if cafile:
             ssl.create_default_context(cafile=cafile)
     except OSError as error:
-        raise ValueError("the file cannot be read, or holds no certificates in PEM") from error
+        raise ValueError("the file cannot be read, or has no certificates in PEM format") from error
     return cafile
 
 
 class StoreSettings(_Section):
-    """A place where image data rests, or the web, where it rests with others."""
+    """A store of image data, or the store of type http, which keeps only URLs."""
 
-    id: Annotated[str, Field(min_length=1, description="The name of the store, as clients see it")]
+    id: Annotated[str, Field(min_length=1, description="The name of the store; clients see it")]
     type: Annotated[
         Literal["posix", "http"],
-        Field(
-            description="posix: files below a directory; http: locations on the web, kept by reference and read at each download"
-        ),
+        Field(description="posix: files below a directory; http: keeps only URLs, every download reads from the web"),
     ] = "posix"
     path: Annotated[
-        Path | None, Field(description="The directory of posix; it must be writable by the service and by nobody else")
+        Path | None, Field(description="The directory of a posix store; only the service may have write permission")
     ] = None
-    description: Annotated[str, Field(description="A sentence about the store for its users")] = ""
-    weight: Annotated[int, Field(description="Stores of greater weight are preferred")] = 0
-    read_only: Annotated[bool, Field(description="Take no new image data; http never does")] = False
+    description: Annotated[str, Field(description="A sentence about the store; clients see it")] = ""
+    weight: Annotated[int, Field(description="Downloads prefer the store with the greater weight")] = 0
+    read_only: Annotated[bool, Field(description="Store no new image data here; a store of type http never does")] = False
 
     @property
     def directory(self) -> Path:
@@ -71,39 +69,43 @@ class StoreSettings(_Section):
         return self.path
 
     @model_validator(mode="after")
-    def _has_its_path(self) -> "StoreSettings":
+    def _require_path(self) -> "StoreSettings":
         if self.type == "posix" and self.path is None:
             raise ValueError("a store of type posix needs a path")
         if self.type == "http" and self.path is not None:
-            raise ValueError("a store of type http has no path: its images stay on the web")
+            raise ValueError("a store of type http has no path: it keeps only URLs")
         return self
 
 
 class IdentitySettings(_Section):
-    """The identity service (Keystone) and this service's own account in it."""
+    """The identity service (Keystone), and the account of this service in it."""
 
-    url: Annotated[str, Field(description="Where Keystone is, with or without /v3")] = "http://127.0.0.1:5000"
-    username: Annotated[str, Field(description="This service's user; it needs the role service in the project below")] = "partage"
-    password: Annotated[SecretStr, Field(description="Its password")] = SecretStr("")
-    project_name: Annotated[str, Field(description="The project of that user")] = "service"
-    user_domain_name: Annotated[str, Field(description="The domain of that user")] = "Default"
-    project_domain_name: Annotated[str, Field(description="The domain of that project")] = "Default"
-    region: Annotated[str, Field(description="The region whose identity endpoint is used; empty: any")] = ""
+    url: Annotated[str, Field(description="The URL of Keystone, with or without /v3")] = "http://127.0.0.1:5000"
+    username: Annotated[str, Field(description="The user of this service; it needs the role service in identity.project_name")] = (
+        "partage"
+    )
+    password: Annotated[SecretStr, Field(description="The password of identity.username")] = SecretStr("")
+    project_name: Annotated[str, Field(description="The project of identity.username")] = "service"
+    user_domain_name: Annotated[str, Field(description="The domain of identity.username")] = "Default"
+    project_domain_name: Annotated[str, Field(description="The domain of identity.project_name")] = "Default"
+    region: Annotated[
+        str, Field(description="With identity.interface: the region of Keystone's endpoint in the catalog; empty: any region")
+    ] = ""
     interface: Annotated[
         Literal["", "public", "internal", "admin"],
-        Field(description="Validate tokens at the catalog's endpoint of this interface; empty: at url"),
+        Field(description="Validate tokens at Keystone's endpoint of this interface in the catalog; empty: at identity.url"),
     ] = ""
-    timeout_seconds: Annotated[Positive, Field(description="How long one answer of Keystone may take")] = 5.0
+    timeout_seconds: Annotated[Positive, Field(description="Timeout for one response of Keystone; then the response is 503")] = 5.0
     cache_seconds: Annotated[
         float,
-        Field(ge=0, le=300, description="How long an answer about a token is believed; a revoked token works this much longer"),
+        Field(ge=0, le=300, description="Valid tokens are cached for this time; a revoked token works this much longer"),
     ] = 10.0
-    refused_seconds: Annotated[
+    refused_cache_seconds: Annotated[
         float,
         Field(
             ge=0,
             le=10,
-            description="How long a token that Keystone refused is refused without asking again, at most as long as cache_seconds",
+            description="Refused tokens are cached for this time, and at most for cache_seconds",
         ),
     ] = 2.0
     validation_threads: Annotated[
@@ -111,294 +113,318 @@ class IdentitySettings(_Section):
         Field(
             ge=1,
             le=64,
-            description="Validations of unknown tokens that one process runs at a time; as many again for tokens that were valid",
+            description="Threads of one process that validate unknown tokens; as many more validate tokens that were valid before",
         ),
     ] = 5
-    validations_waiting: Annotated[
-        int, Field(ge=1, description="Unknown tokens that one process validates or lets wait at a time; above it 503")
+    max_pending_validations: Annotated[
+        int,
+        Field(ge=1, description="Maximum unknown tokens of one process that are validated or queued; above it the response is 503"),
     ] = 64
-    www_authenticate_uri: Annotated[str, Field(description="Where a 401 sends clients to get a token; empty: url")] = ""
+    www_authenticate_uri: Annotated[
+        str, Field(description="The Keystone URL in the WWW-Authenticate header of a 401 response; empty: identity.url")
+    ] = ""
     cafile: Annotated[
         str,
         Field(
-            description="Authorities for certificates of Keystone and of what its catalog names, a PEM file; empty: the system's"
+            description="A PEM file of certificate authorities for Keystone and the endpoints in its catalog; empty: the system's"
         ),
     ] = ""
     check_members: Annotated[
         bool,
-        Field(description="Take as members only projects that Keystone has; the user then needs the role reader on the system"),
+        Field(description="Accept only existing projects as members; identity.username then needs the system role reader"),
     ] = False
     allow_expired: Annotated[
         bool,
-        Field(description="Take an expired user token beside a valid service token, as long operations of other services need"),
+        Field(
+            description="Accept an expired user token together with a valid service token, for long operations of Nova and Cinder"
+        ),
     ] = True
 
     @field_validator("cafile")
     @classmethod
-    def _cafile_is_there(cls, cafile: str) -> str:
+    def _require_certificate_file(cls, cafile: str) -> str:
         return _require_certificates(cafile)
 
 
 class LimitSettings(_Section):
-    """How much the service takes."""
+    """Limits and quotas."""
 
-    image_size_cap_bytes: Annotated[Count, Field(description="The largest image")] = _LIMITS.image_size_cap_bytes
-    images_per_project: Annotated[Count, Field(description="Images of one project; 0: no limit")] = _LIMITS.images_per_project
-    storage_per_project_bytes: Annotated[Count, Field(description="Bytes of all images of one project together; 0: no limit")] = (
-        _LIMITS.storage_per_project_bytes
+    image_size_cap_bytes: Annotated[Count, Field(description="Maximum size of one image; above it the response is 413")] = (
+        _LIMITS.image_size_cap_bytes
     )
-    tags: Annotated[int, Field(ge=-1, description="Tags of one image; -1: no limit")] = _LIMITS.tags
-    properties: Annotated[int, Field(ge=-1, description="Custom properties of one image; -1: no limit")] = _LIMITS.properties
-    members: Annotated[int, Field(ge=-1, description="Members of one image; -1: no limit")] = _LIMITS.members
-    locations: Annotated[int, Field(ge=-1, description="Locations of one image; -1: no limit")] = _LIMITS.locations
+    images_per_project: Annotated[Count, Field(description="Maximum images of one project; 0: no limit")] = (
+        _LIMITS.images_per_project
+    )
+    storage_per_project_bytes: Annotated[
+        Count, Field(description="Maximum total size of the images of one project; 0: no limit")
+    ] = _LIMITS.storage_per_project_bytes
+    tags: Annotated[int, Field(ge=-1, description="Maximum tags of one image; -1: no limit")] = _LIMITS.tags
+    properties: Annotated[int, Field(ge=-1, description="Maximum custom properties of one image; -1: no limit")] = (
+        _LIMITS.properties
+    )
+    members: Annotated[int, Field(ge=-1, description="Maximum members of one image; -1: no limit")] = _LIMITS.members
+    locations: Annotated[int, Field(ge=-1, description="Maximum locations of one image; -1: no limit")] = _LIMITS.locations
     use_keystone_limits: Annotated[
         bool,
-        Field(description="Let Keystone's unified limits rule in place of images_per_project and storage_per_project_bytes"),
+        Field(description="Use Keystone's unified limits instead of images_per_project and storage_per_project_bytes"),
     ] = False
     keystone_endpoint_id: Annotated[
-        str, Field(description="The endpoint whose limits count; empty: that of the service type and region below")
+        str,
+        Field(description="The id of the endpoint whose limits apply; empty: found by keystone_service_type and keystone_region"),
     ] = ""
-    keystone_service_type: Annotated[str, Field(description="The type of the service that the limits are registered for")] = "image"
-    keystone_region: Annotated[str, Field(description="The region that the limits are registered for; empty: the only one")] = ""
+    keystone_service_type: Annotated[str, Field(description="The service type for which the limits are registered")] = "image"
+    keystone_region: Annotated[
+        str, Field(description="The region for which the limits are registered; empty: there is only one")
+    ] = ""
     keystone_cache_seconds: Annotated[
         float,
-        Field(ge=0, le=10, description="How long a limit is remembered that was lowered in Keystone; a raised one counts at once"),
+        Field(ge=0, le=10, description="Limits of Keystone are cached for this time; a raised limit applies immediately"),
     ] = 10.0
     one_upload_may_exceed: Annotated[
         bool,
-        Field(description="Let one upload without a declared size at a time pass a limit in Keystone, as Glance lets any"),
+        Field(description="Let one upload of unknown size at a time exceed a unified limit; Glance lets every upload exceed it"),
     ] = False
-    page_default: Annotated[int, Field(ge=1, description="Images in a list when the client does not say")] = _LIMITS.page_default
-    page_max: Annotated[int, Field(ge=1, description="Images in a list at most")] = _LIMITS.page_max
+    page_default: Annotated[int, Field(ge=1, description="Page size of a list without the parameter limit")] = _LIMITS.page_default
+    page_max: Annotated[int, Field(ge=1, description="Maximum page size of a list")] = _LIMITS.page_max
     page_bytes: Annotated[
         int,
         Field(
             ge=1,
-            description="Bytes of one page of a list, which has one image at least; also of all that a metadef namespace defines",
+            description="Maximum bytes of one page of a list, or of one metadef namespace; a page has at least one image",
         ),
     ] = _LIMITS.page_bytes
     document_bytes: Annotated[
-        int, Field(ge=1024, description="Bytes of one image's tags, properties and locations together, or of one task's input")
+        int,
+        Field(
+            ge=1024,
+            description="Maximum bytes of the tags, properties and locations of one image together, or of the input of one task",
+        ),
     ] = _LIMITS.document_bytes
-    patch_operations: Annotated[int, Field(ge=1, description="Operations of one PATCH")] = _LIMITS.patch_operations
+    patch_operations: Annotated[int, Field(ge=1, description="Maximum operations of one PATCH request")] = _LIMITS.patch_operations
 
 
 class UploadSettings(_Section):
-    """Uploads and stagings under way, and what they may hold."""
+    """Running uploads and stagings: their number, rate and memory."""
 
-    at_once: Annotated[
-        int, Field(ge=1, le=4096, description="Uploads that one process takes at a time; more are answered 503 at once")
+    max_concurrent: Annotated[
+        int, Field(ge=1, le=4096, description="Maximum concurrent uploads of one process; above it the response is 503")
     ] = 128
-    per_project: Annotated[
+    max_concurrent_per_project: Annotated[
         Count,
-        Field(
-            description="Uploads at a time to images of one project, in all processes; more are answered 503 at once; 0: no limit"
-        ),
+        Field(description="Maximum concurrent uploads of one project in all processes; above it the response is 503; 0: no limit"),
     ] = _LIMITS.uploads_per_project
-    slowest_bytes_per_second: Annotated[
+    min_bytes_per_second: Annotated[
         Count,
-        Field(description="The least that a client must send while it is waited for, averaged over window_seconds; 0: anything"),
+        Field(description="Minimum upload rate while the service waits for the client; a slower upload gets 408; 0: no minimum"),
     ] = 256
-    window_seconds: Annotated[Positive, Field(description="For how long that is averaged; a slower upload is answered 408")] = 300.0
+    min_rate_window_seconds: Annotated[Positive, Field(description="The time over which min_bytes_per_second is averaged")] = 300.0
     buffer_bytes: Annotated[
         int,
-        Field(
-            ge=LEAST_BUFFER_BYTES, description="Memory of one process for image data on its way into stores; all uploads share it"
-        ),
+        Field(ge=LEAST_BUFFER_BYTES, description="Buffer memory of one process for arriving image data; all uploads share it"),
     ] = BUFFER_BYTES
 
 
 class FormatSettings(_Section):
-    """Which disk images are taken."""
+    """Which disk images are accepted."""
 
-    require_image_format_match: Annotated[bool, Field(description="Refuse image data that is not of its declared disk format")] = (
-        True
-    )
+    require_image_format_match: Annotated[
+        bool, Field(description="Refuse image data that does not match the declared disk_format")
+    ] = True
     vmdk_allowed_types: Annotated[
-        tuple[str, ...], Field(description="VMDK subformats that are taken; the others can name files of the host")
+        tuple[str, ...], Field(description="Accepted VMDK subformats; other subformats can reference files of the host")
     ] = ("streamOptimized", "monolithicSparse")
     gpt_safety_checks_nonfatal: Annotated[
         tuple[Literal["mbr", "gptmbr"], ...],
-        Field(
-            description="Faults of partition tables to accept: mbr all of them, gptmbr those of a GPT's MBR, such as a hybrid one"
-        ),
+        Field(description="Partition table faults to accept: mbr accepts all, gptmbr those of a GPT's MBR, such as a hybrid MBR"),
     ] = ()
-    disk_formats: Annotated[tuple[str, ...], Field(description="Values that disk_format may have")] = _FORMATS.disk
-    container_formats: Annotated[tuple[str, ...], Field(description="Values that container_format may have")] = _FORMATS.container
+    disk_formats: Annotated[tuple[str, ...], Field(description="Accepted values of disk_format")] = _FORMATS.disk
+    container_formats: Annotated[tuple[str, ...], Field(description="Accepted values of container_format")] = _FORMATS.container
 
 
 class ImportSettings(_Section):
-    """How image data is imported."""
+    """Imports of image data."""
 
-    methods: Annotated[tuple[ImportMethod, ...], Field(description="The import methods that clients may use")] = (
+    methods: Annotated[tuple[ImportMethod, ...], Field(description="The enabled import methods")] = (
         ImportMethod.GLANCE_DIRECT,
         ImportMethod.WEB_DOWNLOAD,
         ImportMethod.COPY_IMAGE,
     )
     http_locations: Annotated[
         bool,
-        Field(
-            description="Let owners of images, not only services of the cloud, give locations on the web; a store of type http does"
-        ),
+        Field(description="Let image owners, not only services, add http locations; always on with a store of type http"),
     ] = False
-    decompress: Annotated[bool, Field(description="Unpack imported data that is a gzip or a zip archive of one file")] = False
+    decompress: Annotated[bool, Field(description="Decompress imported gzip files, and zip files that contain one file")] = False
     convert_to: Annotated[
-        Literal["", "qcow2", "raw", "vmdk"], Field(description="Convert imported data to this format with qemu-img; empty: do not")
+        Literal["", "qcow2", "raw", "vmdk"],
+        Field(description="Convert imported data to this disk format with qemu-img; empty: no conversion"),
     ] = ""
-    inject: Annotated[tuple[str, ...], Field(description="Properties that every imported image gets, each as name:value")] = ()
+    inject: Annotated[tuple[str, ...], Field(description="Properties to add to every imported image, each as name:value")] = ()
     inject_not_for_roles: Annotated[
-        tuple[str, ...], Field(description="Users with one of these roles get no properties injected")
+        tuple[str, ...], Field(description="Users with one of these roles get no injected properties")
     ] = ("admin",)
     work_directory: Annotated[
-        str, Field(description="Where two files of an image's size have room while it is converted; empty: the system's")
+        str,
+        Field(description="The directory for conversion, with space for two files of an image's size; empty: the system's"),
     ] = ""
-    at_once: Annotated[
-        int, Field(ge=1, le=64, description="Imports of staged data, and copies, that one import worker does at a time")
+    max_concurrent: Annotated[
+        int,
+        Field(ge=1, le=64, description="Maximum concurrent imports of staged data and copies between stores in one import worker"),
     ] = 4
-    per_project: Annotated[
-        int, Field(ge=1, le=64, description="The most of them that may be one project's; one slot is always left for others")
+    max_concurrent_per_project: Annotated[
+        int,
+        Field(
+            ge=1, le=64, description="How many of max_concurrent one project may use; one slot is always left for other projects"
+        ),
     ] = 2
-    downloads_at_once: Annotated[
-        int, Field(ge=1, le=256, description="Imports from the web and from other regions that one import worker does at a time")
+    max_concurrent_downloads: Annotated[
+        int, Field(ge=1, le=256, description="Maximum concurrent imports from the web and from other regions in one import worker")
     ] = 16
-    downloads_per_project: Annotated[
-        int, Field(ge=1, le=256, description="The most of them that may be one project's; one slot is always left for others")
+    max_concurrent_downloads_per_project: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=256,
+            description="How many of max_concurrent_downloads one project may use; one slot is always left for others",
+        ),
     ] = 4
-    expansion_ratio: Annotated[
-        int, Field(ge=0, description="How many times its size compressed data may become; 0: no limit but the quota's and the cap")
+    max_decompression_ratio: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Maximum ratio of decompressed to compressed size (decompression bombs); 0: only quota and size cap apply",
+        ),
     ] = 200
-    expansion_free_bytes: Annotated[Count, Field(description="What compressed data may become in any case")] = 4 << 30
-    remote_properties: Annotated[
-        tuple[str, ...], Field(description="Beginnings of the names of properties that glance-download copies with an image")
+    decompression_allowance_bytes: Annotated[
+        Count, Field(description="Decompressed data up to this size is accepted at any ratio")
+    ] = 4 << 30
+    glance_download_properties: Annotated[
+        tuple[str, ...], Field(description="Name prefixes of the properties that glance-download copies from the other region")
     ] = COPIED
     token_keys: Annotated[
         tuple[SecretStr, ...],
-        Field(description="Secrets that seal users' tokens for glance-download's workers; the first seals, the others still open"),
+        Field(description="Keys that encrypt user tokens for glance-download; the first encrypts, all decrypt (key rotation)"),
     ] = ()
 
     @field_validator("inject")
     @classmethod
-    def _have_names(cls, inject: tuple[str, ...]) -> tuple[str, ...]:
+    def _require_names(cls, inject: tuple[str, ...]) -> tuple[str, ...]:
         for each in inject:
             if not each.partition(":")[0] or ":" not in each:
-                raise ValueError(f"{each} is not of the form name:value")
+                raise ValueError(f"{each} does not have the form name:value")
         return inject
 
     @field_validator("token_keys")
     @classmethod
-    def _are_long(cls, token_keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(len(each.get_secret_value()) < _SHORTEST_KEY for each in token_keys):
-            raise ValueError(f"a key has at least {_SHORTEST_KEY} characters, drawn at random: openssl rand -hex 32")
+    def _require_long_keys(cls, token_keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(each.get_secret_value()) < _MIN_KEY_CHARACTERS for each in token_keys):
+            raise ValueError(
+                f"a key needs at least {_MIN_KEY_CHARACTERS} random characters; generate one with openssl rand -hex 32"
+            )
         return token_keys
 
 
 class FetchSettings(_Section):
-    """What image data is fetched from on a user's behalf, when an image is imported from a URL or read from a location."""
+    """Which URLs the service opens on a user's behalf, for imports and locations (SSRF protection)."""
 
-    schemes: Annotated[tuple[Literal["http", "https"], ...], Field(description="Schemes that a URL may have")] = ("http", "https")
-    ports: Annotated[tuple[Port, ...], Field(description="Ports that a URL may lead to, by itself or by its scheme")] = (80, 443)
+    schemes: Annotated[tuple[Literal["http", "https"], ...], Field(description="Permitted URL schemes")] = ("http", "https")
+    ports: Annotated[tuple[Port, ...], Field(description="Permitted ports, explicit or by the URL's scheme")] = (80, 443)
     hosts_allowed: Annotated[
         tuple[str, ...],
-        Field(description="Hosts that a URL may name, .example.org for all below it too; empty: all. Their addresses are checked"),
-    ] = ()
-    hosts_denied: Annotated[tuple[str, ...], Field(description="Hosts that a URL may not name, whatever is allowed")] = ()
-    networks_allowed: Annotated[
-        tuple[Network, ...],
         Field(
-            description="Networks that may be connected to beside the public internet, such as 10.1.0.0/16; users then reach them"
+            description="Permitted hosts; .example.org includes subdomains; empty: every host; addresses are checked in any case"
         ),
     ] = ()
-    networks_denied: Annotated[
-        tuple[Network, ...], Field(description="Networks that are not connected to although public, such as the cloud's own")
+    hosts_denied: Annotated[tuple[str, ...], Field(description="Forbidden hosts; takes precedence over hosts_allowed")] = ()
+    networks_allowed: Annotated[
+        tuple[Network, ...],
+        Field(description="Permitted networks in addition to public addresses, such as 10.1.0.0/16; every user can reach them"),
     ] = ()
-    redirects: Annotated[int, Field(ge=0, le=10, description="How many redirects are followed")] = _RULES.redirects
-    total_seconds: Annotated[Positive, Field(description="How long fetching one image may take")] = _RULES.total_seconds
+    networks_denied: Annotated[
+        tuple[Network, ...], Field(description="Forbidden networks among the public addresses, such as the cloud's own")
+    ] = ()
+    redirects: Annotated[int, Field(ge=0, le=10, description="Maximum redirects to follow")] = _RULES.redirects
+    total_seconds: Annotated[Positive, Field(description="Timeout for fetching one image")] = _RULES.total_seconds
     connect_seconds: Annotated[
         Positive,
-        Field(description="How long until the answer begins; every failure until then is told after this time, to hide its reason"),
+        Field(description="Timeout until the response begins; failures before that are reported after this time (side channel)"),
     ] = _RULES.connect_seconds
-    silence_seconds: Annotated[Positive, Field(description="How long no byte may come")] = _RULES.silence_seconds
-    slowest_bytes_per_second: Annotated[Count, Field(description="The least that must come, averaged over silence_seconds")] = (
+    read_timeout_seconds: Annotated[Positive, Field(description="Timeout while no byte arrives")] = _RULES.silence_seconds
+    min_bytes_per_second: Annotated[Count, Field(description="Minimum transfer rate, averaged over read_timeout_seconds")] = (
         _RULES.slowest_bytes_per_second
     )
-    header_bytes: Annotated[int, Field(ge=1024, description="The longest head of an answer")] = _RULES.header_bytes
-    cafile: Annotated[str, Field(description="Authorities for servers' certificates, a PEM file; empty: the system's")] = ""
+    header_bytes: Annotated[int, Field(ge=1024, description="Maximum size of the response headers")] = _RULES.header_bytes
+    cafile: Annotated[str, Field(description="A PEM file of certificate authorities; empty: the system's")] = ""
 
     @field_validator("cafile")
     @classmethod
-    def _cafile_is_there(cls, cafile: str) -> str:
+    def _require_certificate_file(cls, cafile: str) -> str:
         return _require_certificates(cafile)
 
 
 class SignatureSettings(_Section):
-    """Where the certificates of images' signatures are; needs partage[signatures]."""
+    """The key manager that has the certificates of image signatures; needs partage[signatures]."""
 
     castellan_file: Annotated[
         str,
-        Field(description="A file with castellan's sections key_manager, barbican or vault; empty: the Barbican of the catalog"),
+        Field(description="A castellan file with the sections key_manager, barbican or vault; empty: Barbican from the catalog"),
     ] = ""
-    timeout_seconds: Annotated[Positive, Field(description="How long one answer of the key manager may take")] = 10.0
+    timeout_seconds: Annotated[Positive, Field(description="Timeout for one response of the key manager")] = 10.0
 
 
 class ConnectionSettings(_Section):
-    """How many connections a process keeps, and for how long each may wait."""
+    """Connections of one process: their number, timeouts and memory."""
 
     per_worker: Annotated[
         int,
         Field(
             ge=1,
-            description=(
-                "Connections of one process, fewer if it may open too few files; above that, the one that has waited longest for a "
-                "request is closed, and a new one gets 503 while all have requests"
-            ),
+            description="Maximum connections of one process; above it the connection that is idle for longest is closed",
         ),
     ] = PER_WORKER
-    head_seconds: Annotated[
-        Positive, Field(description="How long the first line and headers of a request may take, whatever arrives")
-    ] = HEAD_SECONDS
+    header_timeout_seconds: Annotated[Positive, Field(description="Timeout for receiving the request line and headers")] = (
+        HEAD_SECONDS
+    )
     idle_seconds: Annotated[
-        Positive, Field(description="How long a connection is kept between requests; longer than a proxy keeps it")
+        Positive,
+        Field(description="An idle connection is closed after this time (keep-alive); longer than the proxy's own timeout"),
     ] = IDLE_SECONDS
-    unsent_bytes: Annotated[
+    max_unsent_bytes: Annotated[
         int,
         Field(
             ge=1,
-            description=(
-                "Memory of one process for whole answers that clients have not taken yet; above that, the client that takes its "
-                "answer slowest is disconnected"
-            ),
+            description="Maximum memory of one process for unsent responses; above it the slowest client is disconnected",
         ),
     ] = UNSENT_BYTES
 
 
 class CacheSettings(_Section):
-    """What each host keeps on a disk of its own of what it reads from its stores."""
+    """The cache of packs on a local disk of each host."""
 
     directory: Annotated[
-        str, Field(description="The directory, of this host alone; empty: nothing is kept, and the cache API is not there")
+        str,
+        Field(description="The cache directory, on a local disk of this host; empty: no cache, and /v2/cache responds with 404"),
     ] = ""
-    size_bytes: Annotated[Count, Field(description="How much may lie there; what was not used for longest goes first")] = 10 << 30
+    size_bytes: Annotated[
+        Count, Field(description="Maximum size of the cache; the least recently used packs are evicted first")
+    ] = 10 << 30
     node: Annotated[
         str,
-        Field(max_length=255, description="The URL by which administrators know this host; empty: of its host name and port"),
+        Field(max_length=255, description="The URL of this host in the cache API; empty: built from host name and port"),
     ] = ""
-    stores: Annotated[tuple[str, ...], Field(description="The stores that are slower than the directory; empty: all")] = ()
+    stores: Annotated[tuple[str, ...], Field(description="The stores whose packs are cached; empty: all stores")] = ()
 
 
 class SharingSettings(_Section):
-    """What a share promises to the project that it is offered to."""
+    """What a share promises to the member."""
 
     default_notice: Annotated[
         str,
-        Field(
-            description="How long members of shares made under /v2 keep access after the owner ends the share: "
-            "an ISO 8601 duration, or forever; P0D: not at all, as in Glance"
-        ),
+        Field(description="Members keep access for this time after a share ends: an ISO 8601 duration or forever; P0D: no notice"),
     ] = "P0D"
 
     @field_validator("default_notice")
     @classmethod
-    def _is_a_notice(cls, default_notice: str) -> str:
+    def _require_notice(cls, default_notice: str) -> str:
         try:
             Notice.parse(default_notice)
         except problems.BodyInvalid as problem:
@@ -407,22 +433,25 @@ class SharingSettings(_Section):
 
 
 class NotificationSettings(_Section):
-    """Where other services are told what happened to images, in Glance's words, by oslo.messaging."""
+    """Notifications in Glance's format, sent with oslo.messaging."""
 
     transport_url: Annotated[
-        SecretStr, Field(description="The message bus, such as rabbit://user:password@host:5672/; empty: nobody is told")
+        SecretStr,
+        Field(
+            description="The transport URL of the message bus, such as rabbit://user:password@host:5672/; empty: no notifications"
+        ),
     ] = SecretStr("")
     topics: Annotated[
-        tuple[str, ...], Field(min_length=1, description="The topics that notifications go to; the priority is added to each")
+        tuple[str, ...], Field(min_length=1, description="The topics of notifications; the priority is appended to each")
     ] = ("notifications",)
     disabled_notifications: Annotated[
-        tuple[str, ...], Field(description="Events that nobody is told of, such as image.send, or groups of them, such as task")
+        tuple[str, ...], Field(description="Events that are not sent, such as image.send, or groups of events, such as task")
     ] = ()
-    default_publisher_id: Annotated[str, Field(description="Who notifications are from")] = "image.localhost"
+    default_publisher_id: Annotated[str, Field(description="The publisher_id of notifications")] = "image.localhost"
 
 
 class LogSettings(_Section):
-    """What is written to the standard error stream."""
+    """The log on standard error."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="The least that is written")] = "info"
-    format: Annotated[Literal["text", "json"], Field(description="json: one object a line")] = "text"
+    level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="The lowest level that is written")] = "info"
+    format: Annotated[Literal["text", "json"], Field(description="The log format; json writes one object a line")] = "text"
