@@ -18,6 +18,7 @@ from partage.model.query import Filter, ImageQuery, Operator
 from partage.model.terms import NO_NOTICE, Notice, Terms
 from partage.operations import image_data, images, members, pending_deletes, promises, quota, sweep
 from partage.operations.service import Service
+from partage.records import images as rows
 from partage.records import reservations
 from tests.operations.services import OWNER, Clock, download, image_with, make, queued_image, upload
 
@@ -261,6 +262,33 @@ def test_operator_restores_a_retained_image_to_its_owner(tmp_path: Path, clock: 
     clock.passes(days=365)
     assert download(service, image.id, MEMBER) == DATA
     assert [each.member_id for each in members.list_members(service, OWNER, image.id)] == ["B"]
+
+
+def test_restored_image_has_the_status_it_had_when_it_was_retained(tmp_path: Path, clock: Clock) -> None:
+    """It came back active, so that members had data that its owner had withheld."""
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    deactivate(service, image.id)
+    images.delete_image(service, OWNER, image.id)
+    assert images.show_image(service, MEMBER, image.id).status is ImageStatus.ACTIVE
+    pending_deletes.restore(service, image.id)
+    assert images.show_image(service, OWNER, image.id).status is ImageStatus.DEACTIVATED
+    assert download(service, image.id, MEMBER) == DATA
+    clock.passes(days=31)
+    assert is_withheld(service, image.id)
+    reactivate(service, image.id)
+    assert download(service, image.id, MEMBER) == DATA
+
+
+def test_image_retained_by_an_older_release_is_restored_as_active(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    images.delete_image(service, OWNER, image.id)
+    with service.database.write() as tx:
+        retained = rows.find_for_work(tx, image.id)
+        assert retained is not None
+        rows.save(tx, replace(retained, former_status=None), was=retained)
+    assert pending_deletes.restore(service, image.id).status is ImageStatus.ACTIVE
 
 
 def test_image_without_data_is_promised_to_nobody(tmp_path: Path, clock: Clock) -> None:

@@ -65,11 +65,11 @@ STATUS_CHANGES: Mapping[ImageStatus, frozenset[ImageStatus]] = MappingProxyType(
 class Image:
     """One image: the Image API's document plus the name of its content.
 
-    `size`, `virtual_size` are bytes; `min_disk` GiB and `min_ram` MiB, as in the API. Times are UTC, aware.
-    `stores` are those that hold the bytes, and `content_id` what they are known by there; `references` are where on the web they
-    are as well, or instead, in the order of asking. `external_url` is where bytes that are kept here came from, if a service of the
-    cloud said so. `former_owner` and `former_visibility` are set on a retained image, whose `owner` is then `RETAINED`. `tags` are
-    unique and keep no order of their own; `properties` are the custom ones, text to text.
+    `size` and `virtual_size` are bytes; `min_disk` is GiB and `min_ram` MiB, as in the API. Times are UTC, aware.
+    `stores` are the stores that have the bytes, under `content_id`. `references` are locations on the web that have the bytes, too
+    or instead, in the order in which they are tried. `external_url` is where the stored bytes were copied from, if a service of the
+    cloud named it. `former_owner`, `former_visibility` and `former_status` are set on a retained image; its `owner` is `RETAINED`.
+    `tags` are unique and unordered; `properties` are the custom ones, text to text.
     """
 
     id: ImageID
@@ -96,6 +96,7 @@ class Image:
     external_url: str | None = None
     former_owner: ProjectID | None = None
     former_visibility: Visibility | None = None
+    former_status: ImageStatus | None = None
     tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
 
@@ -117,6 +118,7 @@ class Image:
             owner=RETAINED,
             former_owner=self.owner,
             former_visibility=self.visibility,
+            former_status=self.status,
             visibility=Visibility.PRIVATE,
             protected=False,
             status=status,
@@ -124,13 +126,15 @@ class Image:
         )
 
     def give_back(self, *, now: datetime) -> "Image":
-        """Return a retained image to its former owner, with the visibility that it had."""
+        """Return a retained image to its former owner, with the visibility and the status that it had."""
         return replace(
             self,
             owner=self.former_owner,
             former_owner=None,
             visibility=self.former_visibility or Visibility.PRIVATE,
             former_visibility=None,
+            status=self.former_status or self.status,
+            former_status=None,
             updated_at=now,
         )
 
@@ -143,8 +147,15 @@ class Image:
         """Return the image as a member sees it while a notice runs: as it was shared, whatever its owner did to it since."""
         status = ImageStatus.ACTIVE if self.status is ImageStatus.DEACTIVATED else self.status
         visibility = Visibility.SHARED if self.visibility is Visibility.PRIVATE else self.visibility
-        owner = self.former_owner or self.owner
-        return replace(self, owner=owner, former_owner=None, former_visibility=None, visibility=visibility, status=status)
+        return replace(
+            self,
+            owner=self.former_owner or self.owner,
+            former_owner=None,
+            visibility=visibility,
+            former_visibility=None,
+            status=status,
+            former_status=None,
+        )
 
     @property
     def details_bytes(self) -> int:

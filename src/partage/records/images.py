@@ -372,6 +372,7 @@ def _row(image: Image) -> dict[str, object]:
         "external_url": image.external_url,
         "former_owner": image.former_owner,
         "former_visibility": None if image.former_visibility is None else image.former_visibility.value,
+        "former_status": None if image.former_status is None else image.former_status.value,
         "tags": orjson.dumps(image.tags).decode(),
         "properties": orjson.dumps(dict(image.properties)).decode(),
         "details_bytes": image.details_bytes,
@@ -385,7 +386,7 @@ _VISIBILITY = {each.value: each for each in Visibility}
 def _image(row: Sequence[Any]) -> Image:
     (image_id, owner, name, status, visible, protected, os_hidden, min_disk, min_ram, disk_format, container_format, size,
      virtual_size, checksum, algorithm, value, created_at, updated_at, content_id, stores, references, external_url,
-     former_owner, former_visibility, tags, properties) = row  # fmt: skip
+     former_owner, former_visibility, former_status, tags, properties) = row  # fmt: skip
     return Image(
         id=ImageID(image_id),
         owner=None if owner is None else ProjectID(owner),
@@ -411,6 +412,7 @@ def _image(row: Sequence[Any]) -> Image:
         external_url=external_url,
         former_owner=None if former_owner is None else ProjectID(former_owner),
         former_visibility=None if former_visibility is None else _VISIBILITY[former_visibility],
+        former_status=None if former_status is None else _STATUS[former_status],
         tags=tuple(orjson.loads(tags)),
         properties=orjson.loads(properties),
     )

@@ -55,9 +55,10 @@ images = Table(
     Column("stores", Text, nullable=False),
     Column("location_references", Text, nullable=False),
     Column("external_url", Text),
-    # Set on a retained image: who owned it. Its `owner` is then nobody's id.
+    # Set on a retained image, from before its deletion. Its `owner` is an id that no project has.
     Column("former_owner", String(255)),
     Column("former_visibility", String(20)),
+    Column("former_status", String(20)),
     Column("tags", Text, nullable=False),
     Column("properties", Text, nullable=False),
     # How many bytes tags and properties take: a page of a list ends by this number, before the rows themselves are read.
