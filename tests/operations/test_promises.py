@@ -14,6 +14,7 @@ from partage.model.document import KnownFormats
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import RETAINED, Image, ImageStatus, NewImage, Visibility
 from partage.model.limits import Limits
+from partage.model.member import Member, MemberStatus
 from partage.model.query import Filter, ImageQuery, Operator
 from partage.model.terms import NO_NOTICE, Notice, Terms
 from partage.operations import image_data, images, members, pending_deletes, promises, quota, sweep
@@ -289,6 +290,68 @@ def test_image_retained_by_an_older_release_is_restored_as_active(tmp_path: Path
         assert retained is not None
         rows.save(tx, replace(retained, former_status=None), was=retained)
     assert pending_deletes.restore(service, image.id).status is ImageStatus.ACTIVE
+
+
+def give_up(service: Service, image_id: ImageID) -> Member:
+    return members.update_member(service, MEMBER, image_id, ProjectID("B"), "rejected")
+
+
+@pytest.mark.parametrize("end", [remove_member, delete, make_private])
+def test_member_gives_up_a_notice(tmp_path: Path, clock: Clock, end: End) -> None:
+    service = service_with(tmp_path, clock, FOREVER)
+    image = shared(service)
+    end(service, image.id)
+    given_up = give_up(service, image.id)
+    assert (given_up.image_id, given_up.member_id, given_up.status) == (image.id, "B", MemberStatus.REJECTED)
+    assert is_out_of_reach(service, MEMBER, image.id)
+    with pytest.raises(problems.ImageNotFound):
+        give_up(service, image.id)
+
+
+def test_member_gives_up_the_notice_of_a_deactivated_image(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, FOREVER)
+    image = shared(service)
+    deactivate(service, image.id)
+    give_up(service, image.id)
+    assert is_withheld(service, image.id)
+
+
+def test_retained_image_is_deleted_after_its_last_member_gave_up(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, FOREVER)
+    image = shared(service)
+    delete(service, image.id)
+    assert promises.remove_expired(service) == 0
+    give_up(service, image.id)
+    assert promises.remove_expired(service) == 1
+
+
+def test_membership_stays_rejected_when_a_retained_image_is_restored(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, FOREVER)
+    image = shared(service)
+    delete(service, image.id)
+    give_up(service, image.id)
+    pending_deletes.restore(service, image.id)
+    assert [each.status for each in members.list_members(service, OWNER, image.id)] == [MemberStatus.REJECTED]
+
+
+def test_member_gives_up_no_notice_but_its_own(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, FOREVER)
+    image = shared(service)
+    members.add_member(service, OWNER, image.id, ProjectID("C"))
+    members.update_member(service, OTHER, image.id, ProjectID("C"), "accepted")
+    delete(service, image.id)
+    for caller in (OTHER, ADMIN):
+        with pytest.raises(problems.ImageNotShared):
+            members.update_member(service, caller, image.id, ProjectID("B"), "rejected")
+    reader = replace(MEMBER, roles=frozenset({"reader"}))
+    with pytest.raises(problems.PolicyForbids):
+        members.update_member(service, reader, image.id, ProjectID("B"), "rejected")
+    for answer in ("accepted", "pending", "whatever"):
+        with pytest.raises(problems.ImageNotShared):
+            members.update_member(service, MEMBER, image.id, ProjectID("B"), answer)
+    give_up(service, image.id)
+    assert download(service, image.id, OTHER) == DATA
+    assert is_out_of_reach(service, MEMBER, image.id)
 
 
 def test_image_without_data_is_promised_to_nobody(tmp_path: Path, clock: Clock) -> None:

@@ -8,12 +8,12 @@ from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
-from partage.model.member import Member
+from partage.model.member import Member, MemberStatus
 from partage.operations import promises, visible
 from partage.operations.service import Projects, Service
 from partage.policies import authority
 from partage.policies import members as rules
-from partage.records import members
+from partage.records import endings, members
 from partage.records.database import Transaction
 
 
@@ -75,7 +75,9 @@ def show_member(service: Service, caller: Caller, image_id: ImageID, member_id: 
 
 
 def update_member(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID, status: str) -> Member:
-    """Answer an offer, or change the answer: the member's project, or an administrator for it; never the owner.
+    """Answer an offer, or change the answer. Only the member's project and administrators can, not the owner.
+
+    A member that rejects a share whose notice runs gives up the notice: its access ends at once.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
@@ -85,11 +87,15 @@ def update_member(service: Service, caller: Caller, image_id: ImageID, member_id
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
-        image.require_shared(_describe_not_shared("update", image_id))
-        member = members.find(tx, caller, image.id, member_id)
+        ended = promises.find_ended_share(service, tx, caller, image, member_id) if status == MemberStatus.REJECTED else None
+        if ended is None:
+            image.require_shared(_describe_not_shared("update", image_id))
+        member = ended or members.find(tx, caller, image.id, member_id)
         service.authority.require(caller, rules.MODIFY_MEMBER, authority.member_target(image, member_id))
         answered = member.become(status, now=service.clock())
         members.set_status(tx, answered)
+        if ended is not None:
+            endings.remove(tx, image.id, member_id)
     service.announce(Event.MEMBER_UPDATE, answered)
     return answered
 

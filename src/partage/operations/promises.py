@@ -6,8 +6,10 @@ deleted, or its project is closed. An administrator who acts on another project'
 
 from dataclasses import replace
 
+from partage import problems
 from partage.model.caller import Caller
 from partage.model.ending import EndReason, start_notice
+from partage.model.ids import ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import Member
 from partage.operations.service import Service
@@ -44,6 +46,22 @@ def end_all_shares(service: Service, tx: Transaction, caller: Caller, image: Ima
         endings.remove_all(tx, image.id)
     elif not _has_ended_shares(image):
         _start_notices(service, tx, image, members.list_all(tx, image.id), reason)
+
+
+def find_ended_share(service: Service, tx: Transaction, caller: Caller, image: Image, member_id: ProjectID) -> Member | None:
+    """Return the caller's own membership if the share has ended and its notice runs. Its row may have been removed."""
+    running = {each.member_id: each for each in endings.list_running(tx, image.id, now=service.clock())}
+    ending = running.get(member_id)
+    if caller.project_id != member_id or ending is None:
+        return None
+    try:
+        member = members.find(tx, caller, image.id, member_id)
+    except problems.MemberNotFound:
+        at = ending.began_at
+        return Member(image_id=image.id, member_id=member_id, created_at=at, updated_at=at, status=ending.status)
+    # The owner removed the member and offered the image again: the answer is to the new offer.
+    is_new_offer = ending.reason is EndReason.REMOVED and image.visibility is Visibility.SHARED
+    return None if is_new_offer else member
 
 
 def follow_visibility(service: Service, tx: Transaction, caller: Caller, image: Image, *, was: Image) -> None:
