@@ -158,6 +158,39 @@ def empty_namespaces(cast: Cast, order: str) -> None:
     assert admin.call("GET", f"/v2/metadefs/namespaces?marker={made[0]}").status_code == 404
 
 
+@pytest.mark.parametrize("order", ["", "&sort_key=name&sort_dir=asc", "&sort_key=name", "&sort_key=updated_at&sort_dir=asc"])
+def test_every_tag_is_met_although_each_page_is_deleted(order: str, cast: Cast) -> None:
+    admin, name = cast.admin, uuid4().hex[:8]
+    made = ["b", "A", "d", "C", "E"]
+    assert admin.call("POST", "/v2/metadefs/namespaces", json={"namespace": name}).status_code == 201
+    at = f"/v2/metadefs/namespaces/{name}/tags"
+    assert admin.call("POST", at, json={"tags": [{"name": each} for each in made]}).status_code == 201
+    path, gone = f"{at}?limit=2{order}", []
+    while path:
+        answer = admin.call("GET", path)
+        assert answer.status_code == 200, answer.text
+        for each in answer.json()["tags"]:
+            assert admin.call("DELETE", f"{at}/{each['name']}").status_code == 204
+            gone.append(each["name"])
+        path = answer.json().get("next", "")
+    assert sorted(gone) == sorted(made)
+    assert admin.call("GET", f"{at}?marker=A").status_code == 404
+
+
+def test_last_page_of_tags_has_no_next(cast: Cast) -> None:
+    admin, name = cast.admin, uuid4().hex[:8]
+    assert admin.call("POST", "/v2/metadefs/namespaces", json={"namespace": name}).status_code == 201
+    at = f"/v2/metadefs/namespaces/{name}/tags"
+    assert admin.call("POST", at, json={"tags": [{"name": "a"}, {"name": "b"}]}).status_code == 201
+    pages = [admin.call("GET", f"{at}?sort_key=name&sort_dir=asc&limit=1")]
+    pages.append(admin.call("GET", pages[0].json()["next"]))
+    assert [page.json()["tags"] for page in pages] == [[{"name": "a"}], [{"name": "b"}]]
+    assert "next" not in pages[1].json()
+    assert "next" not in admin.call("GET", f"{at}?limit=2").json()
+    tampered = admin.call("GET", f"{at}?sort_key=name&marker=a&os_glance_after=5")
+    assert tampered.status_code == 400
+
+
 @pytest.mark.parametrize("order", ["", "&sort_key=expires_at", "&sort_key=status&sort_dir=asc"])
 def test_tasks_are_listed_on_after_the_marker_expired(order: str, cast: Cast, cast_on_postgresql: Cast) -> None:
     for people in (cast, cast_on_postgresql):

@@ -392,6 +392,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         "/v2/images?tag=red&tag=round&sort=name%3Aasc&limit=1&marker=<beta>",
     ),
     Difference("1", ("list: page that holds all",), document={"next": None}),
+    Difference(
+        "1",
+        ("metadefs: list tags, limit 1",),
+        document={"next": "/v2/metadefs/namespaces/<namespace>/tags?limit=1&sort_key=name&sort_dir=asc&marker=flat"},
+    ),
     _refused("2", "No image found with ID <image>", "list: marker of another project"),
     Difference(
         "3",

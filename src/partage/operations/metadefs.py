@@ -100,6 +100,21 @@ def create_namespace(service: Service, caller: Caller, new: NewNamespace) -> Ful
     return FullNamespace(namespace, new.definitions, new.associations)
 
 
+def require_change(service: Service, caller: Caller, name: str | None, rule: str) -> None:
+    """Check a rule on the namespace, or on the caller's project if `name` is None, before the request's document is read.
+
+    The operation checks it again, in its own transaction.
+
+    Raises:
+        MetadefNotFound, PolicyForbids: the caller cannot see the namespace, or cannot change it.
+    """
+    if name is None:
+        service.authority.require(caller, rule, authority.project_target(caller.project_id))
+        return
+    with service.database.read() as tx:
+        _find_authorised(service, tx, caller, name, rule)
+
+
 def list_namespaces(service: Service, caller: Caller, query: NamespaceQuery) -> list[FullNamespace]:
     """List namespaces with the types they are for, without what they define.
 
@@ -119,6 +134,11 @@ def list_namespaces(service: Service, caller: Caller, query: NamespaceQuery) -> 
 def position(namespace: Namespace, query: NamespaceQuery) -> Position:
     """Say where a namespace stands in the order of a list."""
     return metadefs.position(namespace, query)
+
+
+def position_of_tag(tag: Definition, sort_key: str) -> Position:
+    """Return a tag's position in a list: the value of the sort key, and the tag's key."""
+    return metadefs.tag_position(tag, sort_key)
 
 
 def show_namespace(service: Service, caller: Caller, name: str, *, resource_type: str | None) -> FullNamespace:

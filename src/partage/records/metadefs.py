@@ -100,6 +100,12 @@ def position(namespace: Namespace, query: NamespaceQuery) -> Position:
     return (to_microseconds(value) if isinstance(value, datetime) else value or "",)
 
 
+def tag_position(tag: Definition, sort_key: str) -> Position:
+    """Return a tag's position in a list: the value of the sort key, and the tag's key. Names are compared without case."""
+    value = tag.key if sort_key == "name" else getattr(tag, sort_key)
+    return (to_microseconds(value) if isinstance(value, datetime) else value, tag.key)
+
+
 def add(tx: Transaction, namespace: Namespace) -> None:
     """Insert a namespace.
 

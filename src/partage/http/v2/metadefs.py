@@ -18,6 +18,7 @@ from partage.model import metadef, metadef_schemas
 from partage.model.metadef import Association, Definition, DefinitionKind, Namespace
 from partage.operations import metadefs
 from partage.operations.metadefs import FullNamespace
+from partage.policies import metadefs as rules
 from partage.records.metadefs import SORT_KEYS, NamespaceQuery
 
 _AT = "/v2/metadefs/namespaces"
@@ -54,7 +55,7 @@ async def index(request: Request) -> Reply:
 async def create(request: Request) -> Reply:
     """Create a namespace with what is to be defined in it."""
     edge = request.edge
-    new = await _parsed(request, metadef.parse_namespace)
+    new = await _parsed(request, metadef.parse_namespace, rules.ADD_NAMESPACE)
     made = await edge.threads.call(metadefs.create_namespace, edge.service, request.caller, new)
     given = {name: new.document[name] for name in _PARTS if name in new.document}
     written = wire.reply({**_namespace_to_wire(made.namespace), **given})
@@ -74,7 +75,7 @@ async def show(request: Request) -> Reply:
 async def update(request: Request) -> Reply:
     """Replace a namespace's attributes."""
     edge = request.edge
-    new = await _parsed(request, metadef.parse_namespace)
+    new = await _parsed(request, metadef.parse_namespace, rules.MODIFY_NAMESPACE)
     changed = await edge.threads.call(metadefs.update_namespace, edge.service, request.caller, request.path["namespace"], new)
     return wire.reply(_namespace_to_wire(changed))
 
@@ -108,11 +109,11 @@ def made(kind: DefinitionKind, list_to_wire: Callable[[str, Sequence[Definition]
         if kind is DefinitionKind.OBJECT:
             _page_of(request, least=1)  # Source: Glance reads these parameters, and then lists every object
         found = await edge.threads.call_listing(metadefs.list_definitions, edge.service, request.caller, name, kind)
-        return wire.reply(list_to_wire(name, _cut(request, found) if kind is DefinitionKind.TAG else found))
+        return wire.reply(_tag_page_to_wire(request, found) if kind is DefinitionKind.TAG else list_to_wire(name, found))
 
     async def create_(request: Request) -> Reply:
         """Add a definition to a namespace."""
-        new = await _parsed(request, partial(metadef.parse_definition, kind=kind))
+        new = await _parsed(request, partial(metadef.parse_definition, kind=kind), metadefs.ADD[kind])
         return await _added(request, new)
 
     async def show_(request: Request) -> Reply:
@@ -126,7 +127,7 @@ def made(kind: DefinitionKind, list_to_wire: Callable[[str, Sequence[Definition]
     async def update_(request: Request) -> Reply:
         """Replace one definition."""
         edge = request.edge
-        new = await _parsed(request, partial(metadef.parse_definition, kind=kind))
+        new = await _parsed(request, partial(metadef.parse_definition, kind=kind), metadefs.MODIFY[kind])
         name, was = request.path["namespace"], _named(request, kind)
         changed = await edge.threads.call(metadefs.update_definition, edge.service, request.caller, name, was, new)
         return wire.reply(_definition_to_wire(name, changed))
@@ -156,7 +157,7 @@ async def create_tag(request: Request) -> Reply:
 async def create_tags(request: Request) -> Reply:
     """Create many tags, in the place of those there are unless `X-Openstack-Append` says otherwise."""
     edge = request.edge
-    tags = await _parsed(request, metadef.parse_tags)
+    tags = await _parsed(request, metadef.parse_tags, rules.ADD_TAGS)
     append = strutils.bool_from_string(request.header(b"x-openstack-append"))
     await edge.threads.call(metadefs.add_tags, edge.service, request.caller, request.path["namespace"], tags, append=append)
     return wire.reply({"tags": [{"name": each.name} for each in tags]})
@@ -179,7 +180,7 @@ async def associations(request: Request) -> Reply:
 async def associate(request: Request) -> Reply:
     """Say that a namespace is for a type of resources."""
     edge = request.edge
-    new = await _parsed(request, metadef.parse_association)
+    new = await _parsed(request, metadef.parse_association, rules.ADD_ASSOCIATION)
     added = await edge.threads.call(metadefs.associate, edge.service, request.caller, request.path["namespace"], new)
     return wire.reply(_association_to_wire(added))
 
@@ -200,9 +201,13 @@ async def schema(request: Request) -> Reply:
     return wire.reply(found)
 
 
-async def _parsed(request: Request, parse: Callable[..., Parsed]) -> Parsed:
-    """Read the request's document in a thread: holding one with thousands of definitions against its schema takes a while."""
+async def _parsed(request: Request, parse: Callable[..., Parsed], rule: str) -> Parsed:
+    """Check the rule, then read the request's document in a thread.
+
+    Validating a document with thousands of definitions takes long: nobody without permission can cause that.
+    """
     edge = request.edge
+    await edge.threads.call(metadefs.require_change, edge.service, request.caller, request.path.get("namespace"), rule)
     document = wire.document_of(await request.body.read(edge.options.document_bytes))
     return await edge.threads.call(partial(parse, document, now=edge.service.clock()))
 
@@ -287,26 +292,35 @@ def _tags_to_wire(_namespace: str, found: Sequence[Definition]) -> dict[str, Any
     return {"tags": [{"name": each.name} for each in found]}
 
 
-def _cut(request: Request, tags: Sequence[Definition]) -> Sequence[Definition]:
-    """Sort tags and give the page of them that is asked for.
+def _tag_page_to_wire(request: Request, tags: Sequence[Definition]) -> dict[str, Any]:
+    """Sort tags and return the requested page.
+
+    Differs from Glance: a page after which there is another tag has `next`, as in other lists.
 
     Raises:
         QueryInvalid: a parameter makes no sense.
-        MetadefNotFound: the marker is no tag of the namespace.
+        MetadefNotFound: the marker is no tag of the namespace, and the query does not have its position.
     """
     given, limit, direction = _page_of(request)
     sort_key = given.get("sort_key", "created_at")
     if sort_key not in ("created_at", "updated_at", "name"):
         raise problems.QueryInvalid("Tags are sorted by one of created_at, updated_at, name")
-    first = "key" if sort_key == "name" else sort_key  # case does not count
-    ordered = sorted(tags, key=lambda each: (getattr(each, first), each.key), reverse=direction == "desc")
-    marker = given.get("marker")
+    ordered = sorted(tags, key=lambda each: metadefs.position_of_tag(each, sort_key), reverse=direction == "desc")
+    marker, after = given.get("marker"), query.position_of(given.get(query.AFTER), [sort_key])
     if marker:
-        keys = [each.key for each in ordered]
-        if marker.casefold() not in keys:
+        key = marker.casefold()
+        places = {each.key: metadefs.position_of_tag(each, sort_key) for each in tags}
+        if key not in places and after is None:
             raise problems.MetadefNotFound(f"Could not find metadata tag {marker}")
-        ordered = ordered[keys.index(marker.casefold()) + 1 :]
-    return ordered[:limit]
+        last = places.get(key) or (*(after or ()), key)
+        ordered = [each for each in ordered if (places[each.key] < last if direction == "desc" else places[each.key] > last)]
+    page = ordered[:limit]
+    written = _tags_to_wire(request.path["namespace"], page)
+    if page and len(page) < len(ordered):
+        position = metadefs.position_of_tag(page[-1], sort_key)[:1]
+        path = f"{_path(request.path['namespace'])}/tags"
+        written["next"] = query.link(query.parameters_of(request.query), page[-1].name, position, path=path)
+    return written
 
 
 def _page_of(request: Request, *, least: int = 0) -> tuple[dict[str, str], int, str]:
