@@ -254,3 +254,26 @@ def test_what_is_malformed_is_refused_and_changes_nothing(path: str, cast: Cast)
 def test_every_schema_is_served(schema: str, cast: Cast) -> None:
     assert cast.owner.call("GET", f"/v2/schemas/metadefs/{schema}").json()["properties"]
     assert cast.owner.call("GET", "/v2/schemas/metadefs/nothing").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", ""),
+        ("PUT", "/{}"),
+        ("POST", "/{}/objects"),
+        ("PUT", "/{}/objects/box"),
+        ("POST", "/{}/properties"),
+        ("PUT", "/{}/properties/size"),
+        ("POST", "/{}/tags"),
+        ("PUT", "/{}/tags/Round"),
+        ("POST", "/{}/resource_types"),
+    ],
+)
+def test_document_is_not_read_before_the_caller_is_authorised(method: str, path: str, cast: Cast) -> None:
+    """A large document was validated against its schema, and then its sender was refused."""
+    public, private = made(cast), made(cast, visibility="private")
+    for document in ({"unknown": 1}, [1], "x"):
+        assert cast.owner.call(method, AT + path.format(public), json=document).status_code == 403
+        assert cast.owner.call(method, AT + path.format(private), json=document).status_code == (404 if path else 403)
+        assert cast.admin.call(method, AT + path.format(public), json=document).status_code == 400
