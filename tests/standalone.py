@@ -105,7 +105,7 @@ class RunningKeystone:
 def keystone(directory: Path) -> Iterator[RunningKeystone]:
     """Run the Keystone of `partage up` alone."""
     kept = folder.load(directory)
-    with keystone_child.running(directory, "http://127.0.0.1:9292") as child:
+    with keystone_child.run_keystone(directory, "http://127.0.0.1:9292") as child:
         child.wait_until_ready()
         yield RunningKeystone(kept)
 

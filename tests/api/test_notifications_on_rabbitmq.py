@@ -36,7 +36,7 @@ def told(
 ) -> Iterator[tuple[Cast, list[str]]]:
     """Everybody, on a service that tells RabbitMQ what happened; it tries every fifth of a second when it must."""
     topics = [f"{name}-{uuid4()}" for name in ("first", "second")]
-    bus = Bus(Connection(broker.url, topics=topics, publisher_id="image.here"), pause_seconds=0.2)
+    bus = Bus(Connection(broker.url, topics=topics, publisher_id="image.here"), retry_seconds=0.2)
     people = cast_of(another_world(announcer=bus), everybody)
     yield people, topics
     people.leave()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from partage.identity.keystone import connect
-from partage.identity.limits import UnifiedLimits, Whose
+from partage.identity.limits import LimitScope, UnifiedLimits
 from partage.main.process import listening
 from partage.model.limits import Limits
 from tests import registering
@@ -54,7 +54,7 @@ def tell(another_world: Callable[..., World], everybody: Everybody, keystone: Ru
     with registering.registry(keystone, dict.fromkeys((SIZE, STAGE, COUNT, UPLOADING), 10)) as registry:
 
         def begin(**limits: bool) -> Story:
-            parse_keystone_limits = UnifiedLimits(connect(keystone.credentials), Whose(), seconds=0)
+            parse_keystone_limits = UnifiedLimits(connect(keystone.credentials), LimitScope(), seconds=0)
             world = another_world(unified_limits=parse_keystone_limits, limits=Limits(**limits))  # type: ignore[arg-type]
             return Story(world, cast_of(world, everybody), registry)
 
@@ -176,7 +176,7 @@ def test_without_keystone_nothing_begins(
     another_world: Callable[..., World], everybody: Everybody, keystone: RunningKeystone
 ) -> None:
     nowhere = replace(keystone.credentials, url=f"http://127.0.0.1:{listening.free_port()}")
-    world = another_world(unified_limits=UnifiedLimits(connect(nowhere), Whose(), seconds=10))
+    world = another_world(unified_limits=UnifiedLimits(connect(nowhere), LimitScope(), seconds=10))
     owner = cast_of(world, everybody).owner
     for answer in (owner.creates(), owner.call("GET", "/v2/info/usage")):
         assert answer.status_code == 503

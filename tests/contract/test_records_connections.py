@@ -95,7 +95,7 @@ def test_connections_in_use_now_and_then_are_kept(url: str) -> None:
 
 def test_eight_workers_leave_a_connection_for_commands(url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     asked = settings(url, tmp_path, workers=8)
-    with compose.opened(asked) as service, caplog.at_level(logging.WARNING):
+    with compose.open_service(asked) as service, caplog.at_level(logging.WARNING):
         schema.upgrade(service.database)
         fitted = readiness.fit_connections(asked, service)
     assert fitted.database_connections * fitted.workers <= OFFERED - 1
@@ -103,15 +103,15 @@ def test_eight_workers_leave_a_connection_for_commands(url: str, tmp_path: Path,
     assert "max_connections" in caplog.text
     with ExitStack() as holding:
         for _ in range(fitted.workers):
-            service = holding.enter_context(compose.opened(fitted))
+            service = holding.enter_context(compose.open_service(fitted))
             held(service.database, fitted.database_connections, holding)
-        with compose.opened(asked) as command:
+        with compose.open_service(asked) as command:
             schema.require_current(command.database)
 
 
 def test_workers_that_fit_are_left_as_they_are(url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     asked = settings(url, tmp_path, workers=2, database_connections=8)
-    with compose.opened(asked) as service, caplog.at_level(logging.WARNING):
+    with compose.open_service(asked) as service, caplog.at_level(logging.WARNING):
         assert readiness.fit_connections(asked, service) == asked
     assert "could take them all" not in caplog.text
 

@@ -21,14 +21,14 @@ from tests.crashes import worlds
 class Anybody:
     """Believe everybody to be the owner of everything: what is measured is memory."""
 
-    def cached(self, token: str, service_token: str | None = None) -> Caller:
+    def find_cached(self, token: str, service_token: str | None = None) -> Caller:
         """Say who it is."""
         del token, service_token
         return worlds.OWNER
 
-    validate = cached
+    validate = find_cached
 
-    def was_believed(self, token: str, service_token: str | None = None) -> bool:
+    def was_valid(self, token: str, service_token: str | None = None) -> bool:
         """Believe it."""
         del token, service_token
         return True

@@ -1,4 +1,4 @@
-"""The memory of verdicts, without any identity service."""
+"""The memory of validations, without any identity service."""
 
 import threading
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from partage import problems
-from partage.identity.tokens import TokenCache, Verdict
+from partage.identity.tokens import TokenCache, TokenValidation
 from partage.model.caller import Caller
 from partage.model.ids import UserID
 
-SOMEBODY = Verdict(caller=Caller(user_id=UserID("u"), project_id=None, roles=frozenset()))
-NOBODY = Verdict(caller=None)
+SOMEBODY = TokenValidation(caller=Caller(user_id=UserID("u"), project_id=None, roles=frozenset()))
+NOBODY = TokenValidation(caller=None)
 
 
 class Clock:
@@ -26,13 +26,13 @@ class Clock:
 class Question:
     """Answers in turn and counts how often it was asked."""
 
-    def __init__(self, *verdicts: Verdict) -> None:
+    def __init__(self, *validations: TokenValidation) -> None:
         self.asked = 0
-        self._verdicts: Iterator[Verdict] = iter(verdicts)
+        self._validations: Iterator[TokenValidation] = iter(validations)
 
-    def __call__(self) -> Verdict:
+    def __call__(self) -> TokenValidation:
         self.asked += 1
-        return next(self._verdicts)
+        return next(self._validations)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_answer_is_remembered_until_its_time_is_over(clock: Clock) -> None:
 def test_time_of_an_answer_runs_from_the_question(clock: Clock) -> None:
     cache = TokenCache(seconds=10, monotonic=clock, wall=clock)
 
-    def slow() -> Verdict:
+    def slow() -> TokenValidation:
         clock.now += 4
         return SOMEBODY
 
@@ -73,7 +73,7 @@ def test_refusal_is_remembered_briefly(clock: Clock) -> None:
 
 def test_answer_does_not_outlive_its_token(clock: Clock) -> None:
     cache = TokenCache(seconds=10, monotonic=Clock(), wall=clock)  # only the wall clock moves
-    expiring = Verdict(caller=SOMEBODY.caller, expires_at=clock.now + 3)
+    expiring = TokenValidation(caller=SOMEBODY.caller, expires_at=clock.now + 3)
     ask = Question(expiring, NOBODY)
     cache.find("t", ask)
     clock.now += 3
@@ -104,7 +104,7 @@ def test_kinds_are_kept_apart() -> None:
 def test_failure_is_not_remembered() -> None:
     cache = TokenCache(seconds=10)
 
-    def fails() -> Verdict:
+    def fails() -> TokenValidation:
         raise problems.IdentityUnavailable("away")
 
     with pytest.raises(problems.IdentityUnavailable, match="away"):
@@ -117,7 +117,7 @@ def test_requests_at_the_same_time_share_one_question(fails: bool) -> None:
     cache, everybody, waiting = TokenCache(seconds=10), threading.Barrier(33), threading.Semaphore(0)
     asked = []
 
-    def ask() -> Verdict:
+    def ask() -> TokenValidation:
         asked.append(1)
         everybody.wait()  # every other thread has at least been started and is about to look
         waiting.acquire(timeout=0.2)  # and gets the time to find the question open
@@ -125,7 +125,7 @@ def test_requests_at_the_same_time_share_one_question(fails: bool) -> None:
             raise problems.IdentityUnavailable("away")
         return SOMEBODY
 
-    def request(number: int) -> Verdict | str:
+    def request(number: int) -> TokenValidation | str:
         if number:
             everybody.wait()
         try:
@@ -151,26 +151,26 @@ def test_refused_tokens_push_out_no_caller() -> None:
     for number in range(100):
         cache.find(f"random-{number}", lambda: NOBODY)
     assert len(cache) == 4
-    assert cache.known("good") == SOMEBODY
+    assert cache.find_cached("good") == SOMEBODY
 
 
 def test_caller_is_known_as_believed_after_the_answer_is_too_old(clock: Clock) -> None:
     cache = TokenCache(seconds=10, monotonic=clock, wall=clock)
     cache.find("t", lambda: SOMEBODY)
     clock.now += 11
-    assert cache.known("t") is None
-    assert cache.was_believed("t")
-    assert not cache.was_believed("another")
+    assert cache.find_cached("t") is None
+    assert cache.was_valid("t")
+    assert not cache.was_valid("another")
     cache.find("t", lambda: NOBODY)
-    assert not cache.was_believed("t")
+    assert not cache.was_valid("t")
 
 
 def test_token_refused_once_is_believed_as_soon_as_it_is_valid(clock: Clock) -> None:
     """One that Keystone knew a moment later only, such as a node that had the new keys late, is refused no longer than said."""
     cache = TokenCache(seconds=10, refused_seconds=2, monotonic=clock, wall=clock)
     cache.find("t", lambda: NOBODY)
-    assert cache.known("t") == NOBODY
-    assert cache.known("another") is None, "no other token is refused with it"
+    assert cache.find_cached("t") == NOBODY
+    assert cache.find_cached("another") is None, "no other token is refused with it"
     clock.now += 2
     assert cache.find("t", lambda: SOMEBODY) == SOMEBODY
-    assert cache.known("t") == SOMEBODY
+    assert cache.find_cached("t") == SOMEBODY

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 import partage
 from partage.main.process import listening
 from partage.operations import images
@@ -43,7 +45,8 @@ def at(keystone: RunningKeystone, data: Path) -> Mapping[str, str]:
 
 
 def test_version_is_shown() -> None:
-    assert run("version").stdout == f"partage {partage.__version__}\n"
+    for arguments in ("version", "--version"):
+        assert run(arguments).stdout == f"partage {partage.__version__}\n"
 
 
 def test_every_verb_explains_itself() -> None:
@@ -52,8 +55,12 @@ def test_every_verb_explains_itself() -> None:
         assert verb in run("--help").stdout
 
 
-def test_no_verb_is_a_wrong_question() -> None:
-    assert run().returncode == 2
+@pytest.mark.parametrize("command", [(), ("manage",)])
+def test_help_is_printed_when_no_command_is_given(command: tuple[str, ...]) -> None:
+    done = run(*command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(" ".join(["usage: partage", *command]))
+    assert "upgrade-database" in done.stderr if command else "manage" in done.stderr
 
 
 def test_configuration_is_shown() -> None:
@@ -157,7 +164,7 @@ def test_unknown_variable_ends_every_verb(tmp_path: Path) -> None:
 
 def test_database_tasks_say_what_they_did(keystone: RunningKeystone, tmp_path: Path) -> None:
     settings = at(keystone, tmp_path)
-    assert "has the schema" in run("manage", "upgrade-database", **settings).stdout
+    assert "is up to date" in run("manage", "upgrade-database", **settings).stdout
     assert "0 damaged" in run("manage", "verify", **settings).stdout
     swept = run("manage", "sweep", **settings)
     assert (swept.returncode, swept.stderr) == (0, "")
@@ -173,10 +180,10 @@ def test_manage_says_where_it_looked_for_a_database(tmp_path: Path) -> None:
 
 def test_manage_takes_the_data_directory_and_the_grace_period(tmp_path: Path) -> None:
     assert run("manage", "upgrade-database", "--data", str(tmp_path)).returncode == 0
-    assert run("manage", "verify", "--data", str(tmp_path)).stdout == "Read 0 contents, 0 bytes: 0 damaged\n"
+    assert run("manage", "verify", "--data", str(tmp_path)).stdout == "Verified 0 contents, 0 bytes: 0 damaged\n"
     swept = run("manage", "sweep", "--data", str(tmp_path), "--grace", "0")
     assert (swept.returncode, swept.stderr) == (0, "")
-    assert swept.stdout.startswith("Forgot 0 contents")
+    assert swept.stdout.startswith("Removed 0 contents")
 
 
 def test_metadata_definitions_are_loaded_once(tmp_path: Path) -> None:
@@ -187,10 +194,10 @@ def test_metadata_definitions_are_loaded_once(tmp_path: Path) -> None:
         document = {"namespace": f"OS::Test::{number}", "visibility": "public", "protected": True, "tags": [{"name": "a"}]}
         (files / f"{number}.json").write_text(json.dumps(document))
     load = ("manage", "load-metadefs", "--data", str(data), "--from", str(files))
-    assert run(*load).stdout == "Created 2 namespaces; 0 of 2 were there already\n"
-    assert run(*load).stdout == "Created 0 namespaces; 2 of 2 were there already\n"
+    assert run(*load).stdout == "Created 2 namespaces; 0 of 2 already exist\n"
+    assert run(*load).stdout == "Created 0 namespaces; 2 of 2 already exist\n"
     (files / "bad.json").write_text('{"namespace": 5}')
-    assert "bad.json cannot be used" in refused(*load, status=2)
+    assert "bad.json are invalid" in refused(*load, status=2)
     assert "no JSON files" in refused("manage", "load-metadefs", "--data", str(data), "--from", str(tmp_path / "absent"), status=2)
     shipped = refused("manage", "load-metadefs", "--data", str(data), status=2)
     assert "glance" in shipped
@@ -203,7 +210,7 @@ def test_deleted_images_are_restored_and_scrubbed(tmp_path: Path) -> None:
     for image_id in (kept, lost):
         images.delete_image(service, services.OWNER, image_id)
     at = ("--data", str(tmp_path))
-    assert run("manage", "restore", kept, *at).stdout == f"Image {kept} of project A is active again\n"
+    assert run("manage", "restore", kept, *at).stdout == f"Restored image {kept} of project A; its status is active\n"
     assert services.download(service, kept) == b"kept"
     assert run("manage", "scrub", *at).stdout.startswith("Scrubbed 0 deleted images")
     assert run("manage", "scrub", *at, PARTAGE_SCRUB_TIME_SECONDS="0").stdout.startswith("Scrubbed 1 deleted images")

@@ -16,7 +16,7 @@ from partage import problems
 from partage.http.options import EdgeOptions
 from partage.identity.sealing import TokenSeal
 from partage.main.composition import compose
-from partage.main.configuration import config, faults, renames, sample
+from partage.main.configuration import config, renames, sample, validation_errors
 from partage.main.process import priority
 from partage.model.ids import StoreID, TaskID
 from partage.model.import_request import ImportMethod
@@ -49,42 +49,42 @@ def test_defaults_need_no_file() -> None:
 def test_defaults_are_those_of_the_layers_below() -> None:
     settings = config.load({})
     edge = EdgeOptions(www_authenticate_uri="")
-    assert compose.limits(settings) == Limits()
+    assert compose.build_limits(settings) == Limits()
     assert (settings.formats.disk_formats, settings.formats.container_formats) == (edge.formats.disk, edge.formats.container)
     assert ImportMethod.GLANCE_DOWNLOAD not in settings.imports.methods
-    assert compose.fetch_rules(settings) == Rules()
+    assert compose.build_fetch_rules(settings) == Rules()
 
 
 def test_threads_of_image_data_go_behind(tmp_path: Path) -> None:
     settings = config.load({"data": tmp_path})
-    assert compose.edge_options(settings, compose.service(settings)).data_thread_begins is priority.step_back
+    assert compose.build_edge_options(settings, compose.build_service(settings)).data_thread_begins is priority.step_back
 
 
 def test_known_bytes_are_rehearsed_unless_the_operator_says_no(tmp_path: Path) -> None:
-    assert compose.service(config.load({"data": tmp_path})).rehearse_known
-    assert not compose.service(config.load({"data": tmp_path, "hide_deduplication_timing": False})).rehearse_known
+    assert compose.build_service(config.load({"data": tmp_path})).rehearse_known
+    assert not compose.build_service(config.load({"data": tmp_path, "hide_deduplication_timing": False})).rehearse_known
 
 
 def test_networks_to_fetch_from_are_read_and_shown(tmp_path: Path) -> None:
     text = "[fetch]\nnetworks_allowed = ['10.1.0.0/16', 'fd00::/64']\nports = [8080]\nhosts_denied = ['.example.org']"
     settings = config.load({}, file=written(tmp_path, text))
-    rules = compose.fetch_rules(settings)
+    rules = compose.build_fetch_rules(settings)
     assert rules.networks_allowed == (ip_network("10.1.0.0/16"), ip_network("fd00::/64"))
     assert (rules.ports, rules.hosts_denied) == ((8080,), (".example.org",))
-    assert tomllib.loads(sample.effective(settings))["fetch"]["networks_allowed"] == ["10.1.0.0/16", "fd00::/64"]
+    assert tomllib.loads(sample.write_effective(settings))["fetch"]["networks_allowed"] == ["10.1.0.0/16", "fd00::/64"]
 
 
 def test_glance_download_needs_a_key_and_what_is_set_reaches_the_service(tmp_path: Path) -> None:
     key = "a key that was drawn at random, say"
     on = "[imports]\nmethods = ['glance-download']\nglance_download_properties = ['os_']\n"
     with pytest.raises(problems.Unavailable, match=r"needs a secret for that in imports\.token_keys"):
-        compose.service(config.load({"data": tmp_path}, file=written(tmp_path, on)))
+        compose.build_service(config.load({"data": tmp_path}, file=written(tmp_path, on)))
     with pytest.raises(problems.Invalid, match=r"imports\.token_keys: a key needs at least 32 random characters"):
         config.load({}, file=written(tmp_path, f"{on}token_keys = ['short']"))
     known = f"{on}token_keys = ['{key}']\n[identity]\ncafile = '{certifi.where()}'\n[fetch]\nports = [8080]\nhosts_denied = ['a']\n"
     settings = config.load({"data": tmp_path}, file=written(tmp_path, known))
-    assert key not in sample.effective(settings) + repr(settings)
-    regions = compose.service(settings).regions_on()
+    assert key not in sample.write_effective(settings) + repr(settings)
+    regions = compose.build_service(settings).regions_on()
     assert regions.copied == ("os_",)
     assert (regions.rules.cafile, regions.rules.redirects, regions.rules.hosts_denied) == (certifi.where(), 0, ())
     assert 9292 in regions.rules.ports
@@ -93,19 +93,19 @@ def test_glance_download_needs_a_key_and_what_is_set_reaches_the_service(tmp_pat
 
 def test_signatures_are_verified_by_the_key_manager_that_is_set(tmp_path: Path) -> None:
     at_home = {"data": tmp_path}
-    assert isinstance(compose.service(config.load(at_home)).signatures, KeyManagerSignatures)
+    assert isinstance(compose.build_service(config.load(at_home)).signatures, KeyManagerSignatures)
     castellan = tmp_path / "castellan.conf"
     text = f"[signatures]\ncastellan_file = '{castellan}'\ntimeout_seconds = 3"
     settings = config.load(at_home, file=written(tmp_path, text))
     for broken in ("no section", "[key_manager]\nbackend = nothing.of.that.name\n"):
         castellan.write_text(broken)
         with pytest.raises(problems.Unavailable, match="describes no key manager"):
-            compose.service(settings)
+            compose.build_service(settings)
     castellan.write_text("[key_manager]\nbackend = vault\n[vault]\nvault_url = http://127.0.0.1:8200\n")
-    assert isinstance(compose.service(settings).signatures, KeyManagerSignatures)
+    assert isinstance(compose.build_service(settings).signatures, KeyManagerSignatures)
     castellan.unlink()
     with pytest.raises(problems.Unavailable, match="describes no key manager"):
-        compose.service(settings)
+        compose.build_service(settings)
 
 
 WITHOUT = """
@@ -113,7 +113,7 @@ import sys
 sys.modules |= dict.fromkeys(("barbicanclient", "castellan", "cursive"))
 from partage.main.composition import compose
 from partage.main.configuration import config
-print(type(compose.service(config.load({"signatures": {"castellan_file": sys.argv[1]}})).signatures).__name__)
+print(type(compose.build_service(config.load({"signatures": {"castellan_file": sys.argv[1]}})).signatures).__name__)
 """
 
 
@@ -189,14 +189,14 @@ def test_setting_under_both_names_is_refused(tmp_path: Path, monkeypatch: pytest
 
 
 def test_present_names_of_renamed_settings_exist() -> None:
-    names = [name for name, _ in faults.setting_names(config.Settings)]
+    names = [name for name, _ in validation_errors.list_settings(config.Settings)]
     assert {*renames.RENAMES.values()} <= {*names}
     assert {*renames.RENAMES}.isdisjoint(names)
 
 
 def test_renamed_limits_reach_the_layers_below() -> None:
     own = {"read_timeout_seconds": 7, "min_bytes_per_second": 8}
-    rules = compose.fetch_rules(config.load({"fetch": own}))
+    rules = compose.build_fetch_rules(config.load({"fetch": own}))
     assert (rules.silence_seconds, rules.slowest_bytes_per_second) == (7, 8)
 
 
@@ -207,8 +207,8 @@ _WEB = "[[stores]]\nid = 'web'\ntype = 'http'\ndescription = 'w'\nweight = 3\n"
 def test_a_store_may_be_the_web(tmp_path: Path) -> None:
     settings = config.load({"data": tmp_path}, file=written(tmp_path, f"show_multiple_locations = true\n{_WEB}{_FAST}"))
     assert settings.effective_default_store == "fast"
-    assert "path" not in sample.effective(settings).partition('"web"')[2].partition("[[stores]]")[0]
-    service = compose.service(settings)
+    assert "path" not in sample.write_effective(settings).partition('"web"')[2].partition("[[stores]]")[0]
+    service = compose.build_service(settings)
     assert (list(service.stores), service.locations_shown) == (["fast"], True)
     assert service.http_store == HTTPStore(id=StoreID("web"), description="w", weight=3)
 
@@ -236,7 +236,7 @@ def test_slow_stores_are_read_through_the_cache_by_those_who_give_images_out(
     tmp_path: Path, cache: str, through_it: set[str]
 ) -> None:
     settings = config.load({"data": tmp_path}, file=written(tmp_path, f"[cache]\n{cache}\n{STORES}"))
-    giving, looking = compose.service(settings, with_cache=True), compose.service(settings)
+    giving, looking = compose.build_service(settings, with_cache=True), compose.build_service(settings)
     assert {each.id for each in giving.stores.values() if isinstance(each.store, CachedStore)} == through_it
     assert not [each for each in looking.stores.values() if isinstance(each.store, CachedStore)]
     assert (giving.cache is not None, looking.cache) == (bool(through_it), None)
@@ -247,7 +247,7 @@ def test_slow_stores_are_read_through_the_cache_by_those_who_give_images_out(
 )
 def test_a_node_has_a_name(tmp_path: Path, node: str, told: str) -> None:
     settings = config.load({"data": tmp_path, "port": 9393, "cache": {"directory": str(tmp_path), "node": node}})
-    made = compose.service(settings, with_cache=True).cache
+    made = compose.build_service(settings, with_cache=True).cache
     assert made is not None
     assert (made.node, made.directory.limit_bytes) == (told, 10 << 30)
 
@@ -392,16 +392,16 @@ def test_rules_that_nothing_asks_for_are_listed(tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text('"get_imgaes": "!"\n"editors": "role:editor"\n')
     (tmp_path / "protections.conf").write_text("[^x]\ncreate=editors\nread=@\nupdate=editors\ndelete=!\n")
     text = "policy_file = 'policy.yaml'\n"
-    assert compose.unused_rules(config.load({}, file=written(tmp_path, text))) == ["editors", "get_imgaes"]
+    assert compose.list_unused_rules(config.load({}, file=written(tmp_path, text))) == ["editors", "get_imgaes"]
     text += "property_protection_file = 'protections.conf'\nproperty_protection_rule_format = 'policies'\n"
-    assert compose.unused_rules(config.load({}, file=written(tmp_path, text))) == ["get_imgaes"]
+    assert compose.list_unused_rules(config.load({}, file=written(tmp_path, text))) == ["get_imgaes"]
 
 
 def test_every_setting_that_is_a_path_is_resolved() -> None:
     named = {
         name.rpartition(".")[2]
         for model in (config.Settings, config.StoreSettings)
-        for name, field in faults.setting_names(model)
+        for name, field in validation_errors.list_settings(model)
         if name.endswith(("file", "directory", "path")) or "Path" in str(field.annotation)
     }
     assert named == {*config.PATHS}
@@ -419,7 +419,7 @@ def test_absent_file_is_said(tmp_path: Path) -> None:
 
 
 def test_sample_names_every_setting_and_is_toml_once_uncommented(tmp_path: Path) -> None:
-    text = sample.sample()
+    text = sample.write_sample()
     assert tomllib.loads(text)
     uncommented = "\n".join(
         line.removeprefix("# ") if " = " in line or line == "# [[stores]]" else line for line in text.splitlines()
@@ -441,28 +441,28 @@ def test_sample_names_every_setting_and_is_toml_once_uncommented(tmp_path: Path)
 
 def test_effective_settings_hide_secrets(tmp_path: Path) -> None:
     text = "database_url = 'postgresql://partage:hunter2@db.example.org/partage'\n[identity]\npassword = 'hunter3'"
-    shown = sample.effective(config.load({}, file=written(tmp_path, text)))
+    shown = sample.write_effective(config.load({}, file=written(tmp_path, text)))
     assert "hunter" not in shown
     assert tomllib.loads(shown)["database_url"] == "postgresql://partage:********@db.example.org/partage"
     assert tomllib.loads(shown)["identity"]["password"] == "********"
 
 
 def test_nobody_is_told_what_happened_unless_a_bus_is_named(tmp_path: Path) -> None:
-    assert isinstance(compose.service(config.load({"data": tmp_path})).announcer, Nobody)
+    assert isinstance(compose.build_service(config.load({"data": tmp_path})).announcer, Nobody)
 
 
 def test_a_bus_that_is_named_is_told_and_its_password_never_shown(tmp_path: Path) -> None:
     text = "[notifications]\ntransport_url = 'rabbit://user:secret@127.0.0.1:1/'\ntopics = ['a']\n"
     settings = config.load({"data": tmp_path}, file=written(tmp_path, text))
-    assert isinstance(compose.service(settings).announcer, Bus)
-    assert "rabbit://user:********@127.0.0.1:1/" in sample.effective(settings)
-    assert "secret" not in sample.effective(settings)
+    assert isinstance(compose.build_service(settings).announcer, Bus)
+    assert "rabbit://user:********@127.0.0.1:1/" in sample.write_effective(settings)
+    assert "secret" not in sample.write_effective(settings)
 
 
 def test_a_bus_of_an_unknown_kind_is_told_of_at_the_start(tmp_path: Path) -> None:
     settings = config.load({"data": tmp_path, "notifications": {"transport_url": "pigeon://user:secret@host/"}})
     with pytest.raises(problems.Invalid, match=r"notifications\.transport_url") as caught:
-        compose.service(settings)
+        compose.build_service(settings)
     assert "secret" not in str(caught.value)
 
 
@@ -471,7 +471,7 @@ def test_a_bus_without_the_package_for_it_is_told_of_at_the_start(tmp_path: Path
     program = (
         "import sys; sys.modules['oslo_messaging'] = None\n"
         "from partage.main.composition import compose\nfrom partage.main.configuration import config\n"
-        f"compose.service(config.load({{'data': {str(tmp_path)!r}, 'notifications': {{'transport_url': 'rabbit://h/'}}}}))\n"
+        f"compose.build_service(config.load({{'data': {str(tmp_path)!r}, 'notifications': {{'transport_url': 'rabbit://h/'}}}}))\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "partage.problems.Unavailable" in ran.stderr
@@ -494,12 +494,12 @@ def test_a_schema_of_images_that_cannot_be_used_is_told_of_at_the_start(text: st
     if text is not None:
         file.write_text(text)
     with pytest.raises(problems.Invalid, match=words) as caught:
-        compose.service(config.load({"data": tmp_path, "image_schema_file": file}))
+        compose.build_service(config.load({"data": tmp_path, "image_schema_file": file}))
     assert str(file) in str(caught.value)
 
 
 def test_a_schema_of_images_is_read(tmp_path: Path) -> None:
     file = tmp_path / "schema-image.json"
     file.write_text('{"properties": {"os_distro": {"type": "string"}}, "required": ["os_distro", "name"]}')
-    made = compose.service(config.load({"data": tmp_path, "image_schema_file": file}))
+    made = compose.build_service(config.load({"data": tmp_path, "image_schema_file": file}))
     assert made.formats.known.properties.required == ("os_distro", "name")

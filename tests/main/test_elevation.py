@@ -58,11 +58,11 @@ class Faces:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def cached(self, token: str, service_token: str | None = None) -> Caller | None:
+    def find_cached(self, token: str, service_token: str | None = None) -> Caller | None:
         del token, service_token
         return None
 
-    def was_believed(self, token: str, service_token: str | None = None) -> bool:
+    def was_valid(self, token: str, service_token: str | None = None) -> bool:
         del token, service_token
         return False
 
@@ -124,9 +124,9 @@ def composed(name: str, value: Any, folder: Path) -> Application:
     section, _, inner = name.rpartition(".")
     given: dict[str, Any] = {section: {inner: value}} if section else {name: value}
     found = Settings(**{"data": folder, **given})
-    service = compose.service(found)
+    service = compose.build_service(found)
     databases.close_at_end(service.database)
-    return application(service=service, identity=Faces(service), options=compose.edge_options(found, service))
+    return application(service=service, identity=Faces(service), options=compose.build_edge_options(found, service))
 
 
 CALLS = [

@@ -173,7 +173,7 @@ def test_store_is_taken_over_with_the_command_that_the_refusal_names(tmp_path: P
     assert "There is no store fast" in refused("manage", "take-over-store", "fast", "--from", "nobody", *settings, status=2)
     taken = run(*command[1:], *settings)
     assert taken.returncode == 0, taken.stderr
-    assert "belongs to this database now" in taken.stdout
+    assert "now belongs to this database" in taken.stdout
     assert run("manage", "verify", *settings).returncode == 0
 
 

@@ -36,7 +36,7 @@ class Registered:
     remembered: Mapping[str, int] | None = None
     asked: int = 0
 
-    def of(self, project_id: ProjectID, *, fresh: bool = False) -> Mapping[str, int]:
+    def find_limits(self, project_id: ProjectID, *, fresh: bool = False) -> Mapping[str, int]:
         assert project_id
         self.asked += 1
         if fresh:
@@ -288,7 +288,7 @@ def test_images_with_data_under_way_are_counted_staged_ones_included(tmp_path: P
 class Away:
     """Keystone when it does not answer."""
 
-    def of(self, project_id: ProjectID, *, fresh: bool = False) -> Mapping[str, int]:
+    def find_limits(self, project_id: ProjectID, *, fresh: bool = False) -> Mapping[str, int]:
         raise problems.IdentityUnavailable(f"no limits for {project_id}, fresh: {fresh}")
 
 

@@ -48,7 +48,7 @@ def test_partition_table_is_refused_unless_the_operator_lets_its_check_fail(tmp_
     with pytest.raises(problems.FormatRefused, match=r"its partition table has no entries.*gpt_safety_checks_nonfatal"):
         upload(strict := make(tmp_path / "strict"), queued_image(strict).id, boot_sector)
     settings = config.load({"data": tmp_path / "lax", "formats": {"gpt_safety_checks_nonfatal": ["mbr"]}})
-    lax = make(tmp_path / "lax", formats=compose.service(settings).formats)
+    lax = make(tmp_path / "lax", formats=compose.build_service(settings).formats)
     image = queued_image(lax)
     upload(lax, image.id, boot_sector)
     assert download(lax, image.id) == boot_sector

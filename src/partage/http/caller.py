@@ -20,14 +20,14 @@ _Tokens = tuple[str, str | None]
 class Identity(Protocol):
     """What the edge needs of the identity service. Thread-safe."""
 
-    def cached(self, token: str, service_token: str | None = None) -> Caller | None:
+    def find_cached(self, token: str, service_token: str | None = None) -> Caller | None:
         """Return what is known of the token already, or None. Never waits; called in the event loop's thread.
 
         Raises:
             Unauthenticated: it is known that the token is not valid.
         """
 
-    def was_believed(self, token: str, service_token: str | None = None) -> bool:
+    def was_valid(self, token: str, service_token: str | None = None) -> bool:
         """Say whether the identity service vouched for the tokens when it was last asked. Never waits."""
 
     def validate(self, token: str, service_token: str | None = None) -> Caller:
@@ -68,7 +68,7 @@ class Callers:
             raise problems.Unauthenticated(UNAUTHENTICATED_WORDS)
         service_token = headers.get(b"x-service-token")
         tokens = token.decode("latin-1"), service_token.decode("latin-1") if service_token else None
-        known = self._identity.cached(*tokens)
+        known = self._identity.find_cached(*tokens)
         return known if known is not None else await self._validated(tokens)
 
     async def _validated(self, tokens: _Tokens) -> Caller:
@@ -81,7 +81,7 @@ class Callers:
         raise type(found)(found.reason) from found.__cause__  # one exception object must not be raised in many tasks
 
     def _ask(self, tokens: _Tokens) -> asyncio.Task[Caller | problems.Explained]:
-        is_stranger = not self._identity.was_believed(*tokens)
+        is_stranger = not self._identity.was_valid(*tokens)
         if is_stranger and self._strangers >= self._waiting:
             raise problems.IdentityUnavailable(
                 f"{self._strangers} tokens wait to be validated by the identity service already; try again in a few seconds"

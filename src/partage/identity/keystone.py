@@ -22,28 +22,28 @@ from keystoneauth1 import adapter, exceptions, session
 from keystoneauth1.identity import v3
 
 from partage import problems
-from partage.identity.tokens import TokenCache, Verdict
+from partage.identity.tokens import TokenCache, TokenValidation
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID, UserID
 
 SERVICE_ROLE = "service"
 """The role that makes a token a service token. Source: keystonemiddleware's default of `service_token_roles`."""
 
-_LONGEST_TOKEN = 8192
+_MAX_TOKEN_CHARACTERS = 8192
 _EXPIRED = b"expired"
-"""The kind of verdicts for which a token's end does not count."""
+"""The kind of validations for which a token's end does not count."""
 _PAUSE_SECONDS = 1.0
 """For this long after a failure Keystone is not asked again: otherwise every request would hold a thread for the whole timeout."""
 _SILENT = "The identity service does not answer at the moment; try again in a few seconds"
 
 
-class _Unknown(Enum):
+class _NotCached(Enum):
     """That nothing is known, where None means something else."""
 
-    UNKNOWN = auto()
+    NOT_CACHED = auto()
 
 
-_UNKNOWN = _Unknown.UNKNOWN
+_NOT_CACHED = _NotCached.NOT_CACHED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def connect(credentials: Credentials, *, system: bool = False) -> adapter.Adapte
     The account works in its project, or, with `system`, under the scope of the whole cloud. With an `interface`, tokens are
     validated at the catalog's identity endpoint of that interface and region, otherwise at `url`.
     """
-    url = versioned(credentials.url)
+    url = append_version(credentials.url)
     account = v3.Password(
         auth_url=url,
         username=credentials.username,
@@ -86,7 +86,7 @@ def connect(credentials: Credentials, *, system: bool = False) -> adapter.Adapte
     return adapter.Adapter(talk, service_type="identity", interface=interface, region_name=region, version="3")
 
 
-def versioned(url: str) -> str:
+def append_version(url: str) -> str:
     """Return the URL of the Identity API's version 3 below `url`, which may be that already."""
     bare = url.rstrip("/")
     return bare if bare.endswith("/v3") else f"{bare}/v3"
@@ -119,29 +119,29 @@ class Keystone:
         self._is_admin = is_admin
         self._allow_expired = allow_expired
         self._signing_in = threading.Lock()
-        self._away_until = 0.0
+        self._paused_until = 0.0
 
-    def cached(self, token: str, service_token: str | None = None) -> Caller | None:
+    def find_cached(self, token: str, service_token: str | None = None) -> Caller | None:
         """Return who is behind `token` as far as memory knows, or None: then `validate` has to be asked. Never waits.
 
         Raises:
             Unauthenticated: the token cannot be any, or Keystone refused it a moment ago.
         """
-        token = _plausible(token)
-        service = self._known_service(service_token)
-        if service is _UNKNOWN:
+        token = _strip_token(token)
+        service = self._find_cached_service(service_token)
+        if service is _NOT_CACHED:
             return None
-        verdict = self._cache.known(token, kind=self._kind(service))
-        if verdict is None:
+        validation = self._cache.find_cached(token, kind=self._choose_kind(service))
+        if validation is None:
             return None
-        return _with_roles_of(service, _vouched_for(verdict))
+        return _add_service_roles(service, _require_valid(validation))
 
-    def was_believed(self, token: str, service_token: str | None = None) -> bool:
+    def was_valid(self, token: str, service_token: str | None = None) -> bool:
         """Say whether Keystone vouched for the tokens when it was last asked about them. Never waits."""
-        if service_token is not None and not self._cache.was_believed(service_token.strip()):
+        if service_token is not None and not self._cache.was_valid(service_token.strip()):
             return False
         token = token.strip()
-        return self._cache.was_believed(token) or self._cache.was_believed(token, kind=_EXPIRED)
+        return self._cache.was_valid(token) or self._cache.was_valid(token, kind=_EXPIRED)
 
     def validate(self, token: str, service_token: str | None = None) -> Caller:
         """Return who is behind `token`; a service token beside it adds its roles as `service_roles`.
@@ -153,8 +153,8 @@ class Keystone:
             Unauthenticated: Keystone does not vouch for the user's token.
             IdentityUnavailable: Keystone did not answer, or not in time, or refuses this service's own account.
         """
-        service = None if service_token is None else self._service(service_token)
-        return _with_roles_of(service, self._caller(token, kind=self._kind(service)))
+        service = None if service_token is None else self._find_service(service_token)
+        return _add_service_roles(service, self._find_caller(token, kind=self._choose_kind(service)))
 
     def check(self) -> None:
         """Make sure that Keystone is there and knows this service's account.
@@ -164,7 +164,7 @@ class Keystone:
         """
         try:
             self._connection.get_token()
-            self._connection.get("/auth/tokens", headers=_question("-"), raise_exc=False, log=False, connect_retries=0)
+            self._connection.get("/auth/tokens", headers=_build_headers("-"), raise_exc=False, log=False, connect_retries=0)
         except exceptions.Unauthorized as error:
             raise problems.IdentityUnavailable(
                 f"The identity service at {self._url} does not accept this service's own user and password; "
@@ -175,47 +175,47 @@ class Keystone:
                 f"The identity service at {self._url} does not answer; start it or correct the setting identity.url",
             ) from error
 
-    def _known_service(self, token: str | None) -> "Caller | _Unknown | None":
-        """Return the service behind a token, None where it is no service's, or `_UNKNOWN` where Keystone has to be asked."""
+    def _find_cached_service(self, token: str | None) -> "Caller | _NotCached | None":
+        """Return the service behind a token, None where it is no service's, or `_NOT_CACHED` where Keystone has to be asked."""
         if token is None:
             return None
         try:
-            verdict = self._cache.known(_plausible(token))
+            validation = self._cache.find_cached(_strip_token(token))
         except problems.Unauthenticated:
             return None
-        return _UNKNOWN if verdict is None else _service_of(verdict.caller)
+        return _NOT_CACHED if validation is None else _require_service_role(validation.caller)
 
-    def _service(self, token: str) -> Caller | None:
+    def _find_service(self, token: str) -> Caller | None:
         try:
-            return _service_of(self._caller(token, kind=b""))
+            return _require_service_role(self._find_caller(token, kind=b""))
         except problems.Unauthenticated:
             return None
 
-    def _kind(self, service: "Caller | _Unknown | None") -> bytes:
+    def _choose_kind(self, service: "Caller | _NotCached | None") -> bytes:
         return _EXPIRED if service is not None and self._allow_expired else b""
 
-    def _caller(self, token: str, *, kind: bytes) -> Caller:
-        token = _plausible(token)
-        return _vouched_for(self._cache.find(token, lambda: self._ask(token, expired=kind == _EXPIRED), kind=kind))
+    def _find_caller(self, token: str, *, kind: bytes) -> Caller:
+        token = _strip_token(token)
+        return _require_valid(self._cache.find(token, lambda: self._request_validation(token, expired=kind == _EXPIRED), kind=kind))
 
-    def _ask(self, token: str, *, expired: bool) -> Verdict:
+    def _request_validation(self, token: str, *, expired: bool) -> TokenValidation:
         options = "?nocatalog=1&allow_expired=1" if expired else "?nocatalog=1"
         try:
             self._sign_in()
             answer = self._connection.get(
                 f"/auth/tokens{options}",
-                headers=_question(token),
+                headers=_build_headers(token),
                 raise_exc=False,
                 log=False,
                 connect_retries=0,
             )
         except exceptions.Unauthorized as error:
-            self._away_until = time.monotonic() + _PAUSE_SECONDS
-            raise problems.IdentityUnavailable(_refusal(HTTPStatus.UNAUTHORIZED)) from error
+            self._paused_until = time.monotonic() + _PAUSE_SECONDS
+            raise problems.IdentityUnavailable(_describe_status(HTTPStatus.UNAUTHORIZED)) from error
         except exceptions.ClientException as error:
-            self._away_until = time.monotonic() + _PAUSE_SECONDS
+            self._paused_until = time.monotonic() + _PAUSE_SECONDS
             raise problems.IdentityUnavailable(_SILENT) from error
-        return self._verdict(answer.status_code, answer, expired=expired)
+        return self._read_validation(answer.status_code, answer, expired=expired)
 
     def _sign_in(self) -> None:
         # keystoneauth signs in under a lock without a timeout: behind a Keystone that hangs, threads would wait one after the
@@ -223,30 +223,30 @@ class Keystone:
         if not self._signing_in.acquire(timeout=self._timeout_seconds):
             raise problems.IdentityUnavailable(_SILENT)
         try:
-            if time.monotonic() < self._away_until:
+            if time.monotonic() < self._paused_until:
                 raise problems.IdentityUnavailable(_SILENT)
             self._connection.get_token()
         finally:
             self._signing_in.release()
 
-    def _verdict(self, status: int, answer: Any, *, expired: bool) -> Verdict:
+    def _read_validation(self, status: int, answer: Any, *, expired: bool) -> TokenValidation:
         if status == HTTPStatus.NOT_FOUND:
-            return Verdict(caller=None)
+            return TokenValidation(caller=None)
         if status != HTTPStatus.OK:
-            raise problems.IdentityUnavailable(_refusal(status))
+            raise problems.IdentityUnavailable(_describe_status(status))
         try:
             document = answer.json()["token"]
-            caller = caller_of(document)
+            caller = parse_caller(document)
             expires_at = datetime.fromisoformat(document["expires_at"]).timestamp()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise problems.IdentityUnavailable("The identity service answered with something that is not a token") from error
         if not expired and time.time() >= expires_at:
-            return Verdict(caller=None)
+            return TokenValidation(caller=None)
         admin = dataclasses.replace(caller, is_admin=self._is_admin(caller))
-        return Verdict(caller=admin, expires_at=None if expired else expires_at)
+        return TokenValidation(caller=admin, expires_at=None if expired else expires_at)
 
 
-def caller_of(token: Mapping[str, Any]) -> Caller:
+def parse_caller(token: Mapping[str, Any]) -> Caller:
     """Build a caller from Keystone's token document: scoped to a project, a domain, the system, or nothing.
 
     Raises:
@@ -268,37 +268,37 @@ def caller_of(token: Mapping[str, Any]) -> Caller:
     )
 
 
-def _plausible(token: str) -> str:
+def _strip_token(token: str) -> str:
     """Take off the spaces around a token.
 
     Raises:
         Unauthenticated: what is left cannot be a token.
     """
     token = token.strip()
-    if not token or len(token) > _LONGEST_TOKEN or not token.isascii() or not token.isprintable():
+    if not token or len(token) > _MAX_TOKEN_CHARACTERS or not token.isascii() or not token.isprintable():
         raise problems.Unauthenticated("The request has no token, or one that cannot be any; ask the identity service for one")
     return token
 
 
-def _vouched_for(verdict: Verdict) -> Caller:
-    if verdict.caller is None:
+def _require_valid(validation: TokenValidation) -> Caller:
+    if validation.caller is None:
         raise problems.Unauthenticated("The token is not valid, or no longer; ask the identity service for a new one")
-    return verdict.caller
+    return validation.caller
 
 
-def _service_of(caller: Caller | None) -> Caller | None:
+def _require_service_role(caller: Caller | None) -> Caller | None:
     return caller if caller is not None and SERVICE_ROLE in caller.roles else None
 
 
-def _with_roles_of(service: "Caller | _Unknown | None", caller: Caller) -> Caller:
+def _add_service_roles(service: "Caller | _NotCached | None", caller: Caller) -> Caller:
     return dataclasses.replace(caller, service_roles=service.roles) if isinstance(service, Caller) else caller
 
 
-def _question(token: str) -> dict[str, str]:
+def _build_headers(token: str) -> dict[str, str]:
     return {"X-Subject-Token": token, "Accept": "application/json"}
 
 
-def _refusal(status: int) -> str:
+def _describe_status(status: int) -> str:
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return "The identity service does not let this service validate tokens; an operator must correct the identity settings"
     return f"The identity service answered {status} when asked about the token; try again in a few seconds"

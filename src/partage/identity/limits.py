@@ -29,7 +29,7 @@ _SET_UP = "The limits of this service cannot be found in the identity service; a
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Whose:
+class LimitScope:
     """Which endpoint's limits count: the one with this id, or else that of this service type and region; None is any region."""
 
     endpoint_id: str | None = None
@@ -52,7 +52,7 @@ class UnifiedLimits:
     def __init__(
         self,
         connection: adapter.Adapter,
-        whose: Whose,
+        whose: LimitScope,
         *,
         seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
@@ -69,7 +69,7 @@ class UnifiedLimits:
         self._signing_in = threading.Lock()
         self._away_until = 0.0
 
-    def of(self, project_id: ProjectID, *, fresh: bool = False) -> Mapping[str, int]:
+    def find_limits(self, project_id: ProjectID, *, fresh: bool = False) -> Mapping[str, int]:
         """Return a project's limits by name; -1 is none. `fresh` asks Keystone whatever is remembered.
 
         Raises:

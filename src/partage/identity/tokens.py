@@ -1,7 +1,7 @@
-"""Remember what the identity service said of a token, for seconds, and ask it once however many requests wait.
+"""Cache the identity service's validations of tokens for seconds. Concurrent requests with one token share one validation.
 
-Knows nothing of Keystone: what is remembered is a `Verdict`. A token itself is never kept, only a digest of it under a key that
-this process drew at random, so that neither a core dump nor a log holds anything that opens a door.
+It does not know Keystone: it caches a `TokenValidation`. It keeps no token, only a digest keyed with a random key of this process,
+so that neither a core dump nor a log contains a usable token.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class TokenValidation:
     """What the identity service says: whose token it is, or None for nobody's; and the epoch second at which that ends for sure."""
 
     caller: Caller | None
@@ -29,7 +29,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    verdict: Verdict
+    validation: TokenValidation
     fresh_until: float
 
 
@@ -51,7 +51,7 @@ class TokenCache:
         monotonic: Clock = time.monotonic,
         wall: Clock = time.time,
     ) -> None:
-        """Keep verdicts for `seconds`, refusals for `refused_seconds` or as long if that is shorter; 0 keeps none."""
+        """Keep validations for `seconds`, refusals for `refused_seconds` or as long if that is shorter; 0 keeps none."""
         self._seconds = seconds
         self._refused_seconds = min(refused_seconds, seconds)
         self._entries = entries
@@ -61,23 +61,23 @@ class TokenCache:
         self._lock = threading.Lock()
         self._callers: OrderedDict[bytes, _Remembered] = OrderedDict()
         self._refusals: OrderedDict[bytes, _Remembered] = OrderedDict()
-        self._asking: dict[bytes, Future[Verdict]] = {}
+        self._asking: dict[bytes, Future[TokenValidation]] = {}
 
     def __len__(self) -> int:
         return len(self._callers) + len(self._refusals)
 
-    def known(self, token: str, *, kind: bytes = b"") -> Verdict | None:
-        """Return the fresh verdict on `token` that is in memory, or None. Never waits for an answer."""
+    def find_cached(self, token: str, *, kind: bytes = b"") -> TokenValidation | None:
+        """Return the fresh validation on `token` that is in memory, or None. Never waits for an answer."""
         with self._lock:
             return self._fresh(self._key(token, kind))
 
-    def was_believed(self, token: str, *, kind: bytes = b"") -> bool:
+    def was_valid(self, token: str, *, kind: bytes = b"") -> bool:
         """Say whether `token` was valid when the identity service was last asked, though that may be too long ago to count."""
         with self._lock:
             return self._key(token, kind) in self._callers
 
-    def find(self, token: str, ask: Callable[[], Verdict], *, kind: bytes = b"") -> Verdict:
-        """Return the verdict on `token`: a fresh one from memory, or what `ask` says now. Each `kind` is kept apart.
+    def find(self, token: str, ask: Callable[[], TokenValidation], *, kind: bytes = b"") -> TokenValidation:
+        """Return the validation on `token`: a fresh one from memory, or what `ask` says now. Each `kind` is kept apart.
 
         Raises:
             IdentityUnavailable: `ask` did, here or in the thread whose answer this one waited for. Nothing is remembered then.
@@ -102,25 +102,25 @@ class TokenCache:
     def _key(self, token: str, kind: bytes) -> bytes:
         return hashlib.blake2b(token.encode("utf-8", "replace"), digest_size=32, key=self._secret, person=kind).digest()
 
-    def _fresh(self, key: bytes) -> Verdict | None:
-        """Return a verdict that still counts. A caller whose time is over stays in the table: see `was_believed`."""
+    def _fresh(self, key: bytes) -> TokenValidation | None:
+        """Return a validation that still counts. A caller whose time is over stays in the table: see `was_valid`."""
         table = self._callers if key in self._callers else self._refusals
         found = table.get(key)
         if found is None:
             return None
-        expires_at = found.verdict.expires_at
+        expires_at = found.validation.expires_at
         if expires_at is not None and self._wall() >= expires_at:
             del table[key]
             return None
         if self._monotonic() >= found.fresh_until:
             return None
         table.move_to_end(key)
-        return found.verdict
+        return found.validation
 
-    def _answer(self, key: bytes, answer: Future[Verdict], ask: Callable[[], Verdict]) -> None:
+    def _answer(self, key: bytes, answer: Future[TokenValidation], ask: Callable[[], TokenValidation]) -> None:
         asked_at = self._monotonic()  # the answer may be as old as the question
         try:
-            verdict = ask()
+            validation = ask()
         except BaseException as failure:  # noqa: BLE001 - it is raised again, in every thread that waits for it
             with self._lock:
                 del self._asking[key]
@@ -128,16 +128,16 @@ class TokenCache:
             return
         with self._lock:
             del self._asking[key]
-            self._remember(key, verdict, asked_at)
-        answer.set_result(verdict)
+            self._remember(key, validation, asked_at)
+        answer.set_result(validation)
 
-    def _remember(self, key: bytes, verdict: Verdict, asked_at: float) -> None:
+    def _remember(self, key: bytes, validation: TokenValidation, asked_at: float) -> None:
         self._callers.pop(key, None)
         self._refusals.pop(key, None)
-        seconds = self._seconds if verdict.caller is not None else self._refused_seconds
+        seconds = self._seconds if validation.caller is not None else self._refused_seconds
         if seconds <= 0:
             return
-        table = self._callers if verdict.caller is not None else self._refusals
-        table[key] = _Remembered(verdict, asked_at + seconds)
+        table = self._callers if validation.caller is not None else self._refusals
+        table[key] = _Remembered(validation, asked_at + seconds)
         while len(table) > self._entries:
             table.popitem(last=False)

@@ -1,4 +1,4 @@
-"""`partage manage backup` and `restore-backup`: what an operator does so that a lost disk is no lost cloud."""
+"""`partage manage backup` and `restore-backup`: back up and restore SQLite and its packs."""
 
 import sys
 from pathlib import Path
@@ -13,29 +13,28 @@ from partage.records.database import Database
 
 
 def back_up(settings: Settings, folder: Path) -> int:
-    """Copy the database and the packs that it needs into a folder, beside the running service; return 1 when packs are missing.
+    """Back up the database and its packs to a folder while the service runs; return 1 when packs are missing.
 
     Raises:
         Invalid: the database is not SQLite, or the folder cannot be used.
-        Unavailable: the database or a store does not answer, or there is no room.
+        Unavailable: the database or a store does not respond, or there is no space.
     """
     folder = folder.absolute()
     for store in settings.keeping_stores:
         if folder.resolve().is_relative_to(store.directory.resolve()):
             raise problems.Invalid(f"{folder} is inside the store {store.id}; name a directory elsewhere")
-    with manage.opened(settings) as service:
+    with manage.open_service(settings) as service:
         made = backup.back_up(service, folder)
     print(
         f"Backed up the database and {made.packs} packs to {folder}: {made.bytes} bytes; "
-        f"{made.linked} packs are links to the store's own files"
+        f"{made.linked} packs are hard links to the store's files"
     )
     if made.linked:
-        print(
-            "Links share the store's disk: copy the directory to another one. Packs never change: copy those that are not there yet"
-        )
+        print("Hard links do not protect from a broken disk: copy the directory to another. Packs never change: copy only new ones")
     if made.missing:
         print(
-            f"{len(made.missing)} packs are in the database and not in their store; run 'partage manage verify':", file=sys.stderr
+            f"{len(made.missing)} packs that the database references are missing in their store; run 'partage manage verify':",
+            file=sys.stderr,
         )
         for name in made.missing:
             print(f"  {name}", file=sys.stderr)
@@ -43,21 +42,22 @@ def back_up(settings: Settings, folder: Path) -> int:
 
 
 def restore_backup(settings: Settings, folder: Path) -> int:
-    """Check a backup, and restore it to where the settings have the database and the stores; nothing may be there.
+    """Check a backup and restore it to the configured database and stores, which must be empty.
 
     Raises:
-        Invalid: the backup is damaged, the database is not SQLite, a store has no place, or a place is not empty.
-        Unavailable: it cannot be written.
+        Invalid: the backup is damaged, the database is not SQLite, a store is not configured, or a directory is not empty.
+        Unavailable: a directory cannot be written.
     """
     database = Database(settings.effective_database_url).file
     if database is None:
-        raise problems.Invalid("The settings name a PostgreSQL database; docs/backup.md says how that is restored")
+        raise problems.Invalid("The configured database is PostgreSQL; restore it with pg_restore, see docs/backup.md")
     readiness.prepare_directory(database.parent)
     stores = {StoreID(store.id): store.directory.absolute() for store in settings.keeping_stores}
     found = backup.restore(folder.absolute(), database=database, stores=stores)
-    print(f"Restored the backup of {found.created_at} to {database} and {len(found.stores)} stores; every file had its digest")
+    print(f"Restored the backup of {found.created_at} to {database} and {len(found.stores)} stores; every file matched its digest")
     if found.missing:
         print(
-            f"{len(found.missing)} packs were missing when it was made; 'partage manage verify' names the images", file=sys.stderr
+            f"{len(found.missing)} packs were already missing in the backup; 'partage manage verify' names the images",
+            file=sys.stderr,
         )
     return 1 if found.missing else 0

@@ -19,6 +19,6 @@ def look_after(settings: Settings, identities: Mapping[StoreID, Identity]) -> No
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    with compose.opened(settings, with_cache=True, identities=identities) as service:
+    with compose.open_service(settings, with_cache=True, identities=identities) as service:
         if service.cache is not None:
             cache.run(service, service.cache, stop)

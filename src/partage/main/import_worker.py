@@ -28,7 +28,7 @@ def work(load: Callable[[], Settings]) -> int:
     """
     settings = load()
     readiness.prepare_directories(settings)
-    with compose.opened(settings) as service:
+    with compose.open_service(settings) as service:
         readiness.check_database(service, upgrade=False)
         identities = readiness.check_stores(service)
     logs.configure(settings.log)
@@ -52,7 +52,7 @@ def do_imports(settings: Settings, identities: Mapping[StoreID, Identity]) -> No
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    with compose.opened(settings, identities=identities) as service:
+    with compose.open_service(settings, identities=identities) as service:
         ended = housekeeping.start(service)
         loop.run(service, stop, slots(settings.imports))
         ended.set()

@@ -21,7 +21,7 @@ def reload(settings: Settings, load: Callable[[], Settings]) -> Settings:
         _LOG.warning("host and port stay as they are until the next start")
         again = again.model_copy(update={"host": settings.host, "port": settings.port})
     readiness.prepare_directories(again)
-    with compose.opened(again) as service:
+    with compose.open_service(again) as service:
         readiness.check_database(service, upgrade=False)
         again = readiness.fit_connections(again, service)
     logs.configure(again.log)

@@ -34,11 +34,11 @@ def serve(load: Callable[[], Settings]) -> int:
     settings = load()
     listener = listening.listen(settings.host, settings.port)
     readiness.prepare_directories(settings)
-    with compose.opened(settings) as service:
+    with compose.open_service(settings) as service:
         readiness.check_database(service, upgrade=False)
         identities = readiness.check_stores(service)
         settings = readiness.fit_connections(settings, service)
-        readiness.check_identity(compose.identity(settings, service.authority))
+        readiness.check_identity(compose.build_keystone(settings, service.authority))
     with signals_held():
         print(f"Partage answers at {url(settings)}; Ctrl-C ends it", flush=True)
         return run(settings, listener, identities, load=load)
@@ -66,7 +66,7 @@ def run(
     other workers, with the settings that `load` reads, take over.
     """
     logs.configure(settings.log)
-    for name in compose.unused_rules(settings):
+    for name in compose.list_unused_rules(settings):
         _LOG.warning(
             "the policy file %s has the rule %s, which nothing asks for; look at how it is written", settings.policy_file, name
         )
@@ -116,9 +116,9 @@ def _work(settings: Settings, listener: socket.socket, identities: Mapping[Store
         unsent_bytes=given.max_unsent_bytes,
     )
     patience = Patience(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
-    with compose.opened(settings, with_cache=True, identities=identities) as service:
+    with compose.open_service(settings, with_cache=True, identities=identities) as service:
         housekeeping.start(service)
-        server = Server(_uvicorn(settings, compose.compose(settings, service)), connections, share, patience)
+        server = Server(_uvicorn(settings, compose.build_application(settings, service)), connections, share, patience)
         server.run(sockets=[listener])
 
 

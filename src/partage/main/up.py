@@ -40,7 +40,7 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
     keystone_child.require_installed()
     directory = directory.absolute()
     readiness.prepare_directory(directory)
-    with folder.locked(directory):
+    with folder.lock_directory(directory):
         kept = folder.load(directory)
 
         def load() -> Settings:
@@ -49,7 +49,7 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
         settings = load()
         with (
             listening.listen(settings.host, settings.port) as listener,
-            keystone_child.running(directory, serve.url(settings)) as child,
+            keystone_child.run_keystone(directory, serve.url(settings)) as child,
         ):
             identities = _prepare(settings)
             child.wait_until_ready()
@@ -79,7 +79,7 @@ def _with_token_key(settings: Settings, kept: Standalone) -> Settings:
 
 def _prepare(settings: Settings) -> Mapping[StoreID, Identity]:
     readiness.prepare_directories(settings)
-    with compose.opened(settings) as service:
+    with compose.open_service(settings) as service:
         readiness.check_database(service, upgrade=True)
         return readiness.check_stores(service)
 

@@ -13,11 +13,11 @@ from typing import Protocol
 
 from partage.model.announcement import Announcement
 
-WAITING = 10_000
+QUEUE_SIZE = 10_000
 """So many notifications wait for the bus at most: some 20 MB."""
 
-PAUSE_SECONDS = 5.0
-LEAVE_SECONDS = 2.0
+RETRY_SECONDS = 5.0
+CLOSE_TIMEOUT_SECONDS = 2.0
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Connection(Protocol):
     def topics(self) -> Sequence[str]:
         """Where every message goes."""
 
-    def message_of(self, announcement: Announcement) -> Mapping[str, object]:
+    def build_message(self, announcement: Announcement) -> Mapping[str, object]:
         """Write a notification."""
 
     def send(self, topic: str, message: Mapping[str, object]) -> None:
@@ -50,20 +50,20 @@ class Bus:
         connection: Connection,
         *,
         disabled: Collection[str] = (),
-        waiting: int = WAITING,
-        pause_seconds: float = PAUSE_SECONDS,
-        leave_seconds: float = LEAVE_SECONDS,
+        queue_size: int = QUEUE_SIZE,
+        retry_seconds: float = RETRY_SECONDS,
+        close_timeout_seconds: float = CLOSE_TIMEOUT_SECONDS,
     ) -> None:
-        """Announce over `connection`, but not what `disabled` names, or groups of it; `waiting` announcements wait at most."""
+        """Announce over `connection`, but not what `disabled` names, or groups of it; `queue_size` announcements wait at most."""
         self._connection = connection
         self._disabled = frozenset(disabled)
-        self._pause_seconds = pause_seconds
-        self._leave_seconds = leave_seconds
-        self._queue: queue.Queue[Announcement | None] = queue.Queue(waiting)
+        self._retry_seconds = retry_seconds
+        self._close_timeout_seconds = close_timeout_seconds
+        self._queue: queue.Queue[Announcement | None] = queue.Queue(queue_size)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._dropped = 0
-        self._away = False
+        self._is_bus_down = False
         self._closing = threading.Event()
 
     def announce(self, announcement: Announcement) -> None:
@@ -89,10 +89,10 @@ class Bus:
         if thread is None:
             return
         try:
-            self._queue.put(None, timeout=self._leave_seconds)
+            self._queue.put(None, timeout=self._close_timeout_seconds)
         except queue.Full:
             return
-        thread.join(self._leave_seconds)
+        thread.join(self._close_timeout_seconds)
 
     def _start(self) -> None:
         if self._thread is None:
@@ -104,19 +104,19 @@ class Bus:
     def _run(self) -> None:
         while (announcement := self._queue.get()) is not None:
             try:
-                self._pass_on(announcement)
+                self._send_to_topics(announcement)
             except Exception:  # noqa: BLE001 - one notification that cannot be written must not be the last
                 _LOG.exception("The notification %s was lost", announcement.event.value)
-            self._tell_dropped()
+            self._log_dropped()
         self._connection.close()
 
-    def _pass_on(self, announcement: Announcement) -> None:
-        message = self._connection.message_of(announcement)
+    def _send_to_topics(self, announcement: Announcement) -> None:
+        message = self._connection.build_message(announcement)
         for topic in self._connection.topics:
-            while not self._sends(topic, message) and not self._closing.wait(self._pause_seconds):
+            while not self._try_send(topic, message) and not self._closing.wait(self._retry_seconds):
                 pass
 
-    def _sends(self, topic: str, message: Mapping[str, object]) -> bool:
+    def _try_send(self, topic: str, message: Mapping[str, object]) -> bool:
         """Try to send one message; say whether it is done with."""
         try:
             self._connection.send(topic, message)
@@ -124,17 +124,17 @@ class Bus:
             _LOG.error("The notification %s cannot be written: %s", message["event_type"], error)
             return True
         except Exception as error:  # noqa: BLE001 - each kind of bus has errors of its own, and none of them may end the thread
-            if not self._away:
+            if not self._is_bus_down:
                 reason = type(error).__name__
-                _LOG.warning("The message bus does not take notifications (%s); trying every %g s", reason, self._pause_seconds)
-            self._away = True
+                _LOG.warning("The message bus does not take notifications (%s); trying every %g s", reason, self._retry_seconds)
+            self._is_bus_down = True
             return False
-        if self._away:
+        if self._is_bus_down:
             _LOG.warning("The message bus takes notifications again")
-        self._away = False
+        self._is_bus_down = False
         return True
 
-    def _tell_dropped(self) -> None:
+    def _log_dropped(self) -> None:
         with self._lock:
             dropped, self._dropped = self._dropped, 0
         if dropped:

@@ -12,7 +12,7 @@ from oslo_config import cfg
 
 from partage import problems
 from partage.model.announcement import Announcement
-from partage.notifications.payloads import payload_of
+from partage.notifications.payloads import build_payload
 
 EXCHANGE = "glance"
 """Source: Glance's `control_exchange`, which consumers listen to."""
@@ -41,14 +41,14 @@ class Connection:
         self.topics = tuple(topics)
         self._publisher_id = publisher_id
 
-    def message_of(self, announcement: Announcement) -> Mapping[str, object]:
+    def build_message(self, announcement: Announcement) -> Mapping[str, object]:
         """Write a notification. Source: oslo.messaging, "Notifier", the format of messages."""
         return {
             "message_id": str(uuid.uuid4()),
             "publisher_id": self._publisher_id,
             "event_type": announcement.event.value,
             "priority": "ERROR" if announcement.failed else "INFO",
-            "payload": payload_of(announcement),
+            "payload": build_payload(announcement),
             "timestamp": str(announcement.at.replace(tzinfo=None)),
         }
 

@@ -25,17 +25,17 @@ _ATTRIBUTES = (
 """What a property may say of itself, in the order in which Glance writes it."""
 
 
-def payload_of(announcement: Announcement) -> Payload | str:
+def build_payload(announcement: Announcement) -> Payload | str:
     """Write what happened. Text instead of a document when bytes did not arrive, as Glance has it."""
     subject = announcement.subject
     if isinstance(subject, ArrivalFailure):
         return f"Failed to upload image data for image {subject.image.id}: {subject.reason}"
     if isinstance(subject, Sent):
-        return _sent(subject)
-    return _written(subject, announcement.event) | _deletion(announcement)
+        return _describe_download(subject)
+    return _describe_subject(subject, announcement.event) | _deletion(announcement)
 
 
-def _written(subject: Image | Arriving | Member | Task | Namespace | Renamed | Defined, event: Event) -> Payload:
+def _describe_subject(subject: Image | Arriving | Member | Task | Namespace | Renamed | Defined, event: Event) -> Payload:
     match subject:
         case Image():
             return _image(subject) | (_stores(subject) if event is Event.IMAGE_UPLOAD else {})
@@ -91,14 +91,14 @@ def _image(image: Image) -> Payload:
 
 
 def _stores(image: Image) -> Payload:
-    def named(name: str) -> list[str]:
+    def split_names(name: str) -> list[str]:
         value = image.properties.get(name)
         return value.split(",") if value else []
 
-    return {importing.TO_STORES: named(importing.TO_STORES), importing.FAILED: named(importing.FAILED)}
+    return {importing.TO_STORES: split_names(importing.TO_STORES), importing.FAILED: split_names(importing.FAILED)}
 
 
-def _sent(sent: Sent) -> Payload:
+def _describe_download(sent: Sent) -> Payload:
     return {
         "bytes_sent": sent.bytes_sent,
         "image_id": sent.image.id,

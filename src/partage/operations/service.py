@@ -84,7 +84,7 @@ class Projects(Protocol):
 class UnifiedLimits(Protocol):
     """Where projects' limits are kept. Thread-safe."""
 
-    def of(self, project_id: ProjectID, *, fresh: bool = False) -> Mapping[str, int]:
+    def find_limits(self, project_id: ProjectID, *, fresh: bool = False) -> Mapping[str, int]:
         """Return a project's limits by their names in Keystone; -1 is none. `fresh`: not what is remembered.
 
         Raises:

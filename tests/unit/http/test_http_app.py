@@ -26,11 +26,11 @@ class OneToken:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
 
-    def cached(self, token: str, service_token: str | None = None) -> Caller | None:
+    def find_cached(self, token: str, service_token: str | None = None) -> Caller | None:
         del token, service_token
         return None
 
-    def was_believed(self, token: str, service_token: str | None = None) -> bool:
+    def was_valid(self, token: str, service_token: str | None = None) -> bool:
         del token, service_token
         return False
 

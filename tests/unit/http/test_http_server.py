@@ -26,13 +26,13 @@ from partage.operations.service import Service
 
 
 class Anybody:
-    def cached(self, token: str, service_token: str | None = None) -> Caller:
+    def find_cached(self, token: str, service_token: str | None = None) -> Caller:
         del token, service_token
         return Caller(user_id=UserID("u"), project_id=ProjectID("p"), roles=frozenset({"member"}))
 
-    validate = cached
+    validate = find_cached
 
-    def was_believed(self, token: str, service_token: str | None = None) -> bool:
+    def was_valid(self, token: str, service_token: str | None = None) -> bool:
         del token, service_token
         return True
 

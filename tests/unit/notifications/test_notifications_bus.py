@@ -38,7 +38,7 @@ class Wire:
         self.closed = False
         self.sent: list[tuple[str, str, str]] = []
 
-    def message_of(self, announcement: Announcement) -> Mapping[str, object]:
+    def build_message(self, announcement: Announcement) -> Mapping[str, object]:
         image = announcement.subject
         assert isinstance(image, Image)
         if image.name == "unspeakable":
@@ -68,7 +68,7 @@ def make() -> Iterator[Make]:
 
     def bus(**given: Any) -> tuple[Bus, Wire]:
         wire = Wire()
-        made.append((Bus(wire, pause_seconds=0.01, **given), wire))
+        made.append((Bus(wire, retry_seconds=0.01, **given), wire))
         return made[-1]
 
     yield bus
@@ -116,7 +116,7 @@ def test_one_notification_that_fails_is_not_the_last(make: Make, caplog: pytest.
 
 
 def test_what_the_queue_has_no_room_for_is_dropped_and_counted(make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    bus, wire = make(waiting=3)
+    bus, wire = make(queue_size=3)
     wire.open.clear()
     bus.announce(announced("under way"))
     eventually(lambda: wire.tried == 1)
@@ -157,7 +157,7 @@ def test_a_group_disables_all_below_it(make: Make) -> None:
 
 
 def test_closing_waits_for_a_bus_that_hangs_no_longer_than_said(make: Make) -> None:
-    bus, wire = make(leave_seconds=0.1)
+    bus, wire = make(close_timeout_seconds=0.1)
     wire.open.clear()
     bus.announce(announced())
     begun = time.monotonic()

@@ -19,7 +19,7 @@ from partage.http.app import Application, application
 from partage.http.options import EdgeOptions
 from partage.identity import keystone
 from partage.identity.catalog import Catalog
-from partage.identity.limits import UnifiedLimits, Whose
+from partage.identity.limits import LimitScope, UnifiedLimits
 from partage.identity.projects import Projects
 from partage.identity.sealing import TokenSeal
 from partage.identity.tokens import TokenCache
@@ -64,7 +64,7 @@ _READERS_OF_SQLITE = 2
 take turns and nothing else. With eight a show cost half as much again under load."""
 
 
-def service(
+def build_service(
     settings: Settings, *, with_cache: bool = False, identities: Mapping[StoreID, Identity] = MappingProxyType({})
 ) -> Service:
     """Build what every operation is handed. Opens no connection yet.
@@ -89,7 +89,7 @@ def service(
         default_store=StoreID(settings.effective_default_store),
         authority=authority,
         protections=_protections(settings, authority),
-        limits=limits(settings),
+        limits=build_limits(settings),
         formats=Formats(
             match_required=settings.formats.require_image_format_match,
             vmdk_types=settings.formats.vmdk_allowed_types,
@@ -110,7 +110,7 @@ def service(
         import_plugins=_plugins(settings.imports),
         worker=liveness.own_name(),
         worker_lives=liveness.lives,
-        fetch=fetch_rules(settings),
+        fetch=build_fetch_rules(settings),
         unified_limits=_unified_limits(settings) if settings.limits.use_keystone_limits else None,
         projects=_projects(settings.identity) if settings.identity.check_members else None,
         signatures=_signatures(settings),
@@ -126,7 +126,7 @@ def service(
 
 
 @contextmanager
-def opened(
+def open_service(
     settings: Settings, *, with_cache: bool = False, identities: Mapping[StoreID, Identity] = MappingProxyType({})
 ) -> Iterator[Service]:
     """Build a service as `service` does, and end its threads and connections when the block ends.
@@ -135,7 +135,7 @@ def opened(
         Unavailable: as `service` does.
         Invalid: as `service` does.
     """
-    built = service(settings, with_cache=with_cache, identities=identities)
+    built = build_service(settings, with_cache=with_cache, identities=identities)
     try:
         yield built
     finally:
@@ -144,7 +144,7 @@ def opened(
         built.database.close()
 
 
-def unused_rules(settings: Settings) -> list[str]:
+def list_unused_rules(settings: Settings) -> list[str]:
     """List the rules of the policy file that nothing asks for.
 
     Raises:
@@ -165,13 +165,13 @@ def _database(settings: Settings) -> Database:
     )
 
 
-def limits(settings: Settings) -> Limits:
+def build_limits(settings: Settings) -> Limits:
     """Say how much the service takes by its own limits."""
     own = settings.limits.model_dump(include={each.name for each in dataclasses.fields(Limits)})
     return Limits(**own, uploads_per_project=settings.uploads.max_concurrent_per_project)
 
 
-def fetch_rules(settings: Settings) -> Rules:
+def build_fetch_rules(settings: Settings) -> Rules:
     """Say which URLs are opened on a user's behalf."""
     fetch = settings.fetch.model_dump()
     return Rules(
@@ -179,7 +179,7 @@ def fetch_rules(settings: Settings) -> Rules:
     )
 
 
-def identity(settings: Settings, authority: Authority) -> keystone.Keystone:
+def build_keystone(settings: Settings, authority: Authority) -> keystone.Keystone:
     """Build the edge to Keystone. Sends nothing yet."""
     given = settings.identity
     cache = TokenCache(seconds=given.cache_seconds, refused_seconds=given.refused_cache_seconds)
@@ -194,7 +194,7 @@ def _projects(given: IdentitySettings) -> Projects:
 
 def _unified_limits(settings: Settings) -> UnifiedLimits:
     given = settings.limits
-    whose = Whose(
+    whose = LimitScope(
         endpoint_id=given.keystone_endpoint_id or None,
         service_type=given.keystone_service_type,
         region=given.keystone_region or None,
@@ -212,7 +212,7 @@ def _other_regions(settings: Settings) -> OtherRegions:
     return OtherRegions(
         catalog=Catalog(keystone.connect(_credentials(settings.identity))),
         seal=TokenSeal(keys),
-        rules=operators_rules(fetch_rules(settings), cafile=settings.identity.cafile),
+        rules=operators_rules(build_fetch_rules(settings), cafile=settings.identity.cafile),
         copied=settings.imports.glance_download_properties,
     )
 
@@ -223,7 +223,7 @@ def _signatures(settings: Settings) -> Signatures:
         if file:
             raise problems.Unavailable("signatures.castellan_file needs partage[signatures], which is not installed")
         return Unverifiable()
-    auth_url = keystone.versioned(identity_.url)
+    auth_url = keystone.append_version(identity_.url)
     keys = certificates.configured(Path(file)) if file else certificates.barbican(auth_url=auth_url, cafile=identity_.cafile)
     return certificates.KeyManagerSignatures(keys, auth_url=auth_url, timeout_seconds=settings.signatures.timeout_seconds)
 
@@ -243,7 +243,7 @@ def _credentials(given: IdentitySettings) -> keystone.Credentials:
     )
 
 
-def edge_options(settings: Settings, built: Service) -> EdgeOptions:
+def build_edge_options(settings: Settings, built: Service) -> EdgeOptions:
     """Say what the operator has set about the edge."""
     return EdgeOptions(
         www_authenticate_uri=settings.identity.www_authenticate_uri or settings.identity.url,
@@ -265,9 +265,11 @@ def edge_options(settings: Settings, built: Service) -> EdgeOptions:
     )
 
 
-def compose(settings: Settings, built: Service) -> Application:
+def build_application(settings: Settings, built: Service) -> Application:
     """Build the ASGI application around a service."""
-    return application(service=built, identity=identity(settings, built.authority), options=edge_options(settings, built))
+    return application(
+        service=built, identity=build_keystone(settings, built.authority), options=build_edge_options(settings, built)
+    )
 
 
 def _protections(settings: Settings, authority: Authority) -> PropertyProtections | None:

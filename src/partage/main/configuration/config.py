@@ -21,7 +21,7 @@ from pydantic_settings import (
 
 from partage import problems
 from partage.http.options import STALL_SECONDS
-from partage.main.configuration import faults, renames
+from partage.main.configuration import renames, validation_errors
 from partage.main.configuration.sections import (
     CacheSettings,
     ConnectionSettings,
@@ -256,7 +256,7 @@ def load(overrides: Mapping[str, Any], *, file: Path | None = None) -> Settings:
         Invalid: the file is absent or not TOML, or a setting or a variable is unknown or has an invalid value.
     """
     variables = renames.rename_variables(_read_variables(), PREFIX, warn=True)
-    errors = faults.variable_faults(variables, Settings, PREFIX)
+    errors = validation_errors.check_variables(variables, Settings, PREFIX)
     if errors:
         raise problems.Invalid(f"The configuration is invalid: {'; '.join(errors)}")
     variable = os.environ.get(FILE_VARIABLE)
@@ -272,7 +272,7 @@ def load(overrides: Mapping[str, Any], *, file: Path | None = None) -> Settings:
     except UnicodeDecodeError as error:
         raise problems.Invalid(f"The configuration file {name} is not TOML: it is not UTF-8 text") from error
     except ValidationError as error:
-        raise problems.Invalid(f"The configuration is invalid: {faults.words_of(error, Settings)}") from error
+        raise problems.Invalid(f"The configuration is invalid: {validation_errors.describe_errors(error, Settings)}") from error
 
 
 def _read_variables() -> dict[str, str]:

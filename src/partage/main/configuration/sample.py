@@ -16,36 +16,36 @@ from partage.main.configuration.sections import StoreSettings
 _MASK = "********"
 
 
-def sample() -> str:
+def write_sample() -> str:
     """Write a TOML file that names every setting with its meaning and its default, all commented out."""
     head = (
         "# Partage: every setting with its default. Remove the # before a line to change it.\n"
         f"# An environment variable wins over this file: {PREFIX}PORT=9293, {PREFIX}IDENTITY__PASSWORD=...\n"
     )
-    return "\n".join([head, *_sampled(Settings, "")])
+    return "\n".join([head, *_write_section(Settings, "")])
 
 
-def effective(settings: Settings) -> str:
+def write_effective(settings: Settings) -> str:
     """Write the settings in effect as TOML, passwords masked."""
     lines: list[str] = []
     values = settings.model_copy(update={"database_url": SecretStr(settings.effective_database_url)})
     tables = [name for name in type(values).model_fields if isinstance(getattr(values, name), BaseModel)]
-    lines += _assignments(values, leave_out={*tables, "stores"})
+    lines += _write_assignments(values, leave_out={*tables, "stores"})
     for name in tables:
-        lines += ["", f"[{name}]", *_assignments(getattr(values, name), leave_out=set())]
+        lines += ["", f"[{name}]", *_write_assignments(getattr(values, name), leave_out=set())]
     for store in values.effective_stores:
-        lines += ["", "[[stores]]", *_assignments(store, leave_out=set())]
+        lines += ["", "[[stores]]", *_write_assignments(store, leave_out=set())]
     return "\n".join(lines)
 
 
-def _assignments(model: BaseModel, *, leave_out: set[str]) -> Iterator[str]:
+def _write_assignments(model: BaseModel, *, leave_out: set[str]) -> Iterator[str]:
     for name in type(model).model_fields:
         value = getattr(model, name)
         if name not in leave_out and value is not None:
-            yield f"{name} = {_toml(value)}"
+            yield f"{name} = {_to_toml(value)}"
 
 
-def _sampled(model: type[BaseModel], table: str) -> Iterator[str]:
+def _write_section(model: type[BaseModel], table: str) -> Iterator[str]:
     if table:
         yield f"# {(model.__doc__ or '').splitlines()[0]}"
         yield f"[{table}]"
@@ -54,37 +54,37 @@ def _sampled(model: type[BaseModel], table: str) -> Iterator[str]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             sections[name] = field.annotation
         elif name != "stores":
-            yield from _setting(name, field)
+            yield from _write_setting(name, field)
     for name, section in sections.items():
-        yield from _sampled(section, name)
+        yield from _write_section(section, name)
     if model is Settings:
         yield f"# {model.model_fields['stores'].description}"
         yield "# [[stores]]"
         for name, field in StoreSettings.model_fields.items():
-            yield from _setting(name, field)
+            yield from _write_setting(name, field)
 
 
-def _setting(name: str, field: FieldInfo) -> Iterator[str]:
+def _write_setting(name: str, field: FieldInfo) -> Iterator[str]:
     yield f"# {field.description}"
     default = "" if field.is_required() or field.default is None else field.default
-    yield f"# {name} = {_toml(default)}"
+    yield f"# {name} = {_to_toml(default)}"
     yield ""
 
 
-def _toml(value: Any) -> str:
+def _to_toml(value: Any) -> str:
     if isinstance(value, SecretStr):
-        value = _masked(value.get_secret_value())
+        value = _mask_secret(value.get_secret_value())
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, tuple):
-        return f"[{', '.join(_toml(each) for each in value)}]"
+        return f"[{', '.join(_to_toml(each) for each in value)}]"
     text = str(value) if isinstance(value, Path | IPv4Network | IPv6Network) else value
     return json.dumps(text, ensure_ascii=False)
 
 
-def _masked(secret: str) -> str:
+def _mask_secret(secret: str) -> str:
     if "://" not in secret:
         return _MASK if secret else ""
     parts = urlsplit(secret)

@@ -102,13 +102,15 @@ def _seed_once(home: Path, kept: Standalone, image_url: str) -> None:
     upgrades.offline_sync_database_to_version()
     (home / "keystone.db").chmod(0o600)
     roles = _bootstrap(kept)
-    _give(kept, SERVICE, roles)
+    _grant_role(kept, SERVICE, roles)
     # So that members can be checked: see identity.check_members.
-    _APIS.assignment_api.create_system_grant_for_user(_user(SERVICE.user, kept.passwords[SERVICE.user]), roles["reader"])
+    _APIS.assignment_api.create_system_grant_for_user(
+        _find_or_create_user(SERVICE.user, kept.passwords[SERVICE.user]), roles["reader"]
+    )
     if not done.exists():  # later, people that were removed stay removed
         for person in PEOPLE:
-            _give(kept, person, roles)
-    _catalogue("image", SERVICE_NAME, image_url)
+            _grant_role(kept, person, roles)
+    _register_endpoints("image", SERVICE_NAME, image_url)
     folder.write_privately(done, wanted)
 
 
@@ -141,14 +143,14 @@ def _bootstrap(kept: Standalone) -> dict[str, str]:
     return {"member": first.member_role_id, "reader": first.reader_role_id, "service": first.service_role_id}
 
 
-def _give(kept: Standalone, person: Person, roles: dict[str, str]) -> None:
-    user_id = _user(person.user, kept.passwords[person.user])
-    project_id = _project(person.project)
+def _grant_role(kept: Standalone, person: Person, roles: dict[str, str]) -> None:
+    user_id = _find_or_create_user(person.user, kept.passwords[person.user])
+    project_id = _find_or_create_project(person.project)
     with contextlib.suppress(keystone.exception.Conflict):
         _APIS.assignment_api.add_role_to_user_and_project(user_id, project_id, roles[person.role])
 
 
-def _user(name: str, password: str) -> Any:
+def _find_or_create_user(name: str, password: str) -> Any:
     try:
         return _APIS.identity_api.get_user_by_name(name, _DOMAIN)["id"]
     except keystone.exception.UserNotFound:
@@ -156,7 +158,7 @@ def _user(name: str, password: str) -> Any:
         return _APIS.identity_api.create_user(user)["id"]
 
 
-def _project(name: str) -> Any:
+def _find_or_create_project(name: str) -> Any:
     try:
         return _APIS.resource_api.get_project_by_name(name, _DOMAIN)["id"]
     except keystone.exception.ProjectNotFound:
@@ -165,7 +167,7 @@ def _project(name: str) -> Any:
         return _APIS.resource_api.create_project(project_id, project)["id"]
 
 
-def _catalogue(type_: str, name: str, url: str) -> None:
+def _register_endpoints(type_: str, name: str, url: str) -> None:
     """Have the catalog name `url` on all three interfaces."""
     api = _APIS.catalog_api
     service = next((each for each in api.list_services() if each["type"] == type_), None)

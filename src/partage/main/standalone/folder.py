@@ -69,7 +69,7 @@ class Standalone:
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def lock_directory(directory: Path) -> Iterator[None]:
     """Hold the directory, so that no second `partage up` works on it.
 
     Raises:

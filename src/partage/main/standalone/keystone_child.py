@@ -12,9 +12,9 @@ from pathlib import Path
 
 from partage import problems
 
-_PATIENCE_SECONDS = 120.0
+_START_TIMEOUT_SECONDS = 120.0
 _PROGRESS_SECONDS = 2.0
-_STOP_SECONDS = 5.0
+_STOP_TIMEOUT_SECONDS = 5.0
 
 
 class KeystoneChild:
@@ -41,15 +41,15 @@ class KeystoneChild:
             Unavailable: it ended, or does not answer for too long.
         """
         started = time.monotonic()
-        while not self._said_something(_PROGRESS_SECONDS):
+        while not self._wait_for_output(_PROGRESS_SECONDS):
             waited = time.monotonic() - started
-            if waited > _PATIENCE_SECONDS:
+            if waited > _START_TIMEOUT_SECONDS:
                 raise problems.Unavailable(
-                    f"Keystone did not start within {_PATIENCE_SECONDS:g} s; its words are in {self._errors}"
+                    f"Keystone did not start within {_START_TIMEOUT_SECONDS:g} s; its words are in {self._errors}"
                 )
             print(f"Starting Keystone, the identity service ({waited:.0f} s)", flush=True)
         if self.fault() is not None or not self._ready:
-            raise problems.Unavailable(f"Keystone could not start: {self._last_words()}")
+            raise problems.Unavailable(f"Keystone could not start: {self._last_error()}")
 
     def fault(self) -> str | None:
         """Say that it has ended, or None while it runs."""
@@ -60,22 +60,22 @@ class KeystoneChild:
         """End it and wait for its end."""
         self._process.terminate()
         try:
-            self._process.wait(_STOP_SECONDS)
+            self._process.wait(_STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def _said_something(self, seconds: float) -> bool:
+    def _wait_for_output(self, seconds: float) -> bool:
         out = self._process.stdout
         if out is None or not select.select([out], [], [], seconds)[0]:
             return False
         self._ready = out.readline() == b"ready\n"
         return True
 
-    def _last_words(self) -> str:
-        self._process.wait(_STOP_SECONDS)
+    def _last_error(self) -> str:
+        self._process.wait(_STOP_TIMEOUT_SECONDS)
         lines = [line for line in self._errors.read_text(errors="replace").splitlines() if line.strip()]
         return f"{lines[-1] if lines else 'it said nothing'} (more in {self._errors.parent})"
 
@@ -91,7 +91,7 @@ def require_installed() -> None:
 
 
 @contextmanager
-def running(directory: Path, image_url: str) -> Iterator[KeystoneChild]:
+def run_keystone(directory: Path, image_url: str) -> Iterator[KeystoneChild]:
     """Start Keystone and end it with the block."""
     child = KeystoneChild(directory, image_url)
     try:

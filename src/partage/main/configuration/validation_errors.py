@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-_SHOWN_CHARACTERS = 80
+_MAX_VALUE_CHARACTERS = 80
 _MASK = "********"
 _ALLOWED: Mapping[str, str] = MappingProxyType(
     {
@@ -39,39 +39,39 @@ _ALLOWED: Mapping[str, str] = MappingProxyType(
 """By the beginning of an error's type: what would be right. The longest beginning counts."""
 
 
-def words_of(error: ValidationError, settings: type[BaseModel]) -> str:
+def describe_errors(error: ValidationError, settings: type[BaseModel]) -> str:
     """Say in one sentence which settings are wrong, and what each may be."""
-    return "; ".join(_fault(each, settings) for each in error.errors(include_url=False))
+    return "; ".join(_describe_error(each, settings) for each in error.errors(include_url=False))
 
 
-def unknown_setting(name: str, known: Iterable[str]) -> str:
+def describe_unknown_setting(name: str, known: Iterable[str]) -> str:
     """Say that there is no such setting, and which one is meant perhaps."""
     near = difflib.get_close_matches(name, [*known], n=1, cutoff=0.6)
     return f"there is no setting {name}; {f'did you mean {near[0]}?' if near else 'partage config --sample lists all'}"
 
 
-def setting_names(model: type[BaseModel], table: str = "") -> Iterator[tuple[str, FieldInfo]]:
+def list_settings(model: type[BaseModel], table: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """List all settings by their dotted names, sections themselves included."""
     for name, field in model.model_fields.items():
         yield f"{table}{name}", field
-        section = section_of(field)
+        section = find_section(field)
         if section is not None:
-            yield from setting_names(section, f"{table}{name}.")
+            yield from list_settings(section, f"{table}{name}.")
 
 
-def section_of(field: FieldInfo) -> type[BaseModel] | None:
+def find_section(field: FieldInfo) -> type[BaseModel] | None:
     """Return the model of a section of settings; None for a setting."""
     kind = field.annotation
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
-def variable_faults(environment: Mapping[str, str], settings: type[BaseModel], prefix: str) -> list[str]:
+def check_variables(environment: Mapping[str, str], settings: type[BaseModel], prefix: str) -> list[str]:
     """Look for variables of the environment that name no setting, or that hold lists or sections that are no JSON."""
-    fields = {f"{prefix}{name.replace('.', '__')}".upper(): field for name, field in setting_names(settings)}
-    return [words for name, value in environment.items() if (words := _variable_fault(name, value, fields, prefix))]
+    fields = {f"{prefix}{name.replace('.', '__')}".upper(): field for name, field in list_settings(settings)}
+    return [words for name, value in environment.items() if (words := _check_variable(name, value, fields, prefix))]
 
 
-def _variable_fault(name: str, value: str, fields: Mapping[str, FieldInfo], prefix: str) -> str:
+def _check_variable(name: str, value: str, fields: Mapping[str, FieldInfo], prefix: str) -> str:
     if not name.upper().startswith(prefix):
         return ""
     field = fields.get(name.upper())
@@ -80,7 +80,7 @@ def _variable_fault(name: str, value: str, fields: Mapping[str, FieldInfo], pref
         return (
             f"the variable {name} names no setting; {f'did you mean {near[0]}?' if near else 'partage config --sample lists all'}"
         )
-    if section_of(field) is None and not _is_list(field):
+    if find_section(field) is None and not _is_list(field):
         return ""
     form = "a list" if _is_list(field) else "a table"
     try:
@@ -96,11 +96,11 @@ def _is_list(field: FieldInfo) -> bool:
     return str(field.annotation).startswith("tuple[")
 
 
-def _fault(error: Any, settings: type[BaseModel]) -> str:
+def _describe_error(error: Any, settings: type[BaseModel]) -> str:
     place, kind, context = error["loc"], error["type"], error.get("ctx", {})
     name = ".".join(str(part) for part in place)
     if kind == "extra_forbidden":
-        return unknown_setting(name, _beside(place, settings))
+        return describe_unknown_setting(name, _list_siblings(place, settings))
     if kind == "missing":
         return f"{name} has to be given"
     if kind == "value_error":
@@ -108,24 +108,24 @@ def _fault(error: Any, settings: type[BaseModel]) -> str:
         return f"{name}: {words[:1].lower()}{words[1:]}" if name else words
     beginning = max((each for each in _ALLOWED if kind.startswith(each)), key=len, default="")
     allowed = _ALLOWED[beginning].format(**context) if beginning else re.sub("^Input should be ", "", error["msg"])
-    return f"{name} is {_shown(place, error['input'], settings)}, and has to be {allowed}"
+    return f"{name} is {_format_value(place, error['input'], settings)}, and has to be {allowed}"
 
 
-def _beside(place: tuple[int | str, ...], settings: type[BaseModel]) -> Collection[str]:
+def _list_siblings(place: tuple[int | str, ...], settings: type[BaseModel]) -> Collection[str]:
     table = ".".join(str(part) for part in place[:-1])
-    known = [name for name, _field in setting_names(settings)]
+    known = [name for name, _field in list_settings(settings)]
     if len(place) > 1 and place[0] == "stores":
         return [f"{table}.{name}" for name in get_args(settings.model_fields["stores"].annotation)[0].model_fields]
     return [name for name in known if name.count(".") == len(place) - 1]
 
 
-def _shown(place: tuple[int | str, ...], given: object, settings: type[BaseModel]) -> str:
+def _format_value(place: tuple[int | str, ...], given: object, settings: type[BaseModel]) -> str:
     words = tuple(part for part in place if isinstance(part, str))
-    field = dict(setting_names(settings)).get(".".join(words))
+    field = dict(list_settings(settings)).get(".".join(words))
     if field is None or SecretStr.__name__ in str(field.annotation):
         # Part of a store is no secret, but nothing is shown that is not known to be none.
         return repr(given) if words[:1] == ("stores",) and not isinstance(given, dict) else _MASK
     if isinstance(given, (dict, list, tuple)):
         return "a table" if isinstance(given, dict) else "a list"
     text = repr(given)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    return text if len(text) <= _MAX_VALUE_CHARACTERS else f"{text[:_MAX_VALUE_CHARACTERS]}…"
