@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from partage.http.server import sending
 from partage.http.server.protocol import BoundedProtocol
+from partage.main.process import memory
 from tests.api.conftest import World, cast_of
 from tests.api.connection import Connection, head
 from tests.api.personas import Persona
@@ -102,6 +104,29 @@ def test_readers_that_read_nothing_hold_only_sockets(server: World, everybody: E
     many_bytes, many_threads = crowd(40)
     assert many_bytes - few_bytes < 30 * MIB
     assert many_threads <= few_threads + 2
+
+
+def test_readers_that_came_one_by_one_hold_no_image_data(
+    server: World, everybody: Everybody, large: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reader is alone when it begins, so the service reads ahead for it; it must keep none of that later."""
+    monkeypatch.setattr(sending, "MOMENT_SECONDS", 0.1)
+    owner, read_ahead = cast_of(server, everybody).owner, server.service.read_ahead
+    image = owner.has_an_image(large)
+
+    def queue_of_readers(count: int) -> int:
+        with ExitStack() as stack:
+            for _ in range(count):
+                stack.enter_context(begins_to_read(owner, image))
+                until(lambda: read_ahead.held_bytes == 0)
+            time.sleep(1)
+            memory.return_free_memory()
+            return resident_bytes()
+
+    queue_of_readers(40)  # so that every pool has its threads and its buffers
+    few_bytes = queue_of_readers(4)
+    many_bytes = queue_of_readers(40)
+    assert many_bytes - few_bytes < 24 * MIB  # a slice and the transport's buffer each; with their first blocks 36 MiB more
 
 
 @pytest.mark.parametrize("event", ["nothing", "deleted", "deactivated"])

@@ -43,11 +43,12 @@ class Outbox:
     """
 
     def __init__(self, source: Source, first: list[bytes], outlet: Outlet) -> None:
-        """Take over the source and the socket."""
+        """Take over the source, the socket and `first`, which is emptied: the caller keeps its list for the whole download."""
         self.source = source
         self.outlet = outlet
         self.bytes = 0
         self._waiting: deque[memoryview] = deque(memoryview(piece) for piece in first)
+        first.clear()
         self._is_finished = False
         self._room = select.poll()
         self._room.register(outlet.socket, select.POLLOUT)

@@ -118,6 +118,7 @@ class Source:
 async def send_pieces(source: Source, first: list[bytes], *, call: Call, wire: Wire) -> bool:
     """Send `first` and then the rest of a source through the event loop; say whether all of it went out.
 
+    `first` is emptied, since the caller keeps its list for the whole download.
     The next buffer is read while the last slice of the one before is sent. A client that goes away ends the reading at once.
     Problems of the source pass through. The caller has sent the headers, and ends the body if this returns True. The source is
     closed in every case.
@@ -139,6 +140,7 @@ class _Sender:
         self._call = call
         self._wire = wire
         self._block = deque(memoryview(piece) for piece in first)
+        first.clear()
         self._sent_bytes = 0
         self._following: asyncio.Future[Any] | None = None
         self._gone = asyncio.ensure_future(until_disconnect(wire.receive))
