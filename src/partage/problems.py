@@ -14,6 +14,7 @@
     │   ├── ArchiveRefused      compressed image data that cannot be unpacked
     │   ├── ConversionFailed    image data that cannot be converted to another disk format
     │   ├── DigestMismatch      the bytes do not have the digest that was promised
+    │   ├── TermsRefused        terms of a share that its owner may not promise, or may not take back
     │   └── SignatureRefused    the bytes are not those that the image's signature is over, or that cannot be verified
     ├── Unauthenticated         no token, or not one that the identity service vouches for
     ├── Forbidden               the caller may see the thing, but not do this to it
@@ -27,6 +28,8 @@
     ├── NotFound                no such thing, or none that the caller may know of
     │   ├── ImageNotFound
     │   ├── MemberNotFound
+    │   ├── ShareNotFound
+    │   ├── RecipientNotFound   no project of that id or name
     │   ├── TagNotFound
     │   ├── TaskNotFound
     │   ├── MetadefNotFound     a namespace, object, property, tag or resource type
@@ -36,6 +39,9 @@
     ├── Conflict                the state of things stands in the way; a retry may succeed
     │   ├── ImageExists
     │   ├── MemberExists
+    │   ├── ShareConflict       the share is not in the state that the action needs
+    │   ├── RecipientRefused    an image is not shared with its owner
+    │   ├── RequestRepeated     an Idempotency-Key came before, with another request
     │   ├── MetadefExists
     │   ├── PropertyConflict    a patch adds what is there or changes what is not
     │   ├── StatusConflict      the image is in another status than the action needs
@@ -177,6 +183,10 @@ class SignatureRefused(Invalid):
     """The bytes are not those that the image's signature is over, or that cannot be verified: nobody takes them on a guess."""
 
 
+class TermsRefused(Invalid):
+    """The owner may not promise these terms, or may not take back what a member has accepted."""
+
+
 class Unauthenticated(Explained):
     """There is no token, or not one that the identity service vouches for."""
 
@@ -232,6 +242,14 @@ class MemberNotFound(NotFound):
     """No such member, or one the caller may not see."""
 
 
+class ShareNotFound(NotFound):
+    """No share of that image with that project, or none that the caller may know of."""
+
+
+class RecipientNotFound(NotFound):
+    """No project of that id or name."""
+
+
 class MetadefNotFound(NotFound):
     """No such metadata definition, or none that the caller may know of."""
 
@@ -273,6 +291,18 @@ class ImageExists(Conflict):
 
 class MemberExists(Conflict):
     """The project is a member already."""
+
+
+class ShareConflict(Conflict):
+    """The share, or its image, is not in the state that the action needs."""
+
+
+class RecipientRefused(Conflict):
+    """An image is not shared with the project that owns it."""
+
+
+class RequestRepeated(Conflict):
+    """An Idempotency-Key came before, with another request."""
 
 
 class MetadefExists(Conflict):

@@ -10,6 +10,7 @@ import requests
 
 from partage.http.v2 import routes
 from partage.http.v2.routes import ROWS, Row
+from partage.policies import sharing
 from partage.policies.authority import RULES, Authority
 from tests.api.conftest import World, cast_of, with_cache
 from tests.api.personas import DATA, Cast, Persona
@@ -32,6 +33,7 @@ RULES_BEYOND_ROUTES = {
     "metadef_admin": "a part of other rules",
     "get_metadef_resource_type": "asked beside list_metadef_resource_types for the types of one namespace",
     "manage_image_cache": "an older name, for rules of the operator's that refer to it",
+    **{rule.name: "of the sharing API" for rule in sharing.RULES},
     "communitize_image": "asked beside add_image or modify_image when the visibility becomes community",
 }
 

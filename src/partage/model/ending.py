@@ -1,11 +1,12 @@
 """How a share ends: the owner has ended it, and the member keeps access until the notice has run out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from partage.model.ids import ImageID, ProjectID
 from partage.model.member import Member, MemberStatus
+from partage.model.terms import Terms
 
 
 class EndReason(StrEnum):
@@ -22,7 +23,8 @@ class EndReason(StrEnum):
 class Ending:
     """A share that its owner has ended and whose notice runs. Times are UTC, aware; `ends_at` None is never.
 
-    `status` is the member's answer at that time: the image stays in the member's lists of that status.
+    `status` is the member's answer at that time: the image stays in the member's lists of that status. `terms`, `offered_at` and
+    `answered_at` are those of the share; `offered_at` None: the ending began before they were recorded.
     """
 
     image_id: ImageID
@@ -31,6 +33,9 @@ class Ending:
     reason: EndReason
     began_at: datetime
     ends_at: datetime | None
+    terms: Terms = field(default_factory=Terms)
+    offered_at: datetime | None = None
+    answered_at: datetime | None = None
 
     def runs(self, now: datetime) -> bool:
         """Say whether the member still has access."""
@@ -53,5 +58,8 @@ def start_notice(member: Member, reason: EndReason, *, now: datetime) -> Ending 
         reason=reason,
         began_at=now,
         ends_at=min(ends) if ends else None,
+        terms=terms,
+        offered_at=member.created_at,
+        answered_at=member.answered_at,
     )
     return ending if ending.runs(now) else None

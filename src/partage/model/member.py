@@ -19,7 +19,10 @@ class MemberStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A share: a row of the Image API's members, with the terms that the owner promised. Times are UTC, aware."""
+    """A share: a row of the Image API's members, with the terms that the owner promised. Times are UTC, aware.
+
+    `answered_at` None: the project has not answered yet.
+    """
 
     image_id: ImageID
     member_id: ProjectID
@@ -27,6 +30,7 @@ class Member:
     updated_at: datetime
     status: MemberStatus = MemberStatus.PENDING
     terms: Terms = field(default_factory=Terms)
+    answered_at: datetime | None = None
 
     def become(self, status: str, *, now: datetime) -> "Member":
         """Answer an offer, or change an answer given before.
@@ -36,4 +40,5 @@ class Member:
         """
         if status not in tuple(MemberStatus):
             raise problems.BodyInvalid('Incorrect request: Status must be "pending", "accepted" or "rejected".')
-        return replace(self, status=MemberStatus(status), updated_at=now)
+        answered_at = None if status == MemberStatus.PENDING else now
+        return replace(self, status=MemberStatus(status), updated_at=now, answered_at=answered_at)

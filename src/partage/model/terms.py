@@ -1,12 +1,15 @@
 """What an owner promises with a share: notice, expiry, and a message."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from partage import problems
 
 FOREVER = "forever"
+WHILE_USED = "while-used"
+LONGEST_MESSAGE = 1000
+"""Characters of the message that goes with an offer."""
 
 _DURATION = re.compile(
     r"P(?!$)(?:(?P<weeks>\d{1,6})W)?(?:(?P<days>\d{1,6})D)?"
@@ -14,7 +17,7 @@ _DURATION = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Notice:
     """How long a member keeps access after the owner ended the share. `duration` None is forever."""
 
@@ -46,6 +49,10 @@ class Notice:
         days, seconds = self.duration.days, self.duration.seconds
         return f"P{days}D" if not seconds else f"P{days}DT{seconds}S"
 
+    def covers(self, other: "Notice") -> bool:
+        """Say whether this notice is at least as long as the other one."""
+        return self.duration is None or (other.duration is not None and other.duration <= self.duration)
+
     def end(self, now: datetime) -> datetime | None:
         """Return when access ends if the owner ends the share now; None is never."""
         if self.duration is None:
@@ -67,3 +74,52 @@ class Terms:
     notice: Notice = NO_NOTICE
     expires_at: datetime | None = None
     message: str = ""
+
+    def require_extended(self, was: "Terms") -> None:
+        """Let the terms of an accepted share only become better for the member.
+
+        Raises:
+            TermsRefused: the notice is shorter than it was, or the share expires earlier.
+        """
+        if not self.notice.covers(was.notice):
+            raise problems.TermsRefused(f"The member has accepted a notice of {was.notice}; it can be extended, not shortened")
+        if was.expires_at != self.expires_at and not _is_later(self.expires_at, was.expires_at):
+            raise problems.TermsRefused("The member has accepted this share; its expires_at can be put off, not brought forward")
+
+
+def _is_later(moment: datetime | None, than: datetime | None) -> bool:
+    return moment is None or (than is not None and moment > than)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermsChange:
+    """What of a share's terms is given anew. A name in `given` counts, also where its value is None or empty."""
+
+    given: frozenset[str] = frozenset()
+    notice: Notice = NO_NOTICE
+    expires_at: datetime | None = None
+    message: str = ""
+
+    def apply(self, terms: Terms) -> Terms:
+        """Return the terms with what is given."""
+        return replace(terms, **{name: getattr(self, name) for name in self.given})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeBounds:
+    """What an operator lets owners promise. `default` None: that of the cloud."""
+
+    default: Notice | None = None
+    least: Notice = NO_NOTICE
+    longest: Notice = Notice(None)
+
+    def check(self, notice: Notice) -> None:
+        """Let a notice pass that is neither too short nor too long.
+
+        Raises:
+            TermsRefused: it is.
+        """
+        if not notice.covers(self.least):
+            raise problems.TermsRefused(f"A notice of {notice} is shorter than this cloud allows; the shortest is {self.least}")
+        if not self.longest.covers(notice):
+            raise problems.TermsRefused(f"A notice of {notice} is longer than this cloud allows; the longest is {self.longest}")

@@ -35,8 +35,10 @@ def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: P
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
         image.require_shared(_describe_not_shared("create", image_id))
         service.authority.require(caller, rules.ADD_MEMBER, authority.image_target(caller, image))
-        member = Member(image_id=image.id, member_id=member_id, created_at=now, updated_at=now, terms=service.default_terms)
-        _check_count(service, tx, image)
+        member = Member(
+            image_id=image.id, member_id=member_id, created_at=now, updated_at=now, terms=service.default_terms_of(caller)
+        )
+        check_count(service, tx, image)
         members.add(tx, member, image)
     service.announce(Event.MEMBER_CREATE, member)
     return member
@@ -137,8 +139,12 @@ def _describe_not_shared(verb: str, image_id: ImageID) -> str:
     return f"Not allowed to {verb} members for image {image_id}: only shared images have members."
 
 
-def _check_count(service: Service, tx: Transaction, image: Image) -> None:
-    """Count under the lock of the image's row, so that parallel calls cannot pass the limit together."""
+def check_count(service: Service, tx: Transaction, image: Image) -> None:
+    """Let an image have one more member. Counts under the lock of the image's row, so that parallel calls keep the limit.
+
+    Raises:
+        TooMany: the image has as many members as it may have.
+    """
     try:
         service.limits.check_members(members.count(tx, image.id) + 1)
     except problems.TooMany as problem:

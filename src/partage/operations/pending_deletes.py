@@ -9,12 +9,11 @@ from datetime import datetime
 
 from partage import problems
 from partage.model import importing
-from partage.model.ending import EndReason
 from partage.model.ids import ImageID
 from partage.model.image import Image, ImageStatus
 from partage.operations import promises
 from partage.operations.service import Service
-from partage.records import endings, images, members, pending_deletes
+from partage.records import images, members, pending_deletes
 from partage.records.database import Transaction
 
 _CAN_WAIT = (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
@@ -50,10 +49,7 @@ def restore(service: Service, image_id: ImageID) -> Image:
     with service.database.write() as tx:
         retained = images.find_for_work(tx, image_id)
         if retained is not None and retained.is_retained:
-            given_back = retained.give_back(now=service.clock())
-            images.save(tx, given_back, was=retained)
-            endings.cancel(tx, image_id, EndReason.DELETED)
-            return given_back
+            return promises.give_back(service, tx, retained)
         found = pending_deletes.take(tx, image_id)
         if found is None:
             raise problems.ImageNotFound(

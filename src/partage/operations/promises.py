@@ -96,6 +96,15 @@ def retain(service: Service, tx: Transaction, image: Image) -> bool:
     return True
 
 
+def give_back(service: Service, tx: Transaction, retained: Image) -> Image:
+    """Return a retained image to its former owner, and cancel the notices that began when it was left."""
+    image = retained.give_back(now=service.clock())
+    images.save(tx, image, was=retained)
+    for reason in (EndReason.DELETED, EndReason.PROJECT_CLOSED):
+        endings.cancel(tx, image.id, reason)
+    return image
+
+
 def remove_expired(service: Service) -> int:
     """Remove expired shares, endings whose notice has run out, and retained images that nobody has a promise of any more.
 

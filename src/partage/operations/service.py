@@ -1,16 +1,17 @@
 """What every operation is handed: the database, the stores, the rules, the limits, and where time and ids come from."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from partage import problems
 from partage.model.announcement import Announcement, Event, Subject
+from partage.model.caller import Caller
 from partage.model.document import KnownFormats
 from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
-from partage.model.terms import Terms
+from partage.model.terms import NoticeBounds, Terms
 from partage.operations.failures import FailureLog
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
@@ -123,7 +124,7 @@ class Service:
     `projects` None: whether a member is a project that there is, is not looked at.
     `other_regions` None: images are not imported from there. `announcer` is told what happened, once it is committed. With
     `delayed_delete` a deleted image can be restored for `scrub_time`. `http_store` None: what is on the web is fetched and kept.
-    `default_terms` are those of shares made under `/v2`.
+    `default_terms` are those of a share whose owner names none; `notice_bounds`, of the cloud or of a domain, limit the others.
     `locations_shown`: users see where bytes are, and owners may change that. `rehearse_known`: a clock hardly tells what is in a
     store already from what is new. `listener` knows how long workers elsewhere have been silent; `failures` logs what the operator
     has to know. `read_ahead`: what all readers of image data share to fetch it ahead. `writer_resources` are the
@@ -156,6 +157,8 @@ class Service:
     signatures: Signatures = field(default_factory=Unverifiable)
     cache: Cache | None = None
     default_terms: Terms = field(default_factory=Terms)
+    notice_bounds: NoticeBounds = field(default_factory=NoticeBounds)
+    notice_bounds_of_domains: Mapping[str, NoticeBounds] = field(default_factory=dict)
     delayed_delete: bool = False
     scrub_time: timedelta = timedelta(days=1)
     announcer: Announcer = field(default_factory=Nobody)
@@ -163,6 +166,15 @@ class Service:
     failures: FailureLog = field(default_factory=FailureLog)
     read_ahead: ReadAhead = field(default_factory=ReadAhead)
     writer_resources: WriterResources = field(default_factory=WriterResources)
+
+    def notice_bounds_of(self, caller: Caller) -> NoticeBounds:
+        """Return what notice the caller may promise: by the domain of its project, or by the cloud."""
+        return self.notice_bounds_of_domains.get(caller.project_domain_id, self.notice_bounds)
+
+    def default_terms_of(self, caller: Caller) -> Terms:
+        """Return the terms of a share whose owner, the caller, names none."""
+        notice = self.notice_bounds_of(caller).default
+        return self.default_terms if notice is None else replace(self.default_terms, notice=notice)
 
     def announce(self, event: Event, subject: Subject, *, failed: bool = False) -> None:
         """Say what happened, after its transaction: the last step of an operation. Never waits, never fails."""

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from oslo_config import cfg
@@ -14,9 +15,10 @@ from partage.model.caller import Caller
 from partage.model.ids import ProjectID
 from partage.model.image import Image
 from partage.model.metadef import Namespace
-from partage.policies import cache, checks, images, members, metadefs, policy_file, stores, tasks
+from partage.model.share import Share
+from partage.policies import cache, checks, images, members, metadefs, policy_file, sharing, stores, tasks
 
-RULES = [*checks.ROLES, *images.RULES, *members.RULES, *metadefs.RULES, *stores.RULES, *tasks.RULES, *cache.RULES]
+RULES = [*checks.ROLES, *images.RULES, *members.RULES, *metadefs.RULES, *stores.RULES, *tasks.RULES, *cache.RULES, *sharing.RULES]
 
 Target = Mapping[str, object]
 
@@ -145,6 +147,11 @@ def image_target(caller: Caller, image: Image) -> Target:
 def member_target(image: Image, member_id: ProjectID) -> Target:
     """Describe a membership to the rules. An owner is not its own member, even when a row says so."""
     return _target(image, None if member_id == image.owner else member_id)
+
+
+def share_target(share: Share) -> Target:
+    """Describe a share to the rules. A project that has deleted the image is its owner until the share ends."""
+    return member_target(replace(share.image, owner=share.owner_id), share.member_id)
 
 
 def namespace_target(namespace: Namespace) -> Target:

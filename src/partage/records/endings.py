@@ -6,10 +6,12 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, exists, insert, select, update
 
+from partage.model.caller import Caller
 from partage.model.ending import Ending, EndReason
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import RETAINED, Image
 from partage.model.member import MemberStatus
+from partage.records import members
 from partage.records.database import Transaction, from_microseconds, from_time, to_microseconds, to_time
 from partage.records.tables import endings, images
 
@@ -20,6 +22,9 @@ _COLUMNS = (
     endings.c.reason,
     endings.c.began_at,
     endings.c.ends_at,
+    *(endings.c[name] for name in members.TERMS),
+    endings.c.offered_at,
+    endings.c.answered_at,
 )
 _RUNNING = endings.c.ends_at > bindparam("now")
 _OF_IMAGE = select(*_COLUMNS).where(endings.c.image_id == bindparam("image_id"), _RUNNING).order_by(endings.c.member_id)
@@ -42,6 +47,9 @@ def put(tx: Transaction, ending: Ending, image: Image) -> None:
         "began_at": to_microseconds(ending.began_at),
         "ends_at": ends_at,
         "image_created_at": to_microseconds(image.created_at),
+        **members.terms_row(ending.terms),
+        "offered_at": None if ending.offered_at is None else to_microseconds(ending.offered_at),
+        "answered_at": None if ending.answered_at is None else to_microseconds(ending.answered_at),
     }
     tx.execute(insert(endings), row)
 
@@ -95,12 +103,22 @@ def list_abandoned(tx: Transaction, *, now: datetime, limit_rows: int) -> list[I
     return [ImageID(each) for each in tx.execute(statement).scalars()]
 
 
+def find_retained(tx: Transaction, caller: Caller, image_id: ImageID, *, now: datetime) -> ProjectID | None:
+    """Return the project that has left the image to members whose notice runs: the caller's, to administrators any."""
+    held = exists().where(endings.c.image_id == images.c.id, endings.c.ends_at > to_microseconds(now))
+    retained = [images.c.id == image_id, images.c.owner == RETAINED, images.c.former_owner.is_not(None), held]
+    if not caller.is_admin:
+        retained.append(images.c.former_owner == caller.project_id)
+    found = tx.execute(select(images.c.former_owner).where(*retained)).scalar_one_or_none()
+    return None if found is None else ProjectID(found)
+
+
 def _is_row(image_id: ImageID, member_id: ProjectID) -> tuple[Any, Any]:
     return endings.c.image_id == image_id, endings.c.member_id == member_id
 
 
 def _ending(row: Sequence[Any]) -> Ending:
-    image_id, member_id, status, reason, began_at, ends_at = row
+    image_id, member_id, status, reason, began_at, ends_at, notice_seconds, expires_at, message, offered_at, answered_at = row
     return Ending(
         image_id=ImageID(image_id),
         member_id=ProjectID(member_id),
@@ -108,4 +126,7 @@ def _ending(row: Sequence[Any]) -> Ending:
         reason=EndReason(reason),
         began_at=from_microseconds(began_at),
         ends_at=from_time(ends_at),
+        terms=members.terms_of(notice_seconds, expires_at, message),
+        offered_at=None if offered_at is None else from_microseconds(offered_at),
+        answered_at=None if answered_at is None else from_microseconds(answered_at),
     )

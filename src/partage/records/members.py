@@ -27,8 +27,11 @@ _COLUMNS = (
     members.c.notice_seconds,
     members.c.expires_at,
     members.c.message,
+    members.c.answered_at,
 )
 _FOREVER_SECONDS = -1
+TERMS = ("notice_seconds", "expires_at", "message")
+"""The columns of a share's terms, of `members` and of `endings`."""
 _COUNT = select(func.count()).select_from(members).where(_OF_IMAGE)
 _MINE = or_(
     members.c.member_id == bindparam("project"),
@@ -96,13 +99,17 @@ def add(tx: Transaction, member: Member, image: Image) -> None:
 
 def set_status(tx: Transaction, member: Member) -> bool:
     """Write a member's answer; say whether the membership still was there."""
-    values = {"status": member.status.value, "updated_at": to_microseconds(member.updated_at)}
+    values = {
+        "status": member.status.value,
+        "updated_at": to_microseconds(member.updated_at),
+        "answered_at": _optional(member.answered_at),
+    }
     return tx.execute(update(members).where(*_is_row(member)).values(values)).rowcount == 1
 
 
 def set_terms(tx: Transaction, member: Member) -> bool:
     """Write the terms of a share; say whether the membership still was there."""
-    values = {**_terms_row(member.terms), "updated_at": to_microseconds(member.updated_at)}
+    values = {**terms_row(member.terms), "updated_at": to_microseconds(member.updated_at)}
     return tx.execute(update(members).where(*_is_row(member)).values(values)).rowcount == 1
 
 
@@ -124,7 +131,7 @@ def encode(found: Sequence[Member]) -> str:
 def decode(image_id: ImageID, encoded: str) -> list[Member]:
     """Read what `encode` wrote, or what releases without terms wrote: lists of the first four values."""
     names = [column.name for column in _COLUMNS]
-    without_terms = {"image_id": image_id, **_terms_row(Terms())}
+    without_terms = {"image_id": image_id, "answered_at": None, **terms_row(Terms())}
     rows = [
         without_terms | (dict(zip(names[1:5], each, strict=True)) if isinstance(each, list) else each)
         for each in orjson.loads(encoded)
@@ -139,7 +146,8 @@ def _row(member: Member) -> dict[str, object]:
         "status": member.status.value,
         "created_at": to_microseconds(member.created_at),
         "updated_at": to_microseconds(member.updated_at),
-        **_terms_row(member.terms),
+        **terms_row(member.terms),
+        "answered_at": _optional(member.answered_at),
     }
 
 
@@ -148,18 +156,24 @@ def _is_row(member: Member) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
 
 
 def _member(row: Sequence[Any]) -> Member:
-    image_id, member_id, status, created_at, updated_at, notice_seconds, expires_at, message = row
+    image_id, member_id, status, created_at, updated_at, notice_seconds, expires_at, message, answered_at = row
     return Member(
         image_id=ImageID(image_id),
         member_id=ProjectID(member_id),
         status=MemberStatus(status),
         created_at=from_microseconds(created_at),
         updated_at=from_microseconds(updated_at),
-        terms=_terms(notice_seconds, expires_at, message),
+        terms=terms_of(notice_seconds, expires_at, message),
+        answered_at=None if answered_at is None else from_microseconds(answered_at),
     )
 
 
-def _terms_row(terms: Terms) -> dict[str, object]:
+def _optional(moment: datetime | None) -> int | None:
+    return None if moment is None else to_microseconds(moment)
+
+
+def terms_row(terms: Terms) -> dict[str, object]:
+    """Write terms as the columns `TERMS`."""
     duration = terms.notice.duration
     return {
         "notice_seconds": _FOREVER_SECONDS if duration is None else duration // timedelta(seconds=1),
@@ -168,6 +182,7 @@ def _terms_row(terms: Terms) -> dict[str, object]:
     }
 
 
-def _terms(notice_seconds: int, expires_at: int, message: str) -> Terms:
+def terms_of(notice_seconds: int, expires_at: int, message: str) -> Terms:
+    """Read terms from the columns `TERMS`."""
     duration = None if notice_seconds == _FOREVER_SECONDS else timedelta(seconds=notice_seconds)
     return Terms(notice=Notice(duration), expires_at=from_time(expires_at), message=message)

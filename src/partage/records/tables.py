@@ -72,6 +72,15 @@ images = Table(
     Index("ix_images_owner_name", "owner", text("coalesce(name, '')"), "created_at", "id"),
     Index("ix_images_visibility_name", "visibility", text("coalesce(name, '')"), "created_at", "id"),
     Index("ix_images_content_id", "content_id"),
+    # Only retained images have one: the outbox of their former owner walks it.
+    Index(
+        "ix_images_former_owner",
+        "former_owner",
+        "created_at",
+        "id",
+        sqlite_where=text("former_owner IS NOT NULL"),
+        postgresql_where=text("former_owner IS NOT NULL"),
+    ),
 )
 
 image_tags = Table(
@@ -103,6 +112,7 @@ members = Table(
     Column("notice_seconds", BigInteger, nullable=False, server_default="0"),
     Column("expires_at", BigInteger, nullable=False, server_default=str(NEVER)),
     Column("message", Text, nullable=False, server_default=""),
+    Column("answered_at", BigInteger),
     Index("ix_members_member_status", "member_id", "status", "image_created_at", "image_id"),
     Index("ix_members_member", "member_id", "image_created_at", "image_id"),
 )
@@ -118,8 +128,27 @@ endings = Table(
     Column("began_at", BigInteger, nullable=False),
     Column("ends_at", BigInteger, nullable=False),
     Column("image_created_at", BigInteger, nullable=False),
+    # The share that has ended: its terms, and when it was offered and answered.
+    Column("notice_seconds", BigInteger, nullable=False, server_default="0"),
+    Column("expires_at", BigInteger, nullable=False, server_default=str(NEVER)),
+    Column("message", Text, nullable=False, server_default=""),
+    Column("offered_at", BigInteger),
+    Column("answered_at", BigInteger),
     Index("ix_endings_member", "member_id", "image_created_at", "image_id"),
     Index("ix_endings_ends_at", "ends_at"),
+)
+
+# Requests that were sent with an Idempotency-Key, and what they were answered. `request` is a digest of the body.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("project_id", String(255), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("request", String(64), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_idempotency_keys_project_created_at", "project_id", "created_at"),
+    Index("ix_idempotency_keys_created_at", "created_at"),
 )
 
 # Uploads under way. `token` tells one upload of an image from the next; `worker` and `renewed_at` whether anybody still runs it.

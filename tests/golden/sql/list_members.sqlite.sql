@@ -1,4 +1,4 @@
-SELECT members.image_id, members.member_id, members.status, members.created_at, members.updated_at, members.notice_seconds, members.expires_at, members.message 
+SELECT members.image_id, members.member_id, members.status, members.created_at, members.updated_at, members.notice_seconds, members.expires_at, members.message, members.answered_at 
 FROM members 
 WHERE members.image_id = ? AND (members.member_id = ? OR (EXISTS (SELECT images.id 
 FROM images 

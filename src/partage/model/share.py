@@ -1,0 +1,93 @@
+"""A share as both of its sides see it: the image, the member's answer, the terms, and its ending; and pages of shares."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from partage.model.ending import Ending
+from partage.model.ids import ImageID, ProjectID
+from partage.model.image import Image
+from partage.model.member import Member, MemberStatus
+from partage.model.terms import Terms
+
+
+class Direction(StrEnum):
+    """From which side a project looks at its shares."""
+
+    IN = "in"
+    OUT = "out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One image offered to one project. `image` lacks tags, properties, digests and locations. Times are UTC, aware.
+
+    `is_current`: the project is a member of a shared image. Where it is not, the share has ended and its notice runs. A share can
+    be both: the owner deactivated the image, or removed the member and offered the image anew.
+    """
+
+    image: Image
+    member_id: ProjectID
+    status: MemberStatus
+    terms: Terms
+    offered_at: datetime
+    updated_at: datetime
+    answered_at: datetime | None
+    is_current: bool
+    ending: Ending | None
+
+    @property
+    def owner_id(self) -> ProjectID | None:
+        """Return the project that shares the image, also when it has deleted the image since."""
+        return self.image.former_owner or self.image.owner
+
+    def visible_image(self, project_id: ProjectID | None) -> Image:
+        """Return the image as a project sees it: while a notice runs, as it was shared to all but its owner."""
+        return self.image if self.ending is None or project_id == self.image.owner else self.image.as_shared()
+
+    def membership(self) -> Member:
+        """Return the share's row of the Image API's members; one that was removed as it was."""
+        return Member(
+            image_id=self.image.id,
+            member_id=self.member_id,
+            created_at=self.offered_at,
+            updated_at=self.updated_at,
+            status=self.status,
+            terms=self.terms,
+            answered_at=self.answered_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SharePosition:
+    """Where a share stands in lists: the newest images first, then by image and project. It outlives the share."""
+
+    image_created_at: datetime
+    image_id: ImageID
+    member_id: ProjectID
+
+    @classmethod
+    def after(cls, share: Share) -> "SharePosition":
+        """Return where a share stands."""
+        return cls(share.image.created_at, share.image.id, share.member_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareQuery:
+    """Which shares a list has. `project_id` is the other side: the owner in an inbox, the member in an outbox."""
+
+    direction: Direction
+    limit: int
+    status: MemberStatus | None = None
+    image_id: ImageID | None = None
+    project_id: ProjectID | None = None
+    after: SharePosition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SharePage:
+    """Some shares of a list, and whether there are more."""
+
+    shares: Sequence[Share]
+    has_more: bool

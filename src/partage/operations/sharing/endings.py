@@ -1,0 +1,144 @@
+"""What an owner does to end a share, and to take the ending back."""
+
+from dataclasses import replace
+from functools import partial
+
+from partage import problems
+from partage.model.announcement import Event
+from partage.model.caller import Caller
+from partage.model.ending import EndReason
+from partage.model.ids import ImageID, ProjectID
+from partage.model.image import Image, ImageStatus, Visibility
+from partage.model.quota import Allowance
+from partage.model.share import Share
+from partage.operations import members as memberships
+from partage.operations import promises, quota, visible
+from partage.operations.service import Service
+from partage.operations.sharing import shares
+from partage.policies import authority
+from partage.policies import sharing as rules
+from partage.records import endings, images, members
+from partage.records.database import Transaction
+
+_HOW_TO_CANCEL = {
+    EndReason.PRIVATE: "The share ends because its image is private; make the image shared to cancel all of its endings",
+    EndReason.DEACTIVATED: "The share ends because its image is deactivated; reactivate the image to cancel all of its endings",
+    EndReason.DELETED: "The share ends because its image was deleted; restore the image to cancel all of its endings",
+    EndReason.PROJECT_CLOSED: "The share ends because the project of its owner was closed; only restoring the image cancels that",
+}
+
+
+def end_share(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Share | None:
+    """End a share; return it while its notice runs, None when access has ended at once. Ending twice is the same as once.
+
+    An administrator of another project takes the share down: that ends every promise.
+
+    Raises:
+        ShareNotFound: no such share, or none that the caller may know of.
+        PolicyForbids: the caller may not end it.
+    """
+    with service.database.write() as tx:
+        share = shares.find_for_change(service, tx, caller, image_id, member_id)
+        service.authority.require(caller, rules.END_SHARE, authority.share_target(share))
+        _end(service, tx, caller, share)
+        ended = _find_ended(service, tx, caller, share)
+    if share.is_current:
+        service.announce(Event.MEMBER_DELETE, share.membership())
+    return ended
+
+
+def cancel_ending(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Share:
+    """Take back the removal of a member whose notice runs: the share is as it was, accepted, with its terms.
+
+    The endings of a private, deactivated or deleted image are cancelled by sharing, reactivating or restoring the image.
+
+    Raises:
+        ShareNotFound: no such share, or none that the caller may know of.
+        PolicyForbids: the caller may not share the image.
+        ShareConflict: the share is not ending, not for this reason, or the image has been offered anew.
+        TooMany: the image has as many members as it may have.
+    """
+    with service.database.write() as tx:
+        share = shares.find_for_change(service, tx, caller, image_id, member_id)
+        service.authority.require(caller, rules.CANCEL_ENDING, authority.share_target(share))
+        _require_cancellable(share)
+        memberships.check_count(service, tx, share.image)
+        member = replace(share.membership(), updated_at=service.clock())
+        members.remove(tx, member)  # a row that has expired, perhaps
+        members.add(tx, member, share.image)
+        endings.remove(tx, image_id, member_id)
+        restored = shares.find(service, tx, caller, image_id, member_id)
+    service.announce(Event.MEMBER_CREATE, member)
+    return restored
+
+
+def restore_image(service: Service, caller: Caller, image_id: ImageID) -> Image:
+    """Take back an image that the caller's project has deleted, as long as it is retained: with its id, members and terms.
+
+    Raises:
+        ImageNotFound: no such image is retained, or not one that was the caller's.
+        PolicyForbids: the caller may not have it back.
+        QuotaExceeded: the project has no room for it.
+        IdentityUnavailable: the limits are kept in Keystone, which does not answer.
+    """
+    with service.database.read() as tx:
+        owner = _find_owner(service, tx, caller, image_id)
+    restored = quota.under(service, owner, partial(_restore, service, caller, image_id))
+    return visible.hide_properties(service, caller, restored)
+
+
+def _restore(service: Service, caller: Caller, image_id: ImageID, allowance: Allowance) -> Image:
+    with service.database.write() as tx:
+        _find_owner(service, tx, caller, image_id)
+        retained = images.find_for_work(tx, image_id)
+        # Before the lock another request may have restored it, or the last member left.
+        owner = _find_owner(service, tx, caller, image_id)
+        if retained is None:
+            raise problems.ImageNotFound(visible.NO_IMAGE.format(image_id))
+        target = authority.image_target(caller, replace(retained, owner=owner))
+        service.authority.require(caller, rules.RESTORE_IMAGE, target)
+        quota.check_moved_image(tx, retained.give_back(now=service.clock()), allowance, now=service.clock())
+        return promises.give_back(service, tx, retained)
+
+
+def _find_owner(service: Service, tx: Transaction, caller: Caller, image_id: ImageID) -> ProjectID:
+    owner = endings.find_retained(tx, caller, image_id, now=service.clock())
+    if owner is None:
+        raise problems.ImageNotFound(visible.NO_IMAGE.format(image_id))
+    return owner
+
+
+def _end(service: Service, tx: Transaction, caller: Caller, share: Share) -> None:
+    member = share.membership()
+    if share.is_current:
+        promises.end_member_share(service, tx, caller, share.image, member)
+    elif caller.is_admin and caller.project_id != share.owner_id:
+        endings.remove(tx, share.image.id, share.member_id)
+    elif share.image.is_retained:
+        return  # its membership stays with it, for the owner who takes the image back
+    else:
+        # Sharing the image again gives nothing back to this member.
+        endings.change_reason(tx, share.image.id, EndReason.PRIVATE, EndReason.REMOVED, member_id=share.member_id)
+    members.remove(tx, member)
+
+
+def _find_ended(service: Service, tx: Transaction, caller: Caller, share: Share) -> Share | None:
+    try:
+        return shares.find(service, tx, caller, share.image.id, share.member_id)
+    except problems.ShareNotFound:
+        return None
+
+
+def _require_cancellable(share: Share) -> None:
+    if share.ending is None:
+        raise problems.ShareConflict("The share is not ending; there is nothing to cancel")
+    if share.ending.reason is not EndReason.REMOVED:
+        raise problems.ShareConflict(_HOW_TO_CANCEL[share.ending.reason])
+    if share.is_current:
+        raise problems.ShareConflict(
+            "The image was offered to the project anew; end that offer to cancel the ending of the former one"
+        )
+    if share.image.visibility is not Visibility.SHARED:
+        raise problems.ShareConflict(f"The image is {share.image.visibility}; make it shared before the ending is cancelled")
+    if share.image.status is ImageStatus.DEACTIVATED:
+        raise problems.ShareConflict("The image is deactivated; reactivate it before the ending is cancelled")
