@@ -119,7 +119,7 @@ class Service:
 @contextmanager
 def _service(directory: Path, workers: int) -> Iterator[Service]:
     """Run `partage up` on a new directory."""
-    port = listening.free_port()
+    port = listening.find_free_port()
     log = directory.with_suffix(".log")
     command = [PROGRAM, "up", "--data", directory, "--port", str(port), "--workers", str(workers)]
     with log.open("w") as out:

@@ -85,7 +85,7 @@ def nginx(
 ) -> Iterator[str]:
     """Run nginx before services on these ports of this machine; give its URL."""
     servers = "\n        ".join(f"server 127.0.0.1:{each} max_fails=1 fail_timeout=2s;" for each in ports)
-    port = listening.free_port()
+    port = listening.find_free_port()
     text = NGINX.format(
         folder=folder, servers=servers, port=port, lines=lines, buffering="on" if request_buffering else "off", kept=kept
     )
@@ -97,7 +97,7 @@ def nginx(
 def haproxy(folder: Path, ports: Sequence[int], *, reuse: str = "safe") -> Iterator[str]:
     """Run HAProxy before services on these ports of this machine; give its URL. It passes `Upgrade` on without being asked."""
     servers = "\n    ".join(f"server at{each} 127.0.0.1:{each}" for each in ports)
-    port = listening.free_port()
+    port = listening.find_free_port()
     with _running(folder, "haproxy", HAPROXY.format(servers=servers, port=port, reuse=reuse), ["-db", "-f"], port) as url:
         yield url
 

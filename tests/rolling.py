@@ -122,7 +122,7 @@ def roll(
     """Restart instances so often, and until so many requests have been sent; return what became of them."""
     tally, stop = Tally(), threading.Event()
     token = keystone.token("user-a", "project-a")
-    ports = [listening.free_port(), listening.free_port()]
+    ports = [listening.find_free_port(), listening.find_free_port()]
     (folder / "data").mkdir(parents=True)
     with ExitStack() as services, ExitStack() as fronts:
         instances = [services.enter_context(_instance(keystone, folder, port)) for port in ports]

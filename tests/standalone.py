@@ -163,7 +163,7 @@ def log_of(directory: Path) -> Path:
 @contextmanager
 def up(directory: Path, *arguments: str, port: int | None = None, **environment: str) -> Iterator[LiveService]:
     """Run `partage up` and wait for its last line of greeting."""
-    port = port or listening.free_port()
+    port = port or listening.find_free_port()
     command = [str(PARTAGE), "up", "--data", str(directory), "--port", str(port), *arguments]
     log = log_of(directory)
     with log.open("w") as out:

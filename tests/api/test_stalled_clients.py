@@ -21,8 +21,8 @@ MIB = 1 << 20
 Everybody = dict[str, tuple[str, str]]
 
 
-class NotLending(BoundedProtocol):
-    """A server without the extension that lends sockets."""
+class WithoutHandoff(BoundedProtocol):
+    """A server without the socket hand-off."""
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
@@ -30,7 +30,7 @@ class NotLending(BoundedProtocol):
             self.scope["extensions"] = {}
 
 
-@pytest.fixture(params=[BoundedProtocol, NotLending], ids=["lent socket", "event loop"])
+@pytest.fixture(params=[BoundedProtocol, WithoutHandoff], ids=["lent socket", "event loop"])
 def server(request: pytest.FixtureRequest, another_world: Callable[..., World]) -> Iterator[World]:
     """Give a service that sends image data on the connection's own socket, and one that sends it through the event loop."""
     running = another_world({"protocol": request.param})

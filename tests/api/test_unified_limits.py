@@ -175,7 +175,7 @@ def test_a_lowered_limit_stops_what_begins_and_takes_nothing_away(tell: Callable
 def test_without_keystone_nothing_begins(
     another_world: Callable[..., World], everybody: Everybody, keystone: RunningKeystone
 ) -> None:
-    nowhere = replace(keystone.credentials, url=f"http://127.0.0.1:{listening.free_port()}")
+    nowhere = replace(keystone.credentials, url=f"http://127.0.0.1:{listening.find_free_port()}")
     world = another_world(unified_limits=UnifiedLimits(connect(nowhere), LimitScope(), seconds=10))
     owner = cast_of(world, everybody).owner
     for answer in (owner.creates(), owner.call("GET", "/v2/info/usage")):

@@ -84,7 +84,7 @@ def running(folder: Path, where: Path) -> Iterator[Both]:
     with ExitStack() as stack:
         glance = stack.enter_context(services.glance(where, root, keep=False))
         catalog = ("load-metadefs", "--from", str(root / "venv/etc/glance/metadefs"))
-        partage = services.partage(folder / "data", listening.free_port(), prepare=catalog, worker=True)
+        partage = services.partage(folder / "data", listening.find_free_port(), prepare=catalog, worker=True)
         sides = []
         for service in (glance, stack.enter_context(partage)):
             place = folder / service.name

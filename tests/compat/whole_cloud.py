@@ -88,7 +88,7 @@ def _web(folder: Path) -> Iterator[int]:
     disk = clouds.real_disk(folder)
     with tarfile.open(folder / "small.tar.gz", "w:gz") as archive:
         archive.add(disk.qcow2, disk.qcow2.name)
-    port = listening.free_port()
+    port = listening.find_free_port()
     command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(folder), str(port)]
     with _program(command, folder.with_name("web.out"), f"http://127.0.0.1:{port}/"):
         yield port
@@ -97,7 +97,7 @@ def _web(folder: Path) -> Iterator[int]:
 @contextmanager
 def _second(first: standalone.LiveService, environment: Mapping[str, str]) -> Iterator[str]:
     """Run `partage serve` on the same database and stores, as the second of two machines: with a cache directory of its own."""
-    port = listening.free_port()
+    port = listening.find_free_port()
     near = {"PARTAGE_CACHE__DIRECTORY": str(first.directory.with_name("near-second"))}
     account = first.keystone.credentials
     identity = {"URL": account.url, "USERNAME": account.username, "PASSWORD": account.password, "PROJECT_NAME": "service"}

@@ -36,10 +36,10 @@ class Anybody:
 
 def main() -> None:
     """Serve until killed, with memory set up as a worker has it."""
-    memory.keep_buffers()
+    memory.reuse_freed_buffers()
     service = worlds.compose(Path(sys.argv[1]))
     schema.upgrade(service.database)
-    options = EdgeOptions(www_authenticate_uri="http://identity.example", data_thread_begins=priority.step_back)
+    options = EdgeOptions(www_authenticate_uri="http://identity.example", data_thread_begins=priority.lower_thread_priority)
     app = application(service=service, identity=Anybody(), options=options)
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)

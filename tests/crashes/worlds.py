@@ -72,8 +72,8 @@ def compose(folder: Path, *, url: str = "", store: Store | None = None, **change
         hash_algorithm="sha512",
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid4()),
-        worker=liveness.own_name(),
-        worker_lives=liveness.lives,
+        worker=liveness.name_own_process(),
+        worker_lives=liveness.is_alive,
     )
     return replace(made, **changed)
 

@@ -64,6 +64,6 @@ def test_only_the_users_own_token_opens_the_catalog(catalog: Catalog, keystone: 
 
 
 def test_keystone_that_does_not_answer_is_no_missing_region(keystone: RunningKeystone) -> None:
-    away = Catalog(connect(replace(keystone.credentials, url=f"http://127.0.0.1:{listening.free_port()}")))
+    away = Catalog(connect(replace(keystone.credentials, url=f"http://127.0.0.1:{listening.find_free_port()}")))
     with pytest.raises(problems.IdentityUnavailable):
         away.image_endpoint("token", "RegionOne", "public")

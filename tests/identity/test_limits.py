@@ -70,7 +70,7 @@ def test_limits_that_are_kept_for_no_endpoint_let_nobody_in(keystone: RunningKey
 
 
 def test_a_keystone_that_does_not_answer_or_know_us_lets_nobody_in(keystone: RunningKeystone) -> None:
-    nowhere = replace(keystone.credentials, url=f"http://127.0.0.1:{listening.free_port()}")
+    nowhere = replace(keystone.credentials, url=f"http://127.0.0.1:{listening.find_free_port()}")
     stranger = replace(keystone.credentials, password="wrong")
     for credentials in (nowhere, stranger):
         asked = UnifiedLimits(connect(credentials), LimitScope(), seconds=10)

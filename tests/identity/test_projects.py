@@ -65,7 +65,7 @@ def test_account_that_may_not_read_projects_is_the_operators_fault(keystone: Run
 
 
 def test_keystone_that_is_away_is_not_guessed_for(keystone: RunningKeystone) -> None:
-    away = projects(keystone, url=f"http://127.0.0.1:{listening.free_port()}")
+    away = projects(keystone, url=f"http://127.0.0.1:{listening.find_free_port()}")
     with pytest.raises(problems.IdentityUnavailable, match="does not say at the moment"):
         away.has(NOBODY)
 

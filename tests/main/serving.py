@@ -63,7 +63,7 @@ def serving(
     keystone: RunningKeystone, data: Path, *arguments: str, name: str = "serve", port: int | None = None, **environment: str
 ) -> Iterator[Serving]:
     """Run `partage serve` on a directory until the block ends; `name` tells several of one directory apart."""
-    port = port or listening.free_port()
+    port = port or listening.find_free_port()
     settings = {**os.environ, **settings_at(keystone, data, port), **standalone.NO_DRAIN, **environment}
     if not (data / "partage.db").exists():
         subprocess.run([PARTAGE, "manage", "upgrade-database"], env=settings, check=True, capture_output=True)

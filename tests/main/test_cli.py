@@ -38,7 +38,7 @@ def at(keystone: RunningKeystone, data: Path) -> Mapping[str, str]:
     """Settings of a service beside that Keystone."""
     return {
         "PARTAGE_DATA": str(data),
-        "PARTAGE_PORT": str(listening.free_port()),
+        "PARTAGE_PORT": str(listening.find_free_port()),
         "PARTAGE_IDENTITY__URL": keystone.url,
         "PARTAGE_IDENTITY__PASSWORD": keystone.kept.passwords["partage"],
     }
@@ -97,7 +97,7 @@ def test_address_of_another_machine() -> None:
 def test_directory_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     below = tmp_path / "file" / "data"
-    port = str(listening.free_port())
+    port = str(listening.find_free_port())
     assert f"The directory {below} cannot be made" in refused("up", "--data", str(below), "--port", port)
     assert f"The directory {below} cannot be made" in refused("serve", "--port", port, PARTAGE_DATA=str(below))
 
@@ -108,7 +108,7 @@ def test_second_up_on_one_directory(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        assert "Another partage up runs" in refused("up", "--data", str(tmp_path), "--port", str(listening.free_port()))
+        assert "Another partage up runs" in refused("up", "--data", str(tmp_path), "--port", str(listening.find_free_port()))
         holder.communicate("\n")
 
 

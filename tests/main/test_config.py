@@ -57,7 +57,9 @@ def test_defaults_are_those_of_the_layers_below() -> None:
 
 def test_threads_of_image_data_go_behind(tmp_path: Path) -> None:
     settings = config.load({"data": tmp_path})
-    assert compose.build_edge_options(settings, compose.build_service(settings)).data_thread_begins is priority.step_back
+    assert (
+        compose.build_edge_options(settings, compose.build_service(settings)).data_thread_begins is priority.lower_thread_priority
+    )
 
 
 def test_known_bytes_are_rehearsed_unless_the_operator_says_no(tmp_path: Path) -> None:

@@ -8,28 +8,28 @@ from partage.main.process import liveness
 
 
 def test_this_process_lives() -> None:
-    assert liveness.lives(liveness.own_name()) is True
+    assert liveness.is_alive(liveness.name_own_process()) is True
 
 
 def test_ended_process_lives_no_more() -> None:
-    script = "from partage.main.process import liveness; print(liveness.own_name())"
+    script = "from partage.main.process import liveness; print(liveness.name_own_process())"
     name = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=True).stdout.strip()
-    assert liveness.lives(name) is False
+    assert liveness.is_alive(name) is False
 
 
 def test_dead_process_that_nobody_has_waited_for_lives_no_more() -> None:
-    place, _pid, _started = liveness.own_name().rsplit(":", 2)
+    place, _pid, _started = liveness.name_own_process().rsplit(":", 2)
     with subprocess.Popen(["true"]) as child:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         with open(f"/proc/{child.pid}/stat") as file:  # noqa: PTH123 - one line of the kernel's
             started = file.read().rpartition(")")[2].split()[19]
-        assert liveness.lives(f"{place}:{child.pid}:{started}") is False
+        assert liveness.is_alive(f"{place}:{child.pid}:{started}") is False
 
 
 def test_reused_process_id_is_another_process() -> None:
-    place, pid, _started = liveness.own_name().rsplit(":", 2)
-    assert liveness.lives(f"{place}:{pid}:1") is False
+    place, pid, _started = liveness.name_own_process().rsplit(":", 2)
+    assert liveness.is_alive(f"{place}:{pid}:1") is False
 
 
 def test_process_elsewhere_is_for_itself_to_say() -> None:
-    assert liveness.lives("another-host/boot/4026531836:1:1") is None
+    assert liveness.is_alive("another-host/boot/4026531836:1:1") is None

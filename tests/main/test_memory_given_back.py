@@ -19,7 +19,7 @@ from partage.main.process import memory
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-memory.keep_buffers()
+memory.reuse_freed_buffers()
 large, small = [], []
 for _ in range({COUNT}):
     large.append(bytearray(b"x") * {MEBIBYTE})

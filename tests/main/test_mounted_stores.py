@@ -95,7 +95,7 @@ def test_commands_refuse_a_store_of_another_database(live: LiveService, tmp_path
     other = {
         "PARTAGE_DATABASE_URL": f"sqlite:///{tmp_path}/other.db",
         "PARTAGE_DATA": str(live.directory),
-        "PARTAGE_PORT": str(listening.free_port()),
+        "PARTAGE_PORT": str(listening.find_free_port()),
         "PARTAGE_SWEEP_GRACE_SECONDS": "0",
     }
     assert run("manage", "upgrade-database", **other).returncode == 0
@@ -133,7 +133,7 @@ def test_start_without_its_store_and_with_a_damaged_database_is_refused(tmp_path
         Client(live).upload(b"x" * 10_000)
         live.stop()
     (directory / "store").rename(directory / "away")
-    settings = ("--data", directory, "--port", listening.free_port())
+    settings = ("--data", directory, "--port", listening.find_free_port())
     assert "Is it mounted?" in refused("up", *settings)
     assert "Is it mounted?" in refused("manage", "sweep", "--data", directory)
     assert list((directory / "store").iterdir()) == []
@@ -186,7 +186,7 @@ def test_cache_among_files_of_a_store_is_refused(tmp_path: Path) -> None:
     for place in ("store/", "link", "link/packs", "foreign"):
         refusal = refused("manage", "upgrade-database", status=2, **with_cache(tmp_path, place))
         assert "Name a directory that holds nothing else" in refusal
-    assert "cache.directory is" in refused("serve", "--port", listening.free_port(), status=2, **with_cache(tmp_path, "store"))
+    assert "cache.directory is" in refused("serve", "--port", listening.find_free_port(), status=2, **with_cache(tmp_path, "store"))
     assert run("manage", "upgrade-database", **with_cache(tmp_path, "cache")).returncode == 0
 
 

@@ -35,7 +35,7 @@ class Live:
 
 @pytest.fixture
 def live(keystone: RunningKeystone, tmp_path: Path) -> Iterator[Live]:
-    port = listening.free_port()
+    port = listening.find_free_port()
     settings = {
         "PARTAGE_DATA": str(tmp_path / "data"),
         "PARTAGE_PORT": str(port),

@@ -28,7 +28,7 @@ def test_threads_of_image_data_and_those_that_they_start_go_behind() -> None:
     behind = min(19, own + 10)
 
     async def asked() -> list[tuple[int, int]]:
-        threads = Threads(reading=1, metadata=1, upload=1, download=1, remote=1, data_thread_begins=priority.step_back)
+        threads = Threads(reading=1, metadata=1, upload=1, download=1, remote=1, data_thread_begins=priority.lower_thread_priority)
         try:
             calls = (threads.call_reading, threads.call, threads.call_upload, threads.call_download, threads.call_remote)
             return [await call(niceness_of_a_child) for call in calls]
@@ -43,7 +43,7 @@ def test_who_is_last_already_stays_there(monkeypatch: pytest.MonkeyPatch) -> Non
     asked: list[int] = []
     monkeypatch.setattr(os, "getpriority", lambda *_: 15)
     monkeypatch.setattr(os, "setpriority", lambda _kind, _who, nice: asked.append(nice))
-    priority.step_back()
+    priority.lower_thread_priority()
     assert asked == [19]
 
 
@@ -53,5 +53,5 @@ def test_a_sandbox_that_forbids_it_stops_nobody(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(os, "setpriority", forbidden)
     own = nice()
-    priority.step_back()
+    priority.lower_thread_priority()
     assert nice() == own

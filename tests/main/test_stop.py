@@ -220,7 +220,7 @@ def test_hangup_with_a_mistake_changes_nothing(mistake: str, keystone: RunningKe
 @pytest.mark.parametrize("after_seconds", [0.1, 0.3, 0.6, 1.0])
 @pytest.mark.parametrize("verb", ["serve", "up"])
 def test_interrupt_in_the_first_second_is_quiet(verb: str, after_seconds: float, keystone: RunningKeystone, tmp_path: Path) -> None:
-    settings = {**os.environ, **running.settings_at(keystone, tmp_path, listening.free_port())}
+    settings = {**os.environ, **running.settings_at(keystone, tmp_path, listening.find_free_port())}
     command = [str(PARTAGE), verb, *(("--data", str(tmp_path / "up")) if verb == "up" else ())]
     process = subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(after_seconds)
@@ -235,7 +235,7 @@ def test_interrupt_in_the_first_second_is_quiet(verb: str, after_seconds: float,
 def test_exit_status_after_the_greeting_is_always_0(number: signal.Signals, keystone: RunningKeystone, tmp_path: Path) -> None:
     with serving(keystone, tmp_path):
         pass
-    settings = {**os.environ, **running.settings_at(keystone, tmp_path, listening.free_port()), **standalone.NO_DRAIN}
+    settings = {**os.environ, **running.settings_at(keystone, tmp_path, listening.find_free_port()), **standalone.NO_DRAIN}
     for _ in range(6):
         process = subprocess.Popen([PARTAGE, "serve"], env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stdout is not None

@@ -107,7 +107,7 @@ def test_killed_parent_leaves_no_orphan(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after_bytes", [1, 200_000, 500_000])
 def test_first_start_that_was_killed_is_started_over(tmp_path: Path, after_bytes: int) -> None:
-    command = [str(standalone.PARTAGE), "up", "--data", str(tmp_path / "data"), "--port", str(listening.free_port())]
+    command = [str(standalone.PARTAGE), "up", "--data", str(tmp_path / "data"), "--port", str(listening.find_free_port())]
     database = tmp_path / "data" / "keystone" / "keystone.db"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as first:
         standalone.wait_for(lambda: database.exists() and database.stat().st_size >= after_bytes, seconds=60)

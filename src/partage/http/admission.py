@@ -15,7 +15,7 @@ class Admission:
         self.count = 0
 
     @contextmanager
-    def admitted(self) -> Iterator[None]:
+    def admit(self) -> Iterator[None]:
         """Count one upload until the block is left.
 
         Raises:

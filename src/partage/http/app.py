@@ -22,10 +22,10 @@ from partage.http.openapi import document
 from partage.http.options import EdgeOptions
 from partage.http.server import body as bodies
 from partage.http.server import conditions, direct, sending, socket_handoff
-from partage.http.server.body import Receive, RequestBody, Send, Wire
+from partage.http.server.body import Channel, Receive, RequestBody, Send
 from partage.http.server.sending import Source
 from partage.http.server.server import DRAINING
-from partage.http.server.socket_handoff import Lender
+from partage.http.server.socket_handoff import SocketHandoff
 from partage.http.server.threads import Threads
 from partage.http.v2 import discovery, routes
 from partage.operations.service import Service
@@ -119,7 +119,7 @@ class _Application:
                 receive,
                 headers,
                 stall_seconds=options.stall_seconds,
-                lender=_lender(scope),
+                handoff=_find_handoff(scope),
                 slowest_bytes_per_second=options.slowest_bytes_per_second,
                 window_seconds=options.window_seconds,
             ),
@@ -134,11 +134,11 @@ class _Application:
             reply = self._stopped(arrived)
         except Exception as error:  # noqa: BLE001 - the one renderer of what nobody foresaw
             reply = errors.reply_to_unexpected(error, arrived.request_id, self._asked(arrived))
-        arrived.body.settle()
-        if _lender(scope) is None:
-            send = sending.PatientSend(send, options.stall_seconds)
+        arrived.body.return_socket()
+        if _find_handoff(scope) is None:
+            send = sending.TimeoutSend(send, options.stall_seconds)
         try:
-            await self._send(reply, arrived, Wire(receive, send, options.stall_seconds))
+            await self._send(reply, arrived, Channel(receive, send, options.stall_seconds))
         except problems.ClientGone:
             return  # the server closes the connection of an answer that is not whole
         except asyncio.CancelledError:
@@ -222,55 +222,55 @@ class _Application:
             www_authenticate_uri=self._edge.options.www_authenticate_uri,
         )
 
-    async def _send(self, reply: Reply, arrived: _Arrived, wire: Wire) -> None:
+    async def _send(self, reply: Reply, arrived: _Arrived, channel: Channel) -> None:
         if isinstance(reply.body, Stream):
-            await self._send_stream(reply, reply.body, arrived, wire)
+            await self._send_stream(reply, reply.body, arrived, channel)
             return
         closes = _must_close(arrived)
-        await wire.send(_start(reply, arrived, len(reply.body), closes=closes))
-        await wire.send({"type": "http.response.body", "body": reply.body, "more_body": closes})
+        await channel.send(_start(reply, arrived, len(reply.body), closes=closes))
+        await channel.send({"type": "http.response.body", "body": reply.body, "more_body": closes})
         if closes:
             # The client is still sending. Closing at once would reset the connection and the reply with it.
             if arrived.headers.get(b"expect") is None:
                 await arrived.body.drain()
-            await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
+            await channel.send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_stream(self, reply: Reply, stream: Stream, arrived: _Arrived, wire: Wire) -> None:
+    async def _send_stream(self, reply: Reply, stream: Stream, arrived: _Arrived, channel: Channel) -> None:
         call = self._edge.threads.call_remote if stream.is_remote else self._edge.threads.call_download
         source = Source(stream.pieces, reopen=stream.reopen, is_short=stream.is_short)
         if arrived.method == "HEAD":
-            await wire.send(_start(reply, arrived, stream.length_bytes, closes=False))
-            await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
+            await channel.send(_start(reply, arrived, stream.length_bytes, closes=False))
+            await channel.send({"type": "http.response.body", "body": b"", "more_body": False})
             await call(source.close)
             return
         try:
             first = await call(source.next_pieces, 0)
         except problems.Problem as problem:
-            await self._send(self._refuse(problem, arrived), arrived, wire)
+            await self._send(self._refuse(problem, arrived), arrived, channel)
             return
         except asyncio.CancelledError:
-            await self._send(self._stopped(arrived), arrived, wire)
+            await self._send(self._stopped(arrived), arrived, channel)
             return
-        counted = sending.CountedSend(wire.send)
-        wire = replace(wire, send=counted)
+        counted = sending.CountingSend(channel.send)
+        channel = replace(channel, send=counted)
         outbox: direct.Outbox | None = None
         try:
-            await wire.send(_start(reply, arrived, stream.length_bytes, closes=False))
-            lender = _lender_for(stream, arrived)
-            outlet = None
-            if lender is not None:
-                outlet = await lender.outlet(sending.MOMENT_SECONDS)
-                if outlet is None or source.should_be_given_up:
+            await channel.send(_start(reply, arrived, stream.length_bytes, closes=False))
+            handoff = _find_handoff_for(stream, arrived)
+            send_socket = None
+            if handoff is not None:
+                send_socket = await handoff.acquire_send_socket(sending.MOMENT_SECONDS)
+                if send_socket is None or source.should_be_given_up:
                     first.clear()
                     await call(source.give_up)
-                    outlet = outlet or await lender.outlet(wire.stall_seconds)
-            if outlet is None:
-                whole = await sending.send_pieces(source, first, call=call, wire=wire)
+                    send_socket = send_socket or await handoff.acquire_send_socket(channel.stall_seconds)
+            if send_socket is None:
+                whole = await sending.send_pieces(source, first, call=call, channel=channel)
             else:
-                outbox = direct.Outbox(source, first, outlet)
-                whole = await direct.send_pieces(outbox, call=call, wire=wire)
+                outbox = direct.Outbox(source, first, send_socket)
+                whole = await direct.send_pieces(outbox, call=call, channel=channel)
             if whole:
-                await wire.send({"type": "http.response.body", "body": b"", "more_body": False})
+                await channel.send({"type": "http.response.body", "body": b"", "more_body": False})
         except problems.Problem as problem:
             # Headers are out: all that is left is to break the connection, so that the client does not take this for the whole.
             self._edge.service.failures.note(problem, f"{arrived.request_id}: image data broken off")
@@ -278,21 +278,21 @@ class _Application:
             stream.ended(counted.bytes + (outbox.bytes if outbox is not None else 0))
 
 
-def _lender(scope: Scope) -> Lender | None:
-    found: Lender | None = scope.get("extensions", {}).get(socket_handoff.EXTENSION)
+def _find_handoff(scope: Scope) -> SocketHandoff | None:
+    found: SocketHandoff | None = scope.get("extensions", {}).get(socket_handoff.EXTENSION)
     return found
 
 
-def _lender_for(stream: Stream, arrived: _Arrived) -> Lender | None:
+def _find_handoff_for(stream: Stream, arrived: _Arrived) -> SocketHandoff | None:
     """Find who lends the connection's socket, where that is possible and worth while."""
-    return None if stream.reopen is None or stream.length_bytes <= bodies.BLOCK_BYTES else _lender(arrived.scope)
+    return None if stream.reopen is None or stream.length_bytes <= bodies.BLOCK_BYTES else _find_handoff(arrived.scope)
 
 
 def _document(reply: Reply, arrived: _Arrived) -> Reply:
     """Give a document that is the same for everybody, or say that the client has it."""
     if arrived.method not in ("GET", "HEAD"):
         raise problems.MethodNotAllowed(("GET", "HEAD"))
-    if reply.etag is not None and conditions.is_known(arrived.text(b"if-none-match"), reply.etag):
+    if reply.etag is not None and conditions.matches_etag(arrived.text(b"if-none-match"), reply.etag):
         return Reply(status=HTTPStatus.NOT_MODIFIED, etag=reply.etag)
     return reply
 
@@ -302,7 +302,7 @@ def _settled(reply: Reply, row: routes.Row, request: Request) -> Reply:
     if reply.status is not None:
         return reply
     etag = reply.etag if row.method == "GET" else None
-    if etag is not None and conditions.is_known(request.header(b"if-none-match"), etag):
+    if etag is not None and conditions.matches_etag(request.header(b"if-none-match"), etag):
         return Reply(status=HTTPStatus.NOT_MODIFIED, etag=etag)
     kind = reply.content_type or (_TYPE_OF_NOTHING if reply.body == b"" else None)
     return Reply(status=row.status, body=reply.body, content_type=kind, headers=reply.headers, etag=etag)

@@ -21,8 +21,8 @@ from collections.abc import Callable
 from partage import problems
 from partage.content.chunking import PIECE_BYTES
 from partage.http.messages import Edge
-from partage.http.server.body import GONE, RequestBody, wake_at
-from partage.http.server.pace import Pace, Patience
+from partage.http.server.body import GONE, RequestBody, set_low_watermark
+from partage.http.server.receive_rate import ReceiveLimits, ReceiveRate
 from partage.operations.image_data import Arrival
 from partage.stores.engine.buffers import Buffers, Piece
 
@@ -40,7 +40,7 @@ async def store(body: RequestBody, edge: Edge, begin: Callable[[], Arrival]) -> 
         UploadsFull: as many uploads are under way as this process takes.
         ClientGone: the body did not arrive whole, or too slowly.
     """
-    with edge.uploads.admitted():
+    with edge.uploads.admit():
         arrival = await _begin(edge, begin)
         intake = _Intake(body, edge, arrival)
         try:
@@ -49,7 +49,7 @@ async def store(body: RequestBody, edge: Edge, begin: Callable[[], Arrival]) -> 
             intake.abandon()
             raise
         except BaseException as error:
-            body.settle()  # the server then sees by itself whether the client is still there, while the image is put back
+            body.return_socket()  # the server then sees by itself whether the client is still there, while the image is put back
             await edge.threads.call_upload(arrival.fail, error)
             raise
 
@@ -73,7 +73,7 @@ class _Intake:
 
     def __init__(self, body: RequestBody, edge: Edge, arrival: Arrival) -> None:
         options = edge.options
-        patience = Patience(
+        limits = ReceiveLimits(
             stall_seconds=options.stall_seconds,
             slowest_bytes_per_second=options.slowest_bytes_per_second,
             window_seconds=options.window_seconds,
@@ -82,9 +82,9 @@ class _Intake:
         self._edge = edge
         self._pieces: Buffers = edge.service.writer_resources.pieces
         self._arrival = arrival
-        self._pace = Pace(patience)
+        self._rate = ReceiveRate(limits)
         self._waiting: deque[memoryview] = deque()
-        self._inlet: socket.socket | None = None
+        self._receive_socket: socket.socket | None = None
         self._ready = select.poll()
         self._counted_bytes = 0
         self._ahead: asyncio.Task[list[bytes]] | None = None
@@ -95,12 +95,12 @@ class _Intake:
         """Let the arrival take all of the body, and finish."""
         try:
             await self._begin_receiving()
-            while not self._is_through():
+            while not self._is_done():
                 if not self._waiting:
                     await self._wait_for_bytes()
-                if self._is_through():
+                if self._is_done():
                     break
-                piece = Piece(self._pieces, await _granted(self._pieces))
+                piece = Piece(self._pieces, await _wait_for_buffer(self._pieces))
                 self._turn = asyncio.ensure_future(self._edge.threads.call_upload(self._take_turn, piece))
                 self._gather_ahead()
                 await asyncio.shield(self._turn)
@@ -121,49 +121,49 @@ class _Intake:
     def _end(self, turn: "asyncio.Future[None] | None" = None) -> None:
         if turn is not None and not turn.cancelled():
             turn.exception()  # whatever it was, nobody waits for it any more
-        self._body.settle()
+        self._body.return_socket()
         _fail(self._edge, self._arrival)
 
-    def _is_through(self) -> bool:
+    def _is_done(self) -> bool:
         return self._body.is_finished and not self._waiting and self._ahead is None
 
     async def _begin_receiving(self) -> None:
-        if self._body.is_finished or not self._body.is_lent:
+        if self._body.is_finished or not self._body.can_hand_off:
             return
-        self._keep(await self._body.gather(1, self._pace))  # which tells a client that waits for it to go on
-        inlet = self._body.borrow()
-        if inlet is not None:
-            self._keep([inlet.early])
-            self._inlet = inlet.socket
-            self._ready.register(inlet.socket, select.POLLIN)
+        self._keep(await self._body.gather(1, self._rate))  # which tells a client that waits for it to go on
+        connection = self._body.take_socket()
+        if connection is not None:
+            self._keep([connection.early])
+            self._receive_socket = connection.socket
+            self._ready.register(connection.socket, select.POLLIN)
 
     async def _wait_for_bytes(self) -> None:
-        if self._inlet is not None:
-            await self._wait_at_socket(self._inlet)
+        if self._receive_socket is not None:
+            await self._wait_at_socket(self._receive_socket)
             return
         ahead, self._ahead = self._ahead or self._gather(), None
         self._keep(await ahead)
 
     def _gather_ahead(self) -> None:
-        if self._inlet is None and not self._body.is_finished and self._ahead is None:
+        if self._receive_socket is None and not self._body.is_finished and self._ahead is None:
             self._ahead = self._gather()
 
     def _gather(self) -> "asyncio.Task[list[bytes]]":
-        return asyncio.ensure_future(self._body.gather(PIECE_BYTES, self._pace, seconds=_GATHER_SECONDS))
+        return asyncio.ensure_future(self._body.gather(PIECE_BYTES, self._rate, seconds=_GATHER_SECONDS))
 
     def _keep(self, parts: list[bytes]) -> None:
         self._waiting.extend(memoryview(part) for part in parts if part)
 
-    async def _wait_at_socket(self, inlet: socket.socket) -> None:
+    async def _wait_at_socket(self, connection: socket.socket) -> None:
         """Wait until the kernel has a piece, or the end, or nothing more comes to what it has."""
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            is_ready = await _readable(inlet, self._wanted(PIECE_BYTES), self._pace.tick_seconds)
-            present = _present_bytes(inlet)
+            is_ready = await _wait_until_readable(connection, self._count_missing(PIECE_BYTES), self._rate.tick_seconds)
+            present = _count_readable_bytes(connection)
             total = self._body.received_bytes + present
             came, self._counted_bytes = total - self._counted_bytes, total
-            self._pace.note(loop.time() - began, came)
+            self._rate.note(loop.time() - began, came)
             if is_ready or (present and not came):
                 return
 
@@ -179,7 +179,7 @@ class _Intake:
                 was_full, taken_bytes = filling.is_full, taken_bytes + filling.size_bytes
                 passed, filling = filling, None
                 self._arrival.take(passed)
-                goes_on = self._waiting or (self._inlet is not None and not self._body.is_finished)
+                goes_on = self._waiting or (self._receive_socket is not None and not self._body.is_finished)
                 if was_full and goes_on and taken_bytes < _TURN_BYTES:
                     buffer = self._pieces.take_now()
                     filling = None if buffer is None else Piece(self._pieces, buffer)
@@ -196,19 +196,19 @@ class _Intake:
             rest = part[piece.append(part) :]
             if rest:
                 self._waiting.appendleft(rest)
-        if self._inlet is not None and not piece.is_full and not self._body.is_finished:
-            self._receive(self._inlet, piece, moment)
+        if self._receive_socket is not None and not piece.is_full and not self._body.is_finished:
+            self._receive(self._receive_socket, piece, moment)
 
-    def _receive(self, inlet: socket.socket, piece: Piece, moment: int) -> None:
+    def _receive(self, connection: socket.socket, piece: Piece, moment: int) -> None:
         """Receive what fills a piece, past the event loop, which saves a fifth of an upload; nothing if it does not come soon."""
-        wanted = self._wanted(len(piece.buffer) - piece.size_bytes)
+        wanted = self._count_missing(len(piece.buffer) - piece.size_bytes)
         try:
             if moment:
-                wake_at(inlet, wanted)
+                set_low_watermark(connection, wanted)
                 if not self._ready.poll(moment):
                     return
             room = piece.buffer[piece.size_bytes : piece.size_bytes + wanted]
-            size_bytes = inlet.recv_into(room, 0, socket.MSG_DONTWAIT)
+            size_bytes = connection.recv_into(room, 0, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError as error:
@@ -216,13 +216,13 @@ class _Intake:
         if not size_bytes:
             raise problems.ClientGone(GONE)
         piece.size_bytes += size_bytes
-        self._body.note(size_bytes)
+        self._body.note_received(size_bytes)
 
-    def _wanted(self, room_bytes: int) -> int:
+    def _count_missing(self, room_bytes: int) -> int:
         return min(room_bytes, (self._body.length_bytes or 0) - self._body.received_bytes)
 
 
-async def _granted(buffers: Buffers) -> memoryview:
+async def _wait_for_buffer(buffers: Buffers) -> memoryview:
     """Wait for a buffer of the pool behind those that asked before, without a thread."""
     buffer = buffers.take_now()
     if buffer is not None:
@@ -249,24 +249,24 @@ async def _granted(buffers: Buffers) -> memoryview:
         raise
 
 
-async def _readable(inlet: socket.socket, wanted_bytes: int, seconds: float) -> bool:
+async def _wait_until_readable(connection: socket.socket, wanted_bytes: int, seconds: float) -> bool:
     """Wait until the kernel calls the socket ready; say whether it did so in time."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
-    wake_at(inlet, wanted_bytes)
-    loop.add_reader(inlet.fileno(), ready.set)
+    set_low_watermark(connection, wanted_bytes)
+    loop.add_reader(connection.fileno(), ready.set)
     try:
         async with asyncio.timeout(seconds):
             await ready.wait()
     except TimeoutError:
         return False
     finally:
-        loop.remove_reader(inlet.fileno())
+        loop.remove_reader(connection.fileno())
     return True
 
 
-def _present_bytes(inlet: socket.socket) -> int:
+def _count_readable_bytes(connection: socket.socket) -> int:
     """Ask the kernel how many bytes have come and were not received. Source: FIONREAD in tcp(7)."""
     found = array.array("i", [0])
-    fcntl.ioctl(inlet.fileno(), termios.FIONREAD, found, True)  # noqa: FBT003 - the library's signature
+    fcntl.ioctl(connection.fileno(), termios.FIONREAD, found, True)  # noqa: FBT003 - the library's signature
     return found[0]

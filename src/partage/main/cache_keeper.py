@@ -14,8 +14,8 @@ from partage.worker import cache
 
 def look_after(settings: Settings, identities: Mapping[StoreID, Identity]) -> None:
     """Fetch what is queued and keep the cache in order, in this process, until it is sent a stop signal."""
-    memory.keep_buffers()
-    priority.step_back()
+    memory.reuse_freed_buffers()
+    priority.lower_thread_priority()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())

@@ -10,7 +10,7 @@ from partage.main.composition import compose, readiness
 from partage.main.configuration.config import Settings
 from partage.main.configuration.sections import ImportSettings
 from partage.main.process import memory, priority
-from partage.main.process.supervisor import Crew, Duty, signals_held
+from partage.main.process.supervisor import Job, Supervisor, block_signals
 from partage.model.ids import StoreID
 from partage.model.task import TaskLane
 from partage.stores.identity import Identity
@@ -32,23 +32,23 @@ def work(load: Callable[[], Settings]) -> int:
         readiness.check_database(service, upgrade=False)
         identities = readiness.check_stores(service)
     logs.configure(settings.log)
-    with signals_held():
+    with block_signals():
         print("Partage takes up imports; Ctrl-C ends it", flush=True)
-        crew = Crew(duties=[partial(do_imports, settings, identities)], grace_seconds=settings.grace_seconds)
+        supervisor = Supervisor(jobs=[partial(do_imports, settings, identities)], grace_seconds=settings.grace_seconds)
 
-        def renew() -> Sequence[Duty]:
+        def reload() -> Sequence[Job]:
             again = reloading.reload(settings, load)
-            crew.grace_seconds = again.grace_seconds
+            supervisor.grace_seconds = again.grace_seconds
             return [partial(do_imports, again, identities)]
 
-        crew.renew = renew
-        return crew.run()
+        supervisor.reload = reload
+        return supervisor.run()
 
 
 def do_imports(settings: Settings, identities: Mapping[StoreID, Identity]) -> None:
     """Do imports in this process until it is sent a stop signal."""
-    memory.keep_buffers()
-    priority.step_back()
+    memory.reuse_freed_buffers()
+    priority.lower_thread_priority()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())

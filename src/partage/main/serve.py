@@ -16,7 +16,7 @@ from partage.main import cache_keeper, housekeeping, logs, reloading
 from partage.main.composition import compose, readiness
 from partage.main.configuration.config import Settings
 from partage.main.process import descriptors, listening, memory, priority
-from partage.main.process.supervisor import Companion, Crew, Duty, signals_held
+from partage.main.process.supervisor import Dependency, Job, Supervisor, block_signals
 from partage.model.ids import StoreID
 from partage.stores.identity import Identity
 
@@ -39,7 +39,7 @@ def serve(load: Callable[[], Settings]) -> int:
         identities = readiness.check_stores(service)
         settings = readiness.fit_connections(settings, service)
         readiness.check_identity(compose.build_keystone(settings, service.authority))
-    with signals_held():
+    with block_signals():
         print(f"Partage answers at {url(settings)}; Ctrl-C ends it", flush=True)
         return run(settings, listener, identities, load=load)
 
@@ -56,13 +56,13 @@ def run(
     identities: Mapping[StoreID, Identity],
     *,
     load: Callable[[], Settings],
-    companions: Sequence[Companion] = (),
-    duties: Sequence[Callable[[Settings], None]] = (),
+    dependencies: Sequence[Dependency] = (),
+    jobs: Sequence[Callable[[Settings], None]] = (),
 ) -> int:
     """Answer requests on `listener` with as many workers as the settings say; return the exit status when all have ended.
 
     `identities` are those of the stores, as they were found at the start.
-    Each of the further `duties` is done by a process of its own, and so is looking after the cache, if there is one. After SIGHUP
+    Each of the further `jobs` is done by a process of its own, and so is looking after the cache, if there is one. After SIGHUP
     other workers, with the settings that `load` reads, take over.
     """
     logs.configure(settings.log)
@@ -70,44 +70,44 @@ def run(
         _LOG.warning(
             "the policy file %s has the rule %s, which nothing asks for; look at how it is written", settings.policy_file, name
         )
-    crew = Crew(
-        duties=_duties(settings, listener, identities, duties),
+    supervisor = Supervisor(
+        jobs=_list_jobs(settings, listener, identities, jobs),
         grace_seconds=settings.grace_seconds,
-        companions=companions,
-        release=listener.close,
+        dependencies=dependencies,
+        close_shared=listener.close,
     )
 
-    def renew() -> Sequence[Duty]:
+    def reload() -> Sequence[Job]:
         again = reloading.reload(settings, load)
-        crew.grace_seconds = again.grace_seconds
-        return _duties(again, listener, identities, duties)
+        supervisor.grace_seconds = again.grace_seconds
+        return _list_jobs(again, listener, identities, jobs)
 
-    crew.renew = renew
-    return crew.run()
+    supervisor.reload = reload
+    return supervisor.run()
 
 
-def _duties(
+def _list_jobs(
     settings: Settings,
     listener: socket.socket,
     identities: Mapping[StoreID, Identity],
     further: Sequence[Callable[[Settings], None]],
-) -> list[Duty]:
+) -> list[Job]:
     shares = Shares(settings.workers)
-    duties: list[Duty] = [partial(_work, settings, listener, identities, (shares, number)) for number in range(settings.workers)]
+    jobs: list[Job] = [partial(_work, settings, listener, identities, (shares, number)) for number in range(settings.workers)]
     if settings.cache.directory:
         readiness.prepare_cache(settings)
         further = [*further, partial(cache_keeper.look_after, identities=identities)]
-    return [*duties, *(partial(_work_beside, settings, listener, duty) for duty in further)]
+    return [*jobs, *(partial(_work_beside, settings, listener, job) for job in further)]
 
 
-def _work_beside(settings: Settings, listener: socket.socket, duty: Callable[[Settings], None]) -> None:
+def _work_beside(settings: Settings, listener: socket.socket, job: Callable[[Settings], None]) -> None:
     listener.close()  # it would stay open for as long as this process runs, and nobody would answer
-    duty(settings)
+    job(settings)
 
 
 def _work(settings: Settings, listener: socket.socket, identities: Mapping[StoreID, Identity], share: tuple[Shares, int]) -> None:
-    memory.keep_buffers()
-    priority.hand_over_quickly()
+    memory.reuse_freed_buffers()
+    priority.shorten_switch_interval()
     given = settings.connections
     connections = Connections(
         most=most_connections(given.per_worker, descriptors.raise_limit(), descriptors.RESERVED),

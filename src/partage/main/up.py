@@ -15,7 +15,7 @@ from partage.main.composition import compose, readiness
 from partage.main.configuration import config
 from partage.main.configuration.config import Settings
 from partage.main.process import listening, liveness
-from partage.main.process.supervisor import signals_held
+from partage.main.process.supervisor import block_signals
 from partage.main.standalone import folder, keystone_child
 from partage.main.standalone.folder import REGION, SERVICE, Standalone
 from partage.model.ids import StoreID
@@ -53,10 +53,10 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
         ):
             identities = _prepare(settings)
             child.wait_until_ready()
-            with signals_held():
+            with block_signals():
                 _greet(settings, kept)
-                duties = [partial(import_worker.do_imports, identities=identities)]
-                return serve.run(settings, listener, identities, load=load, companions=[child], duties=duties)
+                jobs = [partial(import_worker.do_imports, identities=identities)]
+                return serve.run(settings, listener, identities, load=load, dependencies=[child], jobs=jobs)
 
 
 def _identity(kept: Standalone) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 
 from partage import problems
 from partage.http.server import direct, sending, socket_handoff
-from partage.http.server.body import Wire
+from partage.http.server.body import Channel
 from partage.http.server.threads import Threads
 from tests.unit.http.test_http_sending import GONE, Data, whole
 
@@ -78,10 +78,10 @@ def sent(
         threads = Threads(reading=1, metadata=1, upload=1, download=2, remote=1)
         source = data.source(is_short=lambda: is_short)
         first = await threads.call_download(source.next_pieces, 0)
-        outbox = direct.Outbox(source, first, socket_handoff.Outlet(ours, told.counted.append))
-        wire = Wire(peer.receive, peer.send, stall_seconds)
+        outbox = direct.Outbox(source, first, socket_handoff.SendSocket(ours, told.counted.append))
+        wire = Channel(peer.receive, peer.send, stall_seconds)
         try:
-            told.whole = await direct.send_pieces(outbox, call=threads.call_download, wire=wire)
+            told.whole = await direct.send_pieces(outbox, call=threads.call_download, channel=wire)
         finally:
             await asyncio.sleep(0.1)  # lets the closing through
             threads.close()

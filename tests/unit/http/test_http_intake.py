@@ -17,7 +17,7 @@ from partage.http.messages import Edge
 from partage.http.options import EdgeOptions
 from partage.http.server import socket_handoff
 from partage.http.server.body import BLOCK_BYTES, RequestBody
-from partage.http.server.pace import Pace, Patience
+from partage.http.server.receive_rate import ReceiveLimits, ReceiveRate
 from partage.http.server.threads import Threads
 from partage.operations.image_data import Arrival
 from partage.operations.service import Service
@@ -56,11 +56,13 @@ class Lends:
         self._early = early
         self.told: list[str] = []
 
-    async def outlet(self, stall_seconds: float) -> None:
+    async def acquire_send_socket(self, stall_seconds: float) -> None:
         del stall_seconds
 
-    def inlet(self) -> socket_handoff.Inlet:
-        return socket_handoff.Inlet(self._ours, self._early, lambda: self.told.append("go on"), lambda: self.told.append("give up"))
+    def acquire_receive_socket(self) -> socket_handoff.ReceiveSocket:
+        return socket_handoff.ReceiveSocket(
+            self._ours, self._early, lambda: self.told.append("go on"), lambda: self.told.append("give up")
+        )
 
     @property
     def is_closed(self) -> bool:
@@ -118,7 +120,7 @@ class World:
         try:
             await intake.store(body, self.edge, lambda: cast(Arrival, taken))
         finally:
-            body.settle()
+            body.return_socket()
 
     def run(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         try:
@@ -146,7 +148,7 @@ def lent(peer: Peer, lends: Lends, taken: Taken, **options: Any) -> None:
     headers = {b"content-length": b"%d" % LENGTH}
 
     async def run() -> None:
-        await world.store(RequestBody(peer.receive, headers, stall_seconds=5, lender=lends), taken)
+        await world.store(RequestBody(peer.receive, headers, stall_seconds=5, handoff=lends), taken)
 
     try:
         world.run(run)
@@ -264,7 +266,7 @@ def test_upload_that_is_cancelled_fails_and_gives_everything_back(is_lent: bool)
     peer = Peer(part(b"x"))
 
     async def run() -> None:
-        body = RequestBody(peer.receive, headers, stall_seconds=5, lender=lends)
+        body = RequestBody(peer.receive, headers, stall_seconds=5, handoff=lends)
         running = asyncio.ensure_future(intake.store(body, world.edge, lambda: cast(Arrival, taken)))
         await until(lambda: bool(taken.takes))
         running.cancel()
@@ -310,7 +312,7 @@ def test_uploads_that_wait_hold_no_thread_and_no_buffer(is_lent: bool) -> None:
     async def run() -> None:
         running = [
             asyncio.ensure_future(
-                world.store(RequestBody(Peer(part(b"x" * 100)).receive, headers, stall_seconds=60, lender=lends), taken)
+                world.store(RequestBody(Peer(part(b"x" * 100)).receive, headers, stall_seconds=60, handoff=lends), taken)
             )
             for lends, taken in idle
         ]
@@ -338,7 +340,7 @@ def test_one_upload_too_many_is_refused_before_it_begins() -> None:
         raise AssertionError("begun")
 
     async def run() -> None:
-        with world.edge.uploads.admitted():
+        with world.edge.uploads.admit():
             await intake.store(RequestBody(Peer().receive, CHUNKED, stall_seconds=5), world.edge, never)
 
     with pytest.raises(problems.UploadsFull):
@@ -351,13 +353,13 @@ def test_buffers_are_granted_in_the_order_of_asking() -> None:
     order: list[int] = []
 
     async def one(number: int) -> None:
-        buffer = await intake._granted(buffers)  # noqa: SLF001 -- how an upload waits
+        buffer = await intake._wait_for_buffer(buffers)  # noqa: SLF001 -- how an upload waits
         order.append(number)
         await asyncio.sleep(0)
         buffers.give_back(buffer)
 
     async def run() -> None:
-        first = await intake._granted(buffers)  # noqa: SLF001
+        first = await intake._wait_for_buffer(buffers)  # noqa: SLF001
         waiting = [asyncio.ensure_future(one(number)) for number in range(20)]
         await asyncio.sleep(0)
         waiting[7].cancel()
@@ -370,8 +372,8 @@ def test_buffers_are_granted_in_the_order_of_asking() -> None:
     assert buffers.in_use == 0
 
 
-def pace(**changed: Any) -> Pace:
-    return Pace(Patience(**({"stall_seconds": 1000, "slowest_bytes_per_second": 100, "window_seconds": 60} | changed)))
+def pace(**changed: Any) -> ReceiveRate:
+    return ReceiveRate(ReceiveLimits(**({"stall_seconds": 1000, "slowest_bytes_per_second": 100, "window_seconds": 60} | changed)))
 
 
 def test_client_above_the_least_rate_is_never_cut_off() -> None:

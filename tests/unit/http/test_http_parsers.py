@@ -55,8 +55,8 @@ def parsed(name: str, text: str) -> object:
 READERS: dict[str, Callable[[str], object]] = {
     "Accept": errors.preferred_form,
     "the words of an error": lambda text: errors.reply_to(problems.MediaTypeUnsupported(text), asked(text)),
-    "Range": lambda text: conditions.byte_range(text, 1 << 40),
-    "If-None-Match": lambda text: conditions.is_known(text, b'"x"'),
+    "Range": lambda text: conditions.parse_range(text, 1 << 40),
+    "If-None-Match": lambda text: conditions.matches_etag(text, b'"x"'),
     "If-Range": lambda text: conditions.range_applies(text, b'"x"'),
     "version": lambda text: discovery.is_version(text, with_cache=True),
     "query": lambda text: query.parameters_of(text.encode("latin-1")),

@@ -9,7 +9,7 @@ import pytest
 
 from partage import problems
 from partage.http.server import sending
-from partage.http.server.body import BLOCK_BYTES, Wire
+from partage.http.server.body import BLOCK_BYTES, Channel
 from partage.http.server.sending import Source
 from partage.http.server.threads import Threads
 
@@ -95,8 +95,8 @@ async def sent(client: Client, source: Source, *, stall_seconds: float = 60.0) -
     """Send all of a source to a client, over a server that waits for ever."""
     async with pool() as threads:
         first = await threads.call_download(source.next_pieces, 0)
-        wire = Wire(client.receive, sending.PatientSend(client.send, stall_seconds), stall_seconds)
-        return await sending.send_pieces(source, first, call=threads.call_download, wire=wire)
+        wire = Channel(client.receive, sending.TimeoutSend(client.send, stall_seconds), stall_seconds)
+        return await sending.send_pieces(source, first, call=threads.call_download, channel=wire)
 
 
 def test_image_data_is_sent_whole_and_in_order() -> None:

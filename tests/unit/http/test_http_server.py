@@ -234,7 +234,7 @@ def test_a_socket_whose_client_has_gone_is_not_lent(sent_before: int) -> None:
         if not sent_before:
             await receive()
         try:
-            lent.append(await scope["extensions"][socket_handoff.EXTENSION].outlet(5))
+            lent.append(await scope["extensions"][socket_handoff.EXTENSION].acquire_send_socket(5))
         except RuntimeError as error:
             lent.append(error)
 

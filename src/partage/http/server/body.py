@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from partage import problems
-from partage.http.server.pace import Pace, Patience
-from partage.http.server.socket_handoff import Inlet, Lender
+from partage.http.server.receive_rate import ReceiveLimits, ReceiveRate
+from partage.http.server.socket_handoff import ReceiveSocket, SocketHandoff
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,7 +27,7 @@ GONE = "The connection ended before the request was complete"
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class Channel:
     """The two ends of one request's connection, and how long a peer may keep them waiting."""
 
     receive: Receive
@@ -47,7 +47,7 @@ class RequestBody:
         headers: Mapping[bytes, bytes],
         *,
         stall_seconds: float,
-        lender: Lender | None = None,
+        handoff: SocketHandoff | None = None,
         slowest_bytes_per_second: int = 0,
         window_seconds: float = math.inf,
     ) -> None:
@@ -56,9 +56,9 @@ class RequestBody:
         Over each `window_seconds` of waiting, a document brings at least `slowest_bytes_per_second`.
         """
         self._receive = receive
-        self._lender = lender
-        self._inlet: Inlet | None = None
-        self._patience = Patience(
+        self._handoff = handoff
+        self._receive_socket: ReceiveSocket | None = None
+        self._limits = ReceiveLimits(
             stall_seconds=stall_seconds,
             slowest_bytes_per_second=slowest_bytes_per_second,
             window_seconds=window_seconds,
@@ -84,9 +84,9 @@ class RequestBody:
             raise _too_large(limit_bytes)
         pieces: list[bytes] = []
         size = 0
-        pace = Pace(self._patience)
+        rate = ReceiveRate(self._limits)
         while not self.is_finished:
-            block = await self.gather(limit_bytes + 1 - size, pace)
+            block = await self.gather(limit_bytes + 1 - size, rate)
             size += sum(len(piece) for piece in block)
             if size > limit_bytes:
                 raise _too_large(limit_bytes)
@@ -99,30 +99,30 @@ class RequestBody:
         return self._received_bytes
 
     @property
-    def is_lent(self) -> bool:
+    def can_hand_off(self) -> bool:
         """Say whether the connection's socket may be borrowed for it: it is long, of known length, and the server lends."""
-        return self._lender is not None and (self.length_bytes or 0) > BLOCK_BYTES
+        return self._handoff is not None and (self.length_bytes or 0) > BLOCK_BYTES
 
-    def borrow(self) -> Inlet | None:
+    def take_socket(self) -> ReceiveSocket | None:
         """Borrow the connection's socket for what is left, of which the borrower says with `note` what it received.
 
         None when nothing is left, or where it cannot be had. `settle` gives it back.
         """
-        self._inlet = None if self.is_finished or self._lender is None else self._lender.inlet()
-        if self._inlet is not None:
-            self.note(len(self._inlet.early))
-        return self._inlet
+        self._receive_socket = None if self.is_finished or self._handoff is None else self._handoff.acquire_receive_socket()
+        if self._receive_socket is not None:
+            self.note_received(len(self._receive_socket.early))
+        return self._receive_socket
 
-    def note(self, size_bytes: int) -> None:
+    def note_received(self, size_bytes: int) -> None:
         """Say how many bytes were received from the borrowed socket."""
         self._received_bytes += size_bytes
         self.is_finished = self._received_bytes == self.length_bytes
 
-    async def gather(self, enough_bytes: int, pace: Pace, *, seconds: float = math.inf) -> list[bytes]:
+    async def gather(self, enough_bytes: int, rate: ReceiveRate, *, seconds: float = math.inf) -> list[bytes]:
         """Receive at least `enough_bytes`, or what there is until the end of the body, or `seconds` after the first byte.
 
         Raises:
-            ClientGone: the client went away, or is slower than `pace` allows. A body that ends early never ends quietly.
+            ClientGone: the client went away, or is slower than `rate` allows. A body that ends early never ends quietly.
         """
         loop = asyncio.get_running_loop()
         pieces: list[bytes] = []
@@ -130,10 +130,10 @@ class RequestBody:
         while size < enough_bytes and not self.is_finished and loop.time() < until:
             began = loop.time()
             try:
-                async with asyncio.timeout(min(pace.tick_seconds, max(0.0, until - began))):
+                async with asyncio.timeout(min(rate.tick_seconds, max(0.0, until - began))):
                     message = await self._receive()
             except TimeoutError:
-                pace.note(loop.time() - began, 0)
+                rate.note(loop.time() - began, 0)
                 continue
             if message["type"] != "http.request":
                 raise problems.ClientGone(GONE)
@@ -144,16 +144,16 @@ class RequestBody:
                 until = min(until, began + seconds)
             self._received_bytes += len(piece)
             self.is_finished = self._is_whole(message)
-            pace.note(loop.time() - began, len(piece))
+            rate.note(loop.time() - began, len(piece))
         return pieces
 
-    def settle(self) -> None:
+    def return_socket(self) -> None:
         """Give back the connection's socket, if it was borrowed: no thread receives from it any more."""
-        inlet, self._inlet = self._inlet, None
-        if inlet is not None:
-            wake_at(inlet.socket, 1)
-            inlet.socket.close()
-            (inlet.go_on if self.is_finished else inlet.give_up)()
+        connection, self._receive_socket = self._receive_socket, None
+        if connection is not None:
+            set_low_watermark(connection.socket, 1)
+            connection.socket.close()
+            (connection.go_on if self.is_finished else connection.give_up)()
 
     async def drain(self) -> None:
         """Receive and forget what the client still sends, within bounds, so that it gets to read the reply."""
@@ -185,9 +185,9 @@ class RequestBody:
         return True
 
 
-def wake_at(inlet: socket.socket, size_bytes: int) -> None:
+def set_low_watermark(connection: socket.socket, size_bytes: int) -> None:
     """Let the kernel call the socket ready when it has so many bytes, or has ended. Source: SO_RCVLOWAT in socket(7)."""
-    inlet.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size_bytes)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size_bytes)
 
 
 def _length_bytes(text: bytes) -> int | None:

@@ -11,7 +11,7 @@ from partage import problems
 _RANGE = re.compile(r"bytes\s*+=\s*+([0-9]{0,4000}+)\s*+-\s*+([0-9]{0,4000}+)\s*+", re.IGNORECASE)
 
 
-def byte_range(header: str | None, size_bytes: int) -> tuple[int, int] | None:
+def parse_range(header: str | None, size_bytes: int) -> tuple[int, int] | None:
     """Understand a Range header as [start, stop); None when the whole is asked for.
 
     Raises:
@@ -37,7 +37,7 @@ def byte_range(header: str | None, size_bytes: int) -> tuple[int, int] | None:
     return start, stop
 
 
-def is_known(if_none_match: str | None, etag: bytes) -> bool:
+def matches_etag(if_none_match: str | None, etag: bytes) -> bool:
     """Say whether the client has this representation already. Weak and strong tags compare alike here."""
     if if_none_match is None:
         return False

@@ -16,10 +16,10 @@ from collections import deque
 from enum import Enum
 from itertools import islice
 
-from partage.http.server import sending, stalls
-from partage.http.server.body import Wire
+from partage.http.server import send_timeout, sending
+from partage.http.server.body import Channel
 from partage.http.server.sending import Call, Source
-from partage.http.server.socket_handoff import Outlet
+from partage.http.server.socket_handoff import SendSocket
 
 _TURN_BYTES = 64 << 20
 _MOMENT_MILLISECONDS = 20
@@ -42,16 +42,17 @@ class Outbox:
     `bytes` counts what the kernel has taken.
     """
 
-    def __init__(self, source: Source, first: list[bytes], outlet: Outlet) -> None:
+    def __init__(self, source: Source, first: list[bytes], handed_off: SendSocket) -> None:
         """Take over the source, the socket and `first`, which is emptied: the caller keeps its list for the whole download."""
         self.source = source
-        self.outlet = outlet
+        self.socket = handed_off.socket
+        self.note_sent = handed_off.note_sent
         self.bytes = 0
         self._waiting: deque[memoryview] = deque(memoryview(piece) for piece in first)
         first.clear()
         self._is_finished = False
         self._room = select.poll()
-        self._room.register(outlet.socket, select.POLLOUT)
+        self._room.register(self.socket, select.POLLOUT)
 
     def send_some(self) -> Stop:
         """Send until the end, until the socket has no room for a moment, or until others should have their turn. Blocking.
@@ -73,12 +74,12 @@ class Outbox:
         """Wait until the socket takes more; say whether it does so in time, and before the client has gone."""
         loop = asyncio.get_running_loop()
         room = asyncio.Event()
-        loop.add_writer(self.outlet.socket.fileno(), room.set)
+        loop.add_writer(self.socket.fileno(), room.set)
         waiting = asyncio.ensure_future(room.wait())
         try:
             await asyncio.wait((waiting, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            loop.remove_writer(self.outlet.socket.fileno())
+            loop.remove_writer(self.socket.fileno())
             waiting.cancel()
         return room.is_set() and not gone.done()
 
@@ -86,7 +87,7 @@ class Outbox:
         """Let a thread that sends at this moment end, unless all has been sent."""
         if not self._is_finished:
             with contextlib.suppress(OSError):
-                self.outlet.socket.shutdown(socket.SHUT_RDWR)
+                self.socket.shutdown(socket.SHUT_RDWR)
 
     def _send_some(self) -> Stop:
         turn_end = self.bytes + _TURN_BYTES
@@ -95,7 +96,7 @@ class Outbox:
                 self._is_finished = True
                 return Stop.FINISHED
             try:
-                self._forget(self.outlet.socket.sendmsg(list(islice(self._waiting, _MOST_PIECES))))
+                self._forget(self.socket.sendmsg(list(islice(self._waiting, _MOST_PIECES))))
             except BlockingIOError:
                 if not self._room.poll(_MOMENT_MILLISECONDS):
                     return Stop.NO_ROOM
@@ -115,14 +116,14 @@ class Outbox:
             self._waiting[0] = self._waiting[0][sent:]
 
 
-async def send_pieces(outbox: Outbox, *, call: Call, wire: Wire) -> bool:
+async def send_pieces(outbox: Outbox, *, call: Call, channel: Channel) -> bool:
     """Send all of an outbox; say whether all of it went out. Problems of its source pass through.
 
     A client that goes away, or takes nothing for too long, ends the sending at once. Socket and source are closed in every case,
     as soon as no thread uses them.
     """
-    gone = asyncio.ensure_future(sending.until_disconnect(wire.receive))
-    moment = min(sending.MOMENT_SECONDS, wire.stall_seconds / 2)
+    gone = asyncio.ensure_future(sending.until_disconnect(channel.receive))
+    moment = min(sending.MOMENT_SECONDS, channel.stall_seconds / 2)
     turn = call(outbox.send_some)
     try:
         while True:
@@ -137,17 +138,17 @@ async def send_pieces(outbox: Outbox, *, call: Call, wire: Wire) -> bool:
             if stop is Stop.GONE or gone.done():
                 return False
             if stop is Stop.NO_ROOM:
-                taken = stalls.progress(outbox.outlet.socket)
+                taken = send_timeout.count_acknowledged(outbox.socket)
                 if not await outbox.has_room(gone, moment):
                     turn = call(outbox.give_up)
                     await turn
-                    if not await _has_room_in_time(outbox, gone, wire.stall_seconds - moment, taken):
+                    if not await _has_room_in_time(outbox, gone, channel.stall_seconds - moment, taken):
                         return False
             turn = call(outbox.send_some)
     finally:
         gone.cancel()
         outbox.hang_up()
-        outbox.outlet.note_sent(outbox.bytes)
+        outbox.note_sent(outbox.bytes)
         turn.add_done_callback(lambda done: _close(done, outbox, call))
 
 
@@ -158,11 +159,11 @@ async def _has_room_in_time(outbox: Outbox, gone: "asyncio.Future[None]", second
     take less in time, but not nothing.
     """
     while not await outbox.has_room(gone, seconds):
-        before, taken = taken, stalls.progress(outbox.outlet.socket)
+        before, taken = taken, send_timeout.count_acknowledged(outbox.socket)
         if gone.done():
             return False
         if taken == before:
-            stalls.reset_when_closed(outbox.outlet.socket)
+            send_timeout.reset_on_close(outbox.socket)
             return False
     return True
 
@@ -170,5 +171,5 @@ async def _has_room_in_time(outbox: Outbox, gone: "asyncio.Future[None]", second
 def _close(done: "asyncio.Future[object]", outbox: Outbox, call: Call) -> None:
     if not done.cancelled():
         done.exception()  # whatever it was, nobody waits for it any more
-    outbox.outlet.socket.close()
+    outbox.socket.close()
     call(outbox.source.close)

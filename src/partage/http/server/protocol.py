@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 from partage.http.options import STALL_SECONDS
 from partage.http.server import socket_handoff
 from partage.http.server.connections import HEAD_SECONDS, Connections
-from partage.http.server.stalls import StallWatch, progress, reset_when_closed
+from partage.http.server.send_timeout import SendTimeout, count_acknowledged, reset_on_close
 
 LONGEST_HEAD_BYTES = 131_072
 """Above the application's own bound, so that a client just above that one still gets an answer in its form."""
@@ -77,14 +77,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._offers_upgrade = False
         self._ignored_bytes: int | None = None
         self._unanswered: list[RequestResponseCycle] = []
-        self._stalls: StallWatch | None = None
+        self._stalls: SendTimeout | None = None
 
     # Called by the transport.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head, or say at once that there are too many connections."""
         super().connection_made(transport)
-        self._stalls = StallWatch(transport, self.loop, self.stall_seconds)
+        self._stalls = SendTimeout(transport, self.loop, self.stall_seconds)
         if self._shared is not None and not self._shared.admit():
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests are under way on other connections; try again soon.")
         else:
@@ -173,7 +173,7 @@ class BoundedProtocol(HttpToolsProtocol):
         newest = cast("RequestResponseCycle | None", self.cycle)
         if newest is not None and newest not in self._unanswered:
             self._unanswered.append(newest)
-            cast("dict[str, Any]", self.scope)["extensions"] = {socket_handoff.EXTENSION: _Lender(self, newest)}
+            cast("dict[str, Any]", self.scope)["extensions"] = {socket_handoff.EXTENSION: _ConnectionHandoff(self, newest)}
             if self._shared is not None and self._shared.is_draining:
                 newest.keep_alive = False
 
@@ -234,13 +234,13 @@ class BoundedProtocol(HttpToolsProtocol):
     @property
     def taken_bytes(self) -> int:
         """See `Waiting`."""
-        return progress(self.transport.get_extra_info("socket"), self.unsent_bytes)
+        return count_acknowledged(self.transport.get_extra_info("socket"), self.unsent_bytes)
 
     def give_up(self) -> None:
         """Close the connection at once, and let nothing wait for its client, in the kernel neither."""
         self._stop_waiting()
         self._answer_no_more()
-        reset_when_closed(self.transport.get_extra_info("socket"))
+        reset_on_close(self.transport.get_extra_info("socket"))
         self.transport.abort()
 
     def make_room(self) -> None:
@@ -398,16 +398,16 @@ def _check_codings(values: list[bytes], version: str) -> None:
     raise _RefusedError(HTTPStatus.BAD_REQUEST, "The Transfer-Encoding does not end in chunked, once: the body has no certain end.")
 
 
-class _Lender:
-    """Lends the socket below one request's connection: a `lending.Lender`."""
+class _ConnectionHandoff:
+    """Lends the socket below one request's connection: a `lending.SocketHandoff`."""
 
     def __init__(self, protocol: BoundedProtocol, cycle: RequestResponseCycle) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
         self._cycle = cycle
 
-    async def outlet(self, stall_seconds: float) -> socket_handoff.Outlet | None:
-        """See `lending.Lender`."""
+    async def acquire_send_socket(self, stall_seconds: float) -> socket_handoff.SendSocket | None:
+        """See `lending.SocketHandoff`."""
         # With limits of zero the transport calls its buffer full as long as there is anything in it.
         self._limit_buffer(0)
         try:
@@ -418,16 +418,16 @@ class _Lender:
         finally:
             self._limit_buffer(None)
         own = self._own_socket()
-        return None if own is None else socket_handoff.Outlet(own, self._note_sent)
+        return None if own is None else socket_handoff.SendSocket(own, self._note_sent)
 
-    def inlet(self) -> socket_handoff.Inlet | None:
-        """See `lending.Lender`."""
+    def acquire_receive_socket(self) -> socket_handoff.ReceiveSocket | None:
+        """See `lending.SocketHandoff`."""
         own = self._own_socket() if self._cycle.more_body else None
         if own is None:
             return None
         self._cycle.flow.pause_reading()
         early, self._cycle.body = bytes(self._cycle.body), bytearray()
-        return socket_handoff.Inlet(own, early, self._go_on, self._read_on)
+        return socket_handoff.ReceiveSocket(own, early, self._go_on, self._read_on)
 
     def _own_socket(self) -> socket.socket | None:
         """Make a descriptor of the borrower's own: the transport may close its one, and the number then mean another connection."""

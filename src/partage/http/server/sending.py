@@ -2,7 +2,7 @@
 
 A client that takes nothing for a moment makes the sender release what it holds, where the data can be read again from the same
 byte; only a slice of a buffer stays. A client that takes nothing for longer loses its connection: `stalls.py` sees to that where
-the server is ours, `PatientSend` where it is not.
+the server is ours, `TimeoutSend` where it is not.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from partage import problems
-from partage.http.server.body import BLOCK_BYTES, Message, Receive, Send, Wire
+from partage.http.server.body import BLOCK_BYTES, Channel, Message, Receive, Send
 
 Call = Callable[..., "asyncio.Future[Any]"]
 """Call a function in a thread that may read image data."""
@@ -22,7 +22,7 @@ MOMENT_SECONDS = 1.0
 _SLICE_BYTES = 128 << 10
 
 
-class PatientSend:
+class TimeoutSend:
     """The sending end of a connection whose server waits for clients for ever."""
 
     def __init__(self, send: Send, stall_seconds: float) -> None:
@@ -42,7 +42,7 @@ class PatientSend:
             raise problems.ClientGone(f"The client took nothing of the answer within {self._stall_seconds:g} seconds") from error
 
 
-class CountedSend:
+class CountingSend:
     """A connection's sending end that counts the bytes of bodies. Belongs to the event loop's thread."""
 
     def __init__(self, send: Send) -> None:
@@ -115,7 +115,7 @@ class Source:
         _close(pieces)
 
 
-async def send_pieces(source: Source, first: list[bytes], *, call: Call, wire: Wire) -> bool:
+async def send_pieces(source: Source, first: list[bytes], *, call: Call, channel: Channel) -> bool:
     """Send `first` and then the rest of a source through the event loop; say whether all of it went out.
 
     `first` is emptied, since the caller keeps its list for the whole download.
@@ -123,7 +123,7 @@ async def send_pieces(source: Source, first: list[bytes], *, call: Call, wire: W
     Problems of the source pass through. The caller has sent the headers, and ends the body if this returns True. The source is
     closed in every case.
     """
-    sender = _Sender(source, first, call, wire)
+    sender = _Sender(source, first, call, channel)
     try:
         return await sender.send_all()
     except problems.ClientGone:
@@ -135,15 +135,15 @@ async def send_pieces(source: Source, first: list[bytes], *, call: Call, wire: W
 class _Sender:
     """Sends one source. Lives in the event loop's thread."""
 
-    def __init__(self, source: Source, first: list[bytes], call: Call, wire: Wire) -> None:
+    def __init__(self, source: Source, first: list[bytes], call: Call, channel: Channel) -> None:
         self._source = source
         self._call = call
-        self._wire = wire
+        self._channel = channel
         self._block = deque(memoryview(piece) for piece in first)
         first.clear()
         self._sent_bytes = 0
         self._following: asyncio.Future[Any] | None = None
-        self._gone = asyncio.ensure_future(until_disconnect(wire.receive))
+        self._gone = asyncio.ensure_future(until_disconnect(channel.receive))
 
     async def send_all(self) -> bool:
         while not self._gone.done():
@@ -152,7 +152,7 @@ class _Sender:
             piece = self._next_slice()
             if not self._block:
                 self._following = self._call(self._source.next_pieces, self._sent_bytes + len(piece))
-            sending = asyncio.ensure_future(self._wire.send({"type": "http.response.body", "body": piece, "more_body": True}))
+            sending = asyncio.ensure_future(self._channel.send({"type": "http.response.body", "body": piece, "more_body": True}))
             try:
                 await asyncio.wait((sending,), timeout=MOMENT_SECONDS)
                 if not sending.done():

@@ -12,7 +12,7 @@ EXTENSION = "partage.socket"
 
 
 @dataclass(frozen=True, slots=True)
-class Outlet:
+class SendSocket:
     """The socket, to send a part of the answer's body; the borrower closes it, then says how many bytes it has sent."""
 
     socket: socket.socket
@@ -20,7 +20,7 @@ class Outlet:
 
 
 @dataclass(frozen=True, slots=True)
-class Inlet:
+class ReceiveSocket:
     """The socket, to receive the rest of the request's body.
 
     `early` are bytes of it that the server had received already. The borrower closes the socket and then calls `go_on` when it has
@@ -33,17 +33,17 @@ class Inlet:
     give_up: Callable[[], None]
 
 
-class Lender(Protocol):
+class SocketHandoff(Protocol):
     """The connection of one request. What it lends is a descriptor of its own, that never blocks. For the event loop's thread."""
 
-    async def outlet(self, stall_seconds: float) -> Outlet | None:
+    async def acquire_send_socket(self, stall_seconds: float) -> SendSocket | None:
         """Lend the socket once all that was sent before has left.
 
         None where the connection is no plain socket, is being closed, or takes nothing for so long: then the body is to be sent as
         usual.
         """
 
-    def inlet(self) -> Inlet | None:
+    def acquire_receive_socket(self) -> ReceiveSocket | None:
         """Lend the socket to whoever has begun to receive a body of known length. Nobody else receives meanwhile.
 
         None where the connection is no plain socket, is being closed, or has nothing more of the body to give: then the body is to

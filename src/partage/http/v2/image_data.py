@@ -44,10 +44,10 @@ async def download(request: Request) -> Reply:
     if not data.has_data:
         return Reply(status=HTTPStatus.NO_CONTENT)
     etag = etag_of(data.image)
-    if etag is not None and conditions.is_known(request.header(b"if-none-match"), etag):
+    if etag is not None and conditions.matches_etag(request.header(b"if-none-match"), etag):
         return Reply(status=HTTPStatus.NOT_MODIFIED, etag=etag)
     asked = request.header(b"range") if conditions.range_applies(request.header(b"if-range"), etag) else None
-    part = conditions.byte_range(asked, data.size_bytes)
+    part = conditions.parse_range(asked, data.size_bytes)
     start, stop = part or (0, data.size_bytes)
     reading, read_ahead = data.reading(start, stop), edge.service.read_ahead
     return Reply(

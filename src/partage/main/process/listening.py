@@ -24,17 +24,17 @@ def listen(host: str, port: int) -> socket.socket:
             f"Cannot listen on {host}: it is no address of this machine; correct the setting host"
         ) from error
     except OSError as error:
-        raise problems.Unavailable(f"Cannot listen on {host} port {port}: {_reason(error)}") from error
+        raise problems.Unavailable(f"Cannot listen on {host} port {port}: {_explain(error)}") from error
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """Find a port of the loopback interface that nothing listens on at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     return port
 
 
-def _reason(error: OSError) -> str:
+def _explain(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return "the port is in use; end the program that has it or choose another with --port"
     if error.errno in {errno.EACCES, errno.EPERM}:

@@ -13,7 +13,7 @@ TRIM_SECONDS = 5.0
 """How often free memory goes back to the kernel."""
 
 
-def keep_buffers() -> None:
+def reuse_freed_buffers() -> None:
     """Let freed buffers be used again instead of going back to the kernel, where the C library can be told so.
 
     Image data passes through in blocks of a mebibyte. By default glibc maps each one anew, and the kernel clears every page of it:

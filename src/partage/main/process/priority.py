@@ -8,7 +8,7 @@ _BEHIND = 10
 _HANDOVER_SECONDS = 0.001
 
 
-def step_back() -> None:
+def lower_thread_priority() -> None:
     """Let this thread, and those that it will start, go behind others of the machine by ten steps of nice; on Linux only.
 
     A document is read in tenths of a millisecond, and was waited for 53 ms while eight images were on their way through two cores:
@@ -19,6 +19,6 @@ def step_back() -> None:
             os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + _BEHIND))
 
 
-def hand_over_quickly() -> None:
+def shorten_switch_interval() -> None:
     """Let a thread that computes in Python hand over to one that waits after a millisecond, not five."""
     sys.setswitchinterval(_HANDOVER_SECONDS)

@@ -91,7 +91,7 @@ def load(directory: Path) -> Standalone:
     """
     file = directory / _KEPT
     before = load_kept(directory) if file.exists() else Standalone(directory, 0, {})
-    port = before.keystone_port if _is_free(before.keystone_port) else listening.free_port()
+    port = before.keystone_port if _is_free(before.keystone_port) else listening.find_free_port()
     token_key = before.token_key or secrets.token_urlsafe(32)
     names = [person.user for person in (ADMIN, SERVICE, *PEOPLE)]
     passwords = {name: secrets.token_urlsafe(18) for name in names} | dict(before.passwords)

@@ -9,7 +9,7 @@ _TICK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class ReceiveLimits:
     """What is asked of a client: some byte within `stall_seconds`, and a least rate over each `window_seconds` of waiting."""
 
     stall_seconds: float
@@ -17,12 +17,12 @@ class Patience:
     window_seconds: float = math.inf
 
 
-class Pace:
+class ReceiveRate:
     """How fast one body comes. Belongs to whoever receives it."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, limits: ReceiveLimits) -> None:
         """Begin the first window."""
-        self._patience = patience
+        self._limits = limits
         self._silent_seconds = 0.0
         self._waited_seconds = 0.0
         self._came_bytes = 0
@@ -30,8 +30,8 @@ class Pace:
     @property
     def tick_seconds(self) -> float:
         """How long to wait at most before saying what came."""
-        until_silence = self._patience.stall_seconds - self._silent_seconds
-        until_window = self._patience.window_seconds - self._waited_seconds
+        until_silence = self._limits.stall_seconds - self._silent_seconds
+        until_window = self._limits.window_seconds - self._waited_seconds
         return max(0.001, min(_TICK_SECONDS, until_silence, until_window))
 
     def note(self, waited_seconds: float, came_bytes: int) -> None:
@@ -40,18 +40,18 @@ class Pace:
         Raises:
             ClientGone: nothing came for too long, or too little.
         """
-        patience = self._patience
+        limits = self._limits
         self._silent_seconds = 0.0 if came_bytes else self._silent_seconds + waited_seconds
-        if self._silent_seconds >= patience.stall_seconds:
-            raise problems.ClientGone(f"Nothing more of the request arrived within {patience.stall_seconds:g} seconds")
+        if self._silent_seconds >= limits.stall_seconds:
+            raise problems.ClientGone(f"Nothing more of the request arrived within {limits.stall_seconds:g} seconds")
         self._waited_seconds += waited_seconds
         self._came_bytes += came_bytes
-        if self._waited_seconds < patience.window_seconds:
+        if self._waited_seconds < limits.window_seconds:
             return
-        if self._came_bytes < patience.slowest_bytes_per_second * self._waited_seconds:
+        if self._came_bytes < limits.slowest_bytes_per_second * self._waited_seconds:
             raise problems.ClientGone(
                 f"The body of the request was sent too slowly: {self._came_bytes} bytes arrived in the last "
-                f"{self._waited_seconds:.0f} seconds, and at least {patience.slowest_bytes_per_second} a second are needed; "
+                f"{self._waited_seconds:.0f} seconds, and at least {limits.slowest_bytes_per_second} a second are needed; "
                 "send it over a faster connection, or let the service import it from a URL"
             )
         self._waited_seconds, self._came_bytes = 0.0, 0

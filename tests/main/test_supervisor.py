@@ -1,4 +1,4 @@
-"""Workers that cannot start, die, or hang. In a process of their own, because the crew forks and catches signals."""
+"""Workers that cannot start, die, or hang. In a process of their own, because the supervisor forks and catches signals."""
 
 import os
 import signal
@@ -10,13 +10,13 @@ from pathlib import Path
 SCRIPT = """
 import os, signal, sys, time
 from partage import problems
-from partage.main.process.supervisor import Crew
+from partage.main.process.supervisor import Supervisor
 
 def work():
     print("worker", os.getpid(), flush=True)
     {work}
 
-sys.exit(Crew(duties=[work] * {size}, grace_seconds={grace}).run())
+sys.exit(Supervisor(jobs=[work] * {size}, grace_seconds={grace}).run())
 """
 
 
@@ -25,9 +25,9 @@ def start(work: str, *, size: int = 1, grace: float = 1.0) -> subprocess.Popen[s
     return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def ended(crew: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = crew.communicate(timeout=30)
-    return crew.returncode, out, err
+def ended(supervisor: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = supervisor.communicate(timeout=30)
+    return supervisor.returncode, out, err
 
 
 def test_worker_that_cannot_start_ends_the_crew_with_its_sentence() -> None:
@@ -53,13 +53,13 @@ def test_fault_in_a_worker_is_told_with_its_traceback() -> None:
 
 
 def test_worker_that_ignores_the_signal_is_killed_after_the_grace() -> None:
-    crew = start("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    time.sleep(1000)", grace=0.2)
-    assert crew.stdout is not None
-    crew.stdout.readline()
+    supervisor = start("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    time.sleep(1000)", grace=0.2)
+    assert supervisor.stdout is not None
+    supervisor.stdout.readline()
     time.sleep(0.3)  # it has said so before it ignores the signal
     started = time.monotonic()
-    crew.send_signal(signal.SIGTERM)
-    assert ended(crew)[0] == 0
+    supervisor.send_signal(signal.SIGTERM)
+    assert ended(supervisor)[0] == 0
     assert 0.2 < time.monotonic() - started < 8
 
 
@@ -69,7 +69,7 @@ def test_worker_that_keeps_dying_is_restarted_ever_later_beside_healthy_ones() -
 import os, signal, sys, time
 from partage.main import logs
 from partage.main.configuration.sections import LogSettings
-from partage.main.process.supervisor import Crew
+from partage.main.process.supervisor import Supervisor
 
 def dies():
     print("dies", flush=True)
@@ -80,18 +80,18 @@ def lives():
     time.sleep(1000)
 
 logs.configure(LogSettings())
-sys.exit(Crew(duties=[dies, lives], grace_seconds=1).run())
+sys.exit(Supervisor(jobs=[dies, lives], grace_seconds=1).run())
 """
-    crew = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert crew.stdout is not None
+    supervisor = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert supervisor.stdout is not None
     said: list[str] = []
     end = time.monotonic() + 60
     while (said.count("dies\n") < 7 or not any(line.startswith("lives") for line in said)) and time.monotonic() < end:
-        said.append(crew.stdout.readline())
+        said.append(supervisor.stdout.readline())
     lives = next((int(line.split()[1]) for line in said if line.startswith("lives")), 0)
     assert Path(f"/proc/{lives}/stat").exists(), said
-    crew.send_signal(signal.SIGTERM)
-    status, out, err = ended(crew)
+    supervisor.send_signal(signal.SIGTERM)
+    status, out, err = ended(supervisor)
     assert status == 0
     assert "lives" not in out
     pauses = [line.partition("replaced")[2].strip() for line in err.splitlines() if "ended with status 9" in line]
@@ -104,7 +104,7 @@ def test_replacement_that_cannot_start_leaves_healthy_workers_alone(tmp_path: Pa
 import os, sys, time
 from pathlib import Path
 from partage import problems
-from partage.main.process.supervisor import Crew
+from partage.main.process.supervisor import Supervisor
 
 def fails_later():
     if Path({str(tmp_path / "away")!r}).exists():
@@ -116,28 +116,28 @@ def fails_later():
 def lives():
     time.sleep(1000)
 
-sys.exit(Crew(duties=[fails_later, lives], grace_seconds=1).run())
+sys.exit(Supervisor(jobs=[fails_later, lives], grace_seconds=1).run())
 """
-    crew = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert crew.stdout is not None
-    first = int(crew.stdout.readline().split()[1])
+    supervisor = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert supervisor.stdout is not None
+    first = int(supervisor.stdout.readline().split()[1])
     time.sleep(2.5)  # a worker that has lived for two seconds has started
     (tmp_path / "away").touch()
     os.kill(first, signal.SIGKILL)
     for _ in range(3):
-        assert crew.stdout.readline() == "away\n"
+        assert supervisor.stdout.readline() == "away\n"
     (tmp_path / "away").unlink()
-    said = iter(crew.stdout.readline, "")  # one more may have looked just before
+    said = iter(supervisor.stdout.readline, "")  # one more may have looked just before
     assert next(line for line in said if line != "away\n").startswith("started")
-    assert crew.poll() is None
-    crew.send_signal(signal.SIGTERM)
-    assert ended(crew)[0] == 0
+    assert supervisor.poll() is None
+    supervisor.send_signal(signal.SIGTERM)
+    assert ended(supervisor)[0] == 0
 
 
 RENEWED = """
 import os, signal, sys, time
 from partage import problems
-from partage.main.process.supervisor import Crew
+from partage.main.process.supervisor import Supervisor
 
 def retires(*_):
     print("retired", os.getpid(), flush=True)
@@ -152,69 +152,69 @@ def work(name):
 
 names = iter({names})
 
-def renew():
+def reload():
     name = next(names)
     if name == "refused":
         print("refused", flush=True)
         raise problems.Invalid("no")
     return [lambda: work(name)]
 
-sys.exit(Crew(duties=[lambda: work("old")], grace_seconds=1, renew=renew).run())
+sys.exit(Supervisor(jobs=[lambda: work("old")], grace_seconds=1, reload=reload).run())
 """
 
 
-def said_of(crew: subprocess.Popen[str]) -> tuple[str, str]:
-    assert crew.stdout is not None
-    word, _space, pid = crew.stdout.readline().strip().partition(" ")
+def said_of(supervisor: subprocess.Popen[str]) -> tuple[str, str]:
+    assert supervisor.stdout is not None
+    word, _space, pid = supervisor.stdout.readline().strip().partition(" ")
     return word, pid
 
 
 def test_hangup_lets_new_workers_take_over_before_old_ones_retire() -> None:
     script = RENEWED.format(names=["new", "newer"])
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as crew:
-        word, old = said_of(crew)
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as supervisor:
+        word, old = said_of(supervisor)
         for name in ("new", "newer"):
-            crew.send_signal(signal.SIGHUP)
-            word, new = said_of(crew)
+            supervisor.send_signal(signal.SIGHUP)
+            word, new = said_of(supervisor)
             assert word == name
-            assert said_of(crew) == ("retired", old)
+            assert said_of(supervisor) == ("retired", old)
             old = new
-        assert crew.poll() is None
-        crew.send_signal(signal.SIGTERM)
-        assert crew.wait(20) == 0
+        assert supervisor.poll() is None
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(20) == 0
 
 
 def test_hangup_that_goes_wrong_leaves_the_old_workers() -> None:
     script = RENEWED.format(names=["refused", "broken", "new"])
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as crew:
-        _word, old = said_of(crew)
-        crew.send_signal(signal.SIGHUP)
-        assert said_of(crew)[0] == "refused"
-        crew.send_signal(signal.SIGHUP)
-        assert said_of(crew)[0] == "broken"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as supervisor:
+        _word, old = said_of(supervisor)
+        supervisor.send_signal(signal.SIGHUP)
+        assert said_of(supervisor)[0] == "refused"
+        supervisor.send_signal(signal.SIGHUP)
+        assert said_of(supervisor)[0] == "broken"
         time.sleep(0.5)  # until its end has been noticed
-        crew.send_signal(signal.SIGHUP)
-        assert said_of(crew)[0] == "new"
-        assert said_of(crew) == ("retired", old)
-        crew.send_signal(signal.SIGTERM)
-        assert crew.wait(20) == 0
+        supervisor.send_signal(signal.SIGHUP)
+        assert said_of(supervisor)[0] == "new"
+        assert said_of(supervisor) == ("retired", old)
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(20) == 0
 
 
 def test_terminal_that_is_closed_ends_a_crew_that_can_be_renewed() -> None:
     ours, theirs = os.openpty()
     script = RENEWED.format(names=["new"])
     command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, text=True, start_new_session=True) as crew:
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, text=True, start_new_session=True) as supervisor:
         os.close(theirs)
-        assert said_of(crew)[0] == "old"
+        assert said_of(supervisor)[0] == "old"
         os.close(ours)
-        crew.send_signal(signal.SIGHUP)
-        assert crew.wait(20) == 0
+        supervisor.send_signal(signal.SIGHUP)
+        assert supervisor.wait(20) == 0
 
 
 def test_hangup_ends_a_crew_that_cannot_be_renewed() -> None:
-    crew = start("time.sleep(1000)")
-    assert crew.stdout is not None
-    crew.stdout.readline()
-    crew.send_signal(signal.SIGHUP)
-    assert ended(crew)[0] == 0
+    supervisor = start("time.sleep(1000)")
+    assert supervisor.stdout is not None
+    supervisor.stdout.readline()
+    supervisor.send_signal(signal.SIGHUP)
+    assert ended(supervisor)[0] == 0

@@ -22,7 +22,7 @@ _BYTES_ACKED_AT = 120
 """Source: tcpi_bytes_acked of struct tcp_info, linux/tcp.h."""
 
 
-class StallWatch:
+class SendTimeout:
     """Resets a connection of the event loop when its client takes nothing of what the server has for it, for `stall_seconds`.
 
     A client that takes a byte now and then is not stalled.
@@ -47,7 +47,7 @@ class StallWatch:
         if not waiting_bytes:
             self._since = now
         else:
-            taken = progress(self._transport.get_extra_info("socket"), waiting_bytes)
+            taken = count_acknowledged(self._transport.get_extra_info("socket"), waiting_bytes)
             if taken != self._taken:
                 self._taken, self._since = taken, now
             if now - self._since >= self._stall_seconds:
@@ -56,13 +56,13 @@ class StallWatch:
                     self._transport.get_extra_info("peername"),
                     self._stall_seconds,
                 )
-                reset_when_closed(self._transport.get_extra_info("socket"))
+                reset_on_close(self._transport.get_extra_info("socket"))
                 self._transport.abort()
                 return
         self._next = self._loop.call_later(self._stall_seconds / _LOOKS, self._look)
 
 
-def progress(connection: Any, waiting_bytes: int = 0) -> int:
+def count_acknowledged(connection: Any, waiting_bytes: int = 0) -> int:
     """Return a number that grows whenever the peer has taken something; `waiting_bytes` are still to be given to the kernel.
 
     On sockets that are not TCP it also falls whenever something is sent.
@@ -74,7 +74,7 @@ def progress(connection: Any, waiting_bytes: int = 0) -> int:
         return -(waiting_bytes + _queued_bytes(connection))
 
 
-def reset_when_closed(connection: Any) -> None:
+def reset_on_close(connection: Any) -> None:
     """Let the kernel forget what it has for the peer as soon as the connection is closed, instead of offering it for minutes."""
     with contextlib.suppress(OSError, AttributeError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
