@@ -1,6 +1,6 @@
-"""Make real disk images for the demo: an ext4 file system with real files of this machine, as raw and as qcow2.
+"""Create disk images for the demo: an ext4 file system with files of this machine, as raw and as qcow2.
 
-Needs mke2fs (Debian package e2fsprogs) and qemu-img (qemu-utils). Made once, kept for the next run.
+Needs mke2fs (Debian package e2fsprogs) and qemu-img (qemu-utils). The images are kept for the next run.
 """
 
 import os
@@ -26,17 +26,17 @@ class Images:
 
 
 def make(folder: Path) -> Images:
-    """Return the images below `folder`, made first when they are not there."""
+    """Return the images in `folder`; create them if they do not exist."""
     images = Images(folder / "disk.raw", folder / "disk.qcow2")
     if images.raw.exists() and images.qcow2.exists():
         print(f"Disk images: {images.raw} and {images.qcow2}, from an earlier run", flush=True)
         return images
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"Making a disk image: ext4, {_DISK}iB, with {_FILES_BYTES >> 20} MiB of files of this machine", flush=True)
+    print(f"Creating a disk image of {_DISK}iB: ext4 with {_FILES_BYTES >> 20} MiB of files of this machine", flush=True)
     tree = folder / "files"
     shutil.rmtree(tree, ignore_errors=True)
-    count, sources = _gather(tree)
+    count, sources = _copy_files(tree)
     draft = folder / "draft"
     draft.unlink(missing_ok=True)
     _run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "demo", "-d", str(tree), str(draft), _DISK)
@@ -45,18 +45,18 @@ def make(folder: Path) -> Images:
     _run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(images.raw), str(draft))
     draft.replace(images.qcow2)
     print(
-        f"Made {images.raw} ({_megabytes(images.raw)}) with {count} files of {sources}, and {images.qcow2} "
-        f"({_megabytes(images.qcow2)}), in {time.monotonic() - started:.1f} s",
+        f"Created {images.raw} ({_format_size(images.raw)}) with {count} files of {sources},\n"
+        f"and {images.qcow2} ({_format_size(images.qcow2)}), in {time.monotonic() - started:.1f} s",
         flush=True,
     )
     return images
 
 
-def _gather(tree: Path) -> tuple[int, str]:
-    """Copy real files until there are enough; say how many and from where."""
+def _copy_files(tree: Path) -> tuple[int, str]:
+    """Copy files until there are enough; return their number and origin."""
     left, count, used = _FILES_BYTES, 0, []
     for source in _SOURCES:
-        for file in _files(source):
+        for file in _list_files(source):
             size = file.stat().st_size
             if size > left:
                 continue
@@ -69,7 +69,7 @@ def _gather(tree: Path) -> tuple[int, str]:
     return count, ", ".join(str(each) for each in used)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _list_files(folder: Path) -> Iterator[Path]:
     for directory, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
@@ -82,5 +82,5 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PATH": PATH})
 
 
-def _megabytes(file: Path) -> str:
+def _format_size(file: Path) -> str:
     return f"{file.stat().st_size / (1 << 20):.0f} MiB"

@@ -1,6 +1,6 @@
-"""The sharing guide, acted with the real `openstack` client: every command, its real output, and what is expected of it.
+"""The sharing walk-through with the real `openstack` client: prints each command and its output, and checks the output.
 
-Project A has an image and wants project B to run instances from it. C is an outsider.
+Project A owns an image and wants project B to run instances from it. Project C has no access.
 """
 
 import filecmp
@@ -17,12 +17,12 @@ from pathlib import Path
 from images import Images
 
 Check = Callable[[str], str | None]
-"""Looks at the output and says what is wrong with it, or None."""
+"""Checks the output; returns what is wrong with it, or None."""
 
 
 @dataclass
 class Walk:
-    """A walk under way: how many steps were taken, and which did not do what they should."""
+    """A running walk-through: the number of steps, and those that failed."""
 
     clouds_file: Path
     client: Path
@@ -30,13 +30,13 @@ class Walk:
     faults: list[str] = field(default_factory=list)
 
     def say(self, words: str) -> None:
-        """Head the next steps."""
+        """Print a heading for the next steps."""
         print(f"\n{_bold(f'# {words}')}", flush=True)
 
-    def does(self, cloud: str, words: str, *checks: Check, fails: bool = False) -> str:
-        """Run one command of the client as a project, show what it says, and check it; return its output.
+    def run(self, cloud: str, words: str, *checks: Check, fails: bool = False) -> str:
+        """Run one command of the client as a project, print its output and check it; return the output.
 
-        `fails`: the command must end with a failure, because the caller may not do this.
+        `fails`: the command must fail, because the project may not do this.
         """
         command = f"openstack --os-cloud {cloud} {words}"
         print(f"\n$ {command}", flush=True)
@@ -47,23 +47,23 @@ class Walk:
         self._note(command, faults)
         return output
 
-    def compares(self, first: Path, second: Path) -> None:
-        """Check that two files have the same bytes."""
+    def compare(self, first: Path, second: Path) -> None:
+        """Check that two files are equal."""
         command = f"cmp {first} {second}"
         print(f"\n$ {command}", flush=True)
         same = first.exists() and second.exists() and filecmp.cmp(first, second, shallow=False)
         if same:
-            print(f"(the same {first.stat().st_size} bytes)", flush=True)
-        self._note(command, [] if same else ["the bytes differ"])
+            print(f"(equal, {first.stat().st_size} bytes)", flush=True)
+        self._note(command, [] if same else ["the files differ"])
 
     def value(self, cloud: str, words: str) -> str:
-        """Ask for one value without showing the command."""
+        """Return one value of the client's output, without printing the command."""
         return self._run(cloud, words)[1].strip()
 
     def _note(self, command: str, faults: list[str]) -> None:
         self.steps += 1
         for fault in faults:
-            print(_bold(f"NOT AS EXPECTED: {fault}"), flush=True)
+            print(_bold(f"FAILED: {fault}"), flush=True)
         if faults:
             self.faults.append(f"{command}: {'; '.join(faults)}")
 
@@ -75,12 +75,10 @@ class Walk:
 
 
 def perform(walk: Walk, images: Images, folder: Path) -> bool:
-    """Walk the whole guide; return whether every step did what it should."""
+    """Run the whole walk-through; return whether every step passed."""
     started = time.monotonic()
     b = walk.value("project-b", "token issue -f value -c project_id")
-    walk.say(
-        f"Three projects with a user each: A owns an image, B shall run instances from it (B's project id is {b}), C is an outsider"
-    )
+    walk.say(f"Three projects: A owns an image, B wants to run instances from it (project id {b}), C has no access")
     raw, qcow2 = _upload(walk, images)
     _share(walk, raw, b)
     _accept(walk, raw, b, images.raw, folder / "saved.raw")
@@ -88,17 +86,17 @@ def perform(walk: Walk, images: Images, folder: Path) -> bool:
     _withdraw(walk, raw, b)
     _share_the_other_format(walk, qcow2, b, images.qcow2, folder / "saved.qcow2")
     _delete(walk, raw, qcow2)
-    print(_bold(f"\n{_verdict(walk)} ({time.monotonic() - started:.0f} s)"), flush=True)
+    print(_bold(f"\n{_summarize(walk)} ({time.monotonic() - started:.0f} s)"), flush=True)
     for fault in walk.faults:
         print(f"  {fault}")
     return not walk.faults
 
 
 def _upload(walk: Walk, images: Images) -> tuple[str, str]:
-    walk.say("A creates two private images, the same disk as raw and as qcow2")
+    walk.say("A uploads the same disk as two private images, raw and qcow2")
     formats = {"raw": images.raw, "qcow2": images.qcow2}
     ids = [_create(walk, name, file) for name, file in formats.items()]
-    walk.does("project-a", "image list --private", *(has(each, "active") for each in ids))
+    walk.run("project-a", "image list --private", *(has(each, "active") for each in ids))
     return ids[0], ids[1]
 
 
@@ -106,92 +104,92 @@ def _create(walk: Walk, disk_format: str, file: Path) -> str:
     formats = f"--disk-format {disk_format} --container-format bare"
     words = f"image create --private {formats} --file {shlex.quote(str(file))} disk-{disk_format}"
     size = str(file.stat().st_size)
-    return identifier(walk.does("project-a", words, field_is("status", "active"), field_is("size", size)))
+    return find_id(walk.run("project-a", words, has_field("status", "active"), has_field("size", size)))
 
 
 def _share(walk: Walk, image: str, b: str) -> None:
-    walk.say("A private image does not exist for B and C")
+    walk.say("B and C cannot see a private image")
     for other in ("project-b", "project-c"):
-        walk.does(other, f"image show {image}", has("No Image found"), fails=True)
+        walk.run(other, f"image show {image}", has("No Image found"), fails=True)
     walk.say("A shares the raw image with B")
-    walk.does("project-a", f"image set --shared {image}")
-    walk.does("project-a", f"image add project {image} {b}", field_is("status", "pending"), field_is("member_id", b))
-    walk.does("project-a", f"image member list {image}", has(image, b, "pending"))
-    walk.say("B can look at the offer by its id; its list stays as it was until it accepts")
-    walk.does("project-b", f"image show {image}", field_is("visibility", "shared"))
-    walk.does("project-b", "image list", lacks(image))
-    walk.does("project-b", "image list --shared --member-status pending", has(image))
+    walk.run("project-a", f"image set --shared {image}")
+    walk.run("project-a", f"image add project {image} {b}", has_field("status", "pending"), has_field("member_id", b))
+    walk.run("project-a", f"image member list {image}", has(image, b, "pending"))
+    walk.say("B can show the pending image by its id; B's list has it after B accepts")
+    walk.run("project-b", f"image show {image}", has_field("visibility", "shared"))
+    walk.run("project-b", "image list", lacks(image))
+    walk.run("project-b", "image list --shared --member-status pending", has(image))
 
 
 def _accept(walk: Walk, image: str, b: str, original: Path, saved: Path) -> None:
-    walk.say("B accepts, finds the image in its list, and saves it")
-    walk.does("project-b", f"image set --accept {image}")
-    walk.does("project-b", "image list --shared", has(image, "active"))
-    walk.does("project-b", f"image show {image}", field_is("status", "active"), field_is("size", str(original.stat().st_size)))
-    walk.does("project-b", f"image save --file {shlex.quote(str(saved))} {image}")
-    walk.compares(original, saved)
+    walk.say("B accepts, finds the image in its list, and downloads it")
+    walk.run("project-b", f"image set --accept {image}")
+    walk.run("project-b", "image list --shared", has(image, "active"))
+    walk.run("project-b", f"image show {image}", has_field("status", "active"), has_field("size", str(original.stat().st_size)))
+    walk.run("project-b", f"image save --file {shlex.quote(str(saved))} {image}")
+    walk.compare(original, saved)
     saved.unlink(missing_ok=True)
-    walk.say("A sees who has it; for C nothing has happened; B may not change what is A's")
-    walk.does("project-a", f"image member list {image}", has(b, "accepted"))
-    walk.does("project-c", f"image show {image}", has("No Image found"), fails=True)
-    walk.does("project-c", "image list --shared", lacks(image))
-    walk.does("project-c", f"image save --file {shlex.quote(str(saved))} {image}", fails=True)
-    walk.does("project-b", f"image set --name mine {image}", has("403"), fails=True)
-    walk.does("project-b", f"image delete {image}", has("403"), fails=True)
+    walk.say("A sees that B accepted; C still cannot see the image; B cannot change it")
+    walk.run("project-a", f"image member list {image}", has(b, "accepted"))
+    walk.run("project-c", f"image show {image}", has("No Image found"), fails=True)
+    walk.run("project-c", "image list --shared", lacks(image))
+    walk.run("project-c", f"image save --file {shlex.quote(str(saved))} {image}", fails=True)
+    walk.run("project-b", f"image set --name mine {image}", has("403"), fails=True)
+    walk.run("project-b", f"image delete {image}", has("403"), fails=True)
 
 
 def _reject(walk: Walk, image: str, b: str) -> None:
-    walk.say("B rejects: the image leaves its list. And accepts again")
-    walk.does("project-b", f"image set --reject {image}")
-    walk.does("project-b", "image list --shared", lacks(image))
-    walk.does("project-a", f"image member list {image}", has(b, "rejected"))
-    walk.does("project-b", f"image set --accept {image}")
-    walk.does("project-b", "image list --shared", has(image))
+    walk.say("B rejects the image, which leaves B's list, and accepts it again")
+    walk.run("project-b", f"image set --reject {image}")
+    walk.run("project-b", "image list --shared", lacks(image))
+    walk.run("project-a", f"image member list {image}", has(b, "rejected"))
+    walk.run("project-b", f"image set --accept {image}")
+    walk.run("project-b", "image list --shared", has(image))
 
 
 def _withdraw(walk: Walk, image: str, b: str) -> None:
-    walk.say("A removes B: for B the image is gone")
-    walk.does("project-a", f"image remove project {image} {b}")
-    walk.does("project-a", f"image member list {image}", lacks(b))
-    walk.does("project-b", f"image show {image}", has("No Image found"), fails=True)
-    walk.does("project-b", "image list --shared", lacks(image))
+    walk.say("A removes B: B cannot see the image any more")
+    walk.run("project-a", f"image remove project {image} {b}")
+    walk.run("project-a", f"image member list {image}", lacks(b))
+    walk.run("project-b", f"image show {image}", has("No Image found"), fails=True)
+    walk.run("project-b", "image list --shared", lacks(image))
 
 
 def _share_the_other_format(walk: Walk, image: str, b: str, original: Path, saved: Path) -> None:
-    walk.say("The same with the qcow2 image: shared, accepted, saved, compared")
-    walk.does("project-a", f"image set --shared {image}")
-    walk.does("project-a", f"image add project {image} {b}", field_is("status", "pending"))
-    walk.does("project-b", f"image set --accept {image}")
-    walk.does("project-b", f"image save --file {shlex.quote(str(saved))} {image}")
-    walk.compares(original, saved)
+    walk.say("The same with the qcow2 image: share, accept, download, compare")
+    walk.run("project-a", f"image set --shared {image}")
+    walk.run("project-a", f"image add project {image} {b}", has_field("status", "pending"))
+    walk.run("project-b", f"image set --accept {image}")
+    walk.run("project-b", f"image save --file {shlex.quote(str(saved))} {image}")
+    walk.compare(original, saved)
     saved.unlink(missing_ok=True)
 
 
 def _delete(walk: Walk, raw: str, qcow2: str) -> None:
-    walk.say("A deletes both while B is a member of one: for B it is gone")
-    walk.does("project-a", f"image delete {raw} {qcow2}")
-    walk.does("project-a", "image list", lacks(raw), lacks(qcow2))
-    walk.does("project-b", f"image show {qcow2}", has("No Image found"), fails=True)
-    walk.does("project-b", "image list --shared", lacks(qcow2))
+    walk.say("A deletes both images while B is a member of one: B cannot see it any more")
+    walk.run("project-a", f"image delete {raw} {qcow2}")
+    walk.run("project-a", "image list", lacks(raw), lacks(qcow2))
+    walk.run("project-b", f"image show {qcow2}", has("No Image found"), fails=True)
+    walk.run("project-b", "image list --shared", lacks(qcow2))
 
 
 def has(*texts: str) -> Check:
-    """Expect every text somewhere in the output."""
+    """Expect every text in the output."""
     return lambda output: next((f"{text} is missing" for text in texts if text not in output), None)
 
 
 def lacks(text: str) -> Check:
-    """Expect that a text is nowhere in the output."""
-    return lambda output: f"{text} is there" if text in output else None
+    """Expect that a text is not in the output."""
+    return lambda output: f"{text} is present" if text in output else None
 
 
-def field_is(name: str, value: str) -> Check:
+def has_field(name: str, value: str) -> Check:
     """Expect a row of the client's table."""
     row = re.compile(rf"^\| {re.escape(name)} +\| {re.escape(value)} +\|$", re.MULTILINE)
     return lambda output: None if row.search(output) else f"{name} is not {value}"
 
 
-def identifier(output: str) -> str:
+def find_id(output: str) -> str:
     """Find the image's id in the client's table."""
     found = re.search(r"^\| id +\| ([0-9a-f-]{36}) +\|$", output, re.MULTILINE)
     return found.group(1) if found else "(no id)"
@@ -202,10 +200,10 @@ def _client_settings(clouds_file: Path) -> Mapping[str, str]:
     return {"OS_CLIENT_CONFIG_FILE": str(clouds_file), "CLIFF_MAX_TERM_WIDTH": width, "PYTHONWARNINGS": "ignore"}
 
 
-def _verdict(walk: Walk) -> str:
+def _summarize(walk: Walk) -> str:
     if not walk.faults:
-        return f"All {walk.steps} steps did what they should"
-    return f"{len(walk.faults)} of {walk.steps} steps did not do what they should"
+        return f"All {walk.steps} steps passed"
+    return f"{len(walk.faults)} of {walk.steps} steps failed"
 
 
 def _bold(text: str) -> str:

@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 import unicodedata
 
 import pytest
@@ -76,3 +78,19 @@ def test_every_character_that_a_terminal_obeys_is_escaped() -> None:
     turning = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI", "BN"}
     left = [each for each in escaped if unicodedata.category(each) == "Cf" and unicodedata.bidirectional(each) in turning]
     assert all(each >= "\U00013430" for each in left)
+
+
+USES_A_POOL = """
+from partage.main import logs
+from partage.main.configuration.sections import LogSettings
+from partage.records.database import Database
+logs.configure(LogSettings(level="info"))
+database = Database("sqlite://", connections=2)
+database.close()
+"""
+
+
+def test_closing_a_database_logs_nothing() -> None:
+    """In a process of its own, as the configuration of the log is global."""
+    done = subprocess.run([sys.executable, "-c", USES_A_POOL], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

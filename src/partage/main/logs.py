@@ -1,6 +1,6 @@
-"""What the service writes to its standard error stream: one line an event, as text or as JSON.
+"""The log on standard error: one line for each event, as text or as JSON.
 
-Records repeat what clients and remote servers send. So control characters are escaped, whatever they are in: a terminal obeys some
+Records contain text from clients and remote servers. Control characters are escaped against log injection: a terminal obeys some
 of them, and a line break would let a client write lines that look like the service's own.
 """
 
@@ -21,11 +21,13 @@ _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "co
 
 
 def configure(settings: LogSettings) -> None:
-    """Send every logger's records of this process to standard error; uvicorn's chatter and libraries' from warnings upwards."""
+    """Write the log of this process to standard error: Partage's from the configured level, libraries' from warnings upwards."""
     handler = logging.StreamHandler()
     handler.setFormatter(JSONLines() if settings.format == "json" else TextLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("partage").setLevel(settings.level.upper())
+    # SQLAlchemy logs a pool under the module of its class, and says at every close that the pool was disposed of.
+    logging.getLogger("partage.records.pool").setLevel(logging.WARNING)
     # It warns of odd headers by naming the URL, which may hold a signature that lets anybody in.
     logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
