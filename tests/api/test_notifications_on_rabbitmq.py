@@ -75,5 +75,5 @@ def test_a_bus_that_is_away_delays_nothing_and_is_told_later(
     assert sorted(times)[10] < 1
     assert [name for name in names if (name or "").startswith("away")] == [f"away-{number}" for number in range(20)]
     words = [record.message for record in caplog.records if record.name == "partage.notifications.bus"]
-    assert len([each for each in words if "does not take notifications" in each]) == 1
+    assert len([each for each in words if "does not accept notifications" in each]) == 1
     assert "guest" not in " ".join(words)

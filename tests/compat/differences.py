@@ -139,7 +139,7 @@ def _token_is_not_valid(recorded: Recorded, question: Question) -> Recorded:
     sent = "false" if question.who == "stranger" else question.headers.get("X-Auth-Token", "")
     if recorded["status"] != 401 or not sent:
         return recorded
-    message = "The token is not valid, or no longer; ask the identity service for a new one"
+    message = "The token is invalid, expired or revoked; get a new token from the identity service"
     return {**recorded, "body": {**recorded["body"], "message": message}}
 
 

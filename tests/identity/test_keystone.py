@@ -184,7 +184,7 @@ def test_check_finds_a_good_account(identity: Keystone) -> None:
 
 def test_wrong_account_of_the_service_is_its_own_fault_not_the_clients(keystone: RunningKeystone) -> None:
     identity = edge(replace(keystone.credentials, password="wrong"))
-    with pytest.raises(problems.IdentityUnavailable, match="does not accept this service's own user"):
+    with pytest.raises(problems.IdentityUnavailable, match="refuses this service's own user"):
         identity.check()
     with pytest.raises(problems.IdentityUnavailable, match="operator"):
         identity.validate(keystone.token("user-a", "project-a"))
@@ -221,7 +221,7 @@ def test_silent_keystone_costs_no_more_than_its_timeout(keystone: RunningKeyston
             answers = set(pool.map(request, range(20)))
         assert time.monotonic() - started < 8, "one after the other they would take ten"
         assert len(answers) == 1
-        assert "does not answer" in answers.pop()
+        assert "does not respond" in answers.pop()
 
 
 def test_cached_token_is_served_while_keystone_is_away(keystone: RunningKeystone) -> None:

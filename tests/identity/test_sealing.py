@@ -38,7 +38,7 @@ def test_keys_change_one_after_the_other() -> None:
 def test_another_key_or_task_does_not_open() -> None:
     sealed = TokenSeal([OLD_KEY]).seal("token", task_id=TASK)
     for seal, task in ((TokenSeal([KEY]), TASK), (TokenSeal([OLD_KEY]), TaskID("another"))):
-        with pytest.raises(problems.Unauthenticated, match="cannot be read by this worker"):
+        with pytest.raises(problems.Unauthenticated, match="cannot decrypt the token"):
             seal.unseal(sealed, task_id=task)
 
 

@@ -98,8 +98,8 @@ def test_directory_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     below = tmp_path / "file" / "data"
     port = str(listening.find_free_port())
-    assert f"The directory {below} cannot be made" in refused("up", "--data", str(below), "--port", port)
-    assert f"The directory {below} cannot be made" in refused("serve", "--port", port, PARTAGE_DATA=str(below))
+    assert f"The directory {below} cannot be created" in refused("up", "--data", str(below), "--port", port)
+    assert f"The directory {below} cannot be created" in refused("serve", "--port", port, PARTAGE_DATA=str(below))
 
 
 def test_second_up_on_one_directory(tmp_path: Path) -> None:
@@ -136,14 +136,14 @@ def test_keystone_that_is_not_there(keystone: RunningKeystone, tmp_path: Path) -
     settings = at(keystone, tmp_path)
     run("manage", "upgrade-database", **settings)
     words = refused("serve", **{**settings, "PARTAGE_IDENTITY__URL": "http://127.0.0.1:1/identity"})
-    assert "http://127.0.0.1:1/identity/v3 does not answer" in words
+    assert "http://127.0.0.1:1/identity/v3 does not respond" in words
 
 
 def test_keystone_that_does_not_know_the_service(keystone: RunningKeystone, tmp_path: Path) -> None:
     settings = at(keystone, tmp_path)
     run("manage", "upgrade-database", **settings)
     words = refused("serve", **{**settings, "PARTAGE_IDENTITY__PASSWORD": "wrong"})
-    assert "does not accept this service's own user and password" in words
+    assert "refuses this service's own user and password" in words
 
 
 def test_policy_file_that_cannot_be_used(keystone: RunningKeystone, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_networks_to_fetch_from_are_read_and_shown(tmp_path: Path) -> None:
 def test_glance_download_needs_a_key_and_what_is_set_reaches_the_service(tmp_path: Path) -> None:
     key = "a key that was drawn at random, say"
     on = "[imports]\nmethods = ['glance-download']\nglance_download_properties = ['os_']\n"
-    with pytest.raises(problems.Unavailable, match=r"needs a secret for that in imports\.token_keys"):
+    with pytest.raises(problems.Unavailable, match=r"needs a key in imports\.token_keys"):
         compose.build_service(config.load({"data": tmp_path}, file=written(tmp_path, on)))
     with pytest.raises(problems.Invalid, match=r"imports\.token_keys: a key needs at least 32 random characters"):
         config.load({}, file=written(tmp_path, f"{on}token_keys = ['short']"))
@@ -484,7 +484,7 @@ def test_a_bus_without_the_package_for_it_is_told_of_at_the_start(tmp_path: Path
     ("text", "words"),
     [
         (None, "cannot be read"),
-        ("{", "cannot be used"),
+        ("{", "is invalid"),
         ('{"a": {"type": "integer"}}', "must allow the type string"),
         ('{"name": {"type": "string"}}', "'name' is an attribute"),
         ('{"properties": {}, "required": ["status"]}', "read-only"),

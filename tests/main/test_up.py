@@ -223,7 +223,7 @@ def test_a_cache_that_cannot_be_stops_nobody(tmp_path: Path) -> None:
     data = tmp_path / "data.bin"
     data.write_bytes(PIECE)
     with standalone.up(tmp_path / "data", PARTAGE_CACHE__DIRECTORY="/proc/cache") as live:
-        said = "nothing is cached: The directory /proc/cache cannot be made"
+        said = "The cache is off: The directory /proc/cache cannot be created"
         standalone.wait_for(lambda: said in live.log.read_text(), seconds=20)  # after the greeting, when the log is set up
         made = live.openstack("project-a", "image", "create", "--file", str(data), "--disk-format", "raw", "-f", "json", "whole")
         image_id = json.loads(made.stdout)["id"]

@@ -1,1 +1,1 @@
-"""The Keystone edge: who is behind a token. Cached for seconds, closed when in doubt."""
+"""The client of Keystone: validates tokens and caches the result for seconds. Fails closed: no response means no access."""

@@ -1,11 +1,10 @@
-"""Ask Keystone whose token this is.
+"""Validate tokens with Keystone.
 
-The only module that talks to the identity service. A token is believed when Keystone vouches for it and for nothing else: what
-a client says of itself in headers is not looked at. When Keystone does not answer, nobody gets in on a guess. No token is ever
-logged, nor part of a message.
+A token counts only if Keystone validates it; identity headers of the client are ignored. When Keystone does not respond, access is
+denied. Tokens never appear in logs or messages.
 
-Tokens of application credentials that are restricted by access rules are refused: the question below does not declare that this
-service understands those rules, so Keystone does not vouch for such tokens here.
+Tokens of application credentials with access rules are refused: the request to Keystone does not declare that this service
+understands access rules, so Keystone does not validate such tokens.
 """
 
 import dataclasses
@@ -31,14 +30,14 @@ SERVICE_ROLE = "service"
 
 _MAX_TOKEN_CHARACTERS = 8192
 _EXPIRED = b"expired"
-"""The kind of validations for which a token's end does not count."""
+"""The kind of validations that ignore when a token expires."""
 _PAUSE_SECONDS = 1.0
-"""For this long after a failure Keystone is not asked again: otherwise every request would hold a thread for the whole timeout."""
-_SILENT = "The identity service does not answer at the moment; try again in a few seconds"
+"""Pause after a failure of Keystone. Without it every request would hold a thread for the whole timeout."""
+_NO_RESPONSE = "The identity service does not respond; try again in a few seconds"
 
 
 class _NotCached(Enum):
-    """That nothing is known, where None means something else."""
+    """The cache has no entry, where None means something else."""
 
     NOT_CACHED = auto()
 
@@ -48,7 +47,7 @@ _NOT_CACHED = _NotCached.NOT_CACHED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """The service's own account in Keystone, and how to reach it. `ca_file` None means the system's authorities."""
+    """The service's own account in Keystone, and how to connect. `ca_file` None: the system's certificate authorities."""
 
     url: str
     username: str
@@ -63,9 +62,9 @@ class Credentials:
 
 
 def connect(credentials: Credentials, *, system: bool = False) -> adapter.Adapter:
-    """Prepare a connection to Keystone under the service's own account; nothing is sent yet.
+    """Prepare a connection to Keystone with the service's own account; nothing is sent yet.
 
-    The account works in its project, or, with `system`, under the scope of the whole cloud. With an `interface`, tokens are
+    The account's token is scoped to its project, or to the system with `system`. With an `interface`, tokens are
     validated at the catalog's identity endpoint of that interface and region, otherwise at `url`.
     """
     url = append_version(credentials.url)
@@ -87,16 +86,16 @@ def connect(credentials: Credentials, *, system: bool = False) -> adapter.Adapte
 
 
 def append_version(url: str) -> str:
-    """Return the URL of the Identity API's version 3 below `url`, which may be that already."""
+    """Return `url` with /v3 at its end, once."""
     bare = url.rstrip("/")
     return bare if bare.endswith("/v3") else f"{bare}/v3"
 
 
 class Keystone:
-    """Tokens become callers.
+    """Validates tokens and returns callers.
 
-    Thread-safe: the cache is (see there), keystoneauth's connections come from a pool, one thread at a time signs the service in,
-    and the one thing of its own, until when Keystone counts as away, is a single number that is replaced whole.
+    Thread-safe: the cache is, keystoneauth's connections come from a pool, one thread at a time authenticates the service, and the
+    end of the pause after a failure is a single number.
     """
 
     def __init__(
@@ -107,10 +106,10 @@ class Keystone:
         is_admin: Callable[[Caller], bool] = lambda _caller: False,
         allow_expired: bool = True,
     ) -> None:
-        """Validate over `connection`; `is_admin` is asked once for each token and its answer kept with the caller.
+        """Validate over `connection`; `is_admin` is called once for each token, and its result is cached with the caller.
 
-        `allow_expired`: a user's expired token counts when it comes beside a valid service token, as long operations between
-        services need. Source: keystonemiddleware, "service tokens".
+        `allow_expired`: a user's expired token is accepted together with a valid service token, for long operations of services.
+        Source: keystonemiddleware, "service tokens".
         """
         self._connection = connection
         self._url = connection.endpoint_override or "the catalog's address"
@@ -118,14 +117,14 @@ class Keystone:
         self._cache = cache
         self._is_admin = is_admin
         self._allow_expired = allow_expired
-        self._signing_in = threading.Lock()
+        self._authenticating = threading.Lock()
         self._paused_until = 0.0
 
     def find_cached(self, token: str, service_token: str | None = None) -> Caller | None:
-        """Return who is behind `token` as far as memory knows, or None: then `validate` has to be asked. Never waits.
+        """Return the cached caller of `token`, or None: then call `validate`. Never waits.
 
         Raises:
-            Unauthenticated: the token cannot be any, or Keystone refused it a moment ago.
+            Unauthenticated: the text cannot be a token, or Keystone refused the token a moment ago.
         """
         token = _strip_token(token)
         service = self._find_cached_service(service_token)
@@ -137,46 +136,46 @@ class Keystone:
         return _add_service_roles(service, _require_valid(validation))
 
     def was_valid(self, token: str, service_token: str | None = None) -> bool:
-        """Say whether Keystone vouched for the tokens when it was last asked about them. Never waits."""
+        """Return whether the tokens were valid at their last validation. Never waits."""
         if service_token is not None and not self._cache.was_valid(service_token.strip()):
             return False
         token = token.strip()
         return self._cache.was_valid(token) or self._cache.was_valid(token, kind=_EXPIRED)
 
     def validate(self, token: str, service_token: str | None = None) -> Caller:
-        """Return who is behind `token`; a service token beside it adds its roles as `service_roles`.
+        """Return the caller of `token`; the roles of a service token become `service_roles`.
 
-        A service token that Keystone does not vouch for, or that is not a service's, adds nothing. Source: keystonemiddleware, as
-        Glance sets it up (`delay_auth_decision`).
+        An invalid service token, or one without the role service, is ignored. Source: keystonemiddleware, as Glance configures it
+        (`delay_auth_decision`).
 
         Raises:
-            Unauthenticated: Keystone does not vouch for the user's token.
-            IdentityUnavailable: Keystone did not answer, or not in time, or refuses this service's own account.
+            Unauthenticated: Keystone refuses the user's token.
+            IdentityUnavailable: Keystone did not respond in time, or refuses this service's own account.
         """
         service = None if service_token is None else self._find_service(service_token)
         return _add_service_roles(service, self._find_caller(token, kind=self._choose_kind(service)))
 
     def check(self) -> None:
-        """Make sure that Keystone is there and knows this service's account.
+        """Check that Keystone responds and accepts this service's account.
 
         Raises:
-            IdentityUnavailable: it is not, or does not; the sentence says which.
+            IdentityUnavailable: Keystone does not respond, or refuses the account.
         """
         try:
             self._connection.get_token()
             self._connection.get("/auth/tokens", headers=_build_headers("-"), raise_exc=False, log=False, connect_retries=0)
         except exceptions.Unauthorized as error:
             raise problems.IdentityUnavailable(
-                f"The identity service at {self._url} does not accept this service's own user and password; "
-                "correct the identity settings",
+                f"The identity service at {self._url} refuses this service's own user and password; "
+                "correct identity.username and identity.password",
             ) from error
         except exceptions.ClientException as error:
             raise problems.IdentityUnavailable(
-                f"The identity service at {self._url} does not answer; start it or correct the setting identity.url",
+                f"The identity service at {self._url} does not respond; start it or correct identity.url",
             ) from error
 
     def _find_cached_service(self, token: str | None) -> "Caller | _NotCached | None":
-        """Return the service behind a token, None where it is no service's, or `_NOT_CACHED` where Keystone has to be asked."""
+        """Return the cached service of a token, None if the token is not a service's, or `_NOT_CACHED`."""
         if token is None:
             return None
         try:
@@ -201,7 +200,7 @@ class Keystone:
     def _request_validation(self, token: str, *, expired: bool) -> TokenValidation:
         options = "?nocatalog=1&allow_expired=1" if expired else "?nocatalog=1"
         try:
-            self._sign_in()
+            self._authenticate()
             answer = self._connection.get(
                 f"/auth/tokens{options}",
                 headers=_build_headers(token),
@@ -214,20 +213,20 @@ class Keystone:
             raise problems.IdentityUnavailable(_describe_status(HTTPStatus.UNAUTHORIZED)) from error
         except exceptions.ClientException as error:
             self._paused_until = time.monotonic() + _PAUSE_SECONDS
-            raise problems.IdentityUnavailable(_SILENT) from error
+            raise problems.IdentityUnavailable(_NO_RESPONSE) from error
         return self._read_validation(answer.status_code, answer, expired=expired)
 
-    def _sign_in(self) -> None:
-        # keystoneauth signs in under a lock without a timeout: behind a Keystone that hangs, threads would wait one after the
-        # other, each for the whole timeout, and requests with a cached token would find no thread left. So: wait once, look again.
-        if not self._signing_in.acquire(timeout=self._timeout_seconds):
-            raise problems.IdentityUnavailable(_SILENT)
+    def _authenticate(self) -> None:
+        # keystoneauth authenticates under a lock without a timeout: if Keystone hangs, threads would wait one after the other, each
+        # for the whole timeout, and requests with a cached token would find no free thread. So wait once, then check again.
+        if not self._authenticating.acquire(timeout=self._timeout_seconds):
+            raise problems.IdentityUnavailable(_NO_RESPONSE)
         try:
             if time.monotonic() < self._paused_until:
-                raise problems.IdentityUnavailable(_SILENT)
+                raise problems.IdentityUnavailable(_NO_RESPONSE)
             self._connection.get_token()
         finally:
-            self._signing_in.release()
+            self._authenticating.release()
 
     def _read_validation(self, status: int, answer: Any, *, expired: bool) -> TokenValidation:
         if status == HTTPStatus.NOT_FOUND:
@@ -239,7 +238,9 @@ class Keystone:
             caller = parse_caller(document)
             expires_at = datetime.fromisoformat(document["expires_at"]).timestamp()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise problems.IdentityUnavailable("The identity service answered with something that is not a token") from error
+            raise problems.IdentityUnavailable(
+                "The identity service sent an invalid response; try again, or ask the operator to look at identity.url"
+            ) from error
         if not expired and time.time() >= expires_at:
             return TokenValidation(caller=None)
         admin = dataclasses.replace(caller, is_admin=self._is_admin(caller))
@@ -247,7 +248,7 @@ class Keystone:
 
 
 def parse_caller(token: Mapping[str, Any]) -> Caller:
-    """Build a caller from Keystone's token document: scoped to a project, a domain, the system, or nothing.
+    """Parse a caller from Keystone's token document: scoped to a project, a domain, the system, or unscoped.
 
     Raises:
         KeyError, TypeError, AttributeError: the document is not a token.
@@ -269,20 +270,20 @@ def parse_caller(token: Mapping[str, Any]) -> Caller:
 
 
 def _strip_token(token: str) -> str:
-    """Take off the spaces around a token.
+    """Strip spaces around a token.
 
     Raises:
-        Unauthenticated: what is left cannot be a token.
+        Unauthenticated: the rest cannot be a token.
     """
     token = token.strip()
     if not token or len(token) > _MAX_TOKEN_CHARACTERS or not token.isascii() or not token.isprintable():
-        raise problems.Unauthenticated("The request has no token, or one that cannot be any; ask the identity service for one")
+        raise problems.Unauthenticated("The request has no token, or a malformed one; get a token from the identity service")
     return token
 
 
 def _require_valid(validation: TokenValidation) -> Caller:
     if validation.caller is None:
-        raise problems.Unauthenticated("The token is not valid, or no longer; ask the identity service for a new one")
+        raise problems.Unauthenticated("The token is invalid, expired or revoked; get a new token from the identity service")
     return validation.caller
 
 
@@ -300,5 +301,7 @@ def _build_headers(token: str) -> dict[str, str]:
 
 def _describe_status(status: int) -> str:
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return "The identity service does not let this service validate tokens; an operator must correct the identity settings"
-    return f"The identity service answered {status} when asked about the token; try again in a few seconds"
+        return (
+            "The identity service does not permit this service to validate tokens; an operator must correct the identity settings"
+        )
+    return f"The identity service responded with {status} to the validation of the token; try again in a few seconds"

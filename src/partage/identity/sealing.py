@@ -1,10 +1,10 @@
-"""Keep a user's token for the worker that needs it, so that neither the database nor a copy of it opens a door.
+"""Encrypt a user's token for the worker that needs it, so that neither the database nor a copy of it contains a usable token.
 
 Sealed text is URL-safe base64 of these bytes:
 
     offset  bytes  what
     0       1      the version, 1
-    1       12     the nonce, drawn at random
+    1       12     the nonce, random
     13      n      the token, encrypted with AES-256-GCM
     13+n    16     the tag
 
@@ -31,23 +31,23 @@ _PURPOSE = b"partage: a user's token, sealed for a task"
 
 
 class TokenSeal:
-    """Seals tokens and opens them. Thread-safe: it never changes. Its keys are not shown when it is printed."""
+    """Encrypts (seals) tokens and decrypts them. Thread-safe: immutable. Its `repr` does not contain the keys."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        """Seal with the first of these secrets; open what any of them sealed, so that they can be changed one after the other."""
-        self._ciphers = [AESGCM(_key_of(each)) for each in keys]
+        """Encrypt with the first key; decrypt with any of them (key rotation)."""
+        self._ciphers = [AESGCM(_derive_key(each)) for each in keys]
 
     def seal(self, token: str, *, task_id: TaskID) -> str:
-        """Make text of a token that opens only here, and only for this task."""
+        """Encrypt a token for one task."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = self._ciphers[0].encrypt(nonce, token.encode(), _context(task_id))
+        sealed = self._ciphers[0].encrypt(nonce, token.encode(), _encode_context(task_id))
         return base64.urlsafe_b64encode(_VERSION + nonce + sealed).decode()
 
     def unseal(self, sealed: str, *, task_id: TaskID) -> str:
-        """Give the token again.
+        """Decrypt a token.
 
         Raises:
-            Unauthenticated: it was sealed with none of these secrets, for another task, or has changed since.
+            Unauthenticated: it was encrypted with another key, for another task, or was changed.
         """
         try:
             raw = base64.urlsafe_b64decode(sealed)
@@ -55,18 +55,18 @@ class TokenSeal:
             raw = b""
         for cipher in self._ciphers if raw.startswith(_VERSION) else ():
             try:
-                return cipher.decrypt(raw[1 : 1 + _NONCE_BYTES], raw[1 + _NONCE_BYTES :], _context(task_id)).decode()
+                return cipher.decrypt(raw[1 : 1 + _NONCE_BYTES], raw[1 + _NONCE_BYTES :], _encode_context(task_id)).decode()
             except (InvalidTag, ValueError):
                 continue
         raise problems.Unauthenticated(
-            "The token that came with the request cannot be read by this worker; ask for the import again, and if that does not "
-            "help, ask the operator whether imports.token_keys is the same everywhere"
+            "This worker cannot decrypt the token of the request; request the import again. If that fails too, the operator must "
+            "set the same imports.token_keys in every process"
         )
 
 
-def _key_of(secret: str) -> bytes:
+def _derive_key(secret: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret.encode())
 
 
-def _context(task_id: TaskID) -> bytes:
+def _encode_context(task_id: TaskID) -> bytes:
     return _VERSION + task_id.encode()

@@ -21,14 +21,14 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenValidation:
-    """What the identity service says: whose token it is, or None for nobody's; and the epoch second at which that ends for sure."""
+    """The result of a validation: the caller, or None if the token was refused; and the epoch second at which the token expires."""
 
     caller: Caller | None
     expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Remembered:
+class _Entry:
     validation: TokenValidation
     fresh_until: float
 
@@ -51,7 +51,7 @@ class TokenCache:
         monotonic: Clock = time.monotonic,
         wall: Clock = time.time,
     ) -> None:
-        """Keep validations for `seconds`, refusals for `refused_seconds` or as long if that is shorter; 0 keeps none."""
+        """Cache validations for `seconds`, and refusals for the shorter of `seconds` and `refused_seconds`; 0 caches nothing."""
         self._seconds = seconds
         self._refused_seconds = min(refused_seconds, seconds)
         self._entries = entries
@@ -59,28 +59,28 @@ class TokenCache:
         self._wall = wall
         self._secret = secrets.token_bytes(32)
         self._lock = threading.Lock()
-        self._callers: OrderedDict[bytes, _Remembered] = OrderedDict()
-        self._refusals: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._callers: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._refusals: OrderedDict[bytes, _Entry] = OrderedDict()
         self._asking: dict[bytes, Future[TokenValidation]] = {}
 
     def __len__(self) -> int:
         return len(self._callers) + len(self._refusals)
 
     def find_cached(self, token: str, *, kind: bytes = b"") -> TokenValidation | None:
-        """Return the fresh validation on `token` that is in memory, or None. Never waits for an answer."""
+        """Return the cached validation of `token` if it is fresh, or None. Never waits."""
         with self._lock:
             return self._fresh(self._key(token, kind))
 
     def was_valid(self, token: str, *, kind: bytes = b"") -> bool:
-        """Say whether `token` was valid when the identity service was last asked, though that may be too long ago to count."""
+        """Return whether `token` was valid at its last validation, even if the cached validation is not fresh any more."""
         with self._lock:
             return self._key(token, kind) in self._callers
 
     def find(self, token: str, ask: Callable[[], TokenValidation], *, kind: bytes = b"") -> TokenValidation:
-        """Return the validation on `token`: a fresh one from memory, or what `ask` says now. Each `kind` is kept apart.
+        """Return the validation of `token`: a fresh cached one, or the result of `ask`. Each `kind` has its own entries.
 
         Raises:
-            IdentityUnavailable: `ask` did, here or in the thread whose answer this one waited for. Nothing is remembered then.
+            IdentityUnavailable: `ask` failed, here or in the thread for whose result this one waited. Nothing is cached then.
         """
         key = self._key(token, kind)
         with self._lock:
@@ -96,14 +96,14 @@ class TokenCache:
         try:
             return answer.result()
         except problems.IdentityUnavailable as problem:
-            # One exception object must not be raised in many threads; what caused it may be named by many.
+            # One exception object must not be raised in many threads; its cause may be shared.
             raise problems.IdentityUnavailable(problem.reason) from problem.__cause__
 
     def _key(self, token: str, kind: bytes) -> bytes:
         return hashlib.blake2b(token.encode("utf-8", "replace"), digest_size=32, key=self._secret, person=kind).digest()
 
     def _fresh(self, key: bytes) -> TokenValidation | None:
-        """Return a validation that still counts. A caller whose time is over stays in the table: see `was_valid`."""
+        """Return a fresh validation, or None. A caller that is not fresh any more stays in the table for `was_valid`."""
         table = self._callers if key in self._callers else self._refusals
         found = table.get(key)
         if found is None:
@@ -118,7 +118,7 @@ class TokenCache:
         return found.validation
 
     def _answer(self, key: bytes, answer: Future[TokenValidation], ask: Callable[[], TokenValidation]) -> None:
-        asked_at = self._monotonic()  # the answer may be as old as the question
+        asked_at = self._monotonic()  # the result may be as old as the request
         try:
             validation = ask()
         except BaseException as failure:  # noqa: BLE001 - it is raised again, in every thread that waits for it
@@ -138,6 +138,6 @@ class TokenCache:
         if seconds <= 0:
             return
         table = self._callers if validation.caller is not None else self._refusals
-        table[key] = _Remembered(validation, asked_at + seconds)
+        table[key] = _Entry(validation, asked_at + seconds)
         while len(table) > self._entries:
             table.popitem(last=False)

@@ -1,8 +1,8 @@
-"""The message bus of the cloud, behind a queue of its own, so that no request ever waits for it.
+"""Send notifications to the message bus through a queue, so that no request waits for the bus.
 
-Announcements go into a bounded queue; one thread passes them on in order. While the bus is away it tries again every few seconds;
-what the queue has no room for is dropped, counted, and told in the log. What waits when the process dies is lost: notifications
-tell what happened, they are no record of it.
+Announcements are put into a bounded queue, and one thread sends them in order. While the bus is down, the thread retries every few
+seconds. When the queue is full, notifications are dropped, counted, and logged. Queued notifications are lost when the process
+dies: they are not a durable record.
 """
 
 import logging
@@ -14,7 +14,7 @@ from typing import Protocol
 from partage.model.announcement import Announcement
 
 QUEUE_SIZE = 10_000
-"""So many notifications wait for the bus at most: some 20 MB."""
+"""Maximum queued notifications: about 20 MB."""
 
 RETRY_SECONDS = 5.0
 CLOSE_TIMEOUT_SECONDS = 2.0
@@ -23,17 +23,17 @@ _LOG = logging.getLogger(__name__)
 
 
 class Connection(Protocol):
-    """A way to a message bus. Belongs to one thread at a time."""
+    """A connection to a message bus. Used by one thread at a time."""
 
     @property
     def topics(self) -> Sequence[str]:
-        """Where every message goes."""
+        """The topics of every message."""
 
     def build_message(self, announcement: Announcement) -> Mapping[str, object]:
-        """Write a notification."""
+        """Build the message of a notification."""
 
     def send(self, topic: str, message: Mapping[str, object]) -> None:
-        """Try once to send one message. Raises whatever its kind of bus raises."""
+        """Send one message, without a retry. Raises the exceptions of the bus's driver."""
 
     def close(self) -> None:
         """Disconnect."""
@@ -54,7 +54,7 @@ class Bus:
         retry_seconds: float = RETRY_SECONDS,
         close_timeout_seconds: float = CLOSE_TIMEOUT_SECONDS,
     ) -> None:
-        """Announce over `connection`, but not what `disabled` names, or groups of it; `queue_size` announcements wait at most."""
+        """Send over `connection`, except events or groups in `disabled`; queue at most `queue_size` announcements."""
         self._connection = connection
         self._disabled = frozenset(disabled)
         self._retry_seconds = retry_seconds
@@ -67,8 +67,8 @@ class Bus:
         self._closing = threading.Event()
 
     def announce(self, announcement: Announcement) -> None:
-        """Put it into the queue, or drop it when there is no room."""
-        # Source: Glance's option takes an event's name or its first part. Its documentation promises the group image.member too.
+        """Queue the announcement, or drop it when the queue is full."""
+        # Source: Glance's option accepts an event's name or its first part. Its documentation promises the group image.member too.
         event = announcement.event.value
         if self._closing.is_set() or not self._disabled.isdisjoint((event, event.partition(".")[0], event.rpartition(".")[0])):
             return
@@ -80,10 +80,10 @@ class Bus:
                 self._dropped += 1
                 first = self._dropped == 1
             if first:
-                _LOG.warning("Notifications are dropped: %d wait for the message bus already", self._queue.maxsize)
+                _LOG.warning("Notifications are dropped: the queue for the message bus is full (%d)", self._queue.maxsize)
 
     def close(self) -> None:
-        """Pass on what waits, for some seconds at most."""
+        """Send queued notifications for a few seconds, then give up."""
         self._closing.set()
         thread = self._thread
         if thread is None:
@@ -106,7 +106,7 @@ class Bus:
             try:
                 self._send_to_topics(announcement)
             except Exception:  # noqa: BLE001 - one notification that cannot be written must not be the last
-                _LOG.exception("The notification %s was lost", announcement.event.value)
+                _LOG.exception("The notification %s could not be built and is lost", announcement.event.value)
             self._log_dropped()
         self._connection.close()
 
@@ -117,20 +117,20 @@ class Bus:
                 pass
 
     def _try_send(self, topic: str, message: Mapping[str, object]) -> bool:
-        """Try to send one message; say whether it is done with."""
+        """Try to send one message; return False if it must be sent again."""
         try:
             self._connection.send(topic, message)
         except (TypeError, ValueError) as error:
-            _LOG.error("The notification %s cannot be written: %s", message["event_type"], error)
+            _LOG.error("The notification %s cannot be serialised and is lost: %s", message["event_type"], error)
             return True
         except Exception as error:  # noqa: BLE001 - each kind of bus has errors of its own, and none of them may end the thread
             if not self._is_bus_down:
                 reason = type(error).__name__
-                _LOG.warning("The message bus does not take notifications (%s); trying every %g s", reason, self._retry_seconds)
+                _LOG.warning("The message bus does not accept notifications (%s); retrying every %g s", reason, self._retry_seconds)
             self._is_bus_down = True
             return False
         if self._is_bus_down:
-            _LOG.warning("The message bus takes notifications again")
+            _LOG.warning("The message bus accepts notifications again")
         self._is_bus_down = False
         return True
 
@@ -138,4 +138,4 @@ class Bus:
         with self._lock:
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            _LOG.warning("%d notifications were dropped, because too many waited for the message bus", dropped)
+            _LOG.warning("%d notifications were dropped, because the queue for the message bus was full", dropped)

@@ -19,13 +19,13 @@ EXCHANGE = "glance"
 
 
 class Connection:
-    """The way to the bus at one transport URL of oslo.messaging. It opens nothing before it sends."""
+    """A connection to the bus at a transport URL of oslo.messaging. It connects at the first message."""
 
     def __init__(self, url: str, *, topics: Sequence[str], publisher_id: str) -> None:
         """Send to these topics, as `publisher_id`.
 
         Raises:
-            Invalid: the URL makes no sense, or is of a kind of bus that is not installed.
+            Invalid: the URL is malformed, or the driver of the bus is not installed.
         """
         configuration = cfg.ConfigOpts()
         configuration([], project="partage", default_config_files=[], default_config_dirs=[])
@@ -35,14 +35,14 @@ class Connection:
         except (oslo_messaging.InvalidTransportURL, oslo_messaging.DriverLoadFailure, ValueError):
             # The error names the URL, which may hold a password.
             raise problems.Invalid(
-                "notifications.transport_url is no transport URL of oslo.messaging, or its kind of bus is not installed; "
-                "it has the form rabbit://user:password@host:5672/"
+                "notifications.transport_url is not a transport URL of oslo.messaging, or the driver of the bus is not installed; "
+                "use the form rabbit://user:password@host:5672/"
             ) from None
         self.topics = tuple(topics)
         self._publisher_id = publisher_id
 
     def build_message(self, announcement: Announcement) -> Mapping[str, object]:
-        """Write a notification. Source: oslo.messaging, "Notifier", the format of messages."""
+        """Build the message of a notification. Source: oslo.messaging, "Notifier", the format of messages."""
         return {
             "message_id": str(uuid.uuid4()),
             "publisher_id": self._publisher_id,
@@ -53,9 +53,9 @@ class Connection:
         }
 
     def send(self, topic: str, message: Mapping[str, object]) -> None:
-        """Try once to send one message. Raises whatever its kind of bus raises."""
+        """Send one message, without a retry. Raises the exceptions of the bus's driver."""
         target = oslo_messaging.Target(topic=f"{topic}.{str(message['priority']).lower()}")
-        # What oslo.messaging's drivers call. Its Notifier does so too, but tells failures only to its log, with the whole payload.
+        # oslo.messaging's Notifier calls the same method, but only logs failures, with the whole payload.
         self._transport._send_notification(target, {}, message, version=2.0, retry=0)  # noqa: SLF001
 
     def close(self) -> None:

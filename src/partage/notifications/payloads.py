@@ -1,7 +1,7 @@
-"""Announcements as the documents that Glance sends. Pure.
+"""Build the payloads of Glance's notifications from announcements. Pure.
 
-Consumers such as Ceilometer know these keys, so none is left out and none is added. What Glance keeps back is kept back here: the
-places of an image's bytes, the input, result and message of a task.
+Consumers such as Ceilometer know these keys, so none is omitted and none is added. As in Glance, payloads do not contain the
+locations of an image, nor the input, result and message of a task.
 
 Source: Glance 33, `glance.notifier`; `tests/golden/notifications.json` has the keys that a running one sends.
 """
@@ -22,11 +22,11 @@ _ATTRIBUTES = (
     "type", "title", "description", "default", "minimum", "maximum", "enum", "pattern", "minLength", "maxLength", "confidential",
     "items", "uniqueItems", "minItems", "maxItems", "additionalItems",
 )  # fmt: skip
-"""What a property may say of itself, in the order in which Glance writes it."""
+"""Attributes of a property definition, in Glance's order."""
 
 
 def build_payload(announcement: Announcement) -> Payload | str:
-    """Write what happened. Text instead of a document when bytes did not arrive, as Glance has it."""
+    """Build the payload of a notification: text for a failed upload, otherwise a document, as in Glance."""
     subject = announcement.subject
     if isinstance(subject, ArrivalFailure):
         return f"Failed to upload image data for image {subject.image.id}: {subject.reason}"

@@ -112,7 +112,7 @@ def test_one_notification_that_fails_is_not_the_last(make: Make, caplog: pytest.
         bus.announce(announced(name))
     eventually(lambda: len(wire.sent) == 2)
     assert [name for _topic, _event, name in wire.sent] == ["first", "last"]
-    assert "image.create was lost" in caplog.text
+    assert "image.create could not be built" in caplog.text
 
 
 def test_what_the_queue_has_no_room_for_is_dropped_and_counted(make: Make, caplog: pytest.LogCaptureFixture) -> None:
@@ -136,7 +136,7 @@ def test_what_cannot_be_written_does_not_stop_what_comes_behind(make: Make, capl
     bus.announce(announced("good"))
     bus.close()
     assert [name for _topic, _event, name in wire.sent] == ["good"]
-    assert "image.create cannot be written" in caplog.text
+    assert "image.create cannot be serialised" in caplog.text
 
 
 def test_events_and_groups_that_are_disabled_are_not_told(make: Make) -> None:

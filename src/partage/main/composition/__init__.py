@@ -1,1 +1,1 @@
-"""Composition: settings in, a service and its application out."""
+"""Composition: build a service and its application from the settings."""

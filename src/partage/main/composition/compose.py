@@ -1,4 +1,4 @@
-"""Put the parts together: settings in, a service and the application around it out. The only place that knows every layer."""
+"""Build the service and its application from the settings. The only module that knows every layer."""
 
 import dataclasses
 import importlib
@@ -51,30 +51,30 @@ from partage.stores.engine.resources import WriterResources
 from partage.stores.identity import Identity
 
 _READERS = 8
-"""Threads that ask a database which is a server: they wait for it."""
+"""Threads for reads from PostgreSQL: they mostly wait for the server."""
 
 _CONNECTIONS_OF_SQLITE = 40
-"""Each thread that may write has one: they wait in line inside SQLite, and there is no server that could run out of connections."""
+"""One for each thread that may write: writers queue inside SQLite, and no server can run out of connections."""
 
 _LISTERS = 2
-"""Threads that list: a long list takes its time from other lists."""
+"""Threads for lists, so that a long list delays only other lists."""
 
 _READERS_OF_SQLITE = 2
-"""SQLite computes in this process, and Python's lock lets one thread at a time make something of its answers: more threads than two
-take turns and nothing else. With eight a show cost half as much again under load."""
+"""SQLite computes in this process, and the GIL lets one thread at a time process rows, so more than two threads only take turns.
+With eight threads, a show took 50 % longer under load."""
 
 
 def build_service(
     settings: Settings, *, with_cache: bool = False, identities: Mapping[StoreID, Identity] = MappingProxyType({})
 ) -> Service:
-    """Build what every operation is handed. Opens no connection yet.
+    """Build the `Service` that every operation receives. Opens no connection yet.
 
-    Stores that have one of the `identities` work only where it is; `readiness.check_stores` returns them. Only what gives images
-    out reads through the cache: what verifies the stores, or copies between them, is to see the stores.
+    A store in `identities` works only while it has this identity; `readiness.check_stores` returns them. Use `with_cache` for
+    downloads only: commands that verify stores, and copies between stores, must read the stores themselves.
 
     Raises:
-        Unavailable: the policy file cannot be read, the database's URL makes no sense, or what a setting needs is not there.
-        Invalid: the URL of the message bus or the schema of images makes no sense.
+        Unavailable: the policy file cannot be read, the database URL is invalid, or something that a setting needs is missing.
+        Invalid: the URL of the message bus or the schema of images is invalid.
     """
     cache = _cache(settings) if with_cache and settings.cache.directory else None
     cached = {*settings.cache.stores} or {each.id for each in settings.keeping_stores}
@@ -129,7 +129,7 @@ def build_service(
 def open_service(
     settings: Settings, *, with_cache: bool = False, identities: Mapping[StoreID, Identity] = MappingProxyType({})
 ) -> Iterator[Service]:
-    """Build a service as `service` does, and end its threads and connections when the block ends.
+    """Build a service as `service` does, and close its threads and connections when the block ends.
 
     Raises:
         Unavailable: as `service` does.
@@ -145,7 +145,7 @@ def open_service(
 
 
 def list_unused_rules(settings: Settings) -> list[str]:
-    """List the rules of the policy file that nothing asks for.
+    """List the rules of the policy file that no operation checks.
 
     Raises:
         Unavailable: the policy file or the file of property protections cannot be used.
@@ -166,13 +166,13 @@ def _database(settings: Settings) -> Database:
 
 
 def build_limits(settings: Settings) -> Limits:
-    """Say how much the service takes by its own limits."""
+    """Build the limits of the service; Keystone's unified limits are not among them."""
     own = settings.limits.model_dump(include={each.name for each in dataclasses.fields(Limits)})
     return Limits(**own, uploads_per_project=settings.uploads.max_concurrent_per_project)
 
 
 def build_fetch_rules(settings: Settings) -> Rules:
-    """Say which URLs are opened on a user's behalf."""
+    """Build the rules for URLs that the service opens on a user's behalf."""
     fetch = settings.fetch.model_dump()
     return Rules(
         silence_seconds=fetch.pop("read_timeout_seconds"), slowest_bytes_per_second=fetch.pop("min_bytes_per_second"), **fetch
@@ -180,7 +180,7 @@ def build_fetch_rules(settings: Settings) -> Rules:
 
 
 def build_keystone(settings: Settings, authority: Authority) -> keystone.Keystone:
-    """Build the edge to Keystone. Sends nothing yet."""
+    """Build the client of Keystone. Sends nothing yet."""
     given = settings.identity
     cache = TokenCache(seconds=given.cache_seconds, refused_seconds=given.refused_cache_seconds)
     return keystone.Keystone(
@@ -206,8 +206,8 @@ def _other_regions(settings: Settings) -> OtherRegions:
     keys = [each.get_secret_value() for each in settings.imports.token_keys]
     if not keys:
         raise problems.Unavailable(
-            "imports.methods has glance-download, which keeps users' tokens for its workers and needs a secret for that in "
-            "imports.token_keys, the same in every process; draw one with openssl rand -hex 32"
+            "imports.methods has glance-download, which stores encrypted user tokens and needs a key in imports.token_keys, "
+            "the same in every process; generate one with openssl rand -hex 32"
         )
     return OtherRegions(
         catalog=Catalog(keystone.connect(_credentials(settings.identity))),
@@ -221,7 +221,9 @@ def _signatures(settings: Settings) -> Signatures:
     file, identity_ = settings.signatures.castellan_file, settings.identity
     if not certificates.IS_POSSIBLE:
         if file:
-            raise problems.Unavailable("signatures.castellan_file needs partage[signatures], which is not installed")
+            raise problems.Unavailable(
+                "signatures.castellan_file needs partage[signatures], which is not installed; install it or leave the setting empty"
+            )
         return Unverifiable()
     auth_url = keystone.append_version(identity_.url)
     keys = certificates.configured(Path(file)) if file else certificates.barbican(auth_url=auth_url, cafile=identity_.cafile)
@@ -244,7 +246,7 @@ def _credentials(given: IdentitySettings) -> keystone.Credentials:
 
 
 def build_edge_options(settings: Settings, built: Service) -> EdgeOptions:
-    """Say what the operator has set about the edge."""
+    """Build the options of the HTTP layer."""
     return EdgeOptions(
         www_authenticate_uri=settings.identity.www_authenticate_uri or settings.identity.url,
         public_endpoint=settings.public_endpoint or None,
@@ -283,19 +285,21 @@ def _property_schemas(file: Path | None) -> PropertySchemas:
     try:
         found = image_schema.parse(json.loads(file.read_text()))
         for name in (*found.by_name, *found.required):
-            _require_a_clients_own(name, described=name in found.by_name)
+            _require_custom(name, described=name in found.by_name)
     except OSError as error:
         raise problems.Invalid(
             f"The image schema file {file} cannot be read: {error.strerror}; correct image_schema_file"
         ) from error
     except (ValueError, problems.Problem) as error:
-        raise problems.Invalid(f"The image schema file {file} cannot be used: {error}") from error
+        raise problems.Invalid(
+            f"The image schema file {file} is invalid: {error}; correct it, or the setting image_schema_file"
+        ) from error
     return found
 
 
-def _require_a_clients_own(name: str, *, described: bool) -> None:
+def _require_custom(name: str, *, described: bool) -> None:
     if name in DISALLOWED or (described and name in ATTRIBUTES):
-        raise problems.Invalid(f"'{name}' is an attribute that every image has, and cannot be described anew or be required")
+        raise problems.Invalid(f"'{name}' is an attribute of every image; a schema can neither describe nor require it")
     check_allowed(name)
 
 
@@ -304,8 +308,8 @@ def _announcer(settings: NotificationSettings) -> Announcer:
     if not url:
         return Nobody()
     try:
-        with warnings.catch_warnings(action="ignore"):  # of libraries about one another, at every start
-            # By its name: oslo.messaging takes a second to import, and need not be installed.
+        with warnings.catch_warnings(action="ignore"):  # libraries warn about each other at every start
+            # Imported by name: oslo.messaging is optional and takes a second to import.
             module = importlib.import_module("partage.notifications.connection")
     except ImportError as error:
         raise problems.Unavailable(
@@ -338,11 +342,11 @@ def _cache(settings: Settings) -> Cache:
     )
 
 
-def _store(settings: StoreSettings, near: CacheDirectory | None, identity: Identity | None) -> NamedStore:
+def _store(settings: StoreSettings, cache: CacheDirectory | None, identity: Identity | None) -> NamedStore:
     store = PosixStore(settings.directory, identity=identity)
     return NamedStore(
         id=StoreID(settings.id),
-        store=store if near is None else CachedStore(store, near),
+        store=store if cache is None else CachedStore(store, cache),
         type=settings.type,
         description=settings.description,
         weight=settings.weight,

@@ -1,4 +1,4 @@
-"""Look before starting: whatever would make every worker fail is found here, once, and said in one sentence."""
+"""Checks before the start: a fault that would make every worker fail is found once, and reported in one sentence."""
 
 import logging
 import os
@@ -16,14 +16,14 @@ from partage.stores import layout
 from partage.stores.identity import Identity
 
 _LOG = logging.getLogger(__name__)
-_FEWEST_CONNECTIONS = 2
+_MIN_CONNECTIONS = 2
 
 
 def prepare_directories(settings: Settings) -> None:
-    """Make the directories of the stores, and of the data when it is used, and make sure that they can be written.
+    """Create the directories of the stores and, if it is used, the data directory; check that they are writable.
 
     Raises:
-        Unavailable: one cannot be.
+        Unavailable: a directory cannot be created or written.
         Invalid: the directory of the cache is a store.
     """
     if not settings.database_url.get_secret_value():
@@ -36,70 +36,72 @@ def prepare_directories(settings: Settings) -> None:
 
 
 def prepare_cache(settings: Settings) -> None:
-    """Make the directory of the cache, if that is possible. If not, images are given out without: it is said, and stops nobody."""
+    """Create the directory of the cache. If that fails, log a warning; downloads then work without the cache."""
     try:
         prepare_directory(Path(settings.cache.directory))
     except problems.Unavailable as problem:
-        _LOG.warning("nothing is cached: %s", problem)
+        _LOG.warning("The cache is off: %s", problem)
 
 
 def prepare_directory(path: Path) -> None:
-    """Make a directory that only this user may enter, unless it is there; make sure that it can be written.
+    """Create a directory with mode 0700 if it does not exist; check that it is writable.
 
     Raises:
-        Unavailable: it cannot be.
+        Unavailable: it cannot be created or written.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise problems.Unavailable(f"The directory {path} cannot be made: {error.strerror}; choose another") from error
+        raise problems.Unavailable(f"The directory {path} cannot be created: {error.strerror}; choose another") from error
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        raise problems.Unavailable(f"The directory {path} cannot be written by this user; change its owner or choose another")
+        raise problems.Unavailable(f"This user cannot write to the directory {path}; change its owner or choose another")
 
 
 def require_data(settings: Settings) -> None:
-    """Make sure that the default database is there already, for what only makes sense with one.
+    """Check that the default database exists, for commands that must not create one.
 
     Raises:
-        Unavailable: it is not.
+        Unavailable: it does not exist.
     """
     database = settings.data.absolute() / "partage.db"
     if not settings.database_url.get_secret_value() and not database.exists():
-        raise problems.Unavailable(f"There is no database at {database}; name the data directory with --data or in the settings")
+        raise problems.Unavailable(
+            f"There is no database at {database}; name the data directory with --data, or in the configuration"
+        )
 
 
 def check_database(service: Service, *, upgrade: bool) -> None:
-    """Make sure that the database is there and has this release's schema; bring it up to date first when told to.
+    """Check that the database exists and has this release's schema; with `upgrade`, upgrade it first.
 
     Raises:
-        DatabaseUnavailable: it is not there, of a newer release, or of an older one and may not be upgraded.
+        DatabaseUnavailable: it does not exist, or has the schema of another release.
     """
     try:
         if upgrade:
             schema.upgrade(service.database)
         schema.require_current(service.database)
     finally:
-        service.database.close()  # no connection may be open when workers are forked
+        service.database.close()  # a forked worker must not inherit an open connection
 
 
 def check_stores(service: Service, *, after_restore: bool = False) -> Mapping[StoreID, Identity]:
-    """Make sure that every store is this database's, and claim those that are new; return their identities.
+    """Check that every store belongs to this database, and claim new stores; return the identities of the stores.
 
     Raises:
-        StoreUnavailable: one is not there, or another database's; the sentence says what to do.
-        DatabaseUnavailable: it does not answer.
+        StoreUnavailable: a store is absent, or belongs to another database.
+        DatabaseUnavailable: the database does not respond.
     """
     try:
         return store_identities.check_stores(service, after_restore=after_restore)
     finally:
-        service.database.close()  # no connection may be open when workers are forked
+        service.database.close()  # a forked worker must not inherit an open connection
 
 
 def fit_connections(settings: Settings, service: Service) -> Settings:
-    """Let the workers have so many connections only as the database server offers, less one for commands.
+    """Reduce `database_connections` so that all workers together leave one connection of the server for commands.
 
     Raises:
-        DatabaseUnavailable: the database does not answer.
+        DatabaseUnavailable: the database does not respond.
     """
     try:
         offered = service.database.connections_offered()
@@ -108,11 +110,11 @@ def fit_connections(settings: Settings, service: Service) -> Settings:
     processes = settings.workers + bool(settings.cache.directory)
     if offered is None or processes * settings.database_connections <= offered - 1:
         return settings
-    fitting = max(_FEWEST_CONNECTIONS, (offered - 1) // processes)
+    fitting = max(_MIN_CONNECTIONS, (offered - 1) // processes)
     _LOG.warning(
-        "The database server offers %d connections, and %d processes with database_connections = %d could take them all, so that "
-        "no command and no other host could connect; each process takes %d at most. Raise max_connections of the server or lower "
-        "database_connections or workers",
+        "The database server accepts %d connections, and %d processes with database_connections = %d could use them all, so that "
+        "no command and no other host could connect; each process now uses at most %d. Raise max_connections of the server, or "
+        "lower database_connections or workers",
         offered,
         processes,
         settings.database_connections,
@@ -122,21 +124,21 @@ def fit_connections(settings: Settings, service: Service) -> Settings:
 
 
 def check_identity(identity: Keystone) -> None:
-    """Make sure that Keystone answers and knows this service.
+    """Check that Keystone responds and accepts the account of this service.
 
     Raises:
-        IdentityUnavailable: it does not.
+        IdentityUnavailable: Keystone does not respond, or refuses the account.
     """
     identity.check()
 
 
 def _require_cache_apart(settings: Settings, cache: Path) -> None:
-    """Refuse a cache whose files would lie among a store's: the cache removes packs that are not its own copies as damaged.
+    """Refuse a cache that shares a directory with a store: the cache removes packs that it did not write, as damaged.
 
-    Directories are compared as the system sees them, so that neither a symbolic link nor a bind mount hides that two are one.
+    Compares resolved paths and inodes, so that symbolic links and bind mounts are detected.
 
     Raises:
-        Invalid: the directory of the cache is a store of this service or of another, or one is inside the other's folders.
+        Invalid: the directory of the cache is a store of this or another service, or one is inside the other's folders.
     """
     for store in settings.keeping_stores:
         if any(_is_same(one, other) for one in _folders(cache) for other in _folders(store.directory)):
@@ -152,12 +154,12 @@ def _require_cache_apart(settings: Settings, cache: Path) -> None:
 
 
 def _folders(root: Path) -> tuple[Path, ...]:
-    """List the directories in which a store, or the cache, keeps its files."""
+    """List the directories that contain files of a store or of the cache."""
     return root, root / layout.PACKS, root / layout.INCOMING
 
 
 def _is_same(one: Path, other: Path) -> bool:
     try:
         return one.resolve() == other.resolve() or one.samefile(other)
-    except OSError:  # one of them is not there yet
+    except OSError:  # one of them does not exist yet
         return False

@@ -1,1 +1,1 @@
-"""Settings: their sections, how they are read, and their documented sample."""
+"""Settings: their sections, loading and validation, and the documented sample."""

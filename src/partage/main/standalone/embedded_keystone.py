@@ -1,12 +1,12 @@
 """The real Keystone as a child process of `partage up`: `python -m partage.main.standalone.embedded_keystone DIR IMAGE_URL PARENT`.
 
-Needs keystone and waitress (`pip install partage[standalone]`), which nothing else imports. Its configuration is global to a
-process and SQLite bears one writer, so it is one process of its own. From an empty directory it makes keys, schema, the first
-administrator, roles, catalog, and the people of `standalone.py`; on later starts only what has changed. When it answers, it prints
-one line on standard output. Everything else goes to its log.
+Needs keystone and waitress (`pip install partage[standalone]`), which no other module imports. Keystone's configuration is global
+to a process and SQLite has one writer at a time, so Keystone runs in one process of its own. In an empty directory it creates keys,
+schema, the first administrator, roles, catalog, and the users of `folder.py`; later starts only update them. When it is ready, it
+prints one line on standard output. Everything else goes to its log.
 
-What it takes, each of which is an error otherwise: keys must exist before the application is built; receipts need the same key
-repository; `sys.argv` is read; the bootstrapper must not load the back ends a second time.
+Keystone fails without these steps: keys must exist before the application is built; receipts need the same key repository;
+`sys.argv` is read; the bootstrapper must not load the back ends a second time.
 """
 
 import base64
@@ -35,17 +35,17 @@ from partage.main.standalone.folder import ADMIN, PEOPLE, REGION, SERVICE, Perso
 _APIS = provider_api.ProviderAPIs
 _DOMAIN = "default"
 _THREADS = 1
-"""One request at a time. Two transactions that read and then write would end each other with "database is locked", a 500; and as
-nearly all of a request is computation in Python, further threads would answer no sooner."""
+"""One request at a time. Of two transactions that read and then write, one would fail with "database is locked", a 500. More
+threads would not be faster, because a request is nearly all computation in Python."""
 SERVICE_NAME = "glance"
-"""What the catalog calls the image service. Clients and installers look for this name as well as for the type."""
+"""The name of the image service in the catalog. Some clients and installers look for this name, not for the type."""
 _FORMER_NAME = "partage"
 _SEEDED = "seeded"
-"""The file that says for which Keystone and URLs everything is in place; without it the first start is not over."""
+"""The file that names the Keystone and URLs of the last complete start; without it no start has completed."""
 
 
 def main() -> None:
-    """Answer on the loopback interface until the parent ends."""
+    """Serve on the loopback interface until the parent ends."""
     directory, image_url, parent = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     children.end_with_parent(parent, signal.SIGTERM)
     warnings.simplefilter("ignore")
@@ -64,7 +64,7 @@ def main() -> None:
 def _configure(home: Path) -> Path:
     home.mkdir(mode=0o700, exist_ok=True)
     if not (home / _SEEDED).exists():
-        # A first start that did not come to its end has served nobody, and may have left half a schema.
+        # An incomplete first start has no users yet, and may have left a part of the schema.
         (home / "keystone.db").unlink(missing_ok=True)
     for repository in ("keys", "credential-keys"):
         (home / repository).mkdir(mode=0o700, exist_ok=True)
@@ -87,7 +87,7 @@ key_repository = {home}/keys
 [credential]
 key_repository = {home}/credential-keys
 [identity]
-# The least that bcrypt takes. Passwords here are random and long: slow hashing would protect nothing and slow every command.
+# The minimum of bcrypt. Passwords here are random and long, so slow hashing would only slow every command.
 password_hash_rounds = 4
 """,
     )
@@ -95,27 +95,27 @@ password_hash_rounds = 4
 
 
 def _seed_once(home: Path, kept: Standalone, image_url: str) -> None:
-    done = home / _SEEDED
-    wanted = f"keystone {metadata.version('keystone')} at {kept.identity_url}, image service {SERVICE_NAME} at {image_url}\n"
-    if done.exists() and done.read_text() == wanted:
+    marker = home / _SEEDED
+    state = f"keystone {metadata.version('keystone')} at {kept.identity_url}, image service {SERVICE_NAME} at {image_url}\n"
+    if marker.exists() and marker.read_text() == state:
         return
     upgrades.offline_sync_database_to_version()
     (home / "keystone.db").chmod(0o600)
     roles = _bootstrap(kept)
     _grant_role(kept, SERVICE, roles)
-    # So that members can be checked: see identity.check_members.
+    # For identity.check_members.
     _APIS.assignment_api.create_system_grant_for_user(
         _find_or_create_user(SERVICE.user, kept.passwords[SERVICE.user]), roles["reader"]
     )
-    if not done.exists():  # later, people that were removed stay removed
+    if not marker.exists():  # on later starts, removed users stay removed
         for person in PEOPLE:
             _grant_role(kept, person, roles)
     _register_endpoints("image", SERVICE_NAME, image_url)
-    folder.write_privately(done, wanted)
+    folder.write_privately(marker, state)
 
 
 class _Bootstrap(bootstrap.Bootstrapper):  # type: ignore[misc] # keystone has no types
-    """Keystone's own bootstrap, in a process whose back ends are loaded already."""
+    """Keystone's own bootstrap, in a process that has loaded its back ends."""
 
     def __init__(self) -> None:
         backends = bootstrap.backends
@@ -129,7 +129,7 @@ class _Bootstrap(bootstrap.Bootstrapper):  # type: ignore[misc] # keystone has n
 class _NoBackends:
     @staticmethod
     def load_backends() -> None:
-        """Load nothing: the application has, and a second load is refused."""
+        """Do nothing: the application has loaded them, and a second load is an error."""
 
 
 def _bootstrap(kept: Standalone) -> dict[str, str]:
@@ -168,7 +168,7 @@ def _find_or_create_project(name: str) -> Any:
 
 
 def _register_endpoints(type_: str, name: str, url: str) -> None:
-    """Have the catalog name `url` on all three interfaces."""
+    """Register `url` in the catalog for all three interfaces."""
     api = _APIS.catalog_api
     service = next((each for each in api.list_services() if each["type"] == type_), None)
     if service is None:

@@ -1,13 +1,13 @@
-"""What `partage up` keeps in its directory beside images and identities.
+"""The data directory of `partage up`.
 
-    DIR/lock               held while a `partage up` runs on DIR
-    DIR/standalone.json    Keystone's port, every password and the key for tokens, drawn at random on the first start
+    DIR/lock               locked while a `partage up` runs on DIR
+    DIR/standalone.json    Keystone's port, random passwords and the random key for tokens
     DIR/clouds.yaml        the same for clients of the `openstack` family
     DIR/keystone/          the identity service: its configuration, keys, database and log
     DIR/partage.db         images, tags, properties, members
     DIR/store/             image data
 
-All files are the user's own (0600) in a directory that is (0700).
+Files have the mode 0600, the directory 0700.
 """
 
 import fcntl
@@ -25,12 +25,12 @@ from partage.main.process import listening
 SERVICE_USER = "partage"
 REGION = "RegionOne"
 
-_KEPT = "standalone.json"
+_FILE_NAME = "standalone.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user of the stand-alone service, its project and its role there; the name of its cloud in clouds.yaml."""
+    """A user of the stand-alone service: its project, its role there, and its cloud in clouds.yaml."""
 
     user: str
     project: str
@@ -50,7 +50,7 @@ PEOPLE = (
 
 @dataclass(frozen=True, slots=True)
 class Standalone:
-    """One directory's secrets and ports."""
+    """The secrets and ports of one data directory."""
 
     directory: Path
     keystone_port: int
@@ -59,59 +59,63 @@ class Standalone:
 
     @property
     def identity_url(self) -> str:
-        """Where Keystone answers."""
+        """The URL of Keystone, without the version."""
         return f"http://127.0.0.1:{self.keystone_port}/identity"
 
     @property
     def clouds_file(self) -> Path:
-        """The file that clients read."""
+        """The path of clouds.yaml."""
         return self.directory / "clouds.yaml"
 
 
 @contextmanager
 def lock_directory(directory: Path) -> Iterator[None]:
-    """Hold the directory, so that no second `partage up` works on it.
+    """Lock the data directory, so that no second `partage up` uses it.
 
     Raises:
-        Unavailable: one does already.
+        Unavailable: another `partage up` has locked it.
     """
     with (directory / "lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise problems.Unavailable(f"Another partage up runs on {directory}; end it or choose another with --data") from error
+            raise problems.Unavailable(
+                f"Another partage up runs on {directory}; stop it or choose another directory with --data"
+            ) from error
         yield
 
 
 def load(directory: Path) -> Standalone:
-    """Read what the directory remembers; draw what it does not; move Keystone's port when something else has taken it.
+    """Read secrets and ports from the directory; create missing ones; choose another port for Keystone if its port is in use.
 
     Raises:
         Unavailable: the file cannot be read.
     """
-    file = directory / _KEPT
+    file = directory / _FILE_NAME
     before = load_kept(directory) if file.exists() else Standalone(directory, 0, {})
     port = before.keystone_port if _is_free(before.keystone_port) else listening.find_free_port()
     token_key = before.token_key or secrets.token_urlsafe(32)
     names = [person.user for person in (ADMIN, SERVICE, *PEOPLE)]
     passwords = {name: secrets.token_urlsafe(18) for name in names} | dict(before.passwords)
-    written = {"keystone_port": port, "passwords": passwords, "token_key": token_key}
-    write_privately(file, json.dumps(written, indent=1) + "\n")
+    content = {"keystone_port": port, "passwords": passwords, "token_key": token_key}
+    write_privately(file, json.dumps(content, indent=1) + "\n")
     return Standalone(directory, port, passwords, token_key)
 
 
 def load_kept(directory: Path) -> Standalone:
-    """Read what the directory remembers, and change nothing.
+    """Read secrets and ports from the directory, and change nothing.
 
     Raises:
         Unavailable: the file cannot be read.
     """
-    file = directory / _KEPT
+    file = directory / _FILE_NAME
     try:
         kept = json.loads(file.read_text())
         return Standalone(directory, int(kept["keystone_port"]), dict(kept["passwords"]), str(kept.get("token_key", "")))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise problems.Unavailable(f"{file} is not what partage up writes; restore it, or start with another --data") from error
+        raise problems.Unavailable(
+            f"{file} is damaged; restore it from a backup, or choose another directory with --data"
+        ) from error
 
 
 def write_clouds(standalone: Standalone) -> Path:
@@ -123,7 +127,7 @@ def write_clouds(standalone: Standalone) -> Path:
 
 
 def write_privately(file: Path, text: str) -> None:
-    """Replace a file whole and durably, readable by this user only."""
+    """Replace a file atomically and durably (fsync), with mode 0600."""
     draft = file.with_name(file.name + ".new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""Start the embedded Keystone, wait until it answers, end it."""
+"""Start and stop the embedded Keystone."""
 
 import os
 import select
@@ -21,7 +21,7 @@ class KeystoneChild:
     """A running Keystone. Used by one thread."""
 
     def __init__(self, directory: Path, image_url: str) -> None:
-        """Start it on the directory of `standalone.py`; `image_url` goes into its catalog."""
+        """Start Keystone on the data directory of `folder.py`, with `image_url` in its catalog."""
         self._errors = directory / "keystone" / "stderr.log"
         self._errors.parent.mkdir(mode=0o700, exist_ok=True)
         command = [sys.executable, "-W", "ignore", "-m", "partage.main.standalone.embedded_keystone"]
@@ -31,33 +31,31 @@ class KeystoneChild:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                process_group=0,  # Ctrl-C is for the parent, which ends this last
+                process_group=0,  # Ctrl-C reaches the parent only, which stops Keystone last
             )
 
     def wait_until_ready(self) -> None:
-        """Return when it answers; print a line every two seconds until then.
+        """Return when Keystone responds; until then print a line every two seconds.
 
         Raises:
-            Unavailable: it ended, or does not answer for too long.
+            Unavailable: Keystone ended, or did not start in time.
         """
-        started = time.monotonic()
+        started_at = time.monotonic()
         while not self._wait_for_output(_PROGRESS_SECONDS):
-            waited = time.monotonic() - started
-            if waited > _START_TIMEOUT_SECONDS:
-                raise problems.Unavailable(
-                    f"Keystone did not start within {_START_TIMEOUT_SECONDS:g} s; its words are in {self._errors}"
-                )
-            print(f"Starting Keystone, the identity service ({waited:.0f} s)", flush=True)
+            waited_seconds = time.monotonic() - started_at
+            if waited_seconds > _START_TIMEOUT_SECONDS:
+                raise problems.Unavailable(f"Keystone did not start within {_START_TIMEOUT_SECONDS:g} s; see {self._errors}")
+            print(f"Starting Keystone, the identity service ({waited_seconds:.0f} s)", flush=True)
         if self.fault() is not None or not self._ready:
             raise problems.Unavailable(f"Keystone could not start: {self._last_error()}")
 
     def fault(self) -> str | None:
-        """Say that it has ended, or None while it runs."""
+        """Return that Keystone has ended, or None while it runs."""
         status = self._process.poll()
-        return None if status is None else f"Keystone ended with status {status}; its words are in {self._errors.parent}"
+        return None if status is None else f"Keystone ended with status {status}; see its logs in {self._errors.parent}"
 
     def stop(self) -> None:
-        """End it and wait for its end."""
+        """Stop Keystone and wait until it has ended."""
         self._process.terminate()
         try:
             self._process.wait(_STOP_TIMEOUT_SECONDS)
@@ -77,14 +75,14 @@ class KeystoneChild:
     def _last_error(self) -> str:
         self._process.wait(_STOP_TIMEOUT_SECONDS)
         lines = [line for line in self._errors.read_text(errors="replace").splitlines() if line.strip()]
-        return f"{lines[-1] if lines else 'it said nothing'} (more in {self._errors.parent})"
+        return f"{lines[-1] if lines else 'it printed no error'}; see its logs in {self._errors.parent}"
 
 
 def require_installed() -> None:
-    """Make sure that Keystone can be started here.
+    """Check that Keystone is installed.
 
     Raises:
-        Unavailable: it is not installed.
+        Unavailable: it is not.
     """
     if any(find_spec(name) is None for name in ("keystone", "waitress")):
         raise problems.Unavailable("partage up needs Keystone, which is not installed: pip install 'partage[standalone]'")
@@ -92,7 +90,7 @@ def require_installed() -> None:
 
 @contextmanager
 def run_keystone(directory: Path, image_url: str) -> Iterator[KeystoneChild]:
-    """Start Keystone and end it with the block."""
+    """Start Keystone, and stop it when the block ends."""
     child = KeystoneChild(directory, image_url)
     try:
         yield child
