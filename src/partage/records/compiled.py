@@ -1,7 +1,7 @@
-"""A SELECT that requests ask all the time: written out once for each kind of database, then put to the driver itself.
+"""SELECTs of every request, compiled once for each kind of database and executed directly on the DBAPI cursor.
 
-For one image by its id SQLite takes 0.01 ms, and SQLAlchemy around it 0.1 ms more: of a request that is answered in 0.3 ms. What is
-asked seldom, and what changes anything, goes through `Transaction.execute`.
+SQLite finds an image by its id in 0.01 ms; SQLAlchemy adds 0.1 ms, of a request that takes 0.3 ms. Rare SELECTs and all changes use
+`Transaction.execute`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ Rows = Sequence[Sequence[Any]]
 
 @dataclass(frozen=True, slots=True)
 class _CompiledText:
-    """A statement in one database's words. `order`: the parameters of each place, where the driver counts places."""
+    """A statement in one database's dialect. `order`: the names of positional parameters, None if the driver takes names."""
 
     sql: str
     constants: Mapping[str, object]
@@ -30,18 +30,18 @@ class _CompiledText:
 
 
 class CompiledSelect:
-    """One SELECT. Thread-safe: it may be written out twice, to the same text.
+    """A pre-compiled SELECT. Thread-safe: two threads may compile it, to the same text.
 
-    Its values are what the driver takes and gives: text, integers, bytes, and truth as 1 or True.
+    Parameters and rows have the driver's own values: text, integers, bytes; true is 1 or True.
     """
 
     def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
-        """Take a statement all of whose values are bound parameters or constants; of lists, each element is one."""
+        """Take a statement in which every value is a bound parameter or a constant, and each element of a list is one."""
         self.statement = statement
         self._texts: dict[str, _CompiledText] = {}
 
     def fetch_all(self, tx: Transaction, given: Mapping[str, object]) -> Rows:
-        """Return what the database answers."""
+        """Return all rows."""
         text = self._texts.get(tx.dialect.name)
         if text is None:
             text = self._texts[tx.dialect.name] = _compile(self.statement, tx.dialect)
@@ -50,11 +50,11 @@ class CompiledSelect:
                 cursor.execute(text.sql, text.parameters(given))
                 return cursor.fetchall()
         except tx.dialect.loaded_dbapi.Error:
-            # SQLAlchemy knows which failures end a connection, and how they are told: let it meet this one.
+            # SQLAlchemy knows which failures break a connection and how to report them, so it executes the statement again.
             return tx.execute(self.statement, given).all()
 
     def fetch_first(self, tx: Transaction, given: Mapping[str, object]) -> Sequence[Any] | None:
-        """Return the first row of the answer, if there is one."""
+        """Return the first row, if there is one."""
         return next(iter(self.fetch_all(tx, given)), None)
 
 

@@ -1,4 +1,4 @@
-"""Rows of shares that their owner has ended and whose notice runs, and of the images that are retained for them."""
+"""Rows of endings: shares that their owner has ended and whose notice runs."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -32,7 +32,7 @@ _OVER = select(endings.c.image_id).where(endings.c.ends_at <= bindparam("now")).
 
 
 def put(tx: Transaction, ending: Ending, image: Image) -> None:
-    """Insert an ending. One that runs already for the same project stays if it runs longer: a promise is never shortened."""
+    """Insert an ending. A running ending for the same project stays if it ends later: a notice is never shortened."""
     found = tx.execute(select(endings.c.ends_at).where(*_is_row(ending.image_id, ending.member_id))).scalar_one_or_none()
     ends_at = to_time(ending.ends_at)
     if found is not None:
@@ -55,19 +55,19 @@ def put(tx: Transaction, ending: Ending, image: Image) -> None:
 
 
 def list_running(tx: Transaction, image_id: ImageID, *, now: datetime) -> list[Ending]:
-    """List the endings of an image whose notice runs, by member; for the service itself, not for callers."""
+    """List an image's running endings by member; for the service itself, not for callers."""
     return [_ending(row) for row in tx.execute(_OF_IMAGE, {"image_id": image_id, "now": to_microseconds(now)})]
 
 
 def cancel(tx: Transaction, image_id: ImageID, reason: EndReason) -> int:
-    """Remove the endings of an image that have this reason; return how many there were."""
+    """Remove an image's endings that have this reason; return how many."""
     return tx.execute(delete(endings).where(endings.c.image_id == image_id, endings.c.reason == reason.value)).rowcount
 
 
 def change_reason(
     tx: Transaction, image_id: ImageID, was: EndReason, reason: EndReason, *, member_id: ProjectID | None = None
 ) -> int:
-    """Give another reason to the endings of an image that have the reason `was`, or to that of one member; return how many."""
+    """Change the reason `was` of an image's endings, or of one member's ending; return how many changed."""
     of = [endings.c.image_id == image_id, endings.c.reason == was.value]
     if member_id is not None:
         of.append(endings.c.member_id == member_id)
@@ -75,29 +75,29 @@ def change_reason(
 
 
 def remove(tx: Transaction, image_id: ImageID, member_id: ProjectID) -> bool:
-    """Remove one ending; say whether it was there."""
+    """Remove one ending; return whether it existed."""
     return tx.execute(delete(endings).where(*_is_row(image_id, member_id))).rowcount == 1
 
 
 def remove_all(tx: Transaction, image_id: ImageID) -> int:
-    """Remove every ending of an image: an administrator takes it down. Return how many there were."""
+    """Remove every ending of an image, which an administrator takes down; return how many."""
     return tx.execute(delete(endings).where(endings.c.image_id == image_id)).rowcount
 
 
 def are_over(tx: Transaction, *, now: datetime) -> bool:
-    """Say whether the notice of any ending has run out."""
+    """Whether the notice of any ending has run out."""
     return tx.execute(_OVER, {"now": to_microseconds(now)}).first() is not None
 
 
 def remove_over(tx: Transaction, *, now: datetime) -> int:
-    """Remove the endings whose notice has run out; return how many there were."""
+    """Remove the endings whose notice has run out; return how many."""
     return tx.execute(delete(endings).where(endings.c.ends_at <= to_microseconds(now))).rowcount
 
 
 def list_abandoned(tx: Transaction, *, now: datetime, limit_rows: int) -> list[ImageID]:
-    """List retained images that no notice holds any more."""
+    """List retained images without a running notice."""
     held = exists().where(endings.c.image_id == images.c.id, endings.c.ends_at > to_microseconds(now))
-    # An administrator may name any owner, this one too: such an image is nobody's to remove.
+    # An administrator may set any owner, this one too: such an image is not retained.
     retained = and_(images.c.owner == RETAINED, images.c.former_owner.is_not(None))
     statement = select(images.c.id).where(retained, ~held).order_by(images.c.id).limit(limit_rows)
     return [ImageID(each) for each in tx.execute(statement).scalars()]

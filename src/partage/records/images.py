@@ -58,17 +58,17 @@ _CHANGE_STATUS = update(images).where(images.c.id == bindparam("image_id"), imag
 
 
 def find(tx: Transaction, caller: Caller, image_id: ImageID, *, now: datetime) -> Image:
-    """Return the image, if the caller may know of it: to a member whose notice runs, as it was shared.
+    """Return the image as the caller sees it, see `view`.
 
     Raises:
-        ImageNotFound: no such image, or none the caller may know of.
+        ImageNotFound: there is no such image, or the caller may not see it.
     """
     image = _find_row(tx, _FIND_PUBLIC if caller.is_anonymous else _FIND[caller.is_admin], caller, image_id, now)
     return view(tx, caller, image, now=now)
 
 
 def find_for_change(tx: Transaction, caller: Caller, image_id: ImageID, *, now: datetime) -> Image:
-    """Return the image as its row has it, and keep others from changing it until the transaction ends.
+    """Return the image as its row has it, and lock the row until the transaction ends.
 
     Raises:
         ImageNotFound: as `find`.
@@ -79,7 +79,7 @@ def find_for_change(tx: Transaction, caller: Caller, image_id: ImageID, *, now: 
 
 
 def view(tx: Transaction, caller: Caller, image: Image, *, now: datetime) -> Image:
-    """Return an image as the caller sees it: to a member whose notice runs, as it was shared."""
+    """Return an image as the caller sees it: a member whose notice runs sees it as it was shared."""
     if not _can_differ_for(caller, image):
         return image
     has_notice = _HAS_NOTICE.fetch_first(tx, visibility.bind_caller(caller, now) | {"image_id": image.id}) is not None
@@ -87,22 +87,22 @@ def view(tx: Transaction, caller: Caller, image: Image, *, now: datetime) -> Ima
 
 
 def _can_differ_for(caller: Caller, image: Image) -> bool:
-    """Say whether a running notice would show the image otherwise than its row has it: private, or deactivated."""
+    """Whether the image would look different to a member whose notice runs: it is private or deactivated."""
     if caller.is_admin or caller.project_id is None or image.owner == caller.project_id:
         return False
     return image.visibility is Visibility.PRIVATE or image.status is ImageStatus.DEACTIVATED
 
 
 def find_for_work(tx: Transaction, image_id: ImageID) -> Image | None:
-    """Return the image, locked, to a worker that acts for nobody in particular; None when it was deleted."""
+    """Return the image, locked, whoever may see it; for workers. None if it was deleted."""
     row = tx.execute(_FIND_FOR_WORK, {"image_id": image_id}).first()
     return None if row is None else _image(row)
 
 
 def lock(tx: Transaction, image_id: ImageID) -> None:
-    """Keep others from changing the image, if it is there, until the transaction ends.
+    """Lock the image's row, if it exists, until the transaction ends.
 
-    Whoever changes an image and its upload locks the image first: two that began at different ends would wait for each other.
+    A transaction that changes an image and its upload locks the image first, to avoid deadlocks.
     """
     tx.execute(_LOCK, {"image_id": image_id})
 
@@ -116,10 +116,10 @@ class Slice:
 
 
 def page(tx: Transaction, caller: Caller, query: ImageQuery, *, after: Position | None, most_bytes: int, now: datetime) -> Slice:
-    """Return at most `query.limit` images that match, in order: those behind the position `after`, or the first ones.
+    """Return at most `query.limit` matching images in order, from the position `after` or from the start.
 
-    Images for which the caller's notice runs are listed, and filtered, as they were shared.
-    Where tags, properties and locations together take more than `most_bytes`, only the first images are read, but one always.
+    Images for which the caller's notice runs are filtered and returned as they were shared. The page ends early, after at least one
+    image, where tags, properties and locations would together take more than `most_bytes`.
     """
     asked = visibility.restrict_to_public(query, caller)
     if asked is None:
@@ -127,7 +127,7 @@ def page(tx: Transaction, caller: Caller, query: ImageQuery, *, after: Position 
     shape = paging.shape_of(asked, is_admin=caller.is_admin, has_position=after is not None)
     bounds = {"rows": query.limit + 1, "most_bytes": most_bytes}
     given = visibility.bind_caller(caller, now) | paging.bind_query(asked, after) | bounds
-    # Of large ones none is kept: 190 filters make a statement of 5 MiB, and a few hundred kinds of them would fill the memory.
+    # Large statements are not cached: one with 190 filters takes 5 MiB, and a few hundred of them would exhaust the memory.
     statement = CompiledSelect(_page_statement(shape)) if shape.is_large else _compile_page(shape)
     rows = statement.fetch_all(tx, given)
     found = [_decode_listed(row) for row in rows[: query.limit]]
@@ -138,14 +138,14 @@ def add(tx: Transaction, image: Image) -> None:
     """Insert an image with its tags and properties.
 
     Raises:
-        ImageExists: the id is taken, or was by an image since deleted.
+        ImageExists: another image has the id, or had it before it was deleted.
     """
     taken = problems.ImageExists(f"Image ID {image.id} already exists!")
     try:
         tx.execute(insert(images), _row(image))
     except exc.IntegrityError as error:
         raise taken from error
-    # Only now: an insertion waits for a deletion of the same id that is under way, and a look before it would not have seen that.
+    # After the insert, which waits for a concurrent deletion of the same id; a check before it would not see that deletion.
     if tx.execute(_ID_WAS_USED, {"image_id": image.id}).first() is not None:
         raise taken
     _add_details(tx, image)
@@ -161,9 +161,9 @@ def save(tx: Transaction, image: Image, *, was: Image) -> None:
 
 
 def change_status(tx: Transaction, image: Image, *, was: ImageStatus) -> bool:
-    """Write the image's status, size, digests and content, if its status still is `was`; say whether it was.
+    """Write status, size, digests and content if the status still is `was` (compare-and-set); return whether it was.
 
-    Name, properties and the rest stay as they are in the database: the owner may have changed them while data was on its way.
+    Other attributes keep their values in the database: the owner may have changed them during the upload.
     """
     names = ("status", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value", "updated_at", "content_id", "stores",
              "location_references")  # fmt: skip
@@ -173,36 +173,36 @@ def change_status(tx: Transaction, image: Image, *, was: ImageStatus) -> bool:
 
 
 def queue_again(tx: Transaction, image_id: ImageID, *, now: datetime) -> bool:
-    """Put an image whose data did not arrive back to `queued`; say whether it was waiting for any."""
+    """Set an image that is `saving` or `uploading` back to `queued`; return whether it was."""
     waiting = images.c.status.in_((ImageStatus.SAVING.value, ImageStatus.UPLOADING.value))
     statement = update(images).where(images.c.id == image_id, waiting)
     return tx.execute(statement.values(status=ImageStatus.QUEUED.value, updated_at=to_microseconds(now))).rowcount == 1
 
 
 def remove(tx: Transaction, image: Image) -> None:
-    """Delete an image with its members, tags and properties, and remember that its id was used. Its content stays for the sweep."""
+    """Delete an image with its members, tags and properties, and record its id as used. The sweep removes its content."""
     tx.execute(delete(images).where(images.c.id == image.id))
     tx.execute(insert(deleted_images), {"id": image.id, "deleted_at": to_microseconds(image.updated_at)})
 
 
 def soft_delete(tx: Transaction, image: Image) -> None:
-    """Delete an image as `remove` does, but for its id: that is remembered by the row that keeps the image whole."""
+    """Delete an image whose row in `pending_deletes` has all of it, including its id."""
     tx.execute(delete(images).where(images.c.id == image.id))
 
 
 def encode(image: Image) -> str:
-    """Write an image as JSON, for a row that keeps it whole."""
+    """Encode an image as JSON, for its row in `pending_deletes`."""
     return orjson.dumps(_row(image)).decode()
 
 
 def decode(encoded: str) -> Image:
-    """Read what `encode` wrote."""
+    """Decode an image that `encode` encoded."""
     row = orjson.loads(encoded)
     return _image([row.get(column.name) for column in _COLUMNS])
 
 
 def list_by_content(tx: Transaction, content_id: ContentID) -> list[Image]:
-    """List the images whose bytes are this content; for verification, not for callers."""
+    """List the images that have this content; for verification, not for callers."""
     return [_image(row) for row in tx.execute(select(*_COLUMNS).where(images.c.content_id == content_id))]
 
 
@@ -225,10 +225,12 @@ def _compile_page(shape: QueryShape) -> CompiledSelect:
 
 
 def _page_statement(shape: QueryShape) -> Select[tuple[object, ...]]:
-    """Build the list query: keys of each branch in list order, limited; then rows for the keys of the final page only.
+    """Build the statement of a page.
 
-    The page ends where its images together take too many bytes. Only numbers are read to find that place: rows may be long, and are
-    read when it is known which of them are wanted.
+    1. Each branch selects the sort keys of its images in list order, with the page's limit.
+    2. The union of the branches is sorted and limited again.
+    3. A running sum of sizes cuts the page where its images would take too many bytes. It reads only numbers.
+    4. The full rows, which may be long, are read for the remaining images.
     """
     branches = [_branch(shape, each) for each in _branches(shape)]
     found: CompoundSelect[tuple[object, ...]] = union_all(*(select(each.subquery()) for each in branches))
@@ -258,9 +260,9 @@ def _page_statement(shape: QueryShape) -> Select[tuple[object, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class _Branch:
-    """A part of a list: the images that `clause` means, by way of `through` where it walks a project's shares.
+    """A part of a list: the images that match `clause`, joined with `through` where the branch walks a project's shares.
 
-    `is_promised`: the images are listed as they were shared, whatever their owner did to them since.
+    `is_promised`: the images are listed as they were shared, whatever their owner changed since.
     """
 
     clause: ColumnElement[bool]
@@ -277,7 +279,7 @@ def _branch(shape: QueryShape, branch: _Branch) -> Select[tuple[object, ...]]:
     if branch.through is not None:
         share = branch.through.c
         statement = statement.join(branch.through, share.image_id == images.c.id)
-        # A share carries its image's created_at and id: in the usual order its index delivers the rows already sorted.
+        # A share has a copy of its image's created_at and id, so in the default order its index returns the rows sorted.
         same = {"created_at": share.image_created_at, "id": share.image_id}
         columns = [same.get(key.attribute, column) for key, column in zip(shape.sort, columns, strict=True)]
     if shape.has_position:
@@ -295,11 +297,11 @@ _AS_SHARED: Mapping[str, ColumnElement[Any]] = {
     ),
     "owner": func.coalesce(images.c.former_owner, images.c.owner),
 }
-"""What a list shows of an image for which a notice runs, where that is not what the image's row has."""
+"""Attributes that a list shows differently from the image's row while a notice runs."""
 
 
 def _branches(shape: QueryShape) -> list[_Branch]:
-    """Divide "images of this list" into parts that do not overlap, each walking one index."""
+    """Split a list into disjoint branches, each of which walks one index."""
     of = images.c.visibility
     if shape.is_admin:
         if shape.visibility is not None:
@@ -328,7 +330,7 @@ def _build_member_conditions(shape: QueryShape) -> list[ColumnElement[bool]]:
 
 
 def _build_notice_branch(shape: QueryShape, wanted: Sequence[Visibility]) -> _Branch:
-    """Mean "images for which the caller's notice runs", as far as the list wants images that are seen so."""
+    """Build the branch of images for which the caller's notice runs, with the visibilities in `wanted`."""
     of = images.c.visibility
     shared = or_(of == Visibility.SHARED.value, of == Visibility.PRIVATE.value)
     if not shape.any_member_status:

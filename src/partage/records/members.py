@@ -40,7 +40,7 @@ _MINE = or_(
 
 
 def _visible(*, is_admin: bool) -> Select[*tuple[Any, ...]]:
-    """Mean "rows the caller may see": the owner and an administrator see every member, a member sees itself."""
+    """Select the rows that the caller may see: the owner and administrators see every member, a member sees itself."""
     statement = select(*_COLUMNS).where(_OF_IMAGE)
     return statement if is_admin else statement.where(_MINE)
 
@@ -56,10 +56,10 @@ _FIND = {
 
 
 def find(tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member:
-    """Return one membership of an image that the caller may know of.
+    """Return one membership of an image that the caller may see.
 
     Raises:
-        MemberNotFound: no such member, or one the caller may not see.
+        MemberNotFound: there is no such member, or the caller may not see it.
     """
     given = {"image_id": image_id, "member_id": member_id, "project": caller.project_id}
     row = _FIND[caller.is_admin].fetch_first(tx, given)
@@ -80,7 +80,7 @@ def list_all(tx: Transaction, image_id: ImageID) -> list[Member]:
 
 
 def count(tx: Transaction, image_id: ImageID) -> int:
-    """Count an image's members, whatever they answered."""
+    """Count an image's members, whatever their status."""
     return int(tx.execute(_COUNT, {"image_id": image_id}).scalar_one())
 
 
@@ -98,7 +98,7 @@ def add(tx: Transaction, member: Member, image: Image) -> None:
 
 
 def set_status(tx: Transaction, member: Member) -> bool:
-    """Write a member's answer; say whether the membership still was there."""
+    """Write a member's status; return whether the membership existed."""
     values = {
         "status": member.status.value,
         "updated_at": to_microseconds(member.updated_at),
@@ -108,28 +108,28 @@ def set_status(tx: Transaction, member: Member) -> bool:
 
 
 def set_terms(tx: Transaction, member: Member) -> bool:
-    """Write the terms of a share; say whether the membership still was there."""
+    """Write the terms of a share; return whether the membership existed."""
     values = {**terms_row(member.terms), "updated_at": to_microseconds(member.updated_at)}
     return tx.execute(update(members).where(*_is_row(member)).values(values)).rowcount == 1
 
 
 def remove_expired(tx: Transaction, *, now: datetime) -> int:
-    """Delete the memberships whose shares have expired; return how many there were."""
+    """Delete the memberships whose shares have expired; return how many."""
     return tx.execute(delete(members).where(members.c.expires_at <= to_microseconds(now))).rowcount
 
 
 def remove(tx: Transaction, member: Member) -> bool:
-    """Delete a membership; say whether it still was there."""
+    """Delete a membership; return whether it existed."""
     return tx.execute(delete(members).where(*_is_row(member))).rowcount == 1
 
 
 def encode(found: Sequence[Member]) -> str:
-    """Write memberships as JSON, for a row that keeps an image whole."""
+    """Encode memberships as JSON, for a row in `pending_deletes`."""
     return orjson.dumps([_row(each) for each in found]).decode()
 
 
 def decode(image_id: ImageID, encoded: str) -> list[Member]:
-    """Read what `encode` wrote, or what releases without terms wrote: lists of the first four values."""
+    """Decode memberships that `encode` encoded, here or in releases without terms: those wrote lists of the first four values."""
     names = [column.name for column in _COLUMNS]
     without_terms = {"image_id": image_id, "answered_at": None, **terms_row(Terms())}
     rows = [

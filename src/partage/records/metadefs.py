@@ -1,4 +1,4 @@
-"""Rows of metadata definitions: namespaces, what they define, and the types of resources they are for."""
+"""Rows of metadata definitions: namespaces, their definitions, and their associations with resource types."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from partage.records.tables import metadef_resource_types as resource_types
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceQuery:
-    """Which namespaces to list, in which order, and after which. `public` None is both; `resource_types` empty is any.
+    """A page of namespaces. `public` None is both, `resource_types` empty is any.
 
-    `after` is where the marker stood when it was listed, for the case that it is there no longer.
+    `after` is the position of the marker when it was listed, in case it no longer exists.
     """
 
     limit: int
@@ -37,10 +37,10 @@ class NamespaceQuery:
 
 
 SORT_KEYS = {"namespace": "name", "display_name": "display_name", "created_at": "created_at", "updated_at": "updated_at"}
-"""What namespaces are sorted by, as clients say it, and the column of that."""
+"""The API's sort keys and the column of each."""
 
 _EMPTY_OBJECT: dict[str, object] = {"required": [], "properties": {}}
-"""What an object has when its client gave neither. Source: Glance shows both from then on."""
+"""Defaults of an object. Source: Glance shows both even if the client sent neither."""
 
 _REACH = {True: true(), False: or_(namespaces.c.public, namespaces.c.owner == bindparam("project"))}
 _FIND = {is_admin: select(*namespaces.c).where(namespaces.c.name == bindparam("name"), reach) for is_admin, reach in _REACH.items()}
@@ -50,7 +50,7 @@ _DEFINED = (
     .order_by(definitions.c.created_at, definitions.c.name)
 )
 _ROW_BYTES = 100
-"""Of a definition's times and punctuation, which are shown with its name and document."""
+"""Bytes of a definition's times and punctuation in a response, beside its name and document."""
 _DEFINED_BYTES = select(
     func.coalesce(func.sum(func.length(definitions.c.name) + func.length(definitions.c.document) + _ROW_BYTES), 0)
 ).where(definitions.c.namespace == bindparam("namespace"))
@@ -62,10 +62,10 @@ _ASSOCIATED = (
 
 
 def find(tx: Transaction, caller: Caller, name: str) -> Namespace:
-    """Return a namespace that the caller may know of: a public one, or one of its own project.
+    """Return a namespace that the caller may see: a public one, or one of its own project.
 
     Raises:
-        MetadefNotFound: no such namespace, or none the caller may know of.
+        MetadefNotFound: there is no such namespace, or the caller may not see it.
     """
     row = tx.execute(_FIND[caller.is_admin], {"name": name, "project": caller.project_id}).first()
     if row is None:
@@ -77,7 +77,7 @@ def page(tx: Transaction, caller: Caller, query: NamespaceQuery) -> list[Namespa
     """Return at most `query.limit` namespaces in order, after the marker.
 
     Raises:
-        MetadefNotFound: the marker is no namespace that the caller may know of, and the query does not say where it stood.
+        MetadefNotFound: the caller sees no namespace with the name of the marker, and the query does not have its position.
     """
     statement: Select[Any] = select(*namespaces.c).where(_REACH[caller.is_admin])
     if query.public is not None:
@@ -95,7 +95,7 @@ def page(tx: Transaction, caller: Caller, query: NamespaceQuery) -> list[Namespa
 
 
 def position(namespace: Namespace, query: NamespaceQuery) -> Position:
-    """Say where a namespace stands in the order of a list."""
+    """Return a namespace's position in a list."""
     value = getattr(namespace, SORT_KEYS[query.sort_key])
     return (to_microseconds(value) if isinstance(value, datetime) else value or "",)
 
@@ -110,7 +110,7 @@ def add(tx: Transaction, namespace: Namespace) -> None:
     """Insert a namespace.
 
     Raises:
-        MetadefExists: there is one of that name.
+        MetadefExists: there is a namespace with that name.
     """
     taken = problems.MetadefExists(f"The metadata definition namespace={namespace.name} already exists.")
     try:
@@ -120,10 +120,10 @@ def add(tx: Transaction, namespace: Namespace) -> None:
 
 
 def save(tx: Transaction, namespace: Namespace, *, name: str) -> None:
-    """Write a changed namespace over the one of that name; what it defines moves along when its name changes.
+    """Write a changed namespace over the one with that name; its definitions follow when the name changes.
 
     Raises:
-        MetadefExists: the new name is another namespace's.
+        MetadefExists: another namespace has the new name.
     """
     try:
         tx.execute(update(namespaces).where(namespaces.c.name == name).values(_row(namespace)))
@@ -134,18 +134,18 @@ def save(tx: Transaction, namespace: Namespace, *, name: str) -> None:
 
 
 def remove(tx: Transaction, name: str) -> None:
-    """Delete a namespace with all that it defines."""
+    """Delete a namespace with its definitions."""
     tx.execute(delete(namespaces).where(namespaces.c.name == name))
 
 
 def list_definitions(tx: Transaction, namespace: str, kind: DefinitionKind | None = None) -> list[Definition]:
-    """List what a namespace defines, of one kind or of all, oldest first."""
+    """List a namespace's definitions, of one kind or of all, oldest first."""
     statement = _DEFINED if kind is None else _DEFINED.where(definitions.c.kind == kind.value)
     return [_definition(row) for row in tx.execute(statement, {"namespace": namespace})]
 
 
 def count_definition_bytes(tx: Transaction, namespace: str) -> int:
-    """Count the bytes of all that a namespace defines, about as they are when it is shown whole."""
+    """Return how many bytes a namespace's definitions take in a response, approximately."""
     found: int = tx.execute(_DEFINED_BYTES, {"namespace": namespace}).scalar_one()
     return found
 
@@ -161,7 +161,7 @@ def add_definitions(tx: Transaction, namespace: str, added: Iterable[Definition]
     """Insert definitions.
 
     Raises:
-        MetadefExists: one of them is there already.
+        MetadefExists: one of them exists.
     """
     for each in added:
         try:
@@ -171,10 +171,10 @@ def add_definitions(tx: Transaction, namespace: str, added: Iterable[Definition]
 
 
 def save_definition(tx: Transaction, namespace: str, changed: Definition, *, key: str) -> None:
-    """Write a changed definition over the one of that key.
+    """Write a changed definition over the one with that key.
 
     Raises:
-        MetadefExists: the new name is another one's.
+        MetadefExists: another definition has the new name.
     """
     mine = (definitions.c.namespace == namespace, definitions.c.kind == changed.kind.value, definitions.c.key == key)
     try:
@@ -191,7 +191,7 @@ def remove_definitions(tx: Transaction, namespace: str, kind: DefinitionKind, ke
 
 
 def list_resource_types(tx: Transaction) -> list[Association]:
-    """List the types of resources that any namespace was ever for, oldest first; without prefixes."""
+    """List the resource types that any namespace was ever associated with, oldest first, without prefixes."""
     statement = select(*resource_types.c).order_by(resource_types.c.created_at, resource_types.c.name)
     return [
         Association(resource_type=name, created_at=from_microseconds(created_at), updated_at=from_microseconds(updated_at))
@@ -200,7 +200,7 @@ def list_resource_types(tx: Transaction) -> list[Association]:
 
 
 def list_associations(tx: Transaction, names: Collection[str]) -> dict[str, list[Association]]:
-    """List the associations of these namespaces, oldest first; those without any are absent from the answer."""
+    """List the associations of these namespaces by name, oldest first. Namespaces without associations are left out."""
     found: dict[str, list[Association]] = {}
     for name, resource_type, prefix, target, created_at, updated_at in tx.execute(_ASSOCIATED, {"names": list(names)}):
         found.setdefault(name, []).append(
@@ -216,10 +216,10 @@ def list_associations(tx: Transaction, names: Collection[str]) -> dict[str, list
 
 
 def associate(tx: Transaction, namespace: str, added: Iterable[Association]) -> None:
-    """Insert associations, and the types of resources that are new.
+    """Insert associations, and the resource types that are new.
 
     Raises:
-        MetadefExists: one of them is there already.
+        MetadefExists: one of them exists.
     """
     for each in added:
         times = {"created_at": to_microseconds(each.created_at), "updated_at": to_microseconds(each.updated_at)}
@@ -237,7 +237,7 @@ def associate(tx: Transaction, namespace: str, added: Iterable[Association]) -> 
 
 
 def dissociate(tx: Transaction, namespace: str, resource_type: str) -> bool:
-    """Delete an association; say whether it was there."""
+    """Delete an association; return whether it existed."""
     mine = and_(associations.c.namespace == namespace, associations.c.resource_type == resource_type)
     return tx.execute(delete(associations).where(mine)).rowcount == 1
 

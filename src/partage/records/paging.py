@@ -1,7 +1,7 @@
-"""Filters, order and page position of an image list, as fragments over the images table.
+"""Filters, order and page position of an image list, as SQL expressions on the images table.
 
-Fragments depend only on the *shape* of a query (which filters, which order); its values travel as bound parameters. So statements
-are built once for each shape and kept: building one costs seven times what running it costs.
+The expressions depend only on the *shape* of a query (which filters, which order); its values are bound parameters. So statements
+are built once for each shape and cached: building one costs seven times as much as executing it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ _EMPTY: dict[str, str | int] = {"name": "", "disk_format": "", "container_format
 
 @dataclass(frozen=True, slots=True)
 class QueryShape:
-    """What of a query decides the text of its statement."""
+    """The part of a query that determines the text of its statement."""
 
     is_admin: bool
     visibility: str | None
@@ -54,14 +54,14 @@ class QueryShape:
 
     @property
     def is_large(self) -> bool:
-        """Say whether statements of this shape take too much memory to be kept: a client can think of any number of such shapes."""
+        """Whether statements of this shape are too large to be cached: a client can send any number of such shapes."""
         return self.tags + self.properties + len(self.conditions) > _FILTERS_KEPT or any(
             count > _VALUES_KEPT for _, _, count in self.conditions
         )
 
 
 def shape_of(query: ImageQuery, *, is_admin: bool, has_position: bool = False) -> QueryShape:
-    """Separate a query's shape from its values."""
+    """Return a query's shape."""
     return QueryShape(
         is_admin=is_admin,
         visibility=query.visibility,
@@ -76,11 +76,11 @@ def shape_of(query: ImageQuery, *, is_admin: bool, has_position: bool = False) -
 
 
 Columns = Mapping[str, ColumnElement[Any]]
-"""Expressions in place of an image's own columns, for a list that shows another value of an attribute."""
+"""Expressions that replace columns of an image, for a list that shows another value of an attribute."""
 
 
 def matches(shape: QueryShape, seen: Columns) -> ColumnElement[bool]:
-    """Mean "the image passes every filter of the query"; `seen` are the attributes of which the list shows another value."""
+    """SQL condition: the image matches every filter of the query. `seen` replaces columns of which the list shows other values."""
     clauses: list[ColumnElement[bool]] = [images.c.os_hidden == bindparam("os_hidden")]
     clauses += [_condition(number, *each, seen) for number, each in enumerate(shape.conditions)]
     clauses += [
@@ -101,9 +101,9 @@ def matches(shape: QueryShape, seen: Columns) -> ColumnElement[bool]:
 
 
 def is_after(shape: QueryShape, columns: Sequence[ColumnElement[object]]) -> ColumnElement[bool]:
-    """Mean "the image comes behind the position": a comparison of keys, so that the last page costs what the first does.
+    """SQL condition: the image comes after the position (keyset pagination: the last page costs as much as the first).
 
-    `columns` holds an expression for each sort key of the query.
+    `columns` has an expression for each sort key of the query.
     """
     values: list[BindParameter[object]] = [bindparam(f"after_{number}") for number in range(len(columns))]
     directions = {key.descending for key in shape.sort}
@@ -120,24 +120,24 @@ def is_after(shape: QueryShape, columns: Sequence[ColumnElement[object]]) -> Col
 
 
 def sort_column(attribute: str, seen: Columns) -> ColumnElement[object]:
-    """Return the expression that sorts by an attribute; an unset one sorts before every value."""
+    """Return the expression that sorts by an attribute; an unset attribute sorts before every value."""
     column = seen.get(attribute, images.c[attribute])
-    # A literal, not a bound value: an index on the expression is used only where the text is the same.
+    # A literal, not a bound value: an index on the expression is used only if the text is the same.
     return func.coalesce(column, literal_column(repr(_EMPTY[attribute]))) if attribute in _EMPTY else column
 
 
 def order(shape: QueryShape, columns: Sequence[ColumnElement[object]]) -> list[ColumnElement[object]]:
-    """Give `columns`, one for each sort key, the query's directions."""
+    """Apply the query's directions to `columns`, one for each sort key."""
     return [column.desc() if key.descending else column.asc() for key, column in zip(shape.sort, columns, strict=True)]
 
 
 def position(image: Image, query: ImageQuery) -> Position:
-    """Say where an image stands in the order of a list: the value of each sort key."""
+    """Return an image's position in a list: the value of each sort key."""
     return tuple(_sort_value(image, key.attribute) for key in query.sort)
 
 
 def bind_query(query: ImageQuery, after: Position | None) -> dict[str, object]:
-    """Give the values of every parameter that the fragments of the query's shape bind."""
+    """Return the values of all bound parameters of the query's statement."""
     given: dict[str, object] = {"os_hidden": query.os_hidden}
     if query.member_status is not None:
         given["member_status"] = query.member_status.value
@@ -160,13 +160,13 @@ def _sort_value(image: Image, attribute: str) -> str | int:
 
 def _condition(number: int, attribute: str, operator: Operator, count: int, seen: Columns) -> ColumnElement[bool]:
     column = seen.get(attribute, images.c[attribute])
-    # PostgreSQL refuses to read a number above the column's 32 bits, but any of 64 bits may be asked for.
+    # PostgreSQL rejects a parameter above the column's 32 bits, but a client may send any number of 64 bits.
     wide = BigInteger() if isinstance(column.type, Integer) else None
     first: BindParameter[object] = bindparam(f"condition_{number}_0", type_=wide)
     if attribute in _TIMES:
         return _time_condition(number, column, operator)
     if attribute == "name" and operator is Operator.EQ:
-        return and_(sort_column(attribute, seen) == first, column.is_not(None))  # for the index; an unset name is no empty one
+        return and_(sort_column(attribute, seen) == first, column.is_not(None))  # for the index; an unset name is not an empty one
     if operator is Operator.IN:
         return column.in_([bindparam(f"condition_{number}_{each}") for each in range(count)]) if count else false()
     return {
@@ -180,7 +180,7 @@ def _condition(number: int, attribute: str, operator: Operator, count: int, seen
 
 
 def _time_condition(number: int, column: ColumnElement[int], operator: Operator) -> ColumnElement[bool]:
-    """Compare whole seconds, as the API shows times: `_0` is the second's first microsecond, `_1` the next second's."""
+    """Compare whole seconds, as the API shows times: `_0` is the first microsecond of the second, `_1` that of the next second."""
     second: BindParameter[int] = bindparam(f"condition_{number}_0")
     following: BindParameter[int] = bindparam(f"condition_{number}_1")
     return {
@@ -198,7 +198,7 @@ def _condition_values(number: int, condition: Filter) -> dict[str, object]:
         moment = condition.values[0]
         if not isinstance(moment, datetime):
             raise TypeError(condition)
-        # Numbers, not times: the second after the last one of the year 9999 is no time that Python knows.
+        # Integers, because datetime cannot represent the second after the last one of the year 9999.
         second = to_microseconds(moment.replace(microsecond=0))
         return {f"condition_{number}_0": second, f"condition_{number}_1": second + 1_000_000}
     return {f"condition_{number}_{each}": value for each, value in enumerate(condition.values)}

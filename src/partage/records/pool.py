@@ -1,4 +1,4 @@
-"""Connections that are lent to transactions: those used last are lent first, and those that nobody used for a while are closed."""
+"""A connection pool (last in, first out) that closes idle connections."""
 
 import time
 from typing import cast
@@ -10,11 +10,10 @@ _RETURNED = "partage: when the connection came back, on the monotonic clock"
 
 
 class IdleClosingPool(QueuePool):
-    """A `QueuePool` that gives back to the server what its process does not use.
+    """A `QueuePool` that closes connections that have been idle for longer than `idle_seconds`.
 
-    Every connection that comes back lets the pool close those that have been idle for longer than `idle_seconds`. Each process of
-    the service asks the database for something every few seconds, so that this happens without a thread of its own. Made with
-    `use_lifo`: the connection that has been idle for longest is then the first in the queue.
+    It does so whenever a connection is returned. Each process uses the database every few seconds, so no thread is needed. It needs
+    `use_lifo`: the connection with the longest idle time is then the first in the queue.
     """
 
     idle_seconds: float
@@ -38,5 +37,5 @@ class IdleClosingPool(QueuePool):
 
 
 def make_pool_class(idle_seconds: float) -> type[IdleClosingPool]:
-    """Make a pool that closes what was idle for so long. SQLAlchemy takes a class, which it makes anew whenever all is closed."""
+    """Return a pool class with this idle time. SQLAlchemy needs a class: it creates a new pool whenever the engine is disposed."""
     return type("IdleClosingPool", (IdleClosingPool,), {"idle_seconds": idle_seconds})

@@ -131,9 +131,9 @@ def add(
     sealed_token: str | None = None,
     certificate: Certificate | None = None,
 ) -> None:
-    """Insert a task that waits for a worker, with the roles of whoever asked for it.
+    """Insert a task that waits for a worker, with the roles of the caller.
 
-    Where they are needed, their token and the certificate of the image's signature are kept as well.
+    Where the task needs them, the caller's sealed token and the certificate of the image's signature are stored as well.
     """
     kept = {"roles": orjson.dumps(list(roles)).decode(), "sealed_token": sealed_token, "attempts": 0, "lane": lane.value}
     kept["certificate"] = None if certificate is None else certificate.text()
@@ -144,7 +144,7 @@ def find(tx: Transaction, task_id: TaskID) -> Task:
     """Return one task.
 
     Raises:
-        TaskNotFound: there is none of that id.
+        TaskNotFound: there is no task with that id.
     """
     row = tx.execute(_FIND, {"task_id": task_id}).first()
     if row is None:
@@ -153,13 +153,13 @@ def find(tx: Transaction, task_id: TaskID) -> Task:
 
 
 def list_of_image(tx: Transaction, image_id: ImageID, *, most: int, most_bytes: int) -> list[Task]:
-    """List an image's tasks, oldest first: of many the newest, and so many that they take no more bytes, but one always."""
+    """List an image's newest tasks, oldest first: at most `most`, and at least one, but no more than fit into `most_bytes`."""
     bounds = {"image_id": image_id, "most": most, "most_bytes": most_bytes}
     return [_task(row) for row in tx.execute(_OF_IMAGE, bounds)]
 
 
 def position(task: Task, query: TaskQuery) -> Position:
-    """Say where a task stands in the order of a list."""
+    """Return a task's position in a list."""
     value = getattr(task, query.sort_key)
     return (to_microseconds(value) if isinstance(value, datetime) else value or 0,)
 
@@ -168,7 +168,7 @@ def page(tx: Transaction, query: TaskQuery) -> list[Task]:
     """Return at most `query.limit` tasks in order, after the marker; without inputs, results and messages.
 
     Raises:
-        TaskNotFound: there is no task of the marker's id, and the query does not say where it stood.
+        TaskNotFound: there is no task with the marker's id, and the query does not have its position.
     """
     statement = select(*_LISTED)
     if query.status is not None:
@@ -185,9 +185,9 @@ def page(tx: Transaction, query: TaskQuery) -> list[Task]:
 
 
 def claim_next(tx: Transaction, *, claim: str, worker: str, lane: TaskLane, per_project: int, now: datetime) -> ClaimedTask | None:
-    """Take a task of the project that has the fewest running in this lane, the one that has waited longest; None when none waits.
+    """Claim the oldest waiting task of the project with the fewest running tasks in this lane; None if no task waits.
 
-    A project of which the worker is at `per_project` tasks of the lane has to wait.
+    A project waits while this worker runs `per_project` of its tasks in the lane.
     """
     row = tx.execute(_NEXT, {"worker": worker, "lane": lane.value, "per_project": per_project}).first()
     if row is None:
@@ -202,22 +202,22 @@ def claim_next(tx: Transaction, *, claim: str, worker: str, lane: TaskLane, per_
 
 
 def claim_this(tx: Transaction, task: Task, *, claim: str, worker: str, now: datetime) -> bool:
-    """Take one task that waits; say whether it still did."""
+    """Claim this task; return whether it still was waiting."""
     waits = (tasks.c.id == task.id, tasks.c.status == TaskStatus.PENDING.value)
     values = {"claim": claim, "worker": worker, "renewed_at": to_microseconds(now)}
     return tx.execute(update(tasks).where(*waits).values(values)).rowcount == 1
 
 
 def find_claimed(tx: Transaction, task_id: TaskID, claim: str) -> Task | None:
-    """Return the task if this claim still holds, and keep it so until the transaction ends; None when another run has it."""
+    """Return the task, locked, if this claim is still valid; None if another run has the task."""
     row = tx.execute(_CLAIMED, {"task_id": task_id, "claim": claim}).first()
     return None if row is None else _task(row)
 
 
 def save_claimed(tx: Transaction, task: Task, claim: str, *, now: datetime, attempts: int | None = None) -> None:
-    """Write a task that `find_claimed` returned in this transaction; one that has ended or waits again loses its claim.
+    """Write a task that `find_claimed` returned in this transaction. A task that is not processing any more loses its claim.
 
-    A task that has ended needs no token any more. `attempts` None: as many as were counted.
+    The sealed token of an ended task is removed. `attempts` None leaves the count unchanged.
     """
     values: dict[str, object] = _row(task) | {"renewed_at": to_microseconds(now)}
     if task.status is not TaskStatus.PROCESSING:
@@ -230,13 +230,13 @@ def save_claimed(tx: Transaction, task: Task, claim: str, *, now: datetime, atte
 
 
 def list_waiting(tx: Transaction, *, since: datetime) -> list[Task]:
-    """List the tasks that have waited for a worker since that moment or longer."""
+    """List the tasks that have waited for a worker since before that time."""
     statement = select(*_DOCUMENT).where(tasks.c.status == TaskStatus.PENDING.value, tasks.c.updated_at < to_microseconds(since))
     return [_task(row) for row in tx.execute(statement)]
 
 
 def list_running(tx: Transaction) -> list[ClaimRow]:
-    """List the tasks that workers are at."""
+    """List the tasks that workers are running."""
     return [
         ClaimRow(_task(row[:-4]), claim, worker, from_microseconds(renewed_at), attempts)
         for row in tx.execute(_RUNNING)
@@ -245,7 +245,7 @@ def list_running(tx: Transaction) -> list[ClaimRow]:
 
 
 def list_held(tx: Transaction, claims: Collection[str]) -> dict[str, HeldClaim]:
-    """Find those of the claims that still hold."""
+    """Return the claims that are still valid."""
     columns = select(tasks.c.claim, tasks.c.image_id, images.c.id).select_from(
         tasks.outerjoin(images, images.c.id == tasks.c.image_id)
     )
@@ -254,30 +254,30 @@ def list_held(tx: Transaction, claims: Collection[str]) -> dict[str, HeldClaim]:
 
 
 def renew(tx: Transaction, worker: str, *, now: datetime) -> int:
-    """Say that a worker still is at its tasks; return how many there are."""
+    """Renew the heartbeat of a worker's running tasks; return how many there are."""
     own = (tasks.c.status == TaskStatus.PROCESSING.value, tasks.c.worker == worker)
     return tx.execute(update(tasks).where(*own).values(renewed_at=to_microseconds(now))).rowcount
 
 
 def rewrite(tx: Transaction, claims: Collection[str]) -> None:
-    """Write the rows of running tasks as they are: whoever can do that could have seen them renewed."""
+    """Write the rows of running tasks unchanged. It proves that this process can reach the database that a heartbeat needs."""
     running = tasks.c.status == TaskStatus.PROCESSING.value
     tx.execute(update(tasks).where(running, tasks.c.claim.in_(claims)).values(renewed_at=tasks.c.renewed_at))
 
 
 def have_expired(tx: Transaction, *, now: datetime) -> bool:
-    """Say whether there are tasks that ended long ago."""
+    """Whether there are tasks whose time to live is over."""
     return tx.execute(select(tasks.c.id).where(tasks.c.expires_at < to_microseconds(now)).limit(1)).first() is not None
 
 
 def remove_expired(tx: Transaction, *, now: datetime, limit: int) -> int:
-    """Delete tasks that ended long ago, the oldest first and at most `limit`; return how many."""
+    """Delete at most `limit` tasks whose time to live is over, oldest first; return how many."""
     expired = select(tasks.c.id).where(tasks.c.expires_at < to_microseconds(now)).order_by(tasks.c.expires_at).limit(limit)
     return tx.execute(delete(tasks).where(tasks.c.id.in_(expired))).rowcount
 
 
 def _after(tx: Transaction, query: TaskQuery, marker: TaskID) -> ColumnElement[bool]:
-    """Mean "tasks that come after the marker in the order of the list". A task without end sorts first."""
+    """SQL condition: the task comes after the marker in the list. A task without `expires_at` sorts first."""
     key = _key(query)
     last: ColumnElement[Any] = select(key).where(tasks.c.id == marker).scalar_subquery()
     if query.after is None:

@@ -1,13 +1,13 @@
-"""The fragments that mean "images this caller may know exist".
+"""SQL conditions for the images that a caller may see.
 
-Existence is masked here and nowhere else: what these fragments leave out is not found, so that an image which the caller may not
-know of and one that does not exist are answered by the same code.
+Only these conditions hide images. An image that the caller may not see is not found, so the response is the same as for a
+nonexistent image.
 
-The rule: a project knows its own images, public and community ones, shared ones of which it is a member, whatever it answered,
-until the share expires, and every image for which its notice runs; an administrator knows all; somebody without a token knows
-public ones. A list shows fewer by default: no community images of others, and shared ones only once accepted.
+The rule: a project sees its own images, public and community images, shared images of which it is a member (whatever its member
+status, until the share expires), and images for which its notice runs. An administrator sees every image. A caller without a token
+sees public images. A list shows fewer by default: no community images of others, and shared images only after acceptance.
 
-Access that ends by the clock ends in these fragments: they compare with `now`, and depend on no job.
+Access with an end in time ends in these conditions: they compare with `now`, and do not depend on a periodic job.
 """
 
 from dataclasses import replace
@@ -27,18 +27,18 @@ NOT_MINE = images.c.owner.is_distinct_from(PROJECT)
 
 
 def bind_caller(caller: Caller, now: datetime) -> dict[str, object]:
-    """Return the values of the fragments' bound parameters."""
+    """Return the values of the conditions' bound parameters."""
     return {"project": caller.project_id, "now": to_microseconds(now)}
 
 
 def visible_by_id(*, is_admin: bool) -> ColumnElement[bool]:
-    """Mean "the caller may know this image": for a look-up by id, where an OR over one row costs nothing."""
+    """SQL condition: the caller may see the image. For lookups by id, where an OR over one row costs nothing."""
     if is_admin:
         return true()
     return or_(
         images.c.owner == PROJECT,
         images.c.owner.is_(None),
-        # Not IN: SQLAlchemy writes such a list into the statement anew for every request.
+        # Not IN: SQLAlchemy would render the list again for every request.
         images.c.visibility == Visibility.PUBLIC.value,
         images.c.visibility == Visibility.COMMUNITY.value,
         and_(images.c.visibility == Visibility.SHARED.value, is_member()),
@@ -47,11 +47,11 @@ def visible_by_id(*, is_admin: bool) -> ColumnElement[bool]:
 
 
 PUBLIC = images.c.visibility == Visibility.PUBLIC.value
-"""Mean "anybody may know this image"."""
+"""SQL condition: the image is public."""
 
 
 def restrict_to_public(query: ImageQuery, caller: Caller) -> ImageQuery | None:
-    """Ask for public images only, on behalf of somebody without a token; None when others were asked for."""
+    """Restrict the query of a caller without a token to public images; None if it asks for other visibilities."""
     if not caller.is_anonymous:
         return query
     if query.visibility not in {None, Visibility.PUBLIC}:
@@ -60,7 +60,7 @@ def restrict_to_public(query: ImageQuery, caller: Caller) -> ImageQuery | None:
 
 
 def is_member() -> ColumnElement[bool]:
-    """Mean "the caller's project has a membership of this image, whatever its status, that has not expired"."""
+    """SQL condition: the caller's project is a member of the image, whatever its status, and the share has not expired."""
     return exists().where(members.c.image_id == images.c.id, members.c.member_id == PROJECT, UNEXPIRED).correlate(images)
 
 
@@ -69,15 +69,15 @@ RUNNING = endings.c.ends_at > NOW
 
 
 def has_notice() -> ColumnElement[bool]:
-    """Mean "the owner has ended the share with the caller's project, and its notice runs"."""
+    """SQL condition: the owner has ended the share with the caller's project, and its notice runs."""
     return exists().where(endings.c.image_id == images.c.id, endings.c.member_id == PROJECT, RUNNING).correlate(images)
 
 
 def member_has_notice() -> ColumnElement[bool]:
-    """Mean the same of the project in a row of members.
+    """SQL condition: the owner has ended the share with the project of the members row, and its notice runs.
 
-    It names no column of images, so that a database that walks images in the order of a list asks only where it found a member:
-    a list sorted by name took five times as long.
+    It names no column of `images`: a database that walks images in list order then evaluates it only where it found a member. With
+    such a column, a list sorted by name took five times as long.
     """
     same = (endings.c.image_id == members.c.image_id, endings.c.member_id == members.c.member_id)
     return exists().where(*same, RUNNING).correlate(members)
