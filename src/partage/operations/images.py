@@ -25,11 +25,11 @@ _RULE_OF_VISIBILITY = {Visibility.PUBLIC: rules.PUBLICIZE_IMAGE, Visibility.COMM
 
 
 def create_image(service: Service, caller: Caller, new: NewImage) -> Image:
-    """Make a queued image of the caller's project, or of the one an administrator names.
+    """Create a queued image, owned by the caller's project or by the project that an administrator names.
 
     Raises:
-        PolicyForbids, Forbidden: the caller may not create it, not with this owner, or not with this visibility.
-        ImageExists: the id is or was in use.
+        PolicyForbids, Forbidden: the caller may not create it, or not with this owner or visibility.
+        ImageExists: another image has the id, or had it before it was deleted.
         TooMany, QuotaExceeded: more tags, properties or images than allowed.
     """
     now = service.clock()
@@ -37,7 +37,7 @@ def create_image(service: Service, caller: Caller, new: NewImage) -> Image:
     _authorise_creation(service, caller, image)
     if service.protections is not None:
         service.protections.require_creation(caller, image)
-    service.limits.check_tags(len(new.tags))  # Source: Glance counts them as they were given
+    service.limits.check_tags(len(new.tags))  # Source: Glance counts duplicates too
     service.limits.check_image(image)
     quota.under(service, image.owner, partial(_add, service, image))
     service.announce(Event.IMAGE_CREATE, image)
@@ -45,11 +45,11 @@ def create_image(service: Service, caller: Caller, new: NewImage) -> Image:
 
 
 def list_images(service: Service, caller: Caller, query: ImageQuery) -> Page[Image]:
-    """Return a page of the images that match and that the caller may list, and where the next page begins.
+    """Return a page of matching images that the caller may list, and the position of the next page.
 
     Raises:
-        PolicyForbids: the caller may list none.
-        QueryInvalid: the marker is no image that the caller may know of, and the query does not say where it stood.
+        PolicyForbids: the caller may not list images.
+        QueryInvalid: the caller sees no image with the marker's id, and the query does not have its position.
     """
     service.authority.require(caller, rules.GET_IMAGES, authority.project_target(caller.project_id))
     if query.limit == 0 or _asks_for_hidden(service, caller, query):
@@ -58,7 +58,7 @@ def list_images(service: Service, caller: Caller, query: ImageQuery) -> Page[Ima
         after = None if query.marker is None else _position(service, tx, caller, query, query.marker)
         found = _full_page(service, tx, caller, query, after)
     items = tuple(visible.hide_properties(service, caller, image) for image in found.images)
-    # Differs from Glance: the link appears only when there is a next image. Glance gives it whenever the page is full.
+    # Differs from Glance: there is a link only if there is a next image. Glance has one whenever the page is full.
     if not found.has_more:
         return Page(items=items, next_marker=None)
     last = found.images[-1]
@@ -69,20 +69,20 @@ def show_image(service: Service, caller: Caller, image_id: ImageID) -> Image:
     """Return one image.
 
     Raises:
-        ImageNotFound: no such image, or none the caller may know of.
+        ImageNotFound: there is no such image, or the caller may not see it.
     """
     with service.database.read() as tx:
         return visible.hide_properties(service, caller, visible.find(service, tx, caller, image_id))
 
 
 def update_image(service: Service, caller: Caller, image_id: ImageID, changes: tuple[patch.Change, ...]) -> Image:
-    """Apply a whole list of changes, or none of it.
+    """Apply all changes, or none.
 
     Raises:
-        ImageNotFound: no such image, or none the caller may know of.
-        PolicyForbids, AttributeReadOnly, PropertyConflict, BodyInvalid: a change is not allowed or makes no sense.
+        ImageNotFound: there is no such image, or the caller may not see it.
+        PolicyForbids, AttributeReadOnly, PropertyConflict, BodyInvalid: a change is not allowed or invalid.
         TooMany: the image would have too many tags, properties or locations.
-        QuotaExceeded: an administrator gives the image to a project that has no room for it.
+        QuotaExceeded: an administrator gives the image to a project whose quota it would exceed.
         UriRefused, FetchFailed, StatusConflict, Problem: a change of locations, as in `locations.sizes_of_new`.
     """
     allowance = _allowance_of_receiver(service, caller, changes)
@@ -108,13 +108,13 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
 
 
 def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
-    """Delete an image; its bytes go with the next sweep, or with the first one after it was scrubbed.
+    """Delete an image. A later sweep removes its bytes; with delayed delete only after it was scrubbed.
 
-    It is retained for the members whose shares promise them notice, unless an administrator takes it down.
+    It is retained for members whose shares have notice, unless an administrator takes it down.
 
     Raises:
-        ImageNotFound: no such image, or none the caller may know of.
-        PolicyForbids, ImageProtected: it may not be deleted, by this caller or by anyone.
+        ImageNotFound: there is no such image, or the caller may not see it.
+        PolicyForbids, ImageProtected: the caller may not delete it, or it is protected.
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.NO_IMAGE_TO_DELETE)
@@ -126,17 +126,17 @@ def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
 
 
 def deactivate_image(service: Service, caller: Caller, image_id: ImageID) -> None:
-    """Withhold an image's data from everybody but administrators. Deactivating twice is the same as once.
+    """Deactivate an image: only administrators can download its data. Idempotent.
 
     Raises:
-        ImageNotFound: no such image, or none the caller may know of.
-        PolicyForbids, StatusForbids: the caller may not, or the image never had data to withhold.
+        ImageNotFound: there is no such image, or the caller may not see it.
+        PolicyForbids, StatusForbids: the caller may not deactivate it, or the image has no data.
     """
     _change_status(service, caller, image_id, rule=rules.DEACTIVATE, to=ImageStatus.DEACTIVATED)
 
 
 def reactivate_image(service: Service, caller: Caller, image_id: ImageID) -> None:
-    """Give a deactivated image's data out again. Reactivating an active image changes nothing.
+    """Reactivate an image, so that its data can be downloaded again. Idempotent.
 
     Raises:
         ImageNotFound, PolicyForbids, StatusForbids: as `deactivate_image`.
@@ -182,12 +182,12 @@ def _authorise_changes(service: Service, caller: Caller, image: Image, changed: 
 
 
 def _changes_nothing(change: patch.Change, image: Image) -> bool:
-    """Say whether a change of the owner leaves it. Source: Glance lets that pass when it is added, and not when it is replaced."""
+    """Whether a change sets the owner to its current value. Source: Glance allows that for add, not for replace."""
     return change.op is patch.Operation.ADD and change.value == image.owner
 
 
 def _asks_for_hidden(service: Service, caller: Caller, query: ImageQuery) -> bool:
-    """Say whether a filter is on a property that the caller may not read: what it finds would tell the property's value."""
+    """Whether a filter names a property that the caller may not read: the result would reveal the property's value."""
     protections = service.protections
     if protections is None:
         return False
@@ -195,7 +195,7 @@ def _asks_for_hidden(service: Service, caller: Caller, query: ImageQuery) -> boo
 
 
 def _check_counts(service: Service, image: Image, changed: Image, changes: tuple[patch.Change, ...]) -> None:
-    """Refuse growth above a limit, but let an image that was above it before shrink. Tags count as often as they were given."""
+    """Refuse growth above a limit, but let an image that was above it shrink. Duplicates of tags count."""
     given = [len(change.value) for change in changes if change.path == ("tags",) and change.value is not None]
     tags = max([len(changed.tags), *given])
     if tags > len(image.tags):
@@ -212,13 +212,13 @@ def _add(service: Service, image: Image, allowance: Allowance) -> None:
 
 
 def _allowance_of_receiver(service: Service, caller: Caller, changes: tuple[patch.Change, ...]) -> Allowance:
-    """Say what the project may have that an administrator gives an image to."""
+    """Return the allowance of the project to which an administrator gives an image."""
     given = [change.value for change in changes if change.path == ("owner",) and isinstance(change.value, str)]
     return quota.allowance_of(service, ProjectID(given[-1]) if given and caller.is_admin else None, fresh=True)
 
 
 def _position(service: Service, tx: Transaction, caller: Caller, query: ImageQuery, marker: ImageID) -> Position:
-    """Say where the marker stands. One that the caller may not know of, or that is gone, stands where the query says it stood."""
+    """Return the marker's position: from the image, or from the query if the image does not exist or the caller may not see it."""
     try:
         return paging.position(visible.find(service, tx, caller, marker), query)
     except problems.ImageNotFound as problem:
@@ -228,7 +228,7 @@ def _position(service: Service, tx: Transaction, caller: Caller, query: ImageQue
 
 
 def _full_page(service: Service, tx: Transaction, caller: Caller, query: ImageQuery, after: Position | None) -> Slice:
-    """Return a page. Where an operator's rule hides some images, read on until it is full or there are no more."""
+    """Return a page. If an operator's policy rule hides images, read on until the page is full or the list ends."""
     most_bytes = service.limits.page_bytes
     found = images.page(tx, caller, query, after=after, most_bytes=most_bytes, now=service.clock())
     if not service.authority.hides_images:

@@ -1,6 +1,6 @@
 """Members, the Image API's sharing: add, list, show, answer, remove.
 
-Unlike Glance this module relies on no order of checks for secrecy: `records.members` returns only rows that the caller may see.
+Secrecy does not depend on the order of checks, as it does in Glance: `records.members` returns only rows that the caller may see.
 """
 
 from partage import problems
@@ -18,14 +18,14 @@ from partage.records.database import Transaction
 
 
 def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member:
-    """Offer a shared image to a project; the offer is pending until that project answers.
+    """Offer a shared image to a project. The offer is pending until that project answers.
 
     Raises:
-        ImageNotFound: no such image, or none the caller may know of.
-        ImageNotShared, PolicyForbids: the image has no members, or the caller may not add one.
+        ImageNotFound: there is no such image, or the caller may not see it.
+        ImageNotShared, PolicyForbids: the image is not shared, or the caller may not add members.
         MemberExists: the project is a member already.
-        TooMany: the image has as many members as it may have.
-        BodyInvalid: members are checked, and there is no such project, or it is the owner.
+        TooMany: the image has the maximum number of members.
+        BodyInvalid: members are checked, and the project does not exist, or is the owner.
         IdentityUnavailable: members are checked, and Keystone does not answer.
     """
     if service.projects is not None:
@@ -45,11 +45,11 @@ def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: P
 
 
 def list_members(service: Service, caller: Caller, image_id: ImageID) -> list[Member]:
-    """List the members: all of them for the owner and administrators, its own membership for a member.
+    """List the members: all of them for the owner and administrators, the member's own membership for a member.
 
     Raises:
-        ImageNotFound: no such image, or none the caller may know of.
-        ImageNotShared, PolicyForbids: the image has no members, or the caller may not list them.
+        ImageNotFound: there is no such image, or the caller may not see it.
+        ImageNotShared, PolicyForbids: the image is not shared, or the caller may not list its members.
     """
     with service.database.read() as tx:
         image = visible.find(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
@@ -62,8 +62,8 @@ def show_member(service: Service, caller: Caller, image_id: ImageID, member_id: 
     """Return one membership.
 
     Raises:
-        ImageNotFound: no such image, or none the caller may know of.
-        MemberNotFound: no such member, none the caller may see, or the image is not shared.
+        ImageNotFound: there is no such image, or the caller may not see it.
+        MemberNotFound: there is no such member, the caller may not see it, or the image is not shared.
     """
     with service.database.read() as tx:
         image = visible.find(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
@@ -71,7 +71,7 @@ def show_member(service: Service, caller: Caller, image_id: ImageID, member_id: 
             image.require_shared("Only shared images have members.")
             service.authority.require(caller, rules.GET_MEMBER, authority.image_target(caller, image))
         except problems.Forbidden as problem:
-            # Source: Glance answers 404 here where every other members call answers 403.
+            # Source: Glance returns 404 here, where every other call on members returns 403.
             raise problems.MemberNotFound(problem.sentence()) from problem
         return members.find(tx, caller, image.id, member_id)
 
@@ -82,9 +82,9 @@ def update_member(service: Service, caller: Caller, image_id: ImageID, member_id
     A member that rejects a share whose notice runs gives up the notice: its access ends at once.
 
     Raises:
-        ImageNotFound: no such image, or none the caller may know of.
-        MemberNotFound: no such member, or none the caller may see.
-        ImageNotShared, PolicyForbids: the image has no members, or the caller is not this one.
+        ImageNotFound: there is no such image, or the caller may not see it.
+        MemberNotFound: there is no such member, or the caller may not see it.
+        ImageNotShared, PolicyForbids: the image is not shared, or the caller is not this member.
         BodyInvalid: there is no such status.
     """
     with service.database.write() as tx:
@@ -103,12 +103,12 @@ def update_member(service: Service, caller: Caller, image_id: ImageID, member_id
 
 
 def remove_member(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID) -> None:
-    """End the share with a project: its next request finds nothing, unless the share's terms promise it notice.
+    """End the share with a project. The project's next request does not find the image, unless the share has notice.
 
     Raises:
-        ImageNotFound: no such image, or none the caller may know of.
-        MemberNotFound: no such member, or none the caller may see.
-        ImageNotShared, PolicyForbids: the image has no members, or the caller may not remove one.
+        ImageNotFound: there is no such image, or the caller may not see it.
+        MemberNotFound: there is no such member, or the caller may not see it.
+        ImageNotShared, PolicyForbids: the image is not shared, or the caller may not remove members.
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
@@ -121,7 +121,7 @@ def remove_member(service: Service, caller: Caller, image_id: ImageID, member_id
 
 
 def _check_project(service: Service, projects: Projects, caller: Caller, image_id: ImageID, member_id: ProjectID) -> None:
-    """Look at the project before the transaction, which must not wait for Keystone, and only for a caller who may add members."""
+    """Check the project before the transaction, which must not wait for Keystone, and only for callers who may add members."""
     with service.database.read() as tx:
         image = visible.find(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
     image.require_shared(_describe_not_shared("create", image_id))
@@ -144,7 +144,7 @@ def check_count(service: Service, tx: Transaction, image: Image) -> None:
 
     Raises:
         TooMany: the image has as many members as it may have.
-    """
+    """Count while the image's row is locked, so that concurrent calls cannot exceed the limit together."""
     try:
         service.limits.check_members(members.count(tx, image.id) + 1)
     except problems.TooMany as problem:

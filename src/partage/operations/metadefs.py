@@ -1,6 +1,6 @@
-"""Metadata definitions: namespaces, what they define, and the types of resources they are for.
+"""Metadata definitions: namespaces, their definitions, and their associations with resource types.
 
-Every call finds the namespace first: one that the caller may not know of is not found, whatever the call.
+Every operation finds the namespace first: a namespace that the caller may not see is not found.
 """
 
 from collections.abc import Iterator, Sequence
@@ -67,7 +67,7 @@ _NOT_FOUND = {
 
 @dataclass(frozen=True, slots=True)
 class FullNamespace:
-    """A namespace with all that it defines."""
+    """A namespace with its definitions and associations."""
 
     namespace: Namespace
     definitions: Sequence[Definition]
@@ -75,11 +75,11 @@ class FullNamespace:
 
 
 def create_namespace(service: Service, caller: Caller, new: NewNamespace) -> FullNamespace:
-    """Make a namespace with what is to be defined in it, all or nothing.
+    """Create a namespace with its definitions, all or nothing.
 
     Raises:
-        PolicyForbids: the caller may not.
-        MetadefExists: there is one of that name, or two definitions in it have one name.
+        PolicyForbids: the caller may not create it, or one of its parts.
+        MetadefExists: another namespace has the name, or two definitions have the same name.
     """
     own = authority.project_target(caller.project_id)
     service.authority.require(caller, rules.ADD_NAMESPACE, own)
@@ -116,11 +116,11 @@ def require_change(service: Service, caller: Caller, name: str | None, rule: str
 
 
 def list_namespaces(service: Service, caller: Caller, query: NamespaceQuery) -> list[FullNamespace]:
-    """List namespaces with the types they are for, without what they define.
+    """List namespaces with their associations, without definitions.
 
     Raises:
-        PolicyForbids: the caller may not.
-        MetadefNotFound: the marker is no namespace that the caller may know of.
+        PolicyForbids: the caller may not list namespaces.
+        MetadefNotFound: the caller sees no namespace with the name of the marker.
     """
     own = authority.project_target(caller.project_id)
     service.authority.require(caller, rules.GET_NAMESPACES, own)
@@ -132,7 +132,7 @@ def list_namespaces(service: Service, caller: Caller, query: NamespaceQuery) -> 
 
 
 def position(namespace: Namespace, query: NamespaceQuery) -> Position:
-    """Say where a namespace stands in the order of a list."""
+    """Return a namespace's position in a list."""
     return metadefs.position(namespace, query)
 
 
@@ -142,10 +142,10 @@ def position_of_tag(tag: Definition, sort_key: str) -> Position:
 
 
 def show_namespace(service: Service, caller: Caller, name: str, *, resource_type: str | None) -> FullNamespace:
-    """Return a namespace with all that it defines; with the names that properties have at a resource of that type.
+    """Return a namespace with its definitions. With a `resource_type`, property names have that type's prefix.
 
     Raises:
-        MetadefNotFound: no such namespace, or none the caller may know of.
+        MetadefNotFound: there is no such namespace, or the caller may not see it.
     """
     with service.database.read() as tx:
         namespace = _find(service, tx, caller, name)
@@ -156,11 +156,11 @@ def show_namespace(service: Service, caller: Caller, name: str, *, resource_type
 
 
 def update_namespace(service: Service, caller: Caller, name: str, new: NewNamespace) -> Namespace:
-    """Replace all attributes of a namespace; those that are not given get what they have in a new one.
+    """Replace all attributes of a namespace. Attributes that are not given get their defaults.
 
     Raises:
-        MetadefNotFound, PolicyForbids: the caller may not know of it, or not change it.
-        MetadefExists: its new name is another namespace's.
+        MetadefNotFound, PolicyForbids: the caller may not see it, or not change it.
+        MetadefExists: another namespace has the new name.
     """
     with service.database.write() as tx:
         namespace = _find_authorised(service, tx, caller, name, rules.MODIFY_NAMESPACE)
@@ -172,10 +172,10 @@ def update_namespace(service: Service, caller: Caller, name: str, new: NewNamesp
 
 
 def delete_namespace(service: Service, caller: Caller, name: str) -> None:
-    """Delete a namespace with all that it defines.
+    """Delete a namespace with its definitions.
 
     Raises:
-        MetadefNotFound, PolicyForbids, NamespaceProtected: the caller may not, or nobody may.
+        MetadefNotFound, PolicyForbids, NamespaceProtected: the caller may not see it, may not delete it, or it is protected.
     """
     with service.database.write() as tx:
         namespace = _find_authorised(service, tx, caller, name, rules.DELETE_NAMESPACE)
@@ -185,10 +185,10 @@ def delete_namespace(service: Service, caller: Caller, name: str) -> None:
 
 
 def list_definitions(service: Service, caller: Caller, name: str, kind: DefinitionKind) -> list[Definition]:
-    """List what a namespace defines of one kind, oldest first.
+    """List a namespace's definitions of one kind, oldest first.
 
     Raises:
-        MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not see this.
+        MetadefNotFound, PolicyForbids: the caller may not see the namespace, or not these definitions.
     """
     with service.database.read() as tx:
         _find_authorised(service, tx, caller, name, GET_ALL[kind])
@@ -198,10 +198,10 @@ def list_definitions(service: Service, caller: Caller, name: str, kind: Definiti
 def show_definition(
     service: Service, caller: Caller, name: str, wanted: Definition, *, resource_type: str | None = None
 ) -> Definition:
-    """Return one definition, asked for by the kind and name that `wanted` has.
+    """Return the definition that has the kind and name of `wanted`.
 
     Raises:
-        MetadefNotFound, PolicyForbids: the caller may not know of it, or not see it.
+        MetadefNotFound, PolicyForbids: it does not exist, or the caller may not see it.
     """
     with service.database.read() as tx:
         _find_authorised(service, tx, caller, name, GET_ONE[wanted.kind])
@@ -216,12 +216,12 @@ def show_definition(
 
 
 def add_definition(service: Service, caller: Caller, name: str, new: Definition) -> Definition:
-    """Define something in a namespace.
+    """Add a definition to a namespace.
 
     Raises:
-        MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not add to it.
-        MetadefExists: it is defined already.
-        TooMany: all that the namespace defines would take too many bytes.
+        MetadefNotFound, PolicyForbids: the caller may not see the namespace, or not add to it.
+        MetadefExists: the definition exists.
+        TooMany: the namespace's definitions would take too many bytes.
     """
     with service.database.write() as tx:
         _find_authorised(service, tx, caller, name, ADD[new.kind])
@@ -235,8 +235,8 @@ def update_definition(service: Service, caller: Caller, name: str, was: Definiti
     """Replace the definition that has the kind and name of `was`; its name may change.
 
     Raises:
-        MetadefNotFound, PolicyForbids: the caller may not know of it, or not change it.
-        MetadefExists: its new name is another one's.
+        MetadefNotFound, PolicyForbids: it does not exist, or the caller may not see or change it.
+        MetadefExists: another definition has the new name.
         TooMany: as `add_definition`.
     """
     with service.database.write() as tx:
@@ -253,7 +253,7 @@ def delete_definition(service: Service, caller: Caller, name: str, gone: Definit
     """Delete the definition that has the kind and name of `gone`.
 
     Raises:
-        MetadefNotFound, PolicyForbids, NamespaceProtected: the caller may not, or nobody may.
+        MetadefNotFound, PolicyForbids, NamespaceProtected: as `delete_namespace`.
     """
     with service.database.write() as tx:
         namespace = _find_authorised(service, tx, caller, name, REMOVE[gone.kind])
@@ -264,10 +264,10 @@ def delete_definition(service: Service, caller: Caller, name: str, gone: Definit
 
 
 def delete_definitions(service: Service, caller: Caller, name: str, kind: DefinitionKind) -> None:
-    """Delete all that a namespace defines of one kind.
+    """Delete all of a namespace's definitions of one kind.
 
     Raises:
-        MetadefNotFound, PolicyForbids, NamespaceProtected: the caller may not, or nobody may.
+        MetadefNotFound, PolicyForbids, NamespaceProtected: as `delete_namespace`.
     """
     with service.database.write() as tx:
         namespace = _find_authorised(service, tx, caller, name, rules.DELETE_NAMESPACE)
@@ -279,11 +279,11 @@ def delete_definitions(service: Service, caller: Caller, name: str, kind: Defini
 
 
 def add_tags(service: Service, caller: Caller, name: str, tags: Sequence[Definition], *, append: bool) -> None:
-    """Define many tags, beside those there are or in their place.
+    """Add many tags, or replace all tags by them.
 
     Raises:
-        MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not add to it.
-        MetadefExists: one of them is there, or given twice.
+        MetadefNotFound, PolicyForbids: the caller may not see the namespace, or not add to it.
+        MetadefExists: one of them exists, or is given twice.
         TooMany: as `add_definition`.
     """
     with service.database.write() as tx:
@@ -296,10 +296,10 @@ def add_tags(service: Service, caller: Caller, name: str, tags: Sequence[Definit
 
 
 def list_resource_types(service: Service, caller: Caller) -> list[Association]:
-    """List the types of resources that any namespace was ever for.
+    """List the resource types that any namespace was ever associated with.
 
     Raises:
-        PolicyForbids: the caller may not.
+        PolicyForbids: the caller may not list them.
     """
     service.authority.require(caller, rules.LIST_RESOURCE_TYPES, authority.project_target(caller.project_id))
     with service.database.read() as tx:
@@ -307,10 +307,10 @@ def list_resource_types(service: Service, caller: Caller) -> list[Association]:
 
 
 def list_associations(service: Service, caller: Caller, name: str) -> list[Association]:
-    """List the types of resources that a namespace is for.
+    """List a namespace's associations with resource types.
 
     Raises:
-        MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not see this.
+        MetadefNotFound, PolicyForbids: the caller may not see the namespace, or not its associations.
     """
     with service.database.read() as tx:
         namespace = _find_authorised(service, tx, caller, name, rules.LIST_RESOURCE_TYPES)
@@ -319,11 +319,11 @@ def list_associations(service: Service, caller: Caller, name: str) -> list[Assoc
 
 
 def associate(service: Service, caller: Caller, name: str, new: Association) -> Association:
-    """Say that a namespace is for a type of resources.
+    """Associate a namespace with a resource type.
 
     Raises:
-        MetadefNotFound, PolicyForbids: the caller may not know of the namespace, or not change it.
-        MetadefExists: it is for that type already.
+        MetadefNotFound, PolicyForbids: the caller may not see the namespace, or not change it.
+        MetadefExists: they are associated already.
     """
     with service.database.write() as tx:
         _find_authorised(service, tx, caller, name, rules.ADD_ASSOCIATION)
@@ -333,10 +333,10 @@ def associate(service: Service, caller: Caller, name: str, new: Association) -> 
 
 
 def dissociate(service: Service, caller: Caller, name: str, resource_type: str) -> None:
-    """Say that a namespace is no longer for a type of resources.
+    """Remove the association of a namespace with a resource type.
 
     Raises:
-        MetadefNotFound, PolicyForbids, NamespaceProtected: the caller may not, or nobody may.
+        MetadefNotFound, PolicyForbids, NamespaceProtected: as `delete_namespace`.
     """
     with service.database.write() as tx:
         namespace = _find_authorised(service, tx, caller, name, rules.REMOVE_ASSOCIATION)
@@ -386,7 +386,7 @@ def _prefix_of(tx: Transaction, namespace: str, resource_type: str) -> str:
 
 @contextmanager
 def _limit_growth(service: Service, tx: Transaction, name: str) -> Iterator[None]:
-    """Let what a namespace defines grow up to its bound only: it is shown whole, without pages."""
+    """Limit the growth of a namespace's definitions in the block: a response has all of them, without pages."""
     before_bytes = metadefs.count_definition_bytes(tx, name)
     yield
     size_bytes = metadefs.count_definition_bytes(tx, name)

@@ -1,7 +1,7 @@
-"""What the service promises to members: when an owner ends a share, the member keeps access until the notice has run out.
+"""Notice: after an owner has ended a share, the member keeps access until the notice has run out.
 
-Every road on which an owner ends access comes through here: a member is removed, the image is made private, deactivated, or
-deleted, or its project is closed. An administrator who acts on another project's image takes it down: that ends every promise.
+Every way in which an owner ends access calls this module: the member is removed, the image is made private, deactivated or deleted,
+or its project is closed. An administrator who does this to another project's image takes it down: that ends every notice at once.
 """
 
 from dataclasses import replace
@@ -21,26 +21,26 @@ _ABANDONED_AT_ONCE = 100
 
 
 def takes_down(caller: Caller, image: Image) -> bool:
-    """Say whether the caller acts against the image's owner, not for it: promises do not bind the operator of the cloud."""
+    """Whether the caller is an administrator of the cloud who acts on another project's image. Notice does not bind operators."""
     return caller.is_admin and caller.project_id != image.owner
 
 
 def end_member_share(service: Service, tx: Transaction, caller: Caller, image: Image, member: Member) -> None:
-    """Let the notice of a share begin, in the transaction that removes the member."""
+    """Start the notice of a share, in the transaction that removes the member."""
     if takes_down(caller, image):
         endings.remove(tx, image.id, member.member_id)
     elif _has_ended_shares(image):
-        # The notice that runs goes on, and no reactivation cancels it any more: the member is no member then.
+        # The running notice continues. A reactivation must not cancel it any more, because the membership is removed.
         endings.change_reason(tx, image.id, EndReason.DEACTIVATED, EndReason.REMOVED, member_id=member.member_id)
     else:
         _start_notices(service, tx, image, [member], EndReason.REMOVED)
 
 
 def end_all_shares(service: Service, tx: Transaction, caller: Caller, image: Image, reason: EndReason) -> None:
-    """Let the notice of every share of an image begin, in the transaction that ends access to it.
+    """Start the notice of every share of an image, in the transaction that ends access to it.
 
-    A share that has ended already begins no second notice: its members would get back what they have lost, were it to an
-    administrator who took the image down.
+    A share that has ended gets no second notice: its members would get access back that they had lost, even to an image that an
+    administrator took down.
     """
     if takes_down(caller, image):
         endings.remove_all(tx, image.id)
@@ -65,7 +65,7 @@ def find_ended_share(service: Service, tx: Transaction, caller: Caller, image: I
 
 
 def follow_visibility(service: Service, tx: Transaction, caller: Caller, image: Image, *, was: Image) -> None:
-    """Let notices begin when an image becomes private, and cancel them when it no longer is."""
+    """Start notices when an image becomes private, and cancel them when it no longer is."""
     if image.visibility is was.visibility:
         return
     if image.visibility is Visibility.PRIVATE:
@@ -75,9 +75,9 @@ def follow_visibility(service: Service, tx: Transaction, caller: Caller, image: 
 
 
 def cancel_notices(tx: Transaction, image: Image, ended_by: EndReason) -> None:
-    """Cancel the notices that began when an image became private or was deactivated, now that it no longer is.
+    """Cancel the notices that began for the reason `ended_by` (private or deactivated), which no longer applies.
 
-    While it still is the other of the two, the notices run on for that reason.
+    If the other of the two reasons still applies, the notices continue for that reason.
     """
     if image.visibility is Visibility.PRIVATE:
         endings.change_reason(tx, image.id, ended_by, EndReason.PRIVATE)
@@ -88,7 +88,7 @@ def cancel_notices(tx: Transaction, image: Image, ended_by: EndReason) -> None:
 
 
 def retain(service: Service, tx: Transaction, image: Image) -> bool:
-    """Leave a deleted image to the members whose notice runs; say whether there are any."""
+    """Retain a deleted image for the members whose notice runs; return whether there are any."""
     now = service.clock()
     if image.status not in _READABLE or not endings.list_running(tx, image.id, now=now):
         return False
@@ -106,9 +106,9 @@ def give_back(service: Service, tx: Transaction, retained: Image) -> Image:
 
 
 def remove_expired(service: Service) -> int:
-    """Remove expired shares, endings whose notice has run out, and retained images that nobody has a promise of any more.
+    """Remove expired shares, endings whose notice has run out, and retained images without a running notice.
 
-    Only tidies up: access has ended already. Return how many retained images there were.
+    This only frees space: access has ended already. Return how many retained images were removed.
     """
     now = service.clock()
     with service.database.write() as tx:
@@ -126,7 +126,7 @@ def remove_expired(service: Service) -> int:
 
 
 def _has_ended_shares(image: Image) -> bool:
-    """Say whether the shares of an image have ended: members have access while a notice runs, and without one no more."""
+    """Whether the image's shares have ended: members have access only while a notice runs."""
     return image.visibility is Visibility.PRIVATE or image.status is ImageStatus.DEACTIVATED
 
 
@@ -141,7 +141,7 @@ def _start_notices(service: Service, tx: Transaction, image: Image, ending: list
 
 
 def _remove_abandoned(service: Service, tx: Transaction, image: Image | None) -> bool:
-    """Delete a retained image, unless it was given back or promised again since it was found."""
+    """Delete a retained image, unless it was restored, or has a running notice again, since it was listed."""
     if image is None or not image.is_retained or endings.list_running(tx, image.id, now=service.clock()):
         return False
     images.remove(tx, replace(image, updated_at=service.clock()))

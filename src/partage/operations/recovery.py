@@ -1,8 +1,8 @@
-"""What a crash leaves behind: images in `saving` that nobody saves any more go back to `queued`.
+"""Crash recovery: images in `saving` whose worker died are set back to `queued`.
 
-Which workers have died is one rule for uploads and imports. A worker of this machine is asked whether it lives; one elsewhere must
-have renewed its rows, see `operations/silence.py`. This one knows which uploads it is at: others of its own are those that it could
-not put back, because the database was away when they failed.
+Uploads and imports have the same rule for dead workers. On this machine, the worker's process is checked. A worker elsewhere must
+have sent heartbeats, see `operations/silence.py`. This worker knows its running uploads: other rows of its own are uploads that it
+could not set back, because the database was unavailable when they failed.
 """
 
 from collections.abc import Callable, Collection, Container, Sequence
@@ -20,19 +20,19 @@ from partage.records.database import Transaction
 
 
 class LeasedRow(Protocol):
-    """A row that a worker renews for as long as it works on what the row stands for."""
+    """A row with a heartbeat: a worker renews it while it works on the upload or task."""
 
     @property
     def token(self) -> str:
-        """The name of this piece of work."""
+        """The token of the upload or task."""
 
     @property
     def worker(self) -> str:
-        """Who works on it."""
+        """The worker that runs it."""
 
     @property
     def renewed_at(self) -> datetime:
-        """When the worker last said so, by its own clock."""
+        """The last heartbeat, by the worker's clock."""
 
 
 _Row = TypeVar("_Row", bound=LeasedRow)
@@ -45,10 +45,10 @@ def find_dead(
     *,
     own: Container[str],
 ) -> list[_Row]:
-    """List the rows whose worker has died. `own` are the tokens of what this process is at.
+    """List the rows whose worker has died. `own` are the tokens of this process's running work.
 
-    A row of a worker elsewhere counts as silent only if this process could write it (`rewrite`, as it is) at the same moment: a
-    database that is locked, full or read-only gives answers, and nobody's word.
+    A row of a worker elsewhere counts as silent only if this process can write it (`rewrite`, unchanged) at the same time:
+    a database that is locked, full or read-only can be read, but accepts no heartbeats.
     """
     with service.database.read() as tx:
         rows = list_rows(tx)
@@ -64,13 +64,13 @@ def find_dead(
 
 
 def recover(service: Service, image_id: ImageID | None = None) -> int:
-    """Put images back to `queued` whose upload died with its worker; of one image, or of all. Return how many."""
+    """Set images whose upload died with its worker back to `queued`: one image, or all. Return how many."""
     dead = find_dead(service, partial(uploads.list_uploads, image_id=image_id), uploads.rewrite, own=service.running_uploads)
     return sum(_requeue(service, upload.image_id, upload.token) for upload in dead)
 
 
 def requeue(service: Service, saving: Image, token: str) -> None:
-    """Put one image back to `queued` after its upload failed. A database that is away is left to `recover`."""
+    """Set one image back to `queued` after its upload failed. If the database is unavailable, `recover` does it later."""
     try:
         _requeue(service, saving.id, token)
     except problems.DatabaseUnavailable as problem:
@@ -78,7 +78,7 @@ def requeue(service: Service, saving: Image, token: str) -> None:
 
 
 def renew(service: Service) -> None:
-    """Say that this worker still runs its uploads; nothing is written when there are none."""
+    """Send the heartbeat of this worker's running uploads, if there are any."""
     if service.running_uploads:
         with service.database.write() as tx:
             uploads.renew(tx, service.worker, now=service.clock())
@@ -91,7 +91,7 @@ def _list_remote(service: Service, rows: Sequence[_Row]) -> dict[str, datetime]:
 def _is_alive(service: Service, row: LeasedRow, own: Container[str]) -> bool:
     if row.worker == service.worker:
         return row.token in own
-    # A worker of this machine cannot become one of another.
+    # A worker of this machine cannot move to another machine.
     return service.worker_lives(row.worker) is not False
 
 

@@ -1,4 +1,4 @@
-"""Tags: add one, remove one."""
+"""Tags: add a tag, remove a tag."""
 
 from dataclasses import replace
 
@@ -15,11 +15,11 @@ from partage.records import images
 
 
 def add_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) -> None:
-    """Give the image a tag; one that it has already changes nothing.
+    """Add a tag to the image; do nothing if the image has it.
 
     Raises:
-        ImageNotFound, PolicyForbids: the caller may not know of the image, or not change it.
-        TooMany: it has as many tags as an image may have.
+        ImageNotFound, PolicyForbids: the caller may not see the image, or not change it.
+        TooMany: the image has the maximum number of tags.
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
@@ -34,10 +34,10 @@ def add_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) -> No
 
 
 def remove_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) -> None:
-    """Take a tag from the image. One from before, with spaces around it, is named as it is.
+    """Remove a tag from the image. A tag of an older release with spaces around it is removed by its exact name.
 
     Raises:
-        ImageNotFound, PolicyForbids: the caller may not know of the image, or not change it.
+        ImageNotFound, PolicyForbids: the caller may not see the image, or not change it.
         TagNotFound: the image does not have it.
     """
     with service.database.write() as tx:

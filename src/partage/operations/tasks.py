@@ -1,4 +1,4 @@
-"""Tasks as their owners and administrators see them."""
+"""Tasks for owners of images and for administrators: create, list, show, remove."""
 
 import orjson
 
@@ -19,19 +19,19 @@ from partage.records import images as image_rows
 from partage.records import tasks
 
 _MOST_REMOVED = 1000
-"""Tasks that are removed in one transaction: others wait for it."""
+"""Tasks removed in one transaction; other transactions wait for it."""
 
 
 def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: str, token: str = "") -> Task:
-    """Make an image and let a worker fetch its data: the older way to import, for administrators.
+    """Create an image and a task that downloads its data: the older way to import, for administrators.
 
-    With the caller's `token` the certificate of a signed image is fetched.
+    The caller's `token` is used to get the certificate of a signed image.
 
     Raises:
-        PolicyForbids: the caller is no administrator, or may not make such an image.
-        UriRefused: the URL may not be asked.
+        PolicyForbids: the caller is not an administrator, or may not create such an image.
+        UriRefused: the URL is not allowed.
         ImageExists, TooMany, QuotaExceeded: as for creating an image; or the task's input is too long.
-        SignatureRefused, KeyManagerUnavailable: the image is signed, and no bytes could be verified.
+        SignatureRefused, KeyManagerUnavailable: the image is signed, and its data could not be verified.
     """
     require_access(service, caller)
     service.limits.check_input(len(orjson.dumps(dict(new.input))))
@@ -60,10 +60,10 @@ def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: s
 
 
 def tasks_of_image(service: Service, caller: Caller, image_id: ImageID) -> list[Task]:
-    """List the tasks of an image, oldest first; of more than a page holds, the newest.
+    """List the newest tasks of an image, oldest first, as many as fit into a page.
 
     Raises:
-        ImageNotFound: no such image, or none the caller may know of.
+        ImageNotFound: there is no such image, or the caller may not see it.
     """
     with service.database.read() as tx:
         visible.find(service, tx, caller, image_id, absent=visible.NOT_FOUND)
@@ -74,8 +74,8 @@ def list_tasks(service: Service, caller: Caller, query: TaskQuery) -> list[Task]
     """List tasks of every project.
 
     Raises:
-        PolicyForbids: the caller is no administrator.
-        QueryInvalid: there is no task of the marker's id.
+        PolicyForbids: the caller is not an administrator.
+        QueryInvalid: there is no task with the marker's id.
     """
     require_access(service, caller)
     with service.database.read() as tx:
@@ -86,7 +86,7 @@ def list_tasks(service: Service, caller: Caller, query: TaskQuery) -> list[Task]
 
 
 def position(task: Task, query: TaskQuery) -> Position:
-    """Say where a task stands in the order of a list."""
+    """Return a task's position in a list."""
     return tasks.position(task, query)
 
 
@@ -94,8 +94,8 @@ def show_task(service: Service, caller: Caller, task_id: TaskID) -> Task:
     """Return one task.
 
     Raises:
-        PolicyForbids: the caller is no administrator.
-        TaskNotFound: there is none of that id.
+        PolicyForbids: the caller is not an administrator.
+        TaskNotFound: there is no task with that id.
     """
     require_access(service, caller)
     with service.database.read() as tx:
@@ -103,16 +103,16 @@ def show_task(service: Service, caller: Caller, task_id: TaskID) -> Task:
 
 
 def require_access(service: Service, caller: Caller) -> None:
-    """Let only those use the tasks API who may.
+    """Require the right to use the tasks API.
 
     Raises:
-        PolicyForbids: the caller is no administrator.
+        PolicyForbids: the caller is not an administrator.
     """
     service.authority.require(caller, TASKS_API_ACCESS, authority.project_target(caller.project_id))
 
 
 def remove_expired(service: Service) -> int:
-    """Forget tasks that ended long ago, some of them at a time; return how many."""
+    """Remove a batch of tasks whose time to live is over; return how many."""
     now = service.clock()
     with service.database.read() as tx:
         if not tasks.have_expired(tx, now=now):

@@ -1,10 +1,10 @@
-"""The engine and its two kinds of transaction; driver errors made problems.
+"""The engine and its two kinds of transaction; driver errors are translated to problems.
 
-SQLite runs in WAL mode with `synchronous=FULL`: a commit that was answered survives a power cut. A write transaction begins as a
-writer (BEGIN IMMEDIATE): one that read first and wrote later would fail at once beside another writer, which is how Glance loses
-uploads on SQLite. PostgreSQL runs at READ COMMITTED; whoever changes an image locks its row first.
+SQLite runs in WAL mode with `synchronous=FULL`: an acknowledged commit survives a power failure. A write transaction begins as a
+writer (BEGIN IMMEDIATE). One that reads first and writes later fails at once beside another writer; this is how Glance loses
+uploads on SQLite. PostgreSQL runs at READ COMMITTED; a transaction that changes an image locks its row first.
 
-Thread-safe: every transaction takes a connection of its own from the pool.
+Thread-safe: every transaction takes its own connection from the pool.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ from partage.records.pool import make_pool_class
 Transaction = sqlalchemy.Connection
 
 NEVER = 2**63 - 1
-"""A time that never comes, as tables hold it, so that "until then" is one comparison in an index."""
+"""The stored value of "never": a time after all others, so that a comparison can use an index."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AGE = "partage: how often the database had been closed when the connection was opened"
@@ -33,32 +33,31 @@ _SQLITE_SETTINGS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA busy_timeout=20000",
-    # Not mapped into memory, which gains nothing measurable over the cache of pages: a read behind the end of a file that was cut
-    # short would be SIGBUS, the end of the process, where a read into a buffer is an error that can be answered. Each connection's
-    # mapping would also count in full as resident memory.
+    # No memory mapping: it is not measurably faster than the page cache. A read behind the end of a truncated file would be SIGBUS,
+    # which ends the process; a read into a buffer is an error that can be handled. Each mapping also counts as resident memory.
     "PRAGMA mmap_size=0",
     "PRAGMA cache_size=-8192",
     "PRAGMA soft_heap_limit=16777216",
 )
-"""The page cache of a connection has at most 8 MiB, those of a process together about 16 MiB. Source: sqlite.org/pragma.html."""
+"""A connection's page cache has at most 8 MiB, all of a process together about 16 MiB. Source: sqlite.org/pragma.html."""
 
-# Those of superusers, and since PostgreSQL 16 of roles with pg_use_reserved_connections, are kept back from the others.
+# Some connections are reserved for superusers, and since PostgreSQL 16 for roles with pg_use_reserved_connections.
 _OFFERED = sqlalchemy.text(
     "SELECT name, setting FROM pg_settings "
     "WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')"
 )
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
 _DAMAGED_STATES = ("XX001", "XX002")
-"""Errors of a database whose file is not what was written. Source: sqlite.org/rescode.html; PostgreSQL, appendix A."""
+"""Errors of a corrupt database file. Source: sqlite.org/rescode.html; PostgreSQL, appendix A."""
 
 
 class Database:
     """Connections to one database, SQLite or PostgreSQL."""
 
     def __init__(self, url: str, *, connections: int = 40, wait_seconds: float = 5.0, idle_seconds: float = 60.0) -> None:
-        """Prepare connections to `url`, at most `connections` at once; none is opened yet.
+        """Prepare connections to `url`, at most `connections` at once. None is opened yet.
 
-        A transaction waits at most `wait_seconds` for one; those that nobody used for `idle_seconds` are closed.
+        A transaction waits at most `wait_seconds` for a connection. A connection is closed after `idle_seconds` without use.
         """
         pool: dict[str, Any] = {"pool_size": connections, "max_overflow": 0, "pool_timeout": wait_seconds, "pool_use_lifo": True}
         self._engine = _engine(url, {**pool, "poolclass": make_pool_class(idle_seconds)})
@@ -69,18 +68,18 @@ class Database:
 
     @property
     def dialect(self) -> str:
-        """The name of the database's kind: sqlite or postgresql."""
+        """The kind of database: sqlite or postgresql."""
         return self._engine.dialect.name
 
     @property
     def file(self) -> Path | None:
-        """The file of a SQLite database; None of PostgreSQL."""
+        """The file of a SQLite database; None for PostgreSQL."""
         name = self._engine.url.database
         return Path(name) if self.dialect == "sqlite" and name else None
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        """Open a transaction that sees one state of the database and changes nothing.
+        """Open a read-only transaction on one state of the database.
 
         Raises:
             DatabaseUnavailable: the database does not answer, or is damaged.
@@ -90,7 +89,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Open a transaction that is durable when the block ends, and undone when the block raises.
+        """Open a transaction that is committed durably when the block ends, and rolled back when the block raises.
 
         Raises:
             DatabaseUnavailable: the database does not answer, is full or damaged, or was busy for too long.
@@ -100,7 +99,7 @@ class Database:
 
     @contextmanager
     def connection(self) -> Iterator[Any]:
-        """Lend the driver's own connection, without a transaction.
+        """Yield the driver's own connection, without a transaction.
 
         Raises:
             DatabaseUnavailable: the database does not answer, or is damaged.
@@ -109,7 +108,7 @@ class Database:
             yield connection.connection.driver_connection
 
     def connections_offered(self) -> int | None:
-        """Say how many connections the server has for all its ordinary users together; None where there is no server.
+        """Return how many connections the server has for all ordinary users together; None for SQLite.
 
         Raises:
             DatabaseUnavailable: the database does not answer.
@@ -121,7 +120,7 @@ class Database:
         return settings.pop("max_connections") - sum(settings.values())
 
     def close(self) -> None:
-        """Close every connection, those in use as soon as their transaction ends; a transaction begun later opens new ones."""
+        """Close every connection; one in use is closed after its transaction. Later transactions open new connections."""
         self._times_closed += 1
         self._engine.dispose()
 
@@ -129,29 +128,29 @@ class Database:
         entry.info[_AGE] = self._times_closed
 
     def _close_if_old(self, _connection: object, entry: ConnectionPoolEntry) -> None:
-        # dispose() forgets connections that are in use: they would go back to a pool that nobody empties any more
+        # dispose() forgets connections that are in use; they would return to a pool that is never closed
         if entry.info.get(_AGE) != self._times_closed:
             entry.close()
 
 
 def to_microseconds(moment: datetime) -> int:
-    """Turn an aware time into the integer that tables hold."""
+    """Convert an aware time to the stored integer."""
     delta = moment - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 def from_microseconds(stored: int) -> datetime:
-    """Turn a table's integer into an aware time in UTC."""
+    """Convert a stored integer to an aware time in UTC."""
     return _EPOCH + timedelta(microseconds=stored)
 
 
 def to_time(moment: datetime | None) -> int:
-    """Turn a time into the integer that tables hold; None is never."""
+    """Convert a time to the stored integer; None is never."""
     return NEVER if moment is None else to_microseconds(moment)
 
 
 def from_time(stored: int) -> datetime | None:
-    """Turn a table's integer into a time; None is never."""
+    """Convert a stored integer to a time; None is never."""
     return None if stored == NEVER else from_microseconds(stored)
 
 
@@ -177,12 +176,12 @@ def _engine(url: str, pool: Mapping[str, Any]) -> sqlalchemy.Engine:
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver would otherwise begin transactions on its own, as readers
+    connection.isolation_level = None  # otherwise the driver begins transactions itself, as readers
     try:
         for setting in _SQLITE_SETTINGS:
             connection.execute(setting).close()
     except BaseException:
-        connection.close()  # the pool does not know it yet and would leave its files open
+        connection.close()  # it is not in the pool yet, so nothing else would close its files
         raise
 
 
@@ -190,22 +189,22 @@ def _begin_sqlite(connection: sqlalchemy.Connection) -> None:
     if connection.get_execution_options().get("partage_writes", False):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
-        # Straight to the driver: it only notes the beginning and touches no file, so there is no failure to translate; SQLAlchemy's
-        # way costs four times what finding an image costs.
+        # Directly on the driver, because SQLAlchemy takes four times as long as finding an image. BEGIN touches no file, so it
+        # cannot fail.
         connection.connection.cursor().execute("BEGIN").close()
 
 
 def _undo_sqlite(connection: Any, _record: object, _state: object) -> None:
-    """Undo what a COMMIT left that failed: SQLite keeps the transaction, and with it the lock that every writer waits for."""
+    """Roll back after a failed COMMIT: SQLite keeps the transaction, and with it the lock that every writer waits for."""
     if connection.in_transaction:
         connection.rollback()
 
 
 def _drop_broken_sqlite(context: ExceptionContext) -> None:
-    """Give up a connection that met an error of the disk, and its siblings with it; the next one opens the file anew.
+    """Drop all connections after a disk error of one; the next connection opens the file again.
 
-    Where SQLite cannot open a file for writing, be it for lack of descriptors, it opens it for reading, and never tries again.
-    A file that was damaged may have been replaced by a backup meanwhile.
+    If SQLite cannot open a file for writing (for lack of descriptors, for example), it opens it read-only and never tries again.
+    And a damaged file may have been replaced by a backup.
     """
     name = getattr(context.original_exception, "sqlite_errorname", "")
     if name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", *_DAMAGED)):
@@ -224,7 +223,7 @@ def _translate_errors() -> Iterator[None]:
 
 
 def _problem(error: exc.SQLAlchemyError) -> problems.DatabaseUnavailable | None:
-    """Say what a failure of the database means to those who need it; None when it is a mistake of the program."""
+    """Translate a failure of the database; None if it is an error of the program."""
     if isinstance(error, exc.TimeoutError):
         return problems.DatabaseUnavailable(
             "All connections that this process may have to the database are in use; try again in a few seconds. "

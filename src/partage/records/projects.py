@@ -1,4 +1,4 @@
-"""A project's lock: what checks a quota and then adds to it takes the lock first, so that two requests cannot pass one check."""
+"""A lock for each project. A transaction that checks a quota and then uses it takes the lock first, against races."""
 
 from sqlalchemy.dialects import postgresql
 
@@ -11,9 +11,9 @@ _LOCK = _LOCK.on_conflict_do_update(index_elements=["project_id"], set_={"taken"
 
 
 def lock(tx: Transaction, project_id: ProjectID) -> None:
-    """Keep other transactions of this project's quota waiting until this one ends.
+    """Lock the project's quota until the transaction ends.
 
-    SQLite has one writer at a time anyway: there the write transaction itself is the lock.
+    SQLite has one writer at a time: there the write transaction itself is the lock.
     """
     if tx.dialect.name == "postgresql":
         tx.execute(_LOCK, {"project_id": project_id})

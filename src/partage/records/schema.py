@@ -1,4 +1,4 @@
-"""The schema's version: create it, bring it up to date, refuse one this release does not know."""
+"""The schema's version: create the schema, upgrade it, refuse a version that this release does not know."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def upgrade(database: Database) -> None:
-    """Create the schema, or bring it up to this release's version; do nothing when it is.
+    """Create the schema, or upgrade it to this release's version; do nothing if it has that version.
 
     Raises:
-        DatabaseUnavailable: the database does not answer, or was made by a newer release.
+        DatabaseUnavailable: the database does not answer, or its schema is of a newer release.
     """
     with database.write() as tx:
         if database.dialect == "postgresql":
-            # Two that create the same tables at the same moment would fail; on SQLite only one writes anyway.
+            # Two processes that create the same tables concurrently would fail. SQLite has one writer at a time.
             tx.execute(_ONE_AT_A_TIME)
         if _version(tx) == _newest():
             return
@@ -32,10 +32,10 @@ def upgrade(database: Database) -> None:
 
 
 def require_current(database: Database) -> None:
-    """Make sure that the schema is this release's.
+    """Check that the schema is this release's.
 
     Raises:
-        DatabaseUnavailable: it is older, newer, or not there; the sentence says what to do.
+        DatabaseUnavailable: it is older, newer, or missing; the message says what to do.
     """
     with database.read() as tx:
         found = _version(tx)
@@ -47,7 +47,7 @@ def require_current(database: Database) -> None:
 
 
 def find_faults(tx: Transaction) -> list[str]:
-    """List what is wrong with the pages and rows of a SQLite database; nothing of PostgreSQL, which has tools of its own."""
+    """List the damages of a SQLite database's pages and rows. For PostgreSQL the list is empty: it has tools of its own."""
     if tx.dialect.name != "sqlite":
         return []
     found = [*tx.execute(text("PRAGMA integrity_check(20)")).scalars()]

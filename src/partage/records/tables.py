@@ -61,14 +61,14 @@ images = Table(
     Column("former_status", String(20)),
     Column("tags", Text, nullable=False),
     Column("properties", Text, nullable=False),
-    # How many bytes tags and properties take: a page of a list ends by this number, before the rows themselves are read.
+    # The size of tags and properties in bytes: it limits a page before the rows themselves are read.
     Column("details_bytes", Integer, nullable=False, server_default="0"),
     Index("ix_images_owner_created_at", "owner", "created_at", "id"),
     Index("ix_images_visibility_created_at", "visibility", "created_at", "id"),
     Index("ix_images_created_at", "created_at", "id"),
-    # Without it SQLite answers "my shared images" by walking everybody's.
+    # Without it SQLite lists a project's shared images by walking the shared images of all projects.
     Index("ix_images_owner_visibility", "owner", "visibility", "created_at", "id"),
-    # For lists sorted by name as well as for a name asked for: both use this expression, in which an unset name sorts first.
+    # For lists sorted by name and for filters by name: both use this expression, in which an unset name sorts first.
     Index("ix_images_owner_name", "owner", text("coalesce(name, '')"), "created_at", "id"),
     Index("ix_images_visibility_name", "visibility", text("coalesce(name, '')"), "created_at", "id"),
     Index("ix_images_content_id", "content_id"),
@@ -106,9 +106,9 @@ members = Table(
     Column("status", String(20), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
-    # The image's own created_at, which never changes: a project's list of shared images walks this index in list order.
+    # A copy of the image's created_at, which never changes: a project's list of shared images walks this index in list order.
     Column("image_created_at", BigInteger, nullable=False),
-    # The terms. -1 second of notice is forever; a share without an expiry has the greatest time there is.
+    # The terms. -1 second of notice is forever; a share without an expiry has the largest time.
     Column("notice_seconds", BigInteger, nullable=False, server_default="0"),
     Column("expires_at", BigInteger, nullable=False, server_default=str(NEVER)),
     Column("message", Text, nullable=False, server_default=""),
@@ -151,7 +151,7 @@ idempotency_keys = Table(
     Index("ix_idempotency_keys_created_at", "created_at"),
 )
 
-# Uploads under way. `token` tells one upload of an image from the next; `worker` and `renewed_at` whether anybody still runs it.
+# Running uploads. `token` distinguishes an upload of an image from the next one; `worker` and `renewed_at` are its heartbeat.
 uploads = Table(
     "uploads",
     metadata,
@@ -162,7 +162,7 @@ uploads = Table(
     Index("ix_uploads_worker", "worker"),
 )
 
-# An id is never given out twice: a member who trusted it must not meet another image under it (CVE-2016-4383).
+# The ids of deleted images. An id is never reused: a member who trusted it must not find another image under it (CVE-2016-4383).
 deleted_images = Table(
     "deleted_images",
     metadata,
@@ -170,7 +170,7 @@ deleted_images = Table(
     Column("deleted_at", BigInteger, nullable=False),
 )
 
-# Images that were deleted and wait to be scrubbed, written out whole with their members, so that no query of images finds them.
+# Deleted images that wait to be scrubbed (soft delete), encoded with their members, so that no query of images finds them.
 pending_deletes = Table(
     "pending_deletes",
     metadata,
@@ -184,7 +184,7 @@ pending_deletes = Table(
     Index("ix_pending_deletes_deleted_at", "deleted_at"),
 )
 
-# One row for each project that owns images: locking it makes a project's quota checks one after the other.
+# One row for each project that owns images: its lock serializes the project's quota checks.
 project_locks = Table(
     "project_locks",
     metadata,
@@ -201,7 +201,7 @@ contents = Table(
     Column("sha256", String(64), nullable=False),
     Column("sha512", String(128), nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    # Set by the sweep when no image names the content any more; it is forgotten a grace period later, for downloads under way.
+    # Set by the sweep when no image has the content any more; the row is removed a grace period later, for running downloads.
     Column("unnamed_at", BigInteger),
 )
 
@@ -220,7 +220,7 @@ packs = Table(
     Column("store_id", String(255), nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    # Set when no chunk row points here any more; the object is removed a grace period later, for readers under way.
+    # Set when no chunk row points here any more; the object is removed a grace period later, for running reads.
     Column("retired_at", BigInteger),
 )
 
@@ -234,14 +234,14 @@ chunks = Table(
     Column("stored_bytes", Integer, nullable=False),
     Column("length_bytes", Integer, nullable=False),
     Column("encoding", Integer, nullable=False),
-    # Set by the sweep when no manifest names the chunk; a writer then no longer finds it.
+    # Set by the sweep when no manifest has the chunk; writers then no longer find it.
     Column("condemned_at", BigInteger),
     Index("ix_chunks_pack_id", "pack_id"),
     sqlite_with_rowid=False,
 )
 
-# Packs that are about to be written: noted before their first byte, deleted by the transaction that enters the pack. By these rows
-# a sweep proves that what a crash left in a store was written by this database.
+# Packs that are about to be written: inserted before their first byte, deleted by the transaction that inserts the pack. With these
+# rows a sweep proves that an object that a crash left in a store was written by this database.
 pack_intents = Table(
     "pack_intents",
     metadata,
@@ -250,7 +250,7 @@ pack_intents = Table(
     Column("noted_at", BigInteger, nullable=False),
 )
 
-# Processes that need every pack to stay for the moment; a sweep removes none meanwhile.
+# Holds of processes during which a sweep removes no pack.
 holds = Table(
     "holds",
     metadata,
@@ -259,7 +259,7 @@ holds = Table(
     Column("renewed_at", BigInteger, nullable=False),
 )
 
-# One row: which database this is. Every copy of it has the same id.
+# One row: the id of this database. Every copy of the database has the same id.
 database_identity = Table(
     "database_identity",
     metadata,
@@ -278,7 +278,7 @@ store_identities = Table(
     Column("claimed_at", BigInteger, nullable=False),
 )
 
-# Image data that waits for its import. Its image shows none of it, and nobody can download it.
+# Staged image data, which waits for its import. The image does not show it, and it cannot be downloaded.
 stagings = Table(
     "stagings",
     metadata,
@@ -288,7 +288,7 @@ stagings = Table(
     Index("ix_stagings_content_id", "content_id"),
 )
 
-# Room that is kept for image data under way, against the quota of the image's owner. `token` is the upload's, or the task's id.
+# Bytes that are reserved for running uploads and imports in the quota of the image's owner. `token` is the upload's or the task's.
 reservations = Table(
     "reservations",
     metadata,
@@ -298,9 +298,9 @@ reservations = Table(
     Column("bytes", BigInteger, nullable=False),
 )
 
-# Work that goes on after the answer. `claim` tells the run that may still write from one whose worker was given up; `attempts`
-# counts the runs; `roles` are those of whoever asked, `sealed_token` is their token where the task needs it, until it has ended;
-# `certificate` is what a signed image's bytes are verified with. A task outlives its image: it says why there is none.
+# Work that continues after the response. `claim` distinguishes the run that may still write from one whose worker was considered
+# dead; `attempts` counts the runs; `roles` are the caller's; `sealed_token` is the caller's token if the task needs it, until the
+# task has ended; `certificate` verifies the data of a signed image. A task outlives its image, to report why there is none.
 tasks = Table(
     "tasks",
     metadata,
@@ -331,7 +331,7 @@ tasks = Table(
     Index("ix_tasks_expires_at", "expires_at"),
 )
 
-# Images that a node has near, and the packs that this takes: it is no longer true when one of them has left the node's cache.
+# Images that a node has cached, and their packs. An entry is invalid as soon as one of its packs has been evicted.
 cached_images = Table(
     "cached_images",
     metadata,
@@ -344,7 +344,7 @@ cached_images = Table(
     Index("ix_cached_images_node", "node"),
 )
 
-# Images that a node is to bring near.
+# Images that a node is to cache.
 cache_queue = Table(
     "cache_queue",
     metadata,
@@ -367,7 +367,7 @@ metadef_namespaces = Table(
     Column("updated_at", BigInteger, nullable=False),
 )
 
-# Objects, properties and tags. `key` is the name by which one is found: that of a tag without the case of its letters.
+# Objects, properties and tags. `key` is the name for lookups: a tag's name in lower case (case-folded).
 metadef_definitions = Table(
     "metadef_definitions",
     metadata,

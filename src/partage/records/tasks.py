@@ -1,7 +1,7 @@
-"""Rows of tasks: add, find, page, and the claims by which exactly one worker runs each.
+"""Rows of tasks: add, find, page, and the claims (leases) that let exactly one worker run each.
 
-A claim is a random name given when a worker takes a task. Every later write of that run asks for the row under its claim, which
-locks it too: a run whose worker was taken for dead finds nothing, and can change neither the task nor the image.
+A claim is a random token, created when a worker takes a task. Every later write of that run selects and locks the row by its claim:
+a run whose worker was considered dead finds no row, and can change neither the task nor the image.
 """
 
 from collections.abc import Collection, Sequence
@@ -38,7 +38,7 @@ from partage.records.tables import images, tasks
 
 @dataclass(frozen=True, slots=True)
 class ClaimRow:
-    """A task that a worker is at: since when it was silent, and how many runs there were, this one included."""
+    """A task that a worker is running. `renewed_at` is its last heartbeat, `attempts` counts the runs including this one."""
 
     task: Task
     claim: str
@@ -48,13 +48,13 @@ class ClaimRow:
 
     @property
     def token(self) -> str:
-        """The name of this piece of work: the claim."""
+        """The claim, as the token of this work."""
         return self.claim
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedTask:
-    """A task that was just taken, with what its row keeps of whoever asked for it."""
+    """A task that was just claimed, with the stored rights of its creator."""
 
     task: Task
     roles: tuple[str, ...]
@@ -64,7 +64,7 @@ class ClaimedTask:
 
 @dataclass(frozen=True, slots=True)
 class HeldClaim:
-    """The image that a running task is for, and whether it is still there."""
+    """The image of a running task, and whether it still exists."""
 
     image_id: ImageID | None
     image_is_there: bool
@@ -76,7 +76,7 @@ _LISTED = tuple(
     {"input": literal_column("'{}'"), "result": null(), "message": literal_column("''")}.get(column.name, column)
     for column in _DOCUMENT
 )
-"""What a list shows of a task: no input, result or message, each of which may be long."""
+"""Columns of a task in a list: without input, result and message, which may be long."""
 _FIND = select(*_DOCUMENT).where(tasks.c.id == bindparam("task_id"))
 _ENDED = (TaskStatus.SUCCESS, TaskStatus.FAILURE)
 _RUNNING = select(*_DOCUMENT, *_CLAIM).where(tasks.c.status == TaskStatus.PROCESSING.value)
