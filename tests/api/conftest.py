@@ -78,7 +78,7 @@ def make_service(folder: Path, *, database_url: str | None = None, **changed: An
             SECOND: NamedStore(id=SECOND, store=MemoryStore(), type="memory", properties={}),
         },
         "default_store": LOCAL,
-        "authority": Authority(asked=rules.append),
+        "authority": Authority(on_require=rules.append),
         "limits": Limits(),
         "formats": Formats(),
         "hash_algorithm": "sha512",

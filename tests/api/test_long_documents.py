@@ -179,7 +179,7 @@ def test_show_is_answered_while_every_thread_that_lists_is_busy(
             began.release()
             go_on.wait(60)
 
-    service, rules = make_service(folder, authority=Authority(asked=asked))
+    service, rules = make_service(folder, authority=Authority(on_require=asked))
     with (
         serving(service, identity, rules, folder, reading_threads=1, listing_threads=2) as world,
         ThreadPoolExecutor(8) as pool,

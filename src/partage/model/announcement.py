@@ -1,6 +1,6 @@
-"""What happened, as it is said to whoever listens: one event, and the value it happened to.
+"""Announcements for notifications: an event and its subject.
 
-Events have the names of Glance's notifications. How they are written for the message bus is the matter of `notifications/`.
+Events have the names of Glance's notifications. `notifications/` encodes them for the message bus.
 Source: Glance, "Notifications" in the administration guide.
 """
 
@@ -17,7 +17,7 @@ from partage.model.task import Task
 
 
 class Event(StrEnum):
-    """What can happen. `image.send` tells of every download; bytes arrive between `image.prepare` and `image.upload`."""
+    """A kind of event. `image.send` is a download; data is received between `image.prepare` and `image.upload`."""
 
     IMAGE_CREATE = "image.create"
     IMAGE_PREPARE = "image.prepare"
@@ -55,7 +55,7 @@ class Event(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arriving:
-    """An image whose bytes begin to arrive in a store."""
+    """The start of an upload to a store."""
 
     image: Image
     store_id: StoreID
@@ -63,7 +63,7 @@ class Arriving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """A download that has ended: whole, or broken off after so many bytes. `destination_ip` is the peer's, a proxy's perhaps."""
+    """A download that has ended, complete or aborted after `bytes_sent`. `destination_ip` is the peer's, possibly a proxy's."""
 
     image: Image
     receiver: Caller
@@ -73,7 +73,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrivalFailure:
-    """Bytes of an image that did not arrive, and why, in the words that whoever sent them was told."""
+    """A failed upload, with the reason that its client got."""
 
     image: Image
     reason: str
@@ -81,7 +81,7 @@ class ArrivalFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renamed:
-    """A namespace after a change, and the name it had before."""
+    """A changed namespace, and its name before the change."""
 
     namespace: Namespace
     old_name: str
@@ -89,7 +89,7 @@ class Renamed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defined:
-    """A definition or an association in the namespace of that name; `old_name` is what it was called before a change."""
+    """A definition or an association in a namespace; `old_name` is its name before a change."""
 
     namespace: str
     what: Definition | Association
@@ -101,7 +101,7 @@ Subject = Image | Arriving | Sent | ArrivalFailure | Member | Task | Namespace |
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """One event, and when it happened (UTC, aware). `failed`: it went wrong, as a download that broke off."""
+    """One event and its time (UTC, aware). `failed`: the action failed, such as an aborted download."""
 
     event: Event
     subject: Subject

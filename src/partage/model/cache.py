@@ -1,4 +1,4 @@
-"""What a node of the service has near: images whose bytes it keeps on its own disk, and images that it is to fetch."""
+"""The cache of a node: images whose data it has on its own disk, and images that are queued for caching."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from partage.model.ids import ImageID
 
 @dataclass(frozen=True, slots=True)
 class CachedImage:
-    """An image that one node has near. `hits` are the whole downloads since it came, `last_modified` is when it came."""
+    """An image that a node has cached. `hits` counts complete downloads since then, `last_modified` is when it was cached."""
 
     image_id: ImageID
     hits: int
@@ -22,14 +22,14 @@ class CachedImage:
 
 @dataclass(frozen=True, slots=True)
 class CacheState:
-    """What one node has near, oldest first, and what it is to fetch, in that order."""
+    """A node's cached images, oldest first, and its queued images in order."""
 
     cached: tuple[CachedImage, ...]
     queued: tuple[ImageID, ...]
 
 
 class ClearTarget(StrEnum):
-    """What of a node's cache is to be cleared."""
+    """The part of a node's cache to clear."""
 
     ALL = ""
     CACHE = "cache"
@@ -37,10 +37,10 @@ class ClearTarget(StrEnum):
 
 
 def parse_clear_target(text: str) -> ClearTarget:
-    """Understand the header `x-image-cache-clear-target`; the words are Glance's.
+    """Parse the header `x-image-cache-clear-target`. Source: Glance.
 
     Raises:
-        Invalid: it is none of the three.
+        Invalid: the value is none of the three.
     """
     try:
         return ClearTarget(text.lower())

@@ -1,4 +1,4 @@
-"""On whose behalf an operation runs."""
+"""The caller of an operation."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from partage.model.ids import ProjectID, UserID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """What the identity service says of a token's bearer.
+    """The identity of a token, as Keystone validated it.
 
-    Built by `identity/`, but for `ANONYMOUS`: nothing a client sends ends up here unchecked.
-    `is_admin` is the answer of the policy rule `context_is_admin`, asked once for each token.
-    `service_roles` come from a second, service token (`X-Service-Token`); they never widen `roles`.
+    Only `identity/` creates callers, except `ANONYMOUS`: no unvalidated value of a client is used.
+    `is_admin` is the decision of the policy rule `context_is_admin`, made once for each token.
+    `service_roles` are those of a second token, the service token (`X-Service-Token`); they are never added to `roles`.
     """
 
     user_id: UserID
@@ -29,4 +29,4 @@ class Caller:
 
 
 ANONYMOUS = Caller(user_id=UserID(""), project_id=None, roles=frozenset(), is_anonymous=True)
-"""Somebody without a token, where the operator lets such callers read. They may know of public images only."""
+"""A caller without a token, where the operator permits that. It sees public images only."""

@@ -1,4 +1,4 @@
-"""How a share ends: the owner has ended it, and the member keeps access until the notice has run out."""
+"""The ending of a share: the owner has ended the share, and the member keeps access until the notice has run out."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +10,7 @@ from partage.model.terms import Terms
 
 
 class EndReason(StrEnum):
-    """How the owner ended a share."""
+    """What ended a share."""
 
     REMOVED = "removed"
     DELETED = "deleted"
@@ -23,8 +23,8 @@ class EndReason(StrEnum):
 class Ending:
     """A share that its owner has ended and whose notice runs. Times are UTC, aware; `ends_at` None is never.
 
-    `status` is the member's answer at that time: the image stays in the member's lists of that status. `terms`, `offered_at` and
-    `answered_at` are those of the share; `offered_at` None: the ending began before they were recorded.
+    `status` is the member status at that time: the image stays in the member's lists with that status. `terms`, `offered_at` and
+    `answered_at` are those of the share; `offered_at` is None if the ending began before they were recorded.
     """
 
     image_id: ImageID
@@ -38,14 +38,14 @@ class Ending:
     answered_at: datetime | None = None
 
     def runs(self, now: datetime) -> bool:
-        """Say whether the member still has access."""
+        """Whether the member still has access."""
         return self.ends_at is None or now < self.ends_at
 
 
 def start_notice(member: Member, reason: EndReason, *, now: datetime) -> Ending | None:
-    """Return the ending of a share that its owner ends now; None when the member was promised no notice, or has not accepted.
+    """Return the ending of a share that its owner ends now; None if the share has no notice, or the member has not accepted it.
 
-    An expiry that the terms name ends the notice too.
+    The notice ends at the latest when the share expires.
     """
     if member.status is not MemberStatus.ACCEPTED:
         return None

@@ -1,6 +1,6 @@
 """An image as a value, its visibilities, and the table of legal status changes.
 
-A change makes a new value. Nothing here reads a clock or a database: times and ids are given.
+A change returns a new value. Pure: times and ids are parameters.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from partage.model.location import Reference
 
 
 class Visibility(StrEnum):
-    """Who may know of an image besides its owner."""
+    """Who may see an image besides its owner."""
 
     PUBLIC = "public"
     COMMUNITY = "community"
@@ -26,7 +26,7 @@ class Visibility(StrEnum):
 
 
 class ImageStatus(StrEnum):
-    """Where an image is in its life."""
+    """An image's status."""
 
     QUEUED = "queued"
     SAVING = "saving"
@@ -40,8 +40,8 @@ class ImageStatus(StrEnum):
 
 
 RETAINED = ProjectID("-retained-")
-"""The owner of an image that its owner has left while members have notice. No project has this id, so that no query about a
-project's own images finds it, and no rule takes a caller for its owner."""
+"""The owner of a retained image. No project has this id: no query of a project's own images finds the image, and no policy rule
+considers a caller its owner."""
 
 _S = ImageStatus
 
@@ -111,7 +111,7 @@ class Image:
         return replace(self, status=status, updated_at=now)
 
     def retain(self, *, now: datetime) -> "Image":
-        """Leave the image to its members: it is nobody's own, unprotected, active, and can be known only by a running notice."""
+        """Retain the image for its members: without an owner, unprotected, active, and visible only while a notice runs."""
         status = ImageStatus.ACTIVE if self.status is ImageStatus.DEACTIVATED else self.status
         return replace(
             self,
@@ -126,7 +126,7 @@ class Image:
         )
 
     def give_back(self, *, now: datetime) -> "Image":
-        """Return a retained image to its former owner, with the visibility and the status that it had."""
+        """Return a retained image to its former owner, with its former visibility and status."""
         return replace(
             self,
             owner=self.former_owner,
@@ -140,11 +140,11 @@ class Image:
 
     @property
     def is_retained(self) -> bool:
-        """Say whether its owner has left the image to members whose notice runs."""
+        """Whether the image is retained: its owner has deleted it while notice runs."""
         return self.former_owner is not None
 
     def as_shared(self) -> "Image":
-        """Return the image as a member sees it while a notice runs: as it was shared, whatever its owner did to it since."""
+        """Return the image as a member sees it while a notice runs: as it was shared, whatever its owner changed since."""
         status = ImageStatus.ACTIVE if self.status is ImageStatus.DEACTIVATED else self.status
         visibility = Visibility.SHARED if self.visibility is Visibility.PRIVATE else self.visibility
         return replace(
@@ -159,41 +159,41 @@ class Image:
 
     @property
     def details_bytes(self) -> int:
-        """How many bytes tags and properties take as JSON."""
+        """The size of tags and properties as JSON."""
         return len(orjson.dumps(self.tags)) + len(orjson.dumps(dict(self.properties)))
 
     @property
     def document_bytes(self) -> int:
-        """How many bytes those parts of the document take as JSON that may have any length: tags, properties and locations."""
+        """The size of the document's parts of variable length as JSON: tags, properties and locations."""
         locations = [[each.url, each.metadata] for each in self.references]
         return self.details_bytes + len(orjson.dumps(locations))
 
     @property
     def all_stores(self) -> tuple[StoreID, ...]:
-        """Name each store that has the image, those with its bytes before the one that reads from the web."""
+        """The stores that have the image: those with its bytes first, then those with its references."""
         if not self.references:
             return self.stores
         return tuple(dict.fromkeys((*self.stores, *(each.store for each in self.references))))
 
     def without_store(self, store_id: StoreID, *, now: datetime) -> "Image":
-        """Leave one of the stores that hold the bytes. When it was the last of them, the bytes are those of the references."""
+        """Remove one of the stores that have the bytes. After the last one, only the references have them."""
         remaining = tuple(each for each in self.stores if each != store_id)
         return replace(self, stores=remaining, content_id=self.content_id if remaining else None, updated_at=now)
 
     def require_shared(self, action: str) -> None:
-        """Let only a shared image have members.
+        """Check that the image is shared, so that it has members.
 
         Raises:
-            ImageNotShared: the visibility is another one.
+            ImageNotShared: it has another visibility.
         """
         if self.visibility is not Visibility.SHARED:
             raise problems.ImageNotShared(action)
 
     def require_unprotected(self) -> None:
-        """Let an image be deleted only when it is not protected.
+        """Check that the image may be deleted.
 
         Raises:
-            ImageProtected: it is.
+            ImageProtected: it is protected.
         """
         if self.protected:
             raise problems.ImageProtected(f"Image {self.id} is protected and cannot be deleted.")

@@ -1,4 +1,4 @@
-"""What the operator says of custom properties: which values those of a name may have, and which every new image must have.
+"""The operator's schemas of custom properties: permitted values, and properties that every new image must have.
 
 Source: Glance's `schema-image.json`, in both of its forms: a mapping from names to JSON schemas, or an object with such a mapping
 as `properties` and a list of names as `required`.
@@ -19,16 +19,16 @@ _SHOWN_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class PropertySchemas:
-    """JSON schemas of custom properties by their names, and the names that the document of a new image must have."""
+    """JSON schemas of custom properties by name, and the names that the document of a new image must have."""
 
     by_name: Mapping[str, Schema] = field(default_factory=dict)
     required: tuple[str, ...] = ()
 
     def check(self, name: str, value: object) -> None:
-        """Refuse a value that does not fit what is said of the property.
+        """Validate a value against the property's schema.
 
         Raises:
-            BodyInvalid: it does not fit.
+            BodyInvalid: the value does not match.
         """
         schema = self.by_name.get(name)
         fault = None if schema is None else next(jsonschema.Draft4Validator(schema).iter_errors(value), None)
@@ -36,10 +36,10 @@ class PropertySchemas:
             raise problems.BodyInvalid(f"Provided object does not match schema 'image': {fault.message[:_SHOWN_CHARACTERS]}")
 
     def require(self, names: Mapping[str, object]) -> None:
-        """Refuse the document of a new image that lacks one that it must have.
+        """Check that the document of a new image has every required property.
 
         Raises:
-            BodyInvalid: it lacks one.
+            BodyInvalid: one is missing.
         """
         for name in self.required:
             if name not in names:
@@ -47,10 +47,10 @@ class PropertySchemas:
 
 
 def parse(document: object) -> PropertySchemas:
-    """Make a value of what an operator wrote.
+    """Parse the operator's document.
 
     Raises:
-        Invalid: it is not of either form, or no image could ever fit it.
+        Invalid: it has neither form, or no image could match it.
     """
     if not isinstance(document, dict):
         raise problems.Invalid("it must be a JSON object that maps names of properties to their schemas")

@@ -1,6 +1,6 @@
-"""What a client asks for when it imports image data: the method, its own fields, and the stores.
+"""The request to import image data: the method, its fields, and the stores.
 
-Words and statuses are Glance's, except that a field of the wrong type is refused instead of failing later.
+Messages and statuses are Glance's, except that a field of the wrong type is refused at once instead of failing later.
 Source: Image API v2, "Import an image".
 """
 
@@ -16,7 +16,7 @@ from partage.model.image import ImageStatus
 
 
 class ImportMethod(StrEnum):
-    """Where the image data comes from."""
+    """The source of the image data."""
 
     GLANCE_DIRECT = "glance-direct"
     WEB_DOWNLOAD = "web-download"
@@ -26,7 +26,7 @@ class ImportMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRequest:
-    """One request to import. `stores` None means the default store, unless `all_stores`."""
+    """A request to import. `stores` None is the default store, unless `all_stores` is set."""
 
     method: ImportMethod
     uri: str = ""
@@ -38,10 +38,10 @@ class ImportRequest:
     all_stores_must_succeed: bool = True
 
     def require_status(self, status: ImageStatus) -> None:
-        """Let an import begin only on an image that waits for one, or, to copy it, on one that is there.
+        """Check that the image's status permits the import: `active` to copy it, else `queued` or `uploading`.
 
         Raises:
-            StatusConflict: the image is in another status.
+            StatusConflict: the image has another status.
         """
         copying = self.method is ImportMethod.COPY_IMAGE
         if status is ImageStatus.ACTIVE and not copying:
@@ -56,7 +56,7 @@ class ImportRequest:
             raise problems.StatusConflict(f"Image needs to be in 'queued' state to use '{self.method}' method")
 
     def document(self) -> dict[str, object]:
-        """Write the request as a task shows it, in the shape in which it came."""
+        """Return the request's document, which its task shows."""
         method: dict[str, object] = {"name": self.method.value}
         if self.method is ImportMethod.WEB_DOWNLOAD:
             method["uri"] = self.uri
@@ -77,10 +77,10 @@ class ImportRequest:
 
 
 def parse_import_request(document: object, *, enabled: Collection[str], header_store: StoreID | None) -> ImportRequest:
-    """Check the document of an import call, and the store that a header named, and make a value of them.
+    """Parse the document of an import call, and the store that a header named.
 
     Raises:
-        BodyInvalid: it does not fit, names no method that is enabled, or names stores in two ways.
+        BodyInvalid: the document is invalid, its method is not enabled, or stores are named in two ways.
     """
     if not isinstance(document, dict) or "method" not in document:
         raise problems.BodyInvalid("Import request requires a 'method' field.")
@@ -101,7 +101,7 @@ def parse_import_request(document: object, *, enabled: Collection[str], header_s
 
 
 def request_of(document: Mapping[str, Any]) -> ImportRequest:
-    """Make the value again of which `ImportRequest.document` wrote the document."""
+    """Parse a document that `ImportRequest.document` returned."""
     return parse_import_request(document, enabled=tuple(ImportMethod), header_store=None)
 
 
@@ -114,13 +114,13 @@ def _remote(given: Mapping[str, Any]) -> dict[str, Any]:
         UUID(image_id)
     except ValueError as error:
         raise problems.BodyInvalid(f"Remote image id does not look like a UUID: {image_id[:100]}") from error
-    # Which regions and interfaces there are is the catalog's to say, when the task is done. Source: Glance, and Tempest of it.
+    # The task checks region and interface in the catalog. Source: Glance, and its Tempest tests.
     interface = _text(given, "glance_service_interface") if "glance_service_interface" in given else "public"
     return {"region": _text(given, "glance_region"), "remote_image_id": ImageID(image_id), "interface": interface}
 
 
 def _uri(given: Mapping[str, Any]) -> str:
-    """Take what is no text for nothing: it is refused with other places that make no sense, once the image is known to wait."""
+    """Return the URI; empty if it is not a string: it is refused with other invalid URIs, after the check of the image's status."""
     value = given.get("uri")
     return value if isinstance(value, str) else ""
 

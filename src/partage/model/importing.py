@@ -1,7 +1,7 @@
-"""What an import does to its image: who holds it, which stores it still goes to, which ones failed.
+"""The state of an import in its image's properties: the task with the lock, the remaining stores, the failed stores.
 
-These are properties of the image that everybody who may see it can read, and that only the service sets. Source: the Image API's
-interoperable import; `os_glance_import_task` is the lock that keeps a second import away.
+Everybody who may see the image can read these properties, and only the service sets them. Source: the Image API's interoperable
+import; `os_glance_import_task` is the lock that prevents a second import.
 """
 
 from collections.abc import Iterable
@@ -17,48 +17,48 @@ FAILED = "os_glance_failed_import"
 
 
 def lock(image: Image, task_id: TaskID) -> Image:
-    """Let one task have the image to itself."""
+    """Lock the image for one task."""
     return replace(image, properties={**image.properties, LOCK: task_id})
 
 
 def find_holder(image: Image) -> TaskID | None:
-    """Name the task that has the image to itself."""
+    """Return the task that has the lock."""
     found = image.properties.get(LOCK)
     return None if found is None else TaskID(found)
 
 
 def begin(image: Image, stores: Iterable[StoreID]) -> Image:
-    """Note the stores that the data goes to, and forget what failed in an earlier try."""
+    """Record the stores to which the data will be written, and clear earlier failures."""
     return _write_lists(image, to_stores=_read_list(image, TO_STORES) | set(stores), failed=())
 
 
 def note_stored(image: Image, store_id: StoreID) -> Image:
-    """Note that the data has reached a store."""
+    """Record that a store has the data."""
     return _write_lists(image, to_stores=_read_list(image, TO_STORES) - {store_id}, failed=_read_list(image, FAILED))
 
 
 def note_failed(image: Image, store_id: StoreID) -> Image:
-    """Note that the data did not reach a store."""
+    """Record that writing to a store failed."""
     return _write_lists(image, to_stores=_read_list(image, TO_STORES) - {store_id}, failed=_read_list(image, FAILED) | {store_id})
 
 
 def has_failures(image: Image) -> bool:
-    """Say whether the image tells of stores that its data did not reach."""
+    """Whether the image records failed stores."""
     return bool(_read_list(image, FAILED))
 
 
 def clear_failures(image: Image) -> Image:
-    """Forget the stores that the data did not reach in an earlier try, where there are any."""
+    """Clear the failed stores of an earlier attempt, if there are any."""
     return replace(image, properties={**image.properties, FAILED: ""}) if has_failures(image) else image
 
 
 def unlock(image: Image) -> Image:
-    """Let other tasks have the image."""
+    """Release the lock."""
     return replace(image, properties={name: value for name, value in image.properties.items() if name != LOCK})
 
 
 def remove_data(image: Image, *, now: datetime) -> Image:
-    """Put an image back to `queued`, without any data."""
+    """Set an image back to `queued`, without data."""
     queued = image if image.status is ImageStatus.QUEUED else image.become(ImageStatus.QUEUED, now=now)
     nothing: ContentID | None = None
     return replace(

@@ -1,4 +1,4 @@
-"""How much the service takes: caps and counts, and the pure checks of them."""
+"""The operator's limits and their checks. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from partage.model.image import Image
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The operator's limits. Sizes are bytes; 0 for a project's storage, images or uploads under way means no limit.
+    """The operator's limits. Sizes are bytes; 0 for a project's storage, images or running uploads means no limit.
 
-    `document_bytes` are those of one image's tags, properties and locations, or of one task's input; `page_bytes` those of a page
-    of a list, and of all that a namespace of metadata defines.
-    `one_upload_may_exceed` is about limits that are kept in Keystone: see `one_over` in `model/quota.py`.
+    `document_bytes` limits one image's tags, properties and locations, and one task's input; `page_bytes` limits a page of a list,
+    and the definitions of a namespace.
+    `one_upload_may_exceed` applies to limits in Keystone: see `one_over` in `model/quota.py`.
 
-    Source: Glance's defaults for size cap, tags, properties, members, locations and pages; a cap on image records is ours, because
-    records without data could otherwise fill the database (OSSN-0076).
+    Source: Glance's defaults for size cap, tags, properties, members, locations and pages. The limit of images per project is ours,
+    because images without data could fill the database (OSSN-0076).
     """
 
     image_size_cap_bytes: int = 1 << 40
@@ -51,22 +51,20 @@ class Limits:
         _check_maximum(self.locations, count, "The limit has been exceeded on the number of allowed image locations")
 
     def check_image(self, image: Image) -> None:
-        """Refuse an image with too many tags or properties, or with more text in them than an image may have.
+        """Check the number and the size of an image's tags and properties.
 
         Raises:
-            TooMany: it has.
+            TooMany: a limit is exceeded.
         """
         self.check_tags(len(image.tags))
         self.check_properties(image.properties)
         self.check_document(image.document_bytes)
 
     def check_growth(self, image: Image, was: Image) -> None:
-        """Refuse a change by which tags, properties and locations come to take more bytes than they may.
-
-        An image that was above the limit before may shrink.
+        """Check the size of tags, properties and locations after a change. An image that was above the limit may shrink.
 
         Raises:
-            TooMany: they take more, and more than before.
+            TooMany: they take more bytes than permitted, and more than before.
         """
         size_bytes = image.document_bytes
         if size_bytes > was.document_bytes:
@@ -89,10 +87,10 @@ class Limits:
             )
 
     def check_input(self, size_bytes: int) -> None:
-        """Refuse the input of a task that is too long to be kept and listed.
+        """Check the size of a task's input.
 
         Raises:
-            TooMany: it is.
+            TooMany: it takes too many bytes.
         """
         if size_bytes > self.document_bytes:
             raise problems.TooMany(

@@ -1,8 +1,7 @@
-"""Locations: where image data is that this service does not keep itself, and what clients say of it.
+"""Locations: URLs of image data outside of this service's stores.
 
-A reference is a location that an image has; the others are what clients ask for, checked but not yet granted.
-Source: Image API v2, the `locations` attribute; v2.17, "Add location". `sha1` is not computed here, so it is refused rather than
-believed.
+A reference is a location that an image has. The other classes are validated requests of clients.
+Source: Image API v2, the `locations` attribute; v2.17, "Add location". `sha1` is refused, because this service does not compute it.
 """
 
 import json
@@ -17,7 +16,7 @@ from partage.model.ids import StoreID
 DIGEST_BYTES: Mapping[str, int] = {"md5": 16, "sha256": 32, "sha512": 64}
 LONGEST_URL = 255
 LONGEST_METADATA = 8192
-"""Characters of one location's metadata, written as JSON."""
+"""Characters of one location's metadata as JSON."""
 
 _LONGEST_TEXTS = {"checksum": 32, "os_hash_algo": 64, "os_hash_value": 128}
 _DEEPEST_METADATA = 20
@@ -26,27 +25,27 @@ _HEXADECIMAL = re.compile("[0-9a-fA-F]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A location on the web that is an image's data, under the name of the store that reads from there."""
+    """A URL of an image's data, and the store of type http that reads it."""
 
     url: str
     store: StoreID
     metadata: Mapping[str, object] = field(default_factory=dict)
 
     def document(self) -> dict[str, object]:
-        """Write it as the API has it."""
+        """Return the API's document."""
         return {"url": self.url, "metadata": {**self.metadata, "store": self.store}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenLocation:
-    """A location in a patch: its URL, what clients note about it, and the digests that its bytes are said to have."""
+    """A location in a patch: its URL, the client's metadata, and the digests that the client promises."""
 
     url: str
     metadata: Mapping[str, object]
     validation_data: Mapping[str, str] = field(default_factory=dict)
 
     def to_reference(self, store: StoreID) -> Reference:
-        """Make the reference that it asks for."""
+        """Return the requested reference."""
         return Reference(
             url=self.url, store=store, metadata={name: self.metadata[name] for name in self.metadata if name != "store"}
         )
@@ -54,22 +53,22 @@ class GivenLocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewLocation:
-    """Where an image's bytes are, and the digest that they must have; without an algorithm any bytes will do."""
+    """The URL of an image's bytes, and their digest. Without an algorithm the digest is not checked."""
 
     url: str
     os_hash_algo: str = ""
     os_hash_value: str = ""
 
     def validation_data(self) -> dict[str, str]:
-        """Write the promised digest as the API has it."""
+        """Return the promised digest as in the API's document."""
         return {"os_hash_algo": self.os_hash_algo, "os_hash_value": self.os_hash_value} if self.os_hash_algo else {}
 
 
 def parse_given_location(document: Any) -> GivenLocation:
-    """Check one location of a patch and make a value of it.
+    """Parse one location of a patch.
 
     Raises:
-        BodyInvalid: it does not fit the schema.
+        BodyInvalid: it does not match the schema.
     """
     if not isinstance(document, dict):
         _image_mismatch(f"{_shorten(document)} is not of type 'object'")
@@ -89,10 +88,10 @@ def parse_given_location(document: Any) -> GivenLocation:
 
 
 def parse_new_location(document: object) -> NewLocation:
-    """Check the document of an add-location call and make a value of it.
+    """Parse the document of an add-location call.
 
     Raises:
-        BodyInvalid: it does not fit the schema, or promises what is no digest.
+        BodyInvalid: it does not match the schema, or the promised digest is invalid.
     """
     if not isinstance(document, dict):
         raise _mismatch("the body must be a JSON object")
@@ -105,12 +104,12 @@ def parse_new_location(document: object) -> NewLocation:
 
 
 def is_digest(value: str, size_bytes: int) -> bool:
-    """Say whether a text is a digest of so many bytes, in hexadecimal."""
+    """Whether a text is a hexadecimal digest of `size_bytes` bytes."""
     return bool(_HEXADECIMAL.fullmatch(value)) and len(value) == 2 * size_bytes
 
 
 def _check_metadata(value: object, deep: int = 0) -> None:
-    """Take texts, lists and objects of them. Source: Glance's stores, which fail with 500 at anything else."""
+    """Accept only strings, and lists and objects of them. Source: Glance's stores, which return 500 for other values."""
     if deep > _DEEPEST_METADATA:
         raise problems.BodyInvalid(f"The metadata of a location is nested more than {_DEEPEST_METADATA} deep; make it flatter")
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():

@@ -1,11 +1,11 @@
-"""What a patch does to an image's locations: where it is legal, and the image that comes of it.
+"""Changes of an image's locations by a patch.
 
-The places in an image's own stores come first and are the service's: they can be named in a replacement of the whole list, and be
-removed. What may be added is on the web. An image has no locations while it is queued, and becomes active with the first; what is
-left from an attempt that failed does not count. The sizes of the new ones are for the caller to find out: see `list_added_urls`.
+The locations in this service's stores come first, and belong to the service: a client can name them in a replacement of the whole
+list, and remove them. It can add locations on the web. A queued image has no locations, and becomes active with its first one;
+those of a failed attempt do not count. The caller of this module finds out the sizes of new locations: see `list_added_urls`.
 
-The bytes of an active image never change, so one that has a digest takes only locations that promise this digest.
-Source: Image API v2, "Image PATCH"; statuses and words are Glance's. Pure.
+The bytes of an active image never change: if it has a digest, a new location must promise the same digest.
+Source: Image API v2, "Image PATCH"; statuses and messages are Glance's. Pure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +25,9 @@ _INVALID = "Invalid location"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocationTerms:
-    """Whether locations may be changed, and under which terms.
+    """Whether and how locations may be changed.
 
-    `store` is the one that keeps what is on the web by reference, None where the operator has none; `hash_algorithm` is that of the
+    `store` is the store of type http, which keeps URLs as references; None if there is none. `hash_algorithm` is the algorithm of
     digests that clients may promise.
     """
 
@@ -41,14 +41,14 @@ NO_CHANGES_ALLOWED = LocationTerms()
 
 
 def add(image: Image, position: str, value: Any, *, terms: LocationTerms, now: datetime) -> Image:
-    """Add a location before `position` of the list, or behind its end.
+    """Add a location before `position` of the list, or at its end.
 
     Raises:
-        AttributeReadOnly: locations are not shown, so nobody changes them.
+        AttributeReadOnly: locations are not shown, so they cannot be changed.
         StatusConflict: the image is neither queued nor active.
-        PropertyConflict: the digests that are promised are not those of the image, or are none.
-        BodyInvalid: the position makes no sense, the location is no place on the web or there already.
-        TooMany: the image would have too many.
+        PropertyConflict: the promised digests are missing, or differ from the image's.
+        BodyInvalid: the position is invalid, or the location is not a URL on the web, or exists.
+        TooMany: the image would have too many locations.
         FormatMissing: a queued image would become active without its formats.
     """
     _require_visible(terms, "add")
@@ -56,7 +56,7 @@ def add(image: Image, position: str, value: Any, *, terms: LocationTerms, now: d
     given = parse_given_location(value)
     promised = _merge_digests(image, [given], terms)
     if image.os_hash_value is not None and "os_hash_value" not in given.validation_data:
-        # Differs from Glance, which adds any: an owner could exchange the bytes that others trust (OSSN-0065, OSSN-0090).
+        # Differs from Glance, which accepts any: an owner could replace the bytes that others trust (OSSN-0065, OSSN-0090).
         raise problems.PropertyConflict(
             "The image has a digest, so a further location must promise the same one; "
             "give os_hash_algo and os_hash_value of the image in validation_data"
@@ -74,12 +74,12 @@ def add(image: Image, position: str, value: Any, *, terms: LocationTerms, now: d
 
 
 def replace_all(image: Image, value: Any, *, terms: LocationTerms, now: datetime) -> Image:
-    """Give an image without locations its first ones; of one that has some, change order and metadata.
+    """Set the first locations of an image, or change the order and the metadata of its locations.
 
     Raises:
         AttributeReadOnly: the list is empty, or locations are not shown.
         StatusConflict, PropertyConflict, TooMany, FormatMissing: as `add`.
-        BodyInvalid: a location of the list is no place on the web or stands there twice, or the URLs are not those the image has.
+        BodyInvalid: a location is not a URL on the web, occurs twice, or the URLs are not those that the image has.
     """
     if not value:
         raise problems.AttributeReadOnly("Cannot set locations to empty list.")
@@ -107,10 +107,10 @@ def remove(image: Image, position: str, *, terms: LocationTerms, now: datetime) 
     """Remove the location at `position`, but never the last.
 
     Raises:
-        AttributeReadOnly: locations are not shown, so nobody changes them.
+        AttributeReadOnly: locations are not shown, so they cannot be changed.
         StatusConflict: the image is not active.
         StatusForbids: it is the last location.
-        BodyInvalid: there is none at this position.
+        BodyInvalid: there is no location at this position.
     """
     _require_visible(terms, "remove")
     if image.status is not ImageStatus.ACTIVE:
@@ -128,13 +128,13 @@ def remove(image: Image, position: str, *, terms: LocationTerms, now: datetime) 
 
 
 def list_added_urls(image: Image, changed: Image) -> tuple[str, ...]:
-    """List the URLs that an image refers to since it was changed, each once; all of them when it became active by the change."""
+    """List the URLs that a change added, each once; all URLs if the image became active by the change."""
     known = {each.url for each in image.references} if changed.status is image.status else set()
     return tuple(dict.fromkeys(each.url for each in changed.references if each.url not in known))
 
 
 def own_url(image: Image, store: StoreID) -> str:
-    """Name the place of an image's bytes in a store of this service. Nobody else can open it."""
+    """Return the URL of an image's bytes in a store of this service. Only this service can open it."""
     return f"partage://{store}/{image.id}"
 
 
@@ -153,7 +153,7 @@ def _references(image: Image) -> tuple[Reference, ...]:
 
 
 def _number(position: str) -> int | None:
-    """Read a position; a far one is behind the end, as "-" is."""
+    """Parse a position. A large number is the end of the list, as "-" is."""
     if position == "-":
         return _FAR
     if not (position.isascii() and position.isdigit()):
@@ -162,7 +162,7 @@ def _number(position: str) -> int | None:
 
 
 def _make_reference(given: GivenLocation, terms: LocationTerms) -> Reference:
-    """Take a place on the web. Which hosts and ports it may have is decided where it is opened."""
+    """Return the reference to a URL on the web. Its host and port are checked when it is opened."""
     scheme = given.url.partition("://")[0]
     if scheme.lower() not in ("http", "https"):
         raise problems.BodyInvalid(f"{_INVALID}: only places on the web, by http or https, are taken")
@@ -185,7 +185,7 @@ def _require_own_metadata(own: Mapping[str, Mapping[str, object]], given: Iterab
 
 
 def _merge_digests(image: Image, given: Sequence[GivenLocation], terms: LocationTerms) -> dict[str, str]:
-    """Put together the digests that locations promise; they become those of a queued image, and are those of an active one."""
+    """Merge the digests that locations promise. A queued image gets them; an active image must have them already."""
     promised: dict[str, str] = {}
     for each in given:
         for name, text in each.validation_data.items():

@@ -1,4 +1,4 @@
-"""One project's membership of one image, and what it can become."""
+"""A project's membership of an image, and its changes of status."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from partage.model.terms import Terms
 
 
 class MemberStatus(StrEnum):
-    """What the member answered. Any status may follow any other."""
+    """The member's answer. Any status may follow any other."""
 
     PENDING = "pending"
     ACCEPTED = "accepted"
@@ -22,7 +22,7 @@ class Member:
     """A share: a row of the Image API's members, with the terms that the owner promised. Times are UTC, aware.
 
     `answered_at` None: the project has not answered yet.
-    """
+    """A share: a membership of the Image API, with the terms of the share. Times are UTC, aware."""
 
     image_id: ImageID
     member_id: ProjectID
@@ -33,10 +33,10 @@ class Member:
     answered_at: datetime | None = None
 
     def become(self, status: str, *, now: datetime) -> "Member":
-        """Answer an offer, or change an answer given before.
+        """Set the member's answer.
 
         Raises:
-            BodyInvalid: there is no such status. Checked here, after who may answer: an outsider learns nothing from it.
+            BodyInvalid: there is no such status. It is checked here, after authorisation, so that it reveals nothing to outsiders.
         """
         if status not in tuple(MemberStatus):
             raise problems.BodyInvalid('Incorrect request: Status must be "pending", "accepted" or "rejected".')

@@ -1,6 +1,6 @@
-"""Metadata definitions as values: a namespace, and what it defines for whom.
+"""Metadata definitions as values: namespaces, definitions, and associations with resource types.
 
-Objects, properties and tags are kept alike: a name in a namespace and a document. Source: Image API v2, "Metadata definitions".
+Objects, properties and tags are stored alike: a name in a namespace and a document. Source: Image API v2, "Metadata definitions".
 """
 
 import re
@@ -16,12 +16,12 @@ from partage.model.ids import ProjectID
 
 _TIMES = ("created_at", "updated_at")
 _READ_ONLY = {"namespace": ("self", "schema", *_TIMES), "object": ("self", "schema", *_TIMES)}
-"""What the service sets in documents of a schema; in those of others it is the times. Links there are no attributes at all."""
+"""Read-only attributes of the documents of each schema; of the other schemas, only the times."""
 _FOUR_BYTES = re.compile("[\U00010000-\U0010ffff]")
 
 
 class DefinitionKind(StrEnum):
-    """What a definition defines."""
+    """The kind of a definition."""
 
     OBJECT = "object"
     PROPERTY = "property"
@@ -30,7 +30,7 @@ class DefinitionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Namespace:
-    """What is defined together, by its owner, for itself or for all. `name` is unique in the cloud."""
+    """A namespace of definitions, private to its owner or public. `name` is unique in the cloud."""
 
     name: str
     owner: ProjectID | None
@@ -42,10 +42,10 @@ class Namespace:
     protected: bool = False
 
     def require_unprotected(self, what: str) -> None:
-        """Let nothing of a protected namespace be deleted.
+        """Check that the namespace, and what is in it, may be deleted. `what` names it in the message.
 
         Raises:
-            NamespaceProtected: it is.
+            NamespaceProtected: the namespace is protected.
         """
         if self.protected:
             raise problems.NamespaceProtected(f"Metadata definition {what} is protected and cannot be deleted.")
@@ -53,7 +53,7 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """An object, a property or a tag. `document` is all that the client gave but the name."""
+    """An object, a property or a tag. `document` is the client's document without the name."""
 
     kind: DefinitionKind
     name: str
@@ -63,11 +63,11 @@ class Definition:
 
     @property
     def key(self) -> str:
-        """The name by which it is found: case does not count in tags."""
+        """The name for lookups: a tag's name is case-folded."""
         return self.name.casefold() if self.kind is DefinitionKind.TAG else self.name
 
     def with_prefix(self, prefix: str) -> "Definition":
-        """Give the names of its properties as they are at a resource of a type that has a prefix."""
+        """Return the definition with property names as on resources whose type has this prefix."""
         if self.kind is DefinitionKind.PROPERTY:
             return replace(self, name=prefix + self.name)
         if self.kind is DefinitionKind.TAG:
@@ -82,7 +82,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Association:
-    """A type of resources that a namespace is for."""
+    """The association of a namespace with a resource type."""
 
     resource_type: str
     created_at: datetime
@@ -93,7 +93,7 @@ class Association:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewNamespace:
-    """A namespace as a client gives it, with what is to be defined in it at once."""
+    """A request to create a namespace with definitions and associations."""
 
     namespace: Namespace
     owner_given: bool
@@ -103,10 +103,10 @@ class NewNamespace:
 
 
 def parse_namespace(document: object, *, now: datetime) -> NewNamespace:
-    """Check the document of a namespace and make a value of it.
+    """Parse the document of a namespace.
 
     Raises:
-        BodyInvalid, AttributeReadOnly: it does not fit the schema, or sets what the service sets.
+        BodyInvalid, AttributeReadOnly: it does not match the schema, or has a read-only attribute.
     """
     given = _check(document, "namespace")
     namespace = Namespace(
@@ -134,7 +134,7 @@ def parse_namespace(document: object, *, now: datetime) -> NewNamespace:
 
 
 def parse_definition(document: object, kind: DefinitionKind, *, now: datetime) -> Definition:
-    """Check the document of an object, a property or a tag and make a value of it.
+    """Parse the document of an object, a property or a tag.
 
     Raises:
         BodyInvalid, AttributeReadOnly: as `parse_namespace`.
@@ -146,7 +146,7 @@ def parse_definition(document: object, kind: DefinitionKind, *, now: datetime) -
 
 
 def parse_tags(document: object, *, now: datetime) -> list[Definition]:
-    """Check the document of many tags and make values of it.
+    """Parse the document of many tags.
 
     Raises:
         BodyInvalid, AttributeReadOnly: as `parse_namespace`.
@@ -158,7 +158,7 @@ def parse_tags(document: object, *, now: datetime) -> list[Definition]:
 
 
 def parse_association(document: object, *, now: datetime) -> Association:
-    """Check the document of an association and make a value of it.
+    """Parse the document of an association.
 
     Raises:
         BodyInvalid, AttributeReadOnly: as `parse_namespace`.
@@ -175,7 +175,7 @@ def _check(document: object, schema_name: str) -> dict[str, Any]:
 
 
 def _refuse_unknown_attributes(properties: Mapping[str, Mapping[str, Any]]) -> None:
-    """Source: Glance holds properties of an object against the schema of a property, though the object's schema does not say so."""
+    """Source: Glance validates an object's properties with the schema of a property, though the object's schema does not say so."""
     for name in {name for each in properties.values() for name in each} - {*metadef_schemas.PROPERTY["properties"]}:
         raise problems.BodyInvalid(
             "Provided object does not match schema 'property': "
@@ -184,7 +184,7 @@ def _refuse_unknown_attributes(properties: Mapping[str, Mapping[str, Any]]) -> N
 
 
 def _refuse_four_bytes(value: object) -> None:
-    """Source: Glance refuses such characters in names; databases in the field do not keep them, so they are refused everywhere."""
+    """Source: Glance refuses such characters in names. Many databases cannot store them, so they are refused everywhere."""
     texts: Iterable[object] = ()
     if isinstance(value, str):
         if _FOUR_BYTES.search(value):
@@ -198,7 +198,7 @@ def _refuse_four_bytes(value: object) -> None:
 
 
 def _parse_definitions(kind: DefinitionKind, given: Iterable[Mapping[str, Any]], now: datetime) -> list[Definition]:
-    """Make definitions, each a microsecond younger than the one before: lists are in the order of their creation."""
+    """Parse definitions. Each is created a microsecond after the one before, because lists are in the order of creation."""
     return [_parse_named(kind, each, now + timedelta(microseconds=number)) for number, each in enumerate(given)]
 
 

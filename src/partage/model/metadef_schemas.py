@@ -167,7 +167,7 @@ ASSOCIATION = _schema(
 
 
 def _collection(name: str, member: Schema, *, member_name: str | None = None) -> Schema:
-    """Describe a list; definitions of its members stand at the top, where references look for them."""
+    """Return the schema of a list. The definitions of its members are at the top level, where references find them."""
     shown = {key: value for key, value in member.items() if key != "definitions"}
     written: Schema = {
         "name": name,
@@ -195,7 +195,7 @@ PROPERTIES: Schema = {
     "properties": {
         "properties": {
             "type": "object",
-            # Here a name is what a property stands under, and no member of it.
+            # In this list the name is the property's key, not one of its members.
             "additionalProperties": {
                 **{key: value for key, value in PROPERTY.items() if key != "definitions"},
                 "required": [each for each in PROPERTY["required"] if each != "name"],
@@ -225,11 +225,11 @@ BY_NAME: Mapping[str, Schema] = {
     "tag": TAG,
     "tags": TAGS,
 }
-"""As the last part of their paths names them."""
+"""The schemas by the last part of their paths."""
 
 
 def check(document: object, schema_name: str) -> dict[str, Any]:
-    """Hold a document against the schema of that name, and return it.
+    """Validate a document with the schema of that name, and return it.
 
     Raises:
         BodyInvalid: it does not fit.

@@ -1,4 +1,4 @@
-"""A task that an administrator asks for through the tasks API. Source: Image API v2, "Create task"; words are Glance's."""
+"""A request to create a task, by an administrator. Source: Image API v2, "Create task"; messages are Glance's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from partage.model.task import TaskType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
-    """An image to be made and where its data is to be fetched; `input` is the client's document, to be shown again."""
+    """An image to create and the URL of its data. `input` is the client's document, which the task shows."""
 
     image: NewImage
     import_from: str

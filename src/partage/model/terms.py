@@ -1,4 +1,4 @@
-"""What an owner promises with a share: notice, expiry, and a message."""
+"""The terms of a share: notice, expiry, and a message."""
 
 import re
 from dataclasses import dataclass, replace
@@ -25,9 +25,9 @@ class Notice:
 
     @classmethod
     def parse(cls, text: str) -> "Notice":
-        """Read an ISO 8601 duration in weeks, days, hours, minutes and seconds, or `forever`.
+        """Parse an ISO 8601 duration in weeks, days, hours, minutes and seconds, or `forever`.
 
-        Years and months have no fixed length and are refused.
+        Years and months are refused, because their length is not fixed.
 
         Raises:
             BodyInvalid: the text is neither.
@@ -43,7 +43,7 @@ class Notice:
         return cls(timedelta(**{unit: int(value) for unit, value in found.groupdict().items() if value is not None}))
 
     def __str__(self) -> str:
-        """Write the notice as `parse` reads it."""
+        """Return the text that `parse` parses."""
         if self.duration is None:
             return FOREVER
         days, seconds = self.duration.days, self.duration.seconds
@@ -54,7 +54,7 @@ class Notice:
         return self.duration is None or (other.duration is not None and other.duration <= self.duration)
 
     def end(self, now: datetime) -> datetime | None:
-        """Return when access ends if the owner ends the share now; None is never."""
+        """Return the end of access if the owner ends the share now; None is never."""
         if self.duration is None:
             return None
         try:
@@ -69,7 +69,7 @@ NO_NOTICE = Notice()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the owner promises with a share. `expires_at` ends access whatever the notice; None is never."""
+    """The terms of a share. `expires_at` ends access even during the notice; None is never."""
 
     notice: Notice = NO_NOTICE
     expires_at: datetime | None = None

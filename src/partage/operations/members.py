@@ -140,11 +140,11 @@ def _describe_not_shared(verb: str, image_id: ImageID) -> str:
 
 
 def check_count(service: Service, tx: Transaction, image: Image) -> None:
-    """Let an image have one more member. Counts under the lock of the image's row, so that parallel calls keep the limit.
+    """Check the limit of members for one more, while the image's row is locked, so that concurrent calls cannot exceed it.
 
     Raises:
-        TooMany: the image has as many members as it may have.
-    """Count while the image's row is locked, so that concurrent calls cannot exceed the limit together."""
+        TooMany: the image has the maximum number of members.
+    """
     try:
         service.limits.check_members(members.count(tx, image.id) + 1)
     except problems.TooMany as problem:

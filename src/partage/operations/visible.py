@@ -1,4 +1,4 @@
-"""The first step of every operation on one image: find it, if this caller may know of it at all."""
+"""The first step of every operation on one image: find it, if the caller may see it."""
 
 from partage import problems
 from partage.model.caller import Caller
@@ -18,10 +18,10 @@ NOT_FOUND = "The resource could not be found."
 
 
 def find(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, *, absent: str = NO_IMAGE) -> Image:
-    """Return the image that the caller may know of and that `get_image` lets it see.
+    """Return the image, if the caller may see it by the query and by the rule `get_image`.
 
     Raises:
-        ImageNotFound: there is none; `absent` are the words for it, which differ between Glance's calls.
+        ImageNotFound: there is no such image, or the caller may not see it. `absent` is the message, which differs between calls.
     """
     try:
         return _require_visible(service, caller, images.find(tx, caller, image_id, now=service.clock()))
@@ -45,7 +45,7 @@ def find_for_change(service: Service, tx: Transaction, caller: Caller, image_id:
 
 
 def hide_properties(service: Service, caller: Caller, image: Image) -> Image:
-    """Leave out what the operator's property protections keep from the caller: the last step of an operation."""
+    """Remove the properties that the caller may not read by the operator's property protections: the last step of an operation."""
     return image if service.protections is None else service.protections.hide_properties(caller, image)
 
 

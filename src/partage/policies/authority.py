@@ -1,4 +1,4 @@
-"""Ask oslo.policy. The only module that does: everything else says `authority.require(caller, RULE, target)`."""
+"""The only module that calls oslo.policy. Operations call `authority.require(caller, RULE, target)`."""
 
 import logging
 import os
@@ -29,67 +29,67 @@ _CACHED_DECISIONS = 10_000
 
 
 class Authority:
-    """Rules in force: the defaults above, overridden by the operator's policy file, which is read again when it changes.
+    """The policy rules in force: the defaults, overridden by the operator's policy file, which is read again when it changes.
 
-    A changed file that cannot be used leaves the last rules in force, and the log says so once for each change.
+    If a changed file is invalid, the previous rules stay in force, and the log says so once for each change.
 
-    Decisions are remembered, because asking oslo.policy costs 0.1 ms: for the same caller, rule, and values of those attributes of
-    the target that any rule in force mentions. Rules that ask another server are never remembered.
+    Decisions are cached, because oslo.policy takes 0.1 ms. The key is the caller, the rule, and those attributes of the target that
+    any rule in force uses. Decisions of rules that call another server are not cached.
 
-    Thread-safe: rules, and what is remembered of them, are one object that is replaced whole.
+    Thread-safe: the rules and their cached decisions are one object, which is replaced as a whole.
     """
 
-    def __init__(self, file: Path | None = None, *, asked: Callable[[str], None] | None = None) -> None:
-        """Load the rules; `asked`, if given, is told the name of every rule that is required (for tests).
+    def __init__(self, file: Path | None = None, *, on_require: Callable[[str], None] | None = None) -> None:
+        """Load the rules. `on_require` is called with the name of every required rule (for tests).
 
         Raises:
-            Unavailable: the policy file cannot be read or parsed. Nobody is let in on rules that were not understood.
+            Unavailable: the policy file cannot be read or parsed. No default replaces an invalid rule.
         """
-        self._asked = asked
+        self._on_require = on_require
         self._file = None if file is None else file.absolute()
         self._stamp = None if self._file is None else policy_file.stamp_of(self._file)
         self._decisions = _Decisions(self._file)
 
     @property
     def hides_images(self) -> bool:
-        """Say whether an operator's rule may hide images that the query finds."""
+        """Whether the operator's `get_image` rule may hide images that the query finds."""
         return self._current().hides_images
 
     def is_admin(self, caller: Caller) -> bool:
-        """Say whether the caller is an administrator of the cloud."""
+        """Whether the caller is an administrator of the cloud."""
         return self.allows(caller, checks.CONTEXT_IS_ADMIN, {})
 
     def defines(self, rule: str) -> bool:
-        """Say whether there is a rule of that name. One that is not defined would be decided by the rule `default`."""
+        """Whether there is a rule with that name. oslo.policy decides undefined rules by the rule `default`."""
         return rule in self._current().rules
 
     def allows(self, caller: Caller, rule: str, target: Target) -> bool:
-        """Say whether the rule lets the caller do this to the target; a token of another scope is not let."""
+        """Whether the rule permits the caller to act on the target. Tokens of another scope are not permitted."""
         decisions = self._current()
-        key = (caller, rule, *[target.get(name) for name in decisions.mentioned])
-        known = decisions.made.get(key)
-        if known is not None:
-            return known
+        key = (caller, rule, *[target.get(name) for name in decisions.attributes])
+        cached = decisions.cache.get(key)
+        if cached is not None:
+            return cached
         decided = bool(decisions.enforcer.enforce(rule, target, _credentials(caller)))
-        if decisions.may_remember:
-            if len(decisions.made) >= _CACHED_DECISIONS:
-                decisions.made.clear()
-            decisions.made[key] = decided
+        if decisions.can_cache:
+            if len(decisions.cache) >= _CACHED_DECISIONS:
+                decisions.cache.clear()
+            decisions.cache[key] = decided
         return decided
 
     def require(self, caller: Caller, rule: str, target: Target) -> None:
-        """Let the operation go on only if the rule allows it.
+        """Check the rule.
 
         Raises:
-            PolicyForbids: it does not.
+            PolicyForbids: the rule does not permit the caller to act on the target.
         """
-        if self._asked is not None:
-            self._asked(rule)
+        if self._on_require is not None:
+            self._on_require(rule)
         if not self.allows(caller, rule, target):
             raise problems.PolicyForbids(rule=rule)
 
     def unused_rules(self, also_known: Collection[str] = ()) -> list[str]:
-        """List the rules of the policy file that nothing asks for: misspelt, perhaps, or of another service."""
+        """List the rules of the policy file that are not used: misspelt, perhaps, or of another service."""
         known = {*(rule.name for rule in RULES), *also_known}
         return policy_file.list_unused(self._current().own, known)
 
@@ -98,7 +98,7 @@ class Authority:
             return self._decisions
         stamp = policy_file.stamp_of(self._file)
         if stamp != self._stamp:
-            self._stamp = stamp  # first, so that a file that cannot be used is looked at once
+            self._stamp = stamp  # first, so that an invalid file is read once
             try:
                 self._decisions = _Decisions(self._file)
             except problems.Unavailable as problem:
@@ -109,7 +109,7 @@ class Authority:
 
 
 class _Decisions:
-    """What one set of rules has decided."""
+    """One set of rules and its cached decisions."""
 
     def __init__(self, file: Path | None) -> None:
         """Load the rules.
@@ -129,23 +129,23 @@ class _Decisions:
         rules = self.enforcer.rules
         texts = [str(check) for check in rules.values()]
         self.rules = rules
-        self.made: dict[tuple[object, ...], bool] = {}
-        self.mentioned = sorted({name for text in texts for name in re.findall(r"%\((\w+)\)s", text)})
-        self.may_remember = not any(re.search(r"\bhttps?:", text) for text in texts)
+        self.cache: dict[tuple[object, ...], bool] = {}
+        self.attributes = sorted({name for text in texts for name in re.findall(r"%\((\w+)\)s", text)})
+        self.can_cache = not any(re.search(r"\bhttps?:", text) for text in texts)
         self.hides_images = rules[images.GET_IMAGE] != _default_check(images.GET_IMAGE)
 
 
 def image_target(caller: Caller, image: Image) -> Target:
-    """Describe an image to the rules.
+    """Return the target of rules on an image.
 
-    A caller that sees a shared image without owning it is one of its members: the query saw to that.
+    A caller that sees a shared image of another project is its member: the query has checked that.
     """
     is_member = image.visibility == "shared" and image.owner != caller.project_id
     return _target(image, caller.project_id if is_member else None)
 
 
 def member_target(image: Image, member_id: ProjectID) -> Target:
-    """Describe a membership to the rules. An owner is not its own member, even when a row says so."""
+    """Return the target of rules on a membership. An owner is not its own member, even if there is such a row."""
     return _target(image, None if member_id == image.owner else member_id)
 
 
@@ -155,7 +155,7 @@ def share_target(share: Share) -> Target:
 
 
 def namespace_target(namespace: Namespace) -> Target:
-    """Describe a namespace of metadata definitions to the rules."""
+    """Return the target of rules on a namespace of metadata definitions."""
     return {
         "project_id": namespace.owner,
         "owner": namespace.owner,
@@ -164,7 +164,7 @@ def namespace_target(namespace: Namespace) -> Target:
 
 
 def project_target(project_id: ProjectID | None) -> Target:
-    """Describe a project to the rules."""
+    """Return the target of rules on a project."""
     return {"project_id": project_id, "owner": project_id}
 
 
@@ -214,7 +214,7 @@ def _enforcer(file: Path | None) -> policy.Enforcer:
         made.check_rules(raise_on_violation=True)
     except (ValueError, OSError, cfg.Error, policy.InvalidDefinitionError) as error:
         raise problems.Unavailable(f"The policy file {file} cannot be used: {' '.join(str(error).split())}") from error
-    made.use_conf = False  # this module looks for changes itself
+    made.use_conf = False  # this module detects changes of the file itself
     return made
 
 

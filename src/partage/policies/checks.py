@@ -1,7 +1,7 @@
-"""The few check strings that rules are made of, each with the sentence it says.
+"""The check strings of which rules consist, each with its meaning.
 
-They are Glance 33's defaults with scope enforcement and secure defaults on. The target of a check is an image:
-`project_id` and `owner` are its owner, `visibility` its visibility, `member_id` the membership in question (`authority.py`).
+They are Glance 33's defaults with scope enforcement and secure defaults. The target of a check is an image:
+`project_id` and `owner` are its owner, `visibility` its visibility, `member_id` the project of the membership (`authority.py`).
 """
 
 from oslo_policy import policy
@@ -16,15 +16,15 @@ OWNER_MEMBER = "role:member and project_id:%(project_id)s"
 """The caller has the role member in the project that owns the image."""
 
 OWNER_READER = "role:reader and project_id:%(project_id)s"
-"""The caller may at least read in the project that owns the image."""
+"""The caller has at least the role reader in the project that owns the image."""
 
 IN_REACH = (
     "(project_id:%(project_id)s or project_id:%(member_id)s or 'community':%(visibility)s or 'public':%(visibility)s "
     "or 'shared':%(visibility)s)"
 )
-"""The image is the caller's own, or is one that others may see.
+"""The image is the caller's own, or others may see it.
 
-Relies on the query: 'shared' passes for every project here, because `records/visibility.py` finds a shared image only for its
+This relies on the query: 'shared' passes for every project here, because `records/visibility.py` finds a shared image only for its
 members.
 """
 
@@ -50,7 +50,7 @@ ROLES = [
 
 
 def document_rule(name: str, check: str, description: str, method: str, path: str) -> policy.DocumentedRuleDefault:
-    """Define one rule for one route, for project-scoped tokens, as Glance does."""
+    """Define a rule for one route and project-scoped tokens, as Glance does."""
     return policy.DocumentedRuleDefault(
         name,
         check,

@@ -1,4 +1,4 @@
-"""Rules on image members. Their target's `member_id` is the membership in question."""
+"""Rules on image members. `member_id` of the target is the project of the membership."""
 
 from partage.policies import checks
 from partage.policies.checks import document_rule

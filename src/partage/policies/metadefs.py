@@ -1,4 +1,4 @@
-"""Rules on metadata definitions. Reading relies on the query: a namespace that the caller may not know of is never found."""
+"""Rules on metadata definitions. Reading relies on the query: a namespace that the caller may not see is not found."""
 
 from partage.policies import checks
 from partage.policies.checks import document_rule

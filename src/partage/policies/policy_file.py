@@ -1,6 +1,6 @@
-"""An operator's policy file: read, and refused for everything that oslo.policy would pass over.
+"""Read an operator's policy file, and refuse errors that oslo.policy ignores.
 
-oslo.policy turns a rule that it cannot parse into one that nobody satisfies, and falls back to its defaults when it finds no file.
+oslo.policy turns a rule that it cannot parse into a rule that denies everybody, and uses its defaults if it finds no file.
 """
 
 import re
@@ -15,7 +15,7 @@ from partage import problems
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What of a file changes when its content does."""
+    """Attributes of a file that change with its content."""
 
     inode: int
     size_bytes: int
@@ -23,7 +23,7 @@ class Stamp:
 
 
 def stamp_of(file: Path) -> Stamp | None:
-    """Return the file's stamp; None when it cannot be looked at."""
+    """Return the file's stamp; None if the file cannot be accessed."""
     try:
         found = file.stat()
     except OSError:
@@ -35,7 +35,7 @@ def read(file: Path) -> Mapping[str, object]:
     """Read the rules of a policy file.
 
     Raises:
-        Unavailable: the file cannot be read, is no mapping of names to rules, or has a rule that does not parse.
+        Unavailable: the file cannot be read, is not a mapping of names to rules, or has a rule that does not parse.
     """
     try:
         rules: object = policy.parse_file_contents(file.read_text(encoding="utf-8"))
@@ -55,10 +55,10 @@ def read(file: Path) -> Mapping[str, object]:
 
 
 def check_references(file: Path, rules: Mapping[str, object], defaults: Mapping[str, str]) -> None:
-    """Make sure that the rules of the file, over the defaults, name only rules that there are, and never themselves.
+    """Check that the rules of the file, with the defaults, refer only to existing rules, and not to themselves.
 
     Raises:
-        Unavailable: one does not.
+        Unavailable: a rule refers to a missing rule, or to itself, directly or through others.
     """
     named = {name: _references(rule) for name, rule in {**defaults, **rules}.items()}
     for name in rules:
@@ -76,7 +76,7 @@ def check_references(file: Path, rules: Mapping[str, object], defaults: Mapping[
 
 
 def list_unused(rules: Mapping[str, object], known: Collection[str]) -> list[str]:
-    """List the names of rules that nothing asks for: neither known nor used by another rule."""
+    """List the names of unused rules: neither known nor referred to by another rule."""
     used = {name for own, rule in rules.items() for name in _references(rule) if name != own}
     return sorted({*rules} - {*known} - used - {"default"})
 
@@ -92,7 +92,7 @@ def _unusable(file: Path, fault: str) -> problems.Unavailable:
 def _fault(name: object, rule: object) -> str:
     if not isinstance(name, str):
         return f"the name {name!r} of a rule is not text"
-    if isinstance(rule, list):  # the old form: any of the members, each a check or a list of checks that all have to hold
+    if isinstance(rule, list):  # the old form: any member must pass; a member is a check or a list of checks that must all pass
         members = [each for some in rule for each in (some if isinstance(some, list) else [some])]
         if all(isinstance(each, str) and _is_check(each) for each in members):
             return ""
@@ -111,7 +111,7 @@ _SIGNS = ("and", "or", "not", "(", ")")
 
 
 def _tokens(rule: str) -> Iterator[str]:
-    """Split a rule as oslo.policy does: by spaces, with the parentheses at both ends of a word for themselves."""
+    """Split a rule as oslo.policy does: at spaces, with each parenthesis at the start or end of a word as its own token."""
     for word in rule.split():
         bare = word.lstrip("(")
         yield from "(" * (len(word) - len(bare))
@@ -126,7 +126,7 @@ def _is_check(token: str) -> bool:
 
 
 def _is_expression(tokens: list[str]) -> bool:
-    """Say whether checks, parentheses, and, or and not stand where they may."""
+    """Whether checks, parentheses, `and`, `or` and `not` form an expression."""
     depth, wants_check = 0, True
     for token in tokens:
         if token in {"and", "or", ")"} and wants_check:

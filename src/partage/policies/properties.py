@@ -1,11 +1,11 @@
-"""Who may see and change which custom properties: the operator's file of property protections, in Glance's format.
+"""Property protections: the operator's file of permissions on custom properties, in Glance's format.
 
-Sections are regular expressions, looked for anywhere in a property's name; the first that matches decides, and a property that
-none matches is nobody's. Each section says for create, read, update and delete who may: roles separated by commas, `@` for
-everybody, `!` for nobody; or, where `policies` are chosen, the name of one policy rule. Nobody is exempt, administrators neither,
-unless the file says so. The service's own properties (`os_glance...`) are outside all of this.
+Section names are regular expressions, searched anywhere in a property's name. The first match decides; without a match nobody has
+access. Each section has permissions for create, read, update and delete: roles separated by commas, `@` for everybody, `!` for
+nobody; or, with the format `policies`, the name of one policy rule. Administrators have no exemption unless the file has one. The
+service's own properties (`os_glance...`) are not protected.
 
-Source: Glance, "Property protections"; OSSN-0013 is why the order counts and not the strictness.
+Source: Glance, "Property protections"; OSSN-0013 is why the first match decides and not the strictest.
 """
 
 import configparser
@@ -28,7 +28,7 @@ _EVERYBODY, _NOBODY = "@", "!"
 
 
 class Action(StrEnum):
-    """What can be done to a property."""
+    """An action on a property."""
 
     CREATE = "create"
     READ = "read"
@@ -43,20 +43,20 @@ class _Section:
 
 
 class PropertyProtections:
-    """The rules of one file. Thread-safe: they never change."""
+    """The rules of one file. Immutable, so thread-safe."""
 
     def __init__(self, authority: Authority, file: Path, form: Format = "roles") -> None:
         """Read the file.
 
         Raises:
-            Unavailable: it is not there or makes no sense. Nobody is let at properties on rules that were not understood.
+            Unavailable: the file is missing or invalid. No default replaces an invalid file.
         """
         self._authority = authority
         self._form = form
         self._sections = tuple(_read(file, form, authority))
 
     def allows(self, caller: Caller, action: Action, name: str) -> bool:
-        """Say whether the caller may do this to a property of that name."""
+        """Whether the caller may do this to a property with that name."""
         if name.startswith(RESERVED_PREFIX):
             return True
         found = next((each for each in self._sections if each.pattern.search(name)), None)
@@ -70,26 +70,26 @@ class PropertyProtections:
         return bool(permitted & {role.lower() for role in caller.roles | caller.service_roles})
 
     def hide_properties(self, caller: Caller, image: Image) -> Image:
-        """Leave out the properties that the caller may not read."""
+        """Return the image without the properties that the caller may not read."""
         return replace(
             image,
             properties={name: value for name, value in image.properties.items() if self.allows(caller, Action.READ, name)},
         )
 
     def require_creation(self, caller: Caller, image: Image) -> None:
-        """Let a new image have only properties that the caller may create.
+        """Check that the caller may create every property of a new image.
 
         Raises:
-            AttributeReadOnly: it has another.
+            AttributeReadOnly: the caller may not create one of them.
         """
         for name in image.properties:
             self._require(caller, Action.CREATE, name)
 
     def apply_changes(self, caller: Caller, was: Image, seen: Image, changed: Image, touched: frozenset[str]) -> Image:
-        """Judge changes to what the caller saw of an image, and put back what it did not see.
+        """Check the changes from `seen`, the image as the caller saw it, and add the properties that were hidden from the caller.
 
         Raises:
-            AttributeReadOnly: one of the `touched` properties may not be changed in this way.
+            AttributeReadOnly: the caller may not change one of the `touched` properties in this way.
         """
         for name in touched:
             if name in seen.properties and name in changed.properties:
@@ -103,7 +103,7 @@ class PropertyProtections:
 
     @property
     def policies(self) -> frozenset[str]:
-        """The names of rules that the protections ask for."""
+        """The names of the policy rules that the protections use."""
         if self._form != "policies":
             return frozenset()
         return frozenset[str]().union(*(rules for section in self._sections for rules in section.permitted.values()))
