@@ -19,10 +19,10 @@ class MemberStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A share: a row of the Image API's members, with the terms that the owner promised. Times are UTC, aware.
+    """A share: a membership of the Image API, with the terms of the share. Times are UTC, aware.
 
-    `answered_at` None: the project has not answered yet.
-    """A share: a membership of the Image API, with the terms of the share. Times are UTC, aware."""
+    `answered_at` is None until the project answers.
+    """
 
     image_id: ImageID
     member_id: ProjectID
