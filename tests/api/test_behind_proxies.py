@@ -49,7 +49,7 @@ def attacks(cast: Cast, front: str, victim: str, attempt: int) -> None:
         assert wire.answer().status == 400, "no document"
 
 
-def test_body_behind_an_offer_is_nobody_elses_request(front: str, cast: Cast) -> None:
+def test_upgrade_request_body_is_not_forwarded_as_another_request(front: str, cast: Cast) -> None:
     """The next request carries its owner's token: an image of the owner's would be gone, or another answer given."""
     victim = cast.owner.has_an_image(None, visibility="private")
     hits = 0

@@ -105,7 +105,7 @@ def test_a_queued_image_is_fetched(caching_world: World, caching_cast: Cast) -> 
     assert queued(admin) == [], "what is near need not be fetched"
 
 
-def test_a_download_brings_an_image_near_and_the_next_is_a_hit(caching_cast: Cast) -> None:
+def test_download_caches_the_image_and_the_next_is_a_hit(caching_cast: Cast) -> None:
     owner, admin = caching_cast.owner, caching_cast.admin
     image = an_image(owner)
     data = owner.downloads(image).content
@@ -120,7 +120,7 @@ def test_a_download_brings_an_image_near_and_the_next_is_a_hit(caching_cast: Cas
 
 
 @pytest.mark.parametrize("headers", [{"Range": "bytes=0-9"}, {"Range": "bytes=1-"}])
-def test_a_part_of_an_image_is_no_download_of_it(headers: dict[str, str], caching_cast: Cast) -> None:
+def test_range_and_head_requests_do_not_cache_the_image(headers: dict[str, str], caching_cast: Cast) -> None:
     image = an_image(caching_cast.owner)
     assert caching_cast.owner.downloads(image, **headers).status_code == 206
     assert caching_cast.owner.call("HEAD", f"/v2/images/{image}/file").status_code == 200
@@ -143,7 +143,7 @@ def test_only_active_images_are_queued(caching_cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("change", ["deleted", "deactivated", "forgotten", "cleared"])
-def test_what_changes_while_an_image_waits_is_respected(change: str, caching_world: World, caching_cast: Cast) -> None:
+def test_change_to_an_image_in_the_cache_queue_is_respected(change: str, caching_world: World, caching_cast: Cast) -> None:
     owner, admin = caching_cast.owner, caching_cast.admin
     image, other = an_image(owner), an_image(owner)
     assert queues(admin, image) == 202
@@ -158,7 +158,7 @@ def test_what_changes_while_an_image_waits_is_respected(change: str, caching_wor
     assert (cached(admin), queued(admin)) == ([other], [])
 
 
-def test_an_image_that_is_taken_back_while_it_is_fetched_is_not_told_to_be_near(caching_world: World, caching_cast: Cast) -> None:
+def test_image_removed_from_the_cache_during_its_fetch_is_not_cached(caching_world: World, caching_cast: Cast) -> None:
     image = an_image(caching_cast.owner)
     queues(caching_cast.admin, image)
     cache = caching_world.service.cache
@@ -171,7 +171,7 @@ def test_an_image_that_is_taken_back_while_it_is_fetched_is_not_told_to_be_near(
     assert (cached(caching_cast.admin), queued(caching_cast.admin)) == ([], [])
 
 
-def test_a_fetch_that_is_stopped_is_begun_again(caching_world: World, caching_cast: Cast) -> None:
+def test_interrupted_cache_fetch_is_retried(caching_world: World, caching_cast: Cast) -> None:
     image = an_image(caching_cast.owner)
     queues(caching_cast.admin, image)
     cache = caching_world.service.cache
@@ -197,7 +197,7 @@ def test_a_deleted_image_leaves_the_lists(caching_world: World, caching_cast: Ca
     assert files(caching_world), "the bytes stay until the sweep takes their packs, as in the store"
 
 
-def test_images_share_what_is_near(caching_world: World, caching_cast: Cast) -> None:
+def test_images_share_cached_packs(caching_world: World, caching_cast: Cast) -> None:
     """What one image leaves is kept as far as another one that is near needs it."""
     owner, admin = caching_cast.owner, caching_cast.admin
     data = os.urandom(SIZE)
@@ -236,7 +236,7 @@ def test_clearing(target: str | None, left: tuple[int, int] | None, caching_worl
     assert bool(files(caching_world)) == bool(left[0])
 
 
-def test_an_image_that_lost_a_part_of_itself_is_not_near_any_more(caching_world: World, caching_cast: Cast) -> None:
+def test_image_with_a_missing_pack_is_not_listed_as_cached(caching_world: World, caching_cast: Cast) -> None:
     owner, admin = caching_cast.owner, caching_cast.admin
     image = an_image(owner)
     data = owner.downloads(image).content
@@ -258,7 +258,7 @@ def test_a_damaged_copy_is_replaced_from_the_store(caching_world: World, caching
     assert not copy.read_bytes().startswith(b"rot")
 
 
-def test_clean_removes_what_is_of_no_use(caching_world: World, caching_cast: Cast) -> None:
+def test_clean_removes_unusable_cache_files(caching_world: World, caching_cast: Cast) -> None:
     owner, admin = caching_cast.owner, caching_cast.admin
     image = an_image(owner)
     owner.downloads(image)
@@ -275,7 +275,7 @@ def test_clean_removes_what_is_of_no_use(caching_world: World, caching_cast: Cas
     assert cached(admin) == [image]
 
 
-def test_prune_says_what_it_took(another_world: Callable[..., World], everybody: Any, tmp_path: Path) -> None:
+def test_prune_reports_what_it_removed(another_world: Callable[..., World], everybody: Any, tmp_path: Path) -> None:
     world, cast = node(another_world, everybody, tmp_path)
     owner, admin = cast.owner, cast.admin
     images = [an_image(owner) for _ in range(3)]
@@ -346,7 +346,7 @@ def test_a_warm_cache_answers_as_a_cold_one(operation: str, caching_world: World
         assert answers == expected
 
 
-def test_a_member_who_was_removed_gets_nothing_that_is_near(caching_cast: Cast) -> None:
+def test_removed_member_cannot_read_cached_data(caching_cast: Cast) -> None:
     owner, member = caching_cast.owner, caching_cast.member
     image = an_image(owner)
     owner.shares_with(image, member.project_id)
@@ -367,7 +367,7 @@ def test_a_cold_and_a_warm_answer_have_the_same_headers(caching_cast: Cast) -> N
     assert answers[0].content == answers[1].content
 
 
-def test_a_download_that_cannot_be_counted_is_a_download(caching_world: World, caching_cast: Cast) -> None:
+def test_download_succeeds_when_the_hit_cannot_be_recorded(caching_world: World, caching_cast: Cast) -> None:
     """An image that was deleted while its last bytes were on their way has nowhere to be counted."""
     image = an_image(caching_cast.owner)
     answer = caching_cast.owner.call("GET", f"/v2/images/{image}/file", stream=True)

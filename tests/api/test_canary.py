@@ -164,7 +164,7 @@ def test_no_path_leads_to_a_file_of_the_host(canary: Canary, another_world: Call
     cast.leave()
 
 
-def test_documents_that_reach_for_files_are_words(
+def test_file_references_in_documents_are_kept_as_text(
     canary: Canary, another_world: Callable[..., World], everybody: Everybody
 ) -> None:
     """References of JSON and of other formats are not followed; what names a file is kept as the text it is."""
@@ -188,7 +188,7 @@ def test_documents_that_reach_for_files_are_words(
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_every_url_that_is_refused_is_refused_on_every_road(part: int, cast: Cast, world: World) -> None:
+def test_forbidden_url_is_refused_by_every_route(part: int, cast: Cast, world: World) -> None:
     """T-33 to T-36 and T-38: one check for all; a URL that two programs read differently is a client's mistake, never a fault."""
     world.works()  # what others left to be done
     image = cast.owner.has_an_image(None)

@@ -50,13 +50,13 @@ def emptied(who: Persona, path: str, kind: str = "images") -> list[str]:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_every_image_is_met_although_each_page_is_deleted(order: str, cast: Cast) -> None:
+def test_every_image_is_listed_while_each_page_is_deleted(order: str, cast: Cast) -> None:
     tag, made = shelf(cast.owner)
     assert sorted(emptied(cast.owner, f"/v2/images?tag={tag}&limit=2&{order}")) == sorted(made)
 
 
 @pytest.mark.parametrize("order", ORDERS[:3])
-def test_every_image_is_met_on_postgresql_too(order: str, cast_on_postgresql: Cast) -> None:
+def test_every_image_is_listed_on_postgresql_while_pages_are_deleted(order: str, cast_on_postgresql: Cast) -> None:
     tag, made = shelf(cast_on_postgresql.owner)
     assert sorted(emptied(cast_on_postgresql.owner, f"/v2/images?tag={tag}&limit=2&{order}")) == sorted(made)
 
@@ -81,7 +81,7 @@ def test_marker_alone_is_refused_once_it_is_deleted(cast: Cast) -> None:
     assert cast.owner.call("GET", f"/v2/images?tag={tag}&marker={made[2]}").status_code == 400
 
 
-def test_image_that_may_not_be_known_of_is_answered_as_none(cast: Cast) -> None:
+def test_marker_of_an_invisible_image_is_answered_as_unknown(cast: Cast) -> None:
     """Also where a position comes with it: the answer tells nothing of whether there is such an image."""
     tag, made = shelf(cast.outsider, 3)
     secret = cast.owner.has_an_image(None, visibility="private")
@@ -125,7 +125,7 @@ def test_position_that_was_tampered_with_is_refused(value: str, cast: Cast) -> N
     assert "follow `next` as it is" in answer.text
 
 
-def test_marker_that_is_there_counts_wherever_the_link_says_it_stood(cast: Cast) -> None:
+def test_existing_marker_wins_over_the_position_in_the_link(cast: Cast) -> None:
     tag, _made = shelf(cast.owner, 5)
     page = cast.owner.call("GET", f"/v2/images?tag={tag}&limit=2").json()
     parts = urlsplit(page["next"])
@@ -135,7 +135,7 @@ def test_marker_that_is_there_counts_wherever_the_link_says_it_stood(cast: Cast)
 
 
 @pytest.mark.parametrize("order", ["", "&sort_key=namespace&sort_dir=asc", "&sort_key=display_name", "&sort_key=updated_at"])
-def test_every_namespace_is_met_although_each_page_is_deleted(order: str, cast: Cast, cast_on_postgresql: Cast) -> None:
+def test_every_namespace_is_listed_while_each_page_is_deleted(order: str, cast: Cast, cast_on_postgresql: Cast) -> None:
     for people in (cast, cast_on_postgresql):
         empty_namespaces(people, order)
 

@@ -14,7 +14,7 @@ JSON = {"Accept": "application/json"}
     ("path", "status"),
     [("/", 300), ("/versions", 200), ("/v3/images", 300), ("/v1", 300), ("/v2.99/images", 300), ("/favicon.ico", 300)],
 )
-def test_versions_are_for_everybody(path: str, status: int, cast: Cast) -> None:
+def test_versions_need_no_token(path: str, status: int, cast: Cast) -> None:
     answer = cast.anonymous.call("GET", path)
     assert answer.status_code == status
     versions = answer.json()["versions"]
@@ -33,7 +33,7 @@ def test_versions_of_the_cache_are_there_where_a_cache_is(caching_cast: Cast, ca
         assert cast.owner.call("GET", f"/v{minor}/images").status_code == 300
 
 
-def test_the_service_says_that_it_lives(cast: Cast) -> None:
+def test_healthcheck_is_answered(cast: Cast) -> None:
     answer = cast.anonymous.call("GET", "/healthcheck")
     assert (answer.status_code, answer.text) == (200, "OK")
 
@@ -56,7 +56,7 @@ def test_the_version_alone_leads_to_the_version_list(cast: Cast) -> None:
 @pytest.mark.parametrize(
     "path", ["/v2/nothing", "/v2/images/x/nothing", "/v2/images/", "/v2/schemas", "/v2/schemas/nothing", "/v2/info", "/v2//images"]
 )
-def test_nothing_lives_elsewhere(path: str, cast: Cast) -> None:
+def test_unknown_paths_are_404(path: str, cast: Cast) -> None:
     assert cast.owner.call("GET", path).status_code == 404
     assert cast.anonymous.call("GET", path).status_code == 401
 
@@ -77,7 +77,7 @@ def test_schemas_describe_what_is_sent(kind: str, cast: Cast) -> None:
     assert set(cast.admin.call("GET", document).json()) <= {*schema["properties"], "first", "next"}
 
 
-def test_users_learn_the_names_of_stores_and_administrators_how_they_are_made(cast: Cast) -> None:
+def test_store_details_are_shown_to_administrators_only(cast: Cast) -> None:
     assert cast.owner.call("GET", "/v2/info/stores").json() == {"stores": [{"id": "local", "default": "true"}, {"id": "second"}]}
     assert cast.owner.call("GET", "/v2/info/stores/detail").status_code == 403
     for who in (cast.admin, cast.service):
@@ -133,14 +133,14 @@ def test_an_error_is_written_as_the_client_prefers(accept: str | None, form: str
         assert json.loads(answer.text) == {"message": "No image found with ID none", "code": "404 Not Found", "title": "Not Found"}
 
 
-def test_words_of_a_client_come_back_as_words(cast: Cast) -> None:
+def test_client_text_is_escaped_in_errors(cast: Cast) -> None:
     answer = cast.owner.call("GET", "/v2/images?sort=%3Cscript%3E", headers={"Accept": "text/html"})
     assert answer.status_code == 400
     assert "<script>" not in answer.text
     assert "&lt;script&gt;" in answer.text
 
 
-def test_a_wrong_method_is_told_the_right_ones(cast: Cast) -> None:
+def test_wrong_method_is_405_with_the_allowed_methods(cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     for method, path, allowed in (
         ("PUT", f"/v2/images/{image}", "GET, HEAD, PATCH, DELETE"),
@@ -154,14 +154,14 @@ def test_a_wrong_method_is_told_the_right_ones(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/v2/images", "/v2/none", "/v2/cache"])
-def test_what_a_browser_asks_beforehand_is_answered_without_a_token(path: str, cast: Cast) -> None:
+def test_options_request_needs_no_token(path: str, cast: Cast) -> None:
     """As by Glance: without a word of what is allowed, so that a browser goes no further."""
     answer = cast.anonymous.call("OPTIONS", path, headers={"Origin": "https://elsewhere.example"})
     assert (answer.status_code, answer.content) == (200, b"")
     assert not {"Allow", "Content-Type", "Access-Control-Allow-Origin"} & {*answer.headers}
 
 
-def test_a_proxy_says_by_which_scheme_clients_come(cast: Cast) -> None:
+def test_forwarded_scheme_is_used_in_links(cast: Cast) -> None:
     for sent, scheme in ((None, "http"), ("http", "http"), ("https", "https"), ("gopher", "http"), ("https://x/?", "http")):
         answer = cast.anonymous.call("GET", "/versions", headers={"X-Forwarded-Proto": sent})
         assert {each["links"][0]["href"].partition(":")[0] for each in answer.json()["versions"]} == {scheme}
@@ -180,7 +180,7 @@ def test_every_answer_names_its_request(cast: Cast) -> None:
 OPENAPI = "/partage/v1/openapi/image-api-v2.json"
 
 
-def test_the_openapi_document_is_for_everybody(cast: Cast) -> None:
+def test_openapi_document_needs_no_token(cast: Cast) -> None:
     answer = cast.anonymous.call("GET", OPENAPI)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "application/json"
@@ -200,7 +200,7 @@ def test_the_openapi_document_is_not_sent_twice(cast: Cast) -> None:
     assert (head.status_code, head.headers["ETag"], head.content) == (200, etag, b"")
 
 
-def test_the_openapi_document_is_only_read(cast: Cast) -> None:
+def test_openapi_document_accepts_reading_methods_only(cast: Cast) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         answer = cast.owner.call(method, OPENAPI)
         assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")

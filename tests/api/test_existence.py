@@ -157,7 +157,7 @@ ASKED = [("outsider", situation) for situation in INVISIBLE] + [("outsider_reade
 
 
 @pytest.mark.parametrize(("name", "situation"), ASKED)
-def test_an_invisible_image_is_answered_as_one_that_never_was(
+def test_invisible_image_is_answered_as_nonexistent(
     situation: str, name: str, cast: Cast, never: dict[str, dict[str, tuple[Any, ...]]]
 ) -> None:
     who = cast.people[name]
@@ -170,14 +170,14 @@ def test_an_invisible_image_is_answered_as_one_that_never_was(
     assert not {each: seen for each, seen in asked.items() if 200 <= seen[0] < 400 and not each.startswith("OPTIONS ")}
 
 
-def test_a_visible_image_is_answered_otherwise(cast: Cast) -> None:
+def test_visible_image_is_answered_differently(cast: Cast) -> None:
     image = shared(cast)
     asked = answers(cast.member, image, (cast.member.project_id,))
     assert {seen[0] for seen in asked.values()} >= {200, 206, 304, 400, 403, 405, 409, 415, 416}
 
 
 @pytest.mark.parametrize("situation", INVISIBLE)
-def test_a_marker_tells_nothing(situation: str, cast: Cast) -> None:
+def test_marker_of_an_invisible_image_reveals_nothing(situation: str, cast: Cast) -> None:
     image, unknown = INVISIBLE[situation](cast), str(uuid4())
     for query in ("", "&limit=1", "&sort=name:asc", "&visibility=all", "&member_status=all"):
         known = cast.outsider.call("GET", f"/v2/images?marker={image}{query}")
@@ -239,7 +239,7 @@ def test_pages_have_no_gaps_where_invisible_images_lie(cast: Cast) -> None:
         assert sorted(itertools.chain(*pages)) == sorted(mine)
 
 
-def test_an_empty_list_says_nothing_of_what_is_hidden_in_it(cast: Cast) -> None:
+def test_empty_list_reveals_nothing_about_invisible_images(cast: Cast) -> None:
     tag = f"none-{uuid4()}"
     cast.owner.has_an_image(None, tags=[tag], visibility="private")
     page = cast.outsider.call("GET", f"/v2/images?tag={tag}&limit=1").json()
@@ -306,7 +306,7 @@ def namespace_answers(who: Persona, namespace: str) -> dict[str, tuple[Any, ...]
 
 
 @pytest.mark.parametrize("name", ["outsider", "outsider_reader", "owner"])
-def test_a_private_namespace_is_answered_as_one_that_never_was(name: str, cast: Cast) -> None:
+def test_private_namespace_is_answered_as_nonexistent(name: str, cast: Cast) -> None:
     """It belongs to the administrators' project; everybody else cannot tell it from nothing."""
     private, never = f"private-{uuid4()}", f"private-{uuid4()}"
     document = {
@@ -333,7 +333,7 @@ def test_a_private_namespace_is_answered_as_one_that_never_was(name: str, cast: 
         assert private not in known[2]
 
 
-def test_a_name_of_a_namespace_in_use_is_told_to_administrators_alone(cast: Cast) -> None:
+def test_namespace_name_in_use_is_revealed_to_administrators_only(cast: Cast) -> None:
     private = f"private-{uuid4()}"
     assert cast.admin.call("POST", "/v2/metadefs/namespaces", json={"namespace": private}).status_code == 201
     for who in (cast.owner, cast.outsider, cast.owner_reader):
@@ -341,7 +341,7 @@ def test_a_name_of_a_namespace_in_use_is_told_to_administrators_alone(cast: Cast
         assert [each.status_code for each in answers] == [403, 403]
 
 
-def test_tasks_of_others_are_answered_as_tasks_that_never_were(world: World, cast: Cast) -> None:
+def test_task_of_another_project_is_answered_as_nonexistent(world: World, cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     cast.owner.stages(image)
     assert cast.owner.imports(image).status_code == 202

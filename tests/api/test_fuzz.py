@@ -26,18 +26,18 @@ def attacked(cast: Cast, count: int) -> Tally:
     return tally
 
 
-def test_1000_requests_by_chance(cast: Cast) -> None:
+def test_1000_random_requests_are_answered_below_500(cast: Cast) -> None:
     tally = attacked(cast, 1000)
     assert {200, 201, 204, 400, 401, 403, 404, 405, 409} <= set(tally.statuses)
     assert tally.statuses["none"] < tally.count / 8
 
 
 @pytest.mark.usefixtures("world_on_postgresql")
-def test_300_requests_by_chance_on_postgresql(cast_on_postgresql: Cast) -> None:
+def test_300_random_requests_on_postgresql_are_answered_below_500(cast_on_postgresql: Cast) -> None:
     attacked(cast_on_postgresql, 300)
 
 
-def test_answers_are_those_of_the_openapi_document(cast: Cast) -> None:
+def test_answers_match_the_openapi_document(cast: Cast) -> None:
     found = explore(cast.admin, seed=seed_of_this_run(), examples=1, phases="fuzzing,stateful")
     assert found.is_good, found.words
     assert found.count > 60
@@ -72,14 +72,14 @@ class Broken(BaseHTTPRequestHandler):
     ("path", "fault"),
     [("/", "answered 500"), ("/silent", "no answer within"), ("/gone", "closed without"), ("/nonsense", "not HTTP")],
 )
-def test_a_service_that_fails_is_noticed(path: str, fault: str) -> None:
+def test_fuzzer_detects_a_failing_service(path: str, fault: str) -> None:
     with answering(Broken) as endpoint:
         _, found = fire(endpoint, Shot("GET", f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()))
     assert found is not None
     assert fault in found
 
 
-def test_answers_that_are_not_those_of_the_openapi_document_are_noticed() -> None:
+def test_fuzzer_detects_answers_outside_the_openapi_document() -> None:
     with answering(Broken) as endpoint:
         found = explore(
             Persona("nobody", endpoint, token="x"),

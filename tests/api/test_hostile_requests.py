@@ -145,7 +145,7 @@ def test_names_kept_for_the_service_are_refused_in_every_spelling(name: str, cas
 # Limits: T-19, T-28
 
 
-def test_the_129th_of_anything_is_too_many(cast: Cast) -> None:
+def test_more_than_128_members_tags_or_properties_are_refused(cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     for number in range(129):
         answer = cast.owner.shares_with(image, f"m{number}")
@@ -170,7 +170,7 @@ def test_names_of_properties_have_a_length(name: str, cast: Cast) -> None:
     assert cast.owner.patches(cast.owner.has_an_image(None), add(name)).status_code == 400
 
 
-def test_a_lying_size_opens_no_room_above_the_cap(another_world: Callable[..., World], everybody: Everybody) -> None:
+def test_wrong_announced_size_does_not_bypass_the_size_cap(another_world: Callable[..., World], everybody: Everybody) -> None:
     world = another_world(limits=Limits(image_size_cap_bytes=1 << 20))
     owner = cast_of(world, everybody).owner
     data = os.urandom((1 << 20) + 1)
@@ -314,7 +314,7 @@ DECIDING = {
 }
 
 
-def test_words_in_documents_decide_nothing(cast: Cast) -> None:
+def test_privileged_attributes_in_documents_are_ignored_or_refused(cast: Cast) -> None:
     words = {name: value.format(owner=cast.owner.project_id) for name, value in DECIDING.items()}
     image = cast.owner.has_an_image(visibility="private")
     cast.owner.patches(image, *[add(name, cast.outsider.project_id) for name in words])
@@ -351,7 +351,7 @@ def test_nobody_but_an_administrator_makes_an_image_public(cast: Cast) -> None:
     assert not cast.outsider.sees_in_list(image)
 
 
-def test_offers_of_strangers_stay_out_of_sight(cast: Cast) -> None:
+def test_pending_shares_are_not_in_the_default_list(cast: Cast) -> None:
     images = [cast.owner.has_an_image(None, name=f"Ubuntu 26.04 LTS {number}") for number in range(5)]
     for image in images:
         cast.owner.shares_with(image, cast.rejected.project_id)
@@ -372,7 +372,7 @@ def test_image_data_cannot_be_deleted_from_under_an_image(cast: Cast) -> None:
 # Content that is there already: T-83, T-84, T-85
 
 
-def test_a_digest_is_never_a_right(cast: Cast) -> None:
+def test_knowing_a_digest_grants_no_access(cast: Cast) -> None:
     """Only who sends all the bytes gets an image of them, whatever digests the request names."""
     secret = os.urandom(200_000)
     theirs = cast.owner.shows(cast.owner.has_an_image(secret, visibility="private")).json()
@@ -395,7 +395,7 @@ def test_a_digest_is_never_a_right(cast: Cast) -> None:
     assert cast.outsider.shows(mine).json()["os_hash_value"] != theirs["os_hash_value"]
 
 
-def test_bytes_that_are_there_already_are_taken_like_any_others(cast: Cast) -> None:
+def test_upload_of_known_bytes_is_answered_like_any_other(cast: Cast) -> None:
     secret = os.urandom(200_000)
     first = cast.owner.has_an_image(secret, visibility="private")
     mine = cast.outsider.has_an_image(None)
@@ -451,7 +451,7 @@ def test_an_owner_cannot_change_the_bytes_that_members_trust(cast: Cast) -> None
         "",
     ],
 )
-def test_no_location_is_taken_from_anybody(url: str, cast: Cast) -> None:
+def test_forbidden_urls_are_refused_for_every_persona(url: str, cast: Cast) -> None:
     """T-01 to T-03, T-06."""
     image = cast.owner.has_an_image(None)
     location = {"url": url, "metadata": {}}
@@ -484,7 +484,7 @@ def words_of_answers(who: Persona, image: str) -> Iterator[str]:
         yield f"{answer.headers} {answer.text}"
 
 
-def test_users_learn_nothing_of_paths_hosts_and_programs(cast: Cast, world: World) -> None:
+def test_answers_contain_no_paths_hosts_or_programs(cast: Cast, world: World) -> None:
     """T-70, T-73, T-78."""
     image = cast.owner.has_an_image(b"data")
     for words in words_of_answers(cast.owner, image):

@@ -35,7 +35,7 @@ def stored(world: World, everybody: Everybody) -> Stored:
     return Stored(cast_of(world, everybody).owner.has_an_image(data), data)
 
 
-def test_the_whole_comes_with_all_that_is_known_of_it(stored: Stored, cast: Cast) -> None:
+def test_full_download_has_every_header(stored: Stored, cast: Cast) -> None:
     answer = cast.owner.downloads(stored.image)
     document = cast.owner.shows(stored.image).json()
     assert answer.status_code == 200
@@ -48,7 +48,7 @@ def test_the_whole_comes_with_all_that_is_known_of_it(stored: Stored, cast: Cast
     assert "Content-Range" not in answer.headers
 
 
-def test_head_tells_of_the_data_without_sending_it(stored: Stored, cast: Cast) -> None:
+def test_head_has_the_headers_of_get_without_data(stored: Stored, cast: Cast) -> None:
     answer = cast.owner.call("HEAD", f"/v2/images/{stored.image}/file")
     assert answer.status_code == 200
     assert answer.content == b""
@@ -87,7 +87,7 @@ def test_an_image_without_data_has_nothing_to_send(cast: Cast) -> None:
         ("bytes=007-0008", 7, 9),
     ],
 )
-def test_a_range_is_just_those_bytes(asked: str, start: int, stop: int | None, stored: Stored, cast: Cast) -> None:
+def test_range_returns_exactly_those_bytes(asked: str, start: int, stop: int | None, stored: Stored, cast: Cast) -> None:
     expected = stored.data[start:stop]
     first = start if start >= 0 else len(stored.data) + start
     answer = cast.owner.downloads(stored.image, Range=asked)
@@ -98,7 +98,7 @@ def test_a_range_is_just_those_bytes(asked: str, start: int, stop: int | None, s
     assert "Content-MD5" not in answer.headers
 
 
-def test_any_range_is_right(stored: Stored, cast: Cast) -> None:
+def test_random_ranges_are_slices_of_the_data(stored: Stored, cast: Cast) -> None:
     chance = random.Random(7)
     for _ in range(60):
         start = chance.randrange(len(stored.data))
@@ -166,13 +166,13 @@ def test_data_that_the_client_has_is_not_sent_again(form: str, stored: Stored, c
             assert "Content-Length" not in answer.headers
 
 
-def test_other_data_is_sent(stored: Stored, cast: Cast) -> None:
+def test_changed_etag_sends_the_data(stored: Stored, cast: Cast) -> None:
     for other in ('"x"', '""', "x", cast.owner.shows(stored.image).headers["ETag"]):
         assert cast.owner.downloads(stored.image, **{"If-None-Match": other}).status_code == 200
 
 
 @pytest.mark.parametrize("other", ['"x"', "Tue, 24 Nov 2026 08:00:00 GMT", "W/{}"])
-def test_a_range_of_something_else_becomes_the_whole(other: str, stored: Stored, cast: Cast) -> None:
+def test_if_range_with_another_etag_sends_the_whole(other: str, stored: Stored, cast: Cast) -> None:
     etag = cast.owner.downloads(stored.image, Range="bytes=0-0").headers["ETag"]
     answer = cast.owner.downloads(stored.image, **{"Range": "bytes=0-0", "If-Range": other.format(etag)})
     assert (answer.status_code, answer.content) == (200, stored.data)
@@ -226,7 +226,7 @@ def files_and_threads() -> tuple[int, int]:
     return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
 
 
-def test_readers_that_go_away_hold_nothing(large: bytes, cast: Cast) -> None:
+def test_disconnected_readers_hold_no_resources(large: bytes, cast: Cast) -> None:
     """Many more of them than the service has threads for downloads: the second crowd finds all that the first one used."""
     image = cast.owner.has_an_image(large)
 
@@ -251,7 +251,7 @@ def test_readers_that_go_away_hold_nothing(large: bytes, cast: Cast) -> None:
     assert threads <= before[1] + 2
 
 
-def test_readers_that_take_nothing_are_given_up(large: bytes, everybody: Everybody, stalling_world: World) -> None:
+def test_stalled_readers_are_disconnected(large: bytes, everybody: Everybody, stalling_world: World) -> None:
     owner = cast_of(stalling_world, everybody).owner
     image = owner.has_an_image(large)
     wires = [Connection(owner.endpoint) for _ in range(12)]
@@ -322,7 +322,7 @@ def test_a_reader_with_the_oldest_protocol_gets_the_bytes_too(data: bytes, cast:
         assert wire.is_closed()
 
 
-def test_data_is_found_again_by_who_may_and_never_by_its_digest(cast: Cast) -> None:
+def test_digest_filter_finds_only_visible_images(cast: Cast) -> None:
     image = cast.owner.has_an_image(b"secret bytes")
     document = cast.owner.shows(image).json()
     for digest in (document["os_hash_value"], document["checksum"]):

@@ -300,7 +300,7 @@ def test_bytes_behind_the_announced_length_are_no_part_of_the_image(cast: Cast) 
     assert cast.owner.downloads(image).content in (b"", b"abc")
 
 
-def test_an_upload_that_stalls_is_given_up(everybody: Everybody, stalling_world: World) -> None:
+def test_stalled_upload_is_aborted(everybody: Everybody, stalling_world: World) -> None:
     owner = cast_of(stalling_world, everybody).owner
     image = owner.has_an_image(None)
     with Connection(owner.endpoint) as wire:
@@ -333,7 +333,7 @@ def test_a_connection_serves_requests_sent_right_behind_a_large_body(cast: Cast)
         sender.join()
 
 
-def test_a_last_request_behind_a_large_body_is_answered_whatever_follows_it(cast: Cast) -> None:
+def test_final_request_after_a_large_body_is_answered(cast: Cast) -> None:
     """As on a connection that has seen no large body: what comes after a request that ends the connection is left unread."""
     image, data = cast.owner.has_an_image(None), os.urandom(3 * MIB)
     with Connection(cast.owner.endpoint) as wire:
@@ -344,7 +344,7 @@ def test_a_last_request_behind_a_large_body_is_answered_whatever_follows_it(cast
         assert wire.is_closed()
 
 
-def test_a_client_that_asks_first_is_told_to_send_a_large_body(cast: Cast) -> None:
+def test_large_upload_with_expect_gets_100_continue(cast: Cast) -> None:
     image, data = cast.owner.has_an_image(None), os.urandom(3 * MIB)
     with Connection(cast.owner.endpoint) as wire:
         wire.send(head(cast.owner, "PUT", f"/v2/images/{image}/file", OCTETS, LARGE, "Expect: 100-continue"))
@@ -355,7 +355,7 @@ def test_a_client_that_asks_first_is_told_to_send_a_large_body(cast: Cast) -> No
         assert wire.answer().body == data
 
 
-def test_a_large_upload_that_stalls_in_mid_body_is_given_up(everybody: Everybody, stalling_world: World) -> None:
+def test_large_upload_that_stalls_is_aborted(everybody: Everybody, stalling_world: World) -> None:
     owner = cast_of(stalling_world, everybody).owner
     image = owner.has_an_image(None)
     with Connection(owner.endpoint) as wire:
@@ -428,7 +428,7 @@ def test_a_refusal_comes_before_the_body_and_closes_the_connection(case: str, fr
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_who_asks_first_is_refused_without_being_told_to_go_on(case: str, cast: Cast) -> None:
+def test_expect_100_continue_is_refused_without_100(case: str, cast: Cast) -> None:
     who, image, lines, status = refusals(cast)[case]
     with Connection(cast.owner.endpoint) as wire:
         wire.send(head(who, "PUT", f"/v2/images/{image}/file", *lines, "Content-Length: 1073741824", "Expect: 100-continue"))
@@ -439,7 +439,7 @@ def test_who_asks_first_is_refused_without_being_told_to_go_on(case: str, cast: 
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 5", "Transfer-Encoding: chunked"])
-def test_who_asks_first_and_may_is_told_to_go_on(framing: str, cast: Cast) -> None:
+def test_expect_100_continue_is_answered_with_100(framing: str, cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     with Connection(cast.owner.endpoint) as wire:
         wire.send(head(cast.owner, "PUT", f"/v2/images/{image}/file", OCTETS, framing, "Expect: 100-continue"))
@@ -450,7 +450,7 @@ def test_who_asks_first_and_may_is_told_to_go_on(framing: str, cast: Cast) -> No
     assert cast.owner.downloads(image).content == b"hello"
 
 
-def test_a_client_that_sends_anyway_gets_to_read_why_it_was_refused(cast: Cast) -> None:
+def test_refusal_is_readable_by_a_client_that_keeps_sending(cast: Cast) -> None:
     image = cast.owner.has_an_image(b"data")
     answer = cast.owner.uploads(image, b"x" * (20 * MIB))
     assert answer.status_code == 409
@@ -482,7 +482,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("declared", ["qcow2", "raw", "vmdk", "iso", "ami"])
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_disk_that_reaches_for_other_files_is_refused_whatever_it_is_called(kind: str, declared: str, cast: Cast) -> None:
+def test_disk_with_external_references_is_refused_in_any_format(kind: str, declared: str, cast: Cast) -> None:
     for container in ("bare", "ova"):
         image = cast.owner.has_an_image(None, disk_format=declared, container_format=container)
         assert cast.owner.uploads(image, HOSTILE[kind]).status_code == 415

@@ -124,7 +124,7 @@ def test_the_media_type_of_a_new_image_does_not_matter(media_type: str | None, c
         "os_glance_importing_to_stores",
     ],
 )
-def test_what_belongs_to_the_service_cannot_be_given(name: str, cast: Cast) -> None:
+def test_read_only_attributes_are_refused_on_create(name: str, cast: Cast) -> None:
     value: Any = {"size": 1, "virtual_size": 1, "status": "active", "locations": []}.get(name, "x")
     assert cast.owner.creates(**{name: value}).status_code == 403
     image = cast.owner.has_an_image(None)

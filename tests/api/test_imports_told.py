@@ -67,7 +67,7 @@ def test_a_download_that_fails_leaves_a_queued_image_and_a_reason(
     assert owner.uploads(image, DATA).status_code == 204
 
 
-def test_a_refused_url_is_told_in_the_words_that_clients_know(near: World, everybody: dict[str, tuple[str, str]]) -> None:
+def test_refused_url_is_answered_with_glances_sentence(near: World, everybody: dict[str, tuple[str, str]]) -> None:
     """Tempest, for one, tells by "does not pass filtering" that another URL may do."""
     cast = cast_of(near, everybody)
     image, url = cast.owner.has_an_image(None), "http://example.org:22/disk"
@@ -94,7 +94,7 @@ def test_a_download_above_the_size_cap_stops(
 
 
 @pytest.mark.parametrize("algorithm", ["", "md5", "sha256", "sha512"])
-def test_a_service_says_where_the_bytes_are_and_they_are_kept(
+def test_service_location_is_fetched_and_stored(
     algorithm: str, near: World, origin: str, everybody: dict[str, tuple[str, str]]
 ) -> None:
     cast = cast_of(near, everybody)
@@ -152,7 +152,7 @@ def test_a_location_that_makes_no_sense_changes_nothing(document: object, words:
 @pytest.mark.parametrize(
     "uri", ["", 7, None, "file:///etc/passwd", "http://127.0.0.1/", "http://[::1]/", "http://2130706433/", "http://x:99999/"]
 )
-def test_a_place_that_may_not_be_asked_is_refused_at_once(uri: object, cast: Cast) -> None:
+def test_forbidden_url_is_refused_before_a_task_exists(uri: object, cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     assert cast.owner.imports(image, "web-download", _uri=uri).status_code == 400
     assert cast.owner.shows(image).json()["status"] == "queued"
@@ -162,7 +162,7 @@ def test_a_place_that_may_not_be_asked_is_refused_at_once(uri: object, cast: Cas
 DATA = b"some bytes of a disk " * 5000
 
 
-def test_the_owner_stages_imports_and_reads_what_became_of_it(world: World, cast: Cast) -> None:
+def test_owner_stages_imports_and_reads_the_task(world: World, cast: Cast) -> None:
     owner = cast.owner
     image = owner.has_an_image(None)
     assert owner.stages(image, DATA).status_code == 204
@@ -209,7 +209,7 @@ def test_an_administrator_moves_an_image_to_another_store(world: World, cast: Ca
     assert cast.admin.call("DELETE", f"/v2/stores/nowhere/{image}").status_code == 409
 
 
-def test_no_stores_named_is_the_default_store(world: World, cast: Cast) -> None:
+def test_empty_list_of_stores_means_the_default_store(world: World, cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     cast.owner.stages(image, DATA)
     assert cast.owner.imports(image, "glance-direct", stores=[]).status_code == 202
@@ -253,7 +253,7 @@ def test_staging_takes_octets_for_queued_images_only(cast: Cast) -> None:
     assert owner.uploads(image).status_code == 409
 
 
-def test_nobody_names_a_property_that_steers_imports(cast: Cast) -> None:
+def test_reserved_import_properties_are_refused(cast: Cast) -> None:
     owner = cast.owner
     image = owner.has_an_image(None)
     for name in ("os_glance_import_task", "os_glance_importing_to_stores", "os_glance_stage_host"):

@@ -112,7 +112,7 @@ def shelf(world: World, everybody: dict[str, tuple[str, str]]) -> Shelf:
         ("created_at=neq:2000-01-01T00:00:00Z&number=5", ["a,b"]),
     ],
 )
-def test_a_filter_gives_those_that_match(query: str, expected: list[str | None], shelf: Shelf) -> None:
+def test_filter_lists_matching_images(query: str, expected: list[str | None], shelf: Shelf) -> None:
     assert shelf.names(query) == sorted(expected, key=str)
 
 
@@ -237,7 +237,7 @@ def test_a_limit_is_clipped_and_zero_is_a_limit(shelf: Shelf) -> None:
     assert "next" not in page
 
 
-def test_25_images_are_a_page_when_nobody_says(cast: Cast) -> None:
+def test_page_has_25_images_by_default(cast: Cast) -> None:
     tag = f"many-{uuid4()}"
     for _ in range(26):
         cast.owner.has_an_image(None, tags=[tag])
@@ -246,7 +246,7 @@ def test_25_images_are_a_page_when_nobody_says(cast: Cast) -> None:
     assert len(cast.owner.call("GET", page["next"]).json()["images"]) == 1
 
 
-def test_a_walk_survives_changes_under_it(cast: Cast) -> None:
+def test_paging_survives_concurrent_changes(cast: Cast) -> None:
     """New images appear before the first page and deleted ones vanish; what stays is seen once."""
     tag = f"walk-{uuid4()}"
     images = [cast.owner.has_an_image(None, tags=[tag]) for _ in range(6)][::-1]

@@ -81,9 +81,7 @@ def test_a_queued_image_becomes_active_with_its_first_location(shown: tuple[Worl
 
 
 @pytest.mark.parametrize("verb", ["add", "replace"])
-def test_a_first_location_may_promise_digests_and_what_is_there_is_held_against_them(
-    verb: str, shown: tuple[World, Cast], web: Web
-) -> None:
+def test_first_location_is_verified_against_its_validation_data(verb: str, shown: tuple[World, Cast], web: Web) -> None:
     _world, cast = shown
     image = cast.owner.has_an_image(None)
     given = location(web.puts("/disk", DATA), checksum=hashlib.md5(DATA).hexdigest(), **PROMISE)
@@ -161,7 +159,7 @@ def test_an_image_in_a_store_takes_only_what_promises_its_digest(shown: tuple[Wo
     assert web.asked == []
 
 
-def test_what_is_not_what_was_promised_breaks_off(shown: tuple[World, Cast], web: Web) -> None:
+def test_download_of_changed_bytes_is_aborted(shown: tuple[World, Cast], web: Web) -> None:
     _world, cast = shown
     big = DATA * 30
     image, url = cast.owner.has_an_image(None), web.puts("/disk", big)
@@ -193,7 +191,7 @@ HOSTS = [
 
 @pytest.mark.parametrize("status", ["queued", "active"])
 @pytest.mark.parametrize("url", SCHEMES + HOSTS, ids=ascii)
-def test_no_other_place_is_taken_from_anybody(url: str, status: str, shown: tuple[World, Cast], web: Web) -> None:
+def test_forbidden_locations_are_refused_and_change_nothing(url: str, status: str, shown: tuple[World, Cast], web: Web) -> None:
     """T-01 to T-04, T-34, T-35, T-38: nothing is opened, nothing changes."""
     _world, cast = shown
     image = cast.owner.has_an_image(None)
@@ -362,7 +360,7 @@ def test_a_place_that_does_not_say_its_size_is_refused(fault: str, shown: tuple[
     assert cast.owner.shows(image).json()["status"] == "queued"
 
 
-def test_others_change_no_locations(shown: tuple[World, Cast], web: Web) -> None:
+def test_only_the_owner_changes_locations(shown: tuple[World, Cast], web: Web) -> None:
     _world, cast = shown
     image, url = cast.owner.has_an_image(None), web.puts("/disk", DATA)
     adds(cast.owner, image, location(url))
@@ -386,7 +384,7 @@ def test_a_deactivated_image_hides_its_locations(shown: tuple[World, Cast], web:
     assert cast.admin.downloads(image).content == DATA
 
 
-def test_nothing_is_taken_where_no_store_reads_from_the_web(
+def test_locations_are_refused_without_an_http_store(
     another_world: Callable[..., World], web: Web, everybody: dict[str, tuple[str, str]]
 ) -> None:
     cast = cast_of(another_world(fetch=web.rules, locations_shown=True), everybody)

@@ -132,9 +132,7 @@ def test_a_server_that_breaks_off_breaks_the_download(referring: tuple[World, Ca
 
 
 @pytest.mark.parametrize("fault", ["digest", "absent", "short", "empty", "format"])
-def test_a_location_of_no_use_leaves_a_queued_image_that_can_be_used_again(
-    fault: str, referring: tuple[World, Cast], web: Web
-) -> None:
+def test_failed_location_leaves_a_queued_image_that_accepts_another(fault: str, referring: tuple[World, Cast], web: Web) -> None:
     """As in Glance, `stores` still names the one that would have read it; nothing is given out from there."""
     world, cast = referring
     image = cast.owner.has_an_image(None, disk_format="qcow2" if fault == "format" else "raw")
@@ -167,7 +165,7 @@ def test_a_location_of_no_use_leaves_a_queued_image_that_can_be_used_again(
         assert cast.owner.downloads(image).content == DATA
 
 
-def test_owners_may_and_others_may_not(referring: tuple[World, Cast], web: Web) -> None:
+def test_only_owners_may_add_locations(referring: tuple[World, Cast], web: Web) -> None:
     _world, cast = referring
     image, url = cast.owner.has_an_image(None), web.puts("/disk", DATA)
     cast.owner.shares_with(image, cast.member.project_id)
@@ -201,7 +199,7 @@ def test_the_store_is_listed_as_one_that_takes_no_data(referring: tuple[World, C
     assert cast.owner.imports(image, all_stores=True).status_code == 202
 
 
-def test_what_is_referred_to_is_copied_into_stores_and_taken_off_the_web(referring: tuple[World, Cast], web: Web) -> None:
+def test_referenced_image_is_copied_to_stores_then_loses_its_location(referring: tuple[World, Cast], web: Web) -> None:
     world, cast = referring
     image = by_reference(world, cast, web.puts("/copied", DATA), **DIGEST)
     before = cast.owner.shows(image).json()
@@ -221,7 +219,7 @@ def test_what_is_referred_to_is_copied_into_stores_and_taken_off_the_web(referri
     assert cast.owner.downloads(image).content == DATA
 
 
-def test_an_image_that_leaves_its_stores_is_still_on_the_web(referring: tuple[World, Cast], web: Web) -> None:
+def test_image_deleted_from_its_stores_keeps_its_location(referring: tuple[World, Cast], web: Web) -> None:
     world, cast = referring
     image = by_reference(world, cast, web.puts("/left", DATA))
     assert cast.admin.imports(image, "copy-image", all_stores=True).status_code == 202
@@ -246,7 +244,7 @@ def test_bytes_that_changed_are_not_copied(referring: tuple[World, Cast], web: W
     assert "other bytes" in cast.owner.call("GET", f"/v2/images/{image}/tasks").json()["tasks"][-1]["message"]
 
 
-def test_what_is_referred_to_counts_for_no_quota_and_a_copy_does(
+def test_referenced_data_uses_no_quota_until_copied(
     another_world: Callable[..., World], web: Web, everybody: dict[str, tuple[str, str]]
 ) -> None:
     room = Limits(storage_per_project_bytes=len(DATA) + 10)
@@ -275,7 +273,7 @@ def test_a_location_above_the_size_cap_is_not_kept(
     assert cast.owner.patches(image, given).status_code == 413
 
 
-def test_an_image_whose_store_is_no_longer_configured_is_unavailable_and_comes_back(
+def test_image_is_unavailable_while_its_store_is_not_configured(
     another_world: Callable[..., World], web: Web, everybody: dict[str, tuple[str, str]]
 ) -> None:
     world = another_world(fetch=web.rules, http_store=WEB)

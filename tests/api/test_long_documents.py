@@ -269,7 +269,7 @@ def test_deep_body_is_refused(method: str, path: str, depth: int, bounded: Cast)
     assert ("levels deep" in answer.text) == (depth > 100)
 
 
-def test_brackets_in_texts_are_no_values(bounded: Cast) -> None:
+def test_brackets_inside_strings_are_not_counted_as_values(bounded: Cast) -> None:
     assert bounded.owner.creates(p="[" * 4000 + "{" * 4000, q='\\"[' * 300).status_code == 201
     answer = bounded.owner.creates(**{f"p{number}": "[{" * 15_000 for number in range(4)})
     assert answer.status_code == 413, "not refused for its values"

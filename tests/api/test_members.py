@@ -121,7 +121,7 @@ def test_an_administrator_answers_for_a_project(cast: Cast) -> None:
     assert cast.member.sees_in_list(image)
 
 
-def test_each_member_sees_itself_and_the_owner_sees_all_in_the_order_of_offers(cast: Cast) -> None:
+def test_member_sees_itself_and_owner_sees_all_by_creation_time(cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     everyone = [cast.rejected.project_id, cast.member.project_id, cast.pending.project_id]
     for project in everyone:
@@ -201,7 +201,7 @@ def test_only_shared_images_have_members(visibility: str, cast: Cast) -> None:
         assert refused.status_code == status
 
 
-def test_private_and_back_to_shared_finds_the_members_where_they_were(cast: Cast) -> None:
+def test_members_survive_a_change_to_private_and_back(cast: Cast) -> None:
     """As Glance does. While the image is private its members find nothing."""
     image = cast.owner.has_an_image()
     cast.owner.shares_with(image, cast.member.project_id)

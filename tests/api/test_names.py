@@ -52,7 +52,7 @@ def patched(name: str) -> list[str]:
 
 
 @given(names)
-def test_property_has_one_name_by_every_road(name: str) -> None:
+def test_property_name_is_normalised_by_every_route(name: str) -> None:
     if read_name(name) in RESERVED:
         return
     by_create, by_patch = kept(lambda: created(name)), kept(lambda: patched(name))
@@ -66,7 +66,7 @@ def test_property_has_one_name_by_every_road(name: str) -> None:
 
 
 @given(names)
-def test_tag_has_one_name_by_every_road(tag: str) -> None:
+def test_tag_name_is_normalised_by_every_route(tag: str) -> None:
     image = parse_new_image({}, KNOWN).image(id=ImageID("i"), owner=None, now=Clock()())
 
     def by_patch() -> list[str]:
@@ -77,7 +77,7 @@ def test_tag_has_one_name_by_every_road(tag: str) -> None:
     assert roads[0] == roads[1] == roads[2]
 
 
-def test_what_is_kept_is_found_changed_and_removed_as_it_was_given(cast: Cast) -> None:
+def test_odd_names_are_found_changed_and_removed(cast: Cast) -> None:
     @settings(max_examples=25, deadline=None)
     @given(name=names, other=names)
     def hold(name: str, other: str) -> None:
@@ -122,7 +122,7 @@ def test_property_with_outer_spaces_is_kept_without_them(name: str, cast: Cast) 
     assert (twice.status_code, "given twice" in twice.text) == (400, True)
 
 
-def test_tag_with_a_four_byte_letter_is_refused_on_every_road(cast: Cast) -> None:
+def test_tag_with_a_four_byte_character_is_refused_by_every_route(cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     answers = [
         cast.owner.call("PUT", f"/v2/images/{image}/tags/{quote(chr(0x1F600))}"),

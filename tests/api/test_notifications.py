@@ -133,7 +133,7 @@ STORIES: dict[str, tuple[Callable[[Cast], None], str]] = {
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_what_is_told_is_what_glance_tells(story: str, told: Cast, listener: Listener) -> None:
+def test_notifications_equal_those_of_glance(story: str, told: Cast, listener: Listener) -> None:
     act, last = STORIES[story]
     act(told)
     heard = listener.until(last)
@@ -147,12 +147,12 @@ def test_what_is_told_is_what_glance_tells(story: str, told: Cast, listener: Lis
         assert (each.publisher_id, each.context) == ("image.here", {})
 
 
-def test_every_event_that_glance_was_heard_to_tell_is_in_a_story() -> None:
+def test_every_recorded_event_of_glance_is_covered() -> None:
     told = {line.partition(" ")[2] for story in GLANCE["stories"].values() for line in story}
     assert told == set(GLANCE["keys"])
 
 
-def test_an_image_is_told_as_it_is(told: Cast, listener: Listener) -> None:
+def test_image_payload_has_the_current_values(told: Cast, listener: Listener) -> None:
     owner = told.owner
     image = owner.has_an_image(None, name="n", colour="blue", tags=["t"], visibility="private", min_disk=3)
     owner.deletes(image)
@@ -169,7 +169,7 @@ def test_an_image_is_told_as_it_is(told: Cast, listener: Listener) -> None:
     assert deleted["deleted_at"].endswith("Z")
 
 
-def test_a_download_tells_who_got_how_much_of_whose(told: Cast, listener: Listener) -> None:
+def test_download_notification_names_receiver_owner_and_bytes(told: Cast, listener: Listener) -> None:
     image = told.owner.has_an_image(b"x" * 10_000)
     told.owner.shares_with(image, told.member.project_id)
     told.member.downloads(image)
@@ -186,7 +186,7 @@ def test_a_download_tells_who_got_how_much_of_whose(told: Cast, listener: Listen
     assert (part.priority, part.payload["bytes_sent"]) == ("info", 100)
 
 
-def test_a_download_that_is_broken_off_is_told_as_an_error_with_what_was_sent(told: Cast, listener: Listener) -> None:
+def test_aborted_download_is_notified_as_error_with_bytes_sent(told: Cast, listener: Listener) -> None:
     size = 64 << 20
     image = told.owner.has_an_image(b"\0" * size)
     _gives_up(told.owner, image)
@@ -203,7 +203,7 @@ def _gives_up(who: Persona, image: str) -> None:
             got += len(line.socket.recv(1 << 16))
 
 
-def test_a_failed_upload_is_told_in_the_words_that_the_client_got(told: Cast, listener: Listener) -> None:
+def test_failed_upload_is_notified_with_the_answers_sentence(told: Cast, listener: Listener) -> None:
     image = told.owner.has_an_image(None)
     told.owner.uploads(image, b"x" * 10, **{"X-OpenStack-Image-Size": "11"})
     told.owner.deletes(image)
@@ -211,7 +211,7 @@ def test_a_failed_upload_is_told_in_the_words_that_the_client_got(told: Cast, li
     assert failed.startswith(f"Failed to upload image data for image {image}: Announced size 11 bytes")
 
 
-def test_nothing_is_told_of_what_was_refused(told: Cast, listener: Listener) -> None:
+def test_refused_requests_send_no_notification(told: Cast, listener: Listener) -> None:
     image = told.owner.has_an_image(protected=True)
     told.owner.deletes(image)
     told.outsider.deletes(image)
@@ -223,7 +223,7 @@ def test_nothing_is_told_of_what_was_refused(told: Cast, listener: Listener) -> 
     assert [each.event for each in listener.until("image.delete")][-3:] == ["image.update", "image.update", "image.delete"]
 
 
-def test_input_result_and_message_of_a_task_are_kept_back(told: Cast, listener: Listener) -> None:
+def test_task_notification_omits_input_result_and_message(told: Cast, listener: Listener) -> None:
     image = told.owner.has_an_image(None)
     address = "http://127.0.0.1/secret-path?signature=abc"
     told.owner.imports(image, "web-download", _uri=address)

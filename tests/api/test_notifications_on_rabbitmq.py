@@ -43,7 +43,7 @@ def told(
     bus.close()
 
 
-def test_consumers_of_every_topic_hear_what_happened(told: tuple[Cast, list[str]], broker: rabbitmq.Broker) -> None:
+def test_every_topic_receives_notifications(told: tuple[Cast, list[str]], broker: rabbitmq.Broker) -> None:
     owner, topics = told[0].owner, told[1]
     with listening(broker.url, topic=topics[0]) as first, listening(broker.url, topic=topics[1]) as second:
         image = owner.has_an_image(name="n")
@@ -56,7 +56,7 @@ def test_consumers_of_every_topic_hear_what_happened(told: tuple[Cast, list[str]
     assert heard[0][0].payload["name"] == "n"
 
 
-def test_a_bus_that_is_away_delays_nothing_and_is_told_later(
+def test_unavailable_bus_delays_no_request_and_gets_notifications_later(
     told: tuple[Cast, list[str]], broker: rabbitmq.Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     owner, topics = told[0].owner, told[1]

@@ -52,7 +52,7 @@ def headers_of(pretence: str, cast: Cast) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("pretence", PRETENDERS)
-def test_who_pretends_gets_what_it_gets_without(pretence: str, cast: Cast) -> None:
+def test_forged_identity_headers_change_no_answer(pretence: str, cast: Cast) -> None:
     """T-61 and T-64, at every operation of the table."""
     name, column = PRETENDERS[pretence]
     who = adding(cast.people[name], headers_of(pretence, cast))
@@ -99,7 +99,7 @@ def test_tokens_of_other_kinds_are_answered_as_the_table_says(column: str, cast:
     assert answers == {operation: cells[column] for operation, cells in ROWS.items()}
 
 
-def test_the_tables_leave_nothing_out() -> None:
+def test_tables_cover_every_persona_and_route() -> None:
     """Each operation is in both files; together with the states of sharing they are the matrix of who may do what."""
     assert list(ROWS) == list(PLAIN)
     cells = len(PLAIN) * len(COLUMNS) + sum(map(len, STATES.values())) + len(ROWS) * len(KINDS) + len(PLAIN) * len(PRETENDERS)

@@ -56,7 +56,7 @@ def from_there(image: str, region: str = "There") -> dict[str, str]:
     return {"_glance_region": region, "_glance_image_id": image}
 
 
-def test_image_comes_with_what_belongs_to_its_bytes(cloud: Cloud) -> None:
+def test_image_arrives_with_its_formats_and_properties(cloud: Cloud) -> None:
     source = cloud.abroad.owner.has_an_image(DATA, hw_cpu_cores="5", os_distro="rhel", speed="88mph", name="theirs")
     owner = cloud.at_home.owner
     image = owner.has_an_image(None, disk_format="iso", container_format="ovf", hw_cpu_cores="1")
@@ -73,7 +73,7 @@ def test_image_comes_with_what_belongs_to_its_bytes(cloud: Cloud) -> None:
     assert owner.downloads(image).content == DATA
 
 
-def test_nobody_gets_by_this_way_what_they_may_not_download_there(cloud: Cloud) -> None:
+def test_glance_download_needs_access_in_the_other_region(cloud: Cloud) -> None:
     source = cloud.abroad.owner.has_an_image(DATA)
     stranger = cloud.at_home.outsider
     image = stranger.has_an_image(None)
@@ -92,7 +92,7 @@ def test_nobody_gets_by_this_way_what_they_may_not_download_there(cloud: Cloud) 
         (from_there(ABSENT) | {"_glance_service_interface": "not an interface"}, "with the interface 'not an interface'"),
     ],
 )
-def test_what_is_not_there_fails_the_task_and_changes_nothing(fields: dict[str, str], words: str, cloud: Cloud) -> None:
+def test_absent_remote_image_fails_the_task(fields: dict[str, str], words: str, cloud: Cloud) -> None:
     owner = cloud.at_home.owner
     image = owner.has_an_image(None, hw_cpu_cores="1", os_distro="windows")
     before = owner.shows(image).json()
@@ -116,7 +116,7 @@ def test_what_is_not_there_fails_the_task_and_changes_nothing(fields: dict[str, 
         ({"_glance_region": "There", "_glance_image_id": ABSENT, "_glance_service_interface": None}, "glance_service_interface"),
     ],
 )
-def test_what_makes_no_sense_is_refused_at_once(fields: dict[str, object], words: str, cloud: Cloud) -> None:
+def test_invalid_request_is_refused_before_a_task_exists(fields: dict[str, object], words: str, cloud: Cloud) -> None:
     owner = cloud.at_home.owner
     image = owner.has_an_image(None)
     answer = owner.imports(image, "glance-download", **fields)
@@ -124,7 +124,7 @@ def test_what_makes_no_sense_is_refused_at_once(fields: dict[str, object], words
     assert owner.call("GET", f"/v2/images/{image}/tasks").json() == {"tasks": []}
 
 
-def test_it_is_an_unknown_method_where_it_is_off(
+def test_glance_download_is_an_unknown_method_when_disabled(
     another_world: Callable[..., World], everybody: dict[str, tuple[str, str]]
 ) -> None:
     owner = cast_of(another_world(options={"import_methods": ()}), everybody).owner

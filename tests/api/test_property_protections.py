@@ -95,7 +95,7 @@ def test_a_change_is_made_or_refused_whole(change: dict[str, str], status: int, 
         assert cast.admin.shows(image).json() == before
 
 
-def test_nobody_is_exempt(cast: Cast) -> None:
+def test_administrators_are_not_exempt_from_property_protections(cast: Cast) -> None:
     image = with_secret(cast)
     assert cast.admin.patches(image, {"op": "replace", "path": "/x_open", "value": "2"}).status_code == 403
     assert cast.admin.creates(unmatched="1").status_code == 403

@@ -150,7 +150,7 @@ def test_parallel_properties_do_not_pass_the_limit_together(people: Callable[[Li
     assert sorted(each.status_code for each in at_once(cast.owner, *calls)) == [200] * 3 + [413] * 9
 
 
-def test_no_limit_is_written_as_minus_one_for_counts(people: Callable[[Limits], Cast]) -> None:
+def test_minus_one_means_unlimited(people: Callable[[Limits], Cast]) -> None:
     cast = people(Limits(tags=-1, properties=-1, members=-1))
     many = {f"p{number}": "x" for number in range(200)}
     image = cast.owner.has_an_image(None, tags=list(many), **many)

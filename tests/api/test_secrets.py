@@ -114,7 +114,7 @@ def test_no_secret_is_logged_or_answered(
         assert secret.encode() not in stored
 
 
-def test_the_databases_password_is_not_told_when_it_is_away(
+def test_database_password_is_not_shown_when_it_is_down(
     identity: Keystone, everybody: Everybody, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -152,7 +152,7 @@ REQUEST_IDS = [
 
 
 @pytest.mark.parametrize("given", REQUEST_IDS, ids=ascii)
-def test_a_request_id_that_is_no_word_is_replaced(given: str, cast: Cast) -> None:
+def test_invalid_request_id_is_replaced(given: str, cast: Cast) -> None:
     with Connection(cast.owner.endpoint) as wire:
         wire.send(head(cast.owner, "GET", "/v2/images?limit=0", f"X-Openstack-Request-Id: {given}"))
         found = wire.answer().header("x-openstack-request-id")
@@ -160,7 +160,7 @@ def test_a_request_id_that_is_no_word_is_replaced(given: str, cast: Cast) -> Non
 
 
 @pytest.mark.parametrize("newline", [b"\n", b"\r", b"\r\n ", b"\x0b", b"\xc2\x85", b"\xe2\x80\xa8"], ids=ascii)
-def test_a_client_adds_no_line_to_a_log_or_an_answer(newline: bytes, cast: Cast, caplog: pytest.LogCaptureFixture) -> None:
+def test_client_cannot_inject_lines_into_logs_or_answers(newline: bytes, cast: Cast, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     mark = f"forged{os.getpid()}"
     for name in ("X-Openstack-Request-Id", "X-Auth-Token", "Range", "Content-Type", "Host", "Accept"):

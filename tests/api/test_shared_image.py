@@ -207,7 +207,7 @@ def outcome(who: Persona, operation: str, image: str, cast: Cast) -> str:
 
 
 @pytest.mark.parametrize("operation", ROWS)
-def test_answers_are_those_of_the_table(operation: str, request: pytest.FixtureRequest) -> None:
+def test_answers_match_the_table(operation: str, request: pytest.FixtureRequest) -> None:
     cast: Cast = request.getfixturevalue("caching_cast" if operation.startswith("cache") else "cast")
     expected = dict(zip(COLUMNS, ROWS[operation], strict=True))
     common = shared_image(cast, operation)

@@ -138,7 +138,7 @@ def test_import_of_wrong_bytes_fails_and_says_so(signed: tuple[World, Cast], sig
 
 
 @pytest.mark.parametrize("way", ["upload", "import", "location", "task"])
-def test_unknown_certificate_is_400_whichever_way_the_bytes_come(way: str, signed: tuple[World, Cast], signer: Signer) -> None:
+def test_unknown_certificate_is_400_for_upload_and_import(way: str, signed: tuple[World, Cast], signer: Signer) -> None:
     owner, admin = signed[1].owner, signed[1].admin
     properties = signer.signs(DATA, _certificate_uuid=str(uuid.uuid4()))
     image = owner.has_an_image(None, **properties)
@@ -158,7 +158,7 @@ def test_unknown_certificate_is_400_whichever_way_the_bytes_come(way: str, signe
 
 
 @pytest.mark.parametrize("kept", [{"payload": b"no PEM"}, {"secret_type": "opaque"}, {"secret_type": "symmetric"}])
-def test_what_is_no_certificate_is_400(
+def test_secret_that_is_not_a_certificate_is_400(
     kept: dict[str, Any], signed: tuple[World, Cast], signer: Signer, barbican: Barbican
 ) -> None:
     for name, value in kept.items():
@@ -169,14 +169,14 @@ def test_what_is_no_certificate_is_400(
     assert owner.shows(image).json()["status"] == "queued"
 
 
-def test_without_a_key_manager_in_the_catalog_signed_images_are_400(signed: tuple[World, Cast]) -> None:
+def test_signed_images_are_400_without_a_key_manager(signed: tuple[World, Cast]) -> None:
     owner = signed[1].owner
     image = owner.has_an_image(None, **Signer(Keys(), "ECC_SECP384R1").signs(DATA))
     refused = owner.uploads(image, DATA)
     assert (refused.status_code, "could not be had from the key manager" in refused.text) == (400, True)
 
 
-def test_where_the_extra_is_not_installed_signed_images_are_400(cast: Cast) -> None:
+def test_signed_images_are_400_without_the_extra(cast: Cast) -> None:
     image = cast.owner.has_an_image(None, **Signer(Keys(), "ECC_SECP384R1").signs(DATA))
     refused = cast.owner.uploads(image, DATA)
     assert (refused.status_code, "install partage[signatures]" in refused.text) == (400, True)

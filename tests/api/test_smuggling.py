@@ -67,7 +67,7 @@ def smuggles(cast: Cast, framing: str, victim: str, path: str = "/v2/images") ->
 
 
 @pytest.mark.parametrize("kind", AMBIGUOUS)
-def test_a_request_of_doubtful_length_is_refused_and_nothing_behind_it_is_done(kind: str, cast: Cast) -> None:
+def test_ambiguous_length_is_refused_and_pipelined_requests_dropped(kind: str, cast: Cast) -> None:
     victim = cast.owner.has_an_image(None)
     answers, closed = smuggles(cast, AMBIGUOUS[kind], victim)
     assert closed
@@ -90,7 +90,7 @@ CHUNKS = {
 
 
 @pytest.mark.parametrize("kind", CHUNKS)
-def test_a_chunk_that_is_none_ends_the_upload_without_an_image(kind: str, cast: Cast) -> None:
+def test_invalid_chunk_aborts_the_upload(kind: str, cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     with Connection(cast.owner.endpoint) as wire:
         lines = (f"Content-Type: {DATA}", "Transfer-Encoding: chunked")
@@ -106,7 +106,7 @@ def test_a_chunk_that_is_none_ends_the_upload_without_an_image(kind: str, cast: 
     assert cast.owner.shows(image).json()["status"] == "queued"
 
 
-def test_headers_behind_a_chunked_body_count_for_nothing(cast: Cast) -> None:
+def test_trailers_are_ignored(cast: Cast) -> None:
     image = cast.owner.has_an_image(None, visibility="private")
     with Connection(cast.outsider.endpoint) as wire:
         body = chunk(b'[{"op": "replace", "path": "/name", "value": "n"}]')
@@ -171,7 +171,7 @@ def test_a_small_body_that_was_not_wanted_leaves_the_connection_usable(cast: Cas
         " GET / HTTP/1.1",
     ],
 )
-def test_a_first_line_that_is_none_is_refused(start: str, cast: Cast) -> None:
+def test_invalid_request_line_is_refused(start: str, cast: Cast) -> None:
     with Connection(cast.owner.endpoint, seconds=3) as wire:
         wire.send(f"{start}\r\nHost: x\r\nX-Auth-Token: {cast.owner.token}\r\n\r\n".encode())
         assert wire.answer().status == 400
@@ -202,7 +202,7 @@ def test_garbage_behind_a_request_is_no_part_of_the_answer(before: bytes, cast: 
 
 
 @pytest.mark.parametrize("begin", [b"", b"GE", b"GET / HTTP/1.1\r\nHost: x\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /"])
-def test_a_head_that_does_not_come_is_not_waited_for(begin: bytes, stalling_world: World) -> None:
+def test_incomplete_head_times_out(begin: bytes, stalling_world: World) -> None:
     with Connection(stalling_world.endpoint, seconds=5) as wire:
         wire.send(begin)
         if begin.endswith(b"GET /"):

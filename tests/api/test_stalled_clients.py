@@ -85,7 +85,7 @@ def rest_of(wire: Connection) -> bytes:
     return bytes(got)
 
 
-def test_readers_that_read_nothing_hold_only_sockets(server: World, everybody: Everybody, large: bytes) -> None:
+def test_stalled_readers_hold_no_threads_or_buffers(server: World, everybody: Everybody, large: bytes) -> None:
     owner, read_ahead = cast_of(server, everybody).owner, server.service.read_ahead
     image = owner.has_an_image(large)
     assert owner.downloads(image).content == large

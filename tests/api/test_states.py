@@ -116,7 +116,7 @@ def locations(who: Persona, image: str) -> Iterator[requests.Response]:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_no_state_lets_an_owner_exchange_the_bytes(state: str, world: World, cast: Cast) -> None:
+def test_owner_cannot_replace_image_data_in_any_state(state: str, world: World, cast: Cast) -> None:
     """T-08 to T-10."""
     with ExitStack() as block:
         image = image_in(state, world, cast, block)
@@ -146,7 +146,7 @@ def everything(who: Persona, image: str, store: str) -> Iterator[requests.Respon
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_every_call_in_every_state_goes_only_ways_that_the_api_has(state: str, world: World, cast: Cast) -> None:
+def test_every_call_in_every_state_makes_only_legal_transitions(state: str, world: World, cast: Cast) -> None:
     """T-11, T-13: a way that the API does not have is a failure of the database, and so an answer of 500."""
     with ExitStack() as block:
         image = image_in(state, world, cast, block)
@@ -175,7 +175,7 @@ ROADS: dict[str, Callable[[Persona, str], requests.Response]] = {
 
 
 @pytest.mark.parametrize("road", ROADS)
-def test_the_data_of_a_deactivated_image_is_on_no_road(road: str, world: World, cast: Cast) -> None:
+def test_no_route_serves_data_of_a_deactivated_image(road: str, world: World, cast: Cast) -> None:
     """T-16: 403 for whoever sees the image, 404 for whoever does not, and bytes for administrators alone."""
     with ExitStack() as block:
         image = image_in("deactivated", world, cast, block)
@@ -196,7 +196,7 @@ def test_a_deactivated_image_is_not_copied_out_either(world: World, cast: Cast) 
         assert world.works() == 0
 
 
-def test_administrators_find_every_image_of_the_same_bytes_and_users_only_their_own(cast: Cast) -> None:
+def test_digest_filter_finds_only_images_visible_to_the_caller(cast: Cast) -> None:
     """Malware that was shared and copied by hand can be withheld everywhere; that others have it too is told to no user."""
     theirs, mine = cast.owner.has_an_image(BYTES * 3, visibility="private"), cast.outsider.has_an_image(BYTES * 3)
     digest = cast.owner.shows(theirs).json()["os_hash_value"]

@@ -73,7 +73,7 @@ def test_a_list_is_filtered_sorted_and_walked_through(cast_on_postgresql: Cast) 
         assert [len(page) for page in pages] == [3, 3, 2]
 
 
-def test_whoever_comes_at_the_same_time_is_answered_in_turn(cast_on_postgresql: Cast) -> None:
+def test_concurrent_requests_are_all_answered(cast_on_postgresql: Cast) -> None:
     owner, member = cast_on_postgresql.owner, cast_on_postgresql.member.project_id
     image = owner.has_an_image(None)
     assert (

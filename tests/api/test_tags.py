@@ -27,7 +27,7 @@ def untags(who: Persona, image: str, tag: str) -> requests.Response:
 @pytest.mark.parametrize(
     "tag", ["plain", "with space", "ünïcode", "per%cent", "a+b", "dots..", "?question", "#hash", "x" * 255, "UPPER"]
 )
-def test_a_tag_comes_and_goes(tag: str, cast: Cast) -> None:
+def test_tag_is_added_and_removed(tag: str, cast: Cast) -> None:
     image = cast.owner.has_an_image(None, tags=["kept"])
     assert tags(cast.owner, image, tag).status_code == 204
     assert tags(cast.owner, image, tag).status_code == 204
@@ -107,7 +107,7 @@ def test_parallel_tags_do_not_pass_the_limit_together(
     assert len(tags_of(owner, image)) == 3
 
 
-def test_above_a_lowered_limit_tags_may_still_go(
+def test_tags_can_be_removed_above_a_lowered_limit(
     another_world: Callable[..., World], everybody: dict[str, tuple[str, str]]
 ) -> None:
     """The operator lowered the limit after the image got its tags: one server with the old limit stands for the time before."""

@@ -49,7 +49,7 @@ CALLS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
-def test_a_clock_does_not_tell_an_invisible_image_from_none(call: str, cast: Cast) -> None:
+def test_response_time_is_equal_for_invisible_and_nonexistent_images(call: str, cast: Cast) -> None:
     method, path = call.split()
     image = cast.owner.has_an_image(b"secret" * 1000, visibility="private", tags=[f"t{number}" for number in range(20)])
     area = told_apart(
@@ -59,7 +59,7 @@ def test_a_clock_does_not_tell_an_invisible_image_from_none(call: str, cast: Cas
 
 
 @pytest.mark.slow
-def test_a_clock_hardly_tells_whether_somebody_has_the_bytes_that_are_uploaded(cast: Cast) -> None:
+def test_upload_time_hardly_depends_on_deduplication(cast: Cast) -> None:
     """Reliability rule C4: of two uploads one brings what another project has.
 
     Its aim is 0.60. What was rehearsed is removed before the answer, which takes some 5 ms of 120: 0.58 to 0.62 where it was
@@ -78,7 +78,7 @@ def test_a_clock_hardly_tells_whether_somebody_has_the_bytes_that_are_uploaded(c
 
 
 @pytest.mark.slow
-def test_a_clock_does_not_tell_whether_a_deleted_image_was_the_last_with_its_bytes(cast: Cast) -> None:
+def test_delete_time_does_not_depend_on_shared_chunks(cast: Cast) -> None:
     """T-84's family: bytes go by the sweep, so that deleting is the same work whoever else has them."""
     pairs = PAIRS // 10
     shared = os.urandom(1 << 20)

@@ -65,7 +65,7 @@ def chunked(data: bytes = DATA) -> Iterator[bytes]:
     return (data[start : start + 65_536] for start in range(0, len(data), 65_536))
 
 
-def test_usage_is_told_beside_the_limits(tell: Callable[..., Story]) -> None:
+def test_usage_is_shown_with_the_limits(tell: Callable[..., Story]) -> None:
     story = tell()
     story.limits(size_total=7)
     assert story.usage() == {SIZE: (0, 7), STAGE: (0, 10), COUNT: (0, 10), UPLOADING: (0, 10)}
@@ -159,7 +159,7 @@ def test_one_staging_may_exceed_where_the_operator_wants_it_as_in_glance(tell: C
     assert story.owner.stages(images[3], chunked()).status_code == 204
 
 
-def test_a_lowered_limit_stops_what_begins_and_takes_nothing_away(tell: Callable[..., Story]) -> None:
+def test_lowered_limit_refuses_new_images_and_keeps_existing_ones(tell: Callable[..., Story]) -> None:
     story = tell()
     image = story.owner.has_an_image(DATA)
     staged = story.owner.has_an_image(None)
@@ -172,7 +172,7 @@ def test_a_lowered_limit_stops_what_begins_and_takes_nothing_away(tell: Callable
     assert story.owner.imports(staged).status_code == 202
 
 
-def test_without_keystone_nothing_begins(
+def test_uploads_are_refused_while_keystone_is_down(
     another_world: Callable[..., World], everybody: Everybody, keystone: RunningKeystone
 ) -> None:
     nowhere = replace(keystone.credentials, url=f"http://127.0.0.1:{listening.find_free_port()}")

@@ -35,7 +35,7 @@ def path_of(row: routes.Row, image: str) -> str:
 @pytest.mark.parametrize("packets", [1, 2])
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("row", WITH_BODY, ids=lambda row: f"{row.method} {row.path}")
-def test_body_behind_an_offer_is_never_read_as_a_request(row: routes.Row, framing: str, packets: int, cast: Cast) -> None:
+def test_body_of_an_upgrade_request_is_never_read_as_a_request(row: routes.Row, framing: str, packets: int, cast: Cast) -> None:
     """The answer is the one to the same request without the offer, and the connection goes on behind the body."""
     said, body = framed(framing, INNER)
     media_type = {"PATCH": PATCH, "PUT": DATA}.get(row.method, "application/json")
@@ -62,7 +62,7 @@ def test_body_behind_an_offer_is_never_read_as_a_request(row: routes.Row, framin
 
 @pytest.mark.parametrize("offer", OFFERS)
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_upload_that_offers_another_protocol_is_stored_whole(framing: str, offer: str, cast: Cast) -> None:
+def test_upload_with_upgrade_header_is_stored_whole(framing: str, offer: str, cast: Cast) -> None:
     image, data = cast.owner.has_an_image(None), INNER * 50_000
     said, body = framed(framing, data)
     with Connection(cast.owner.endpoint) as wire:
@@ -76,7 +76,7 @@ def test_upload_that_offers_another_protocol_is_stored_whole(framing: str, offer
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("sent", [0, 5])
-def test_upload_that_offers_another_protocol_and_ends_early_makes_no_image_active(framing: str, sent: int, cast: Cast) -> None:
+def test_truncated_upload_with_upgrade_header_is_not_active(framing: str, sent: int, cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     said = "Transfer-Encoding: chunked" if framing == "chunked" else "Content-Length: 10"
     with Connection(cast.owner.endpoint) as wire:
@@ -88,7 +88,7 @@ def test_upload_that_offers_another_protocol_and_ends_early_makes_no_image_activ
 
 
 @pytest.mark.parametrize("offer", OFFERS)
-def test_requests_behind_one_that_offers_another_protocol_are_answered(offer: str, cast: Cast) -> None:
+def test_requests_after_one_with_upgrade_header_are_answered(offer: str, cast: Cast) -> None:
     """Each has its own token and its own answer, in order, however many of them offer something."""
     image = cast.owner.has_an_image(None, visibility="private")
     asked = [(cast.owner, 200), (cast.outsider, 404), (cast.owner, 200), (cast.outsider, 404)]
@@ -97,7 +97,7 @@ def test_requests_behind_one_that_offers_another_protocol_are_answered(offer: st
         assert [wire.answer().status for _ in asked] == [status for _who, status in asked]
 
 
-def test_document_posted_with_an_offer_is_created(cast: Cast) -> None:
+def test_document_posted_with_upgrade_header_is_created(cast: Cast) -> None:
     body = b'{"name": "offered", "disk_format": "raw", "container_format": "bare"}'
     with Connection(cast.owner.endpoint) as wire:
         said = ("Content-Type: application/json", f"Content-Length: {len(body)}")
@@ -105,7 +105,7 @@ def test_document_posted_with_an_offer_is_created(cast: Cast) -> None:
         assert wire.answer().status == 201
 
 
-def test_offer_over_http_1_0_is_ignored_as_well(cast: Cast) -> None:
+def test_upgrade_header_over_http_1_0_is_ignored(cast: Cast) -> None:
     body = b'{"name": "offered", "disk_format": "raw", "container_format": "bare"}'
     said = ("Content-Type: application/json", f"Content-Length: {len(body)}", *offering("h2c"))
     with Connection(cast.owner.endpoint) as wire:
@@ -159,7 +159,7 @@ def test_chunks_over_http_1_0_are_refused(cast: Cast) -> None:
     assert cast.owner.shows(image).json()["status"] == "queued"
 
 
-def test_coding_is_named_in_any_case(cast: Cast) -> None:
+def test_transfer_coding_is_case_insensitive(cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     with Connection(cast.owner.endpoint) as wire:
         said = (f"Content-Type: {DATA}", "transfer-encoding: Chunked")

@@ -57,7 +57,7 @@ def strangers(count: int, since: int = 0) -> list[str]:
     return [f"{STRANGER}{number}" for number in range(since, since + count)]
 
 
-def test_known_callers_are_answered_while_all_validations_are_stuck(
+def test_cached_callers_are_answered_while_validations_are_stuck(
     people: Cast, gate: Gate, flood: Callable[..., list["Future[requests.Response]"]]
 ) -> None:
     image = people.owner.has_an_image(None)
@@ -78,7 +78,7 @@ def test_known_callers_are_answered_while_all_validations_are_stuck(
     assert all("wait to be validated" in each.text for each in refused_at_once)
 
 
-def test_same_unknown_token_is_asked_about_once(
+def test_concurrent_requests_with_one_unknown_token_share_a_validation(
     people: Cast, gate: Gate, flood: Callable[..., list["Future[requests.Response]"]]
 ) -> None:
     """However many requests bring it, they take one thread and one place in the queue."""
@@ -90,7 +90,7 @@ def test_same_unknown_token_is_asked_about_once(
     assert gate.asked.count(f"{STRANGER}same") == 1
 
 
-def test_service_token_that_is_known_waits_for_no_stranger(
+def test_cached_service_token_does_not_wait_for_unknown_tokens(
     people: Cast, gate: Gate, flood: Callable[..., list["Future[requests.Response]"]]
 ) -> None:
     image = people.owner.has_an_image(None)

@@ -47,7 +47,7 @@ def exceptions_of(file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
-def test_what_is_raised_is_there(file: Path) -> None:
+def test_names_under_raises_are_exceptions(file: Path) -> None:
     tree = ast.parse(file.read_text())
     nodes = [each for each in ast.walk(tree) if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module))]
     names = {name for node in nodes for name in raised(ast.get_docstring(node) or "")}
@@ -57,7 +57,7 @@ def test_what_is_raised_is_there(file: Path) -> None:
     assert not unknown, unknown
 
 
-def test_sections_are_read_as_they_are_written() -> None:
+def test_raises_section_is_parsed() -> None:
     lines = (
         "Do.",
         "",

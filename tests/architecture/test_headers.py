@@ -48,7 +48,7 @@ def test_no_other_header_is_read() -> None:
     assert asked == READ
 
 
-def test_variables_of_the_environment_are_read_by_configuration_alone() -> None:
+def test_only_configuration_reads_environment_variables() -> None:
     """A proxy of the environment, or a variable that a child inherits, would be a second way to steer what is fetched."""
     readers = {
         str(path.relative_to(SOURCE))

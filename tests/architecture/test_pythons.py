@@ -40,7 +40,7 @@ def run(folder: Path, content: str, *pythons: str, path: str | None = None) -> s
 
 
 @pytest.mark.parametrize(("content", "status", "told"), [("pass", 0, "passed: 1 passed"), ("assert not 1", 1, "failed: 1 failed")])
-def test_line_and_status_tell_how_each_python_ended(folder: Path, content: str, status: int, told: str) -> None:
+def test_line_and_exit_status_report_each_python(folder: Path, content: str, status: int, told: str) -> None:
     ended = run(folder, f"def test_it(): {content}", sys.executable)
     assert ended.returncode == status, ended.stdout
     assert ended.stdout.splitlines()[-1].startswith(f"Python {VERSION}: {told} in ")
@@ -60,7 +60,7 @@ def test_python_that_is_named_and_absent_fails_after_the_others(folder: Path) ->
     assert lines[1].startswith(f"Python {VERSION}: passed")
 
 
-def test_machine_without_a_python_is_told_what_to_do(folder: Path, tmp_path: Path) -> None:
+def test_absence_of_python_is_an_error_that_names_the_remedy(folder: Path, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
     for each in ("dirname", "mkdir", "sh"):

@@ -29,7 +29,7 @@ def test_module_stays_within_the_caps(module: Path) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_module_and_its_public_functions_say_what_they_promise(module: Path) -> None:
+def test_module_and_public_functions_have_docstrings(module: Path) -> None:
     tree = ast.parse(module.read_text())
     scopes = [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_"))]
     found = [each for scope in scopes for each in scope.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]

@@ -35,7 +35,7 @@ def test_module_opens_no_url(module: Path) -> None:
     assert not called & CALLS
 
 
-def test_the_rule_would_find_a_client() -> None:
+def test_check_detects_http_clients() -> None:
     for line in (
         "import urllib.request",
         "from urllib import request",

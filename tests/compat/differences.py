@@ -506,8 +506,8 @@ DIFFERENCES: tuple[Difference, ...] = (
 
 SHOWN_BY_TESTS = {
     "7": (
-        "tests/api/test_names.py::test_property_has_one_name_by_every_road",
-        "tests/api/test_names.py::test_tag_with_a_four_byte_letter_is_refused_on_every_road",
+        "tests/api/test_names.py::test_property_name_is_normalised_by_every_route",
+        "tests/api/test_names.py::test_tag_with_a_four_byte_character_is_refused_by_every_route",
     ),
     "9": (
         "tests/api/test_long_documents.py::test_image_with_more_text_than_a_document_holds_is_not_created",
@@ -517,12 +517,12 @@ SHOWN_BY_TESTS = {
         "tests/api/test_long_documents.py::test_tasks_of_an_image_are_listed_up_to_a_page",
         "tests/api/test_unified_limits.py::test_sizes_are_hard_limits",
         "tests/api/test_quotas.py::test_a_shared_image_is_charged_to_its_owner_alone",
-        "tests/api/test_locations_by_reference.py::test_what_is_referred_to_counts_for_no_quota_and_a_copy_does",
+        "tests/api/test_locations_by_reference.py::test_referenced_data_uses_no_quota_until_copied",
         "tests/operations/test_import_lanes.py::test_a_small_file_that_becomes_a_huge_one_is_refused",
     ),
     "10": (
         "tests/api/test_locations_by_patch.py::test_an_image_in_a_store_takes_only_what_promises_its_digest",
-        "tests/api/test_locations_by_patch.py::test_no_other_place_is_taken_from_anybody",
+        "tests/api/test_locations_by_patch.py::test_forbidden_locations_are_refused_and_change_nothing",
         "tests/api/test_locations_by_reference.py::test_bytes_that_changed_are_never_given_whole",
         "tests/operations/test_import_lanes.py::test_no_data_is_taken_while_an_import_waits",
         "tests/operations/test_import_lanes.py::test_success_forgets_the_stores_that_an_earlier_import_did_not_reach",
@@ -530,13 +530,13 @@ SHOWN_BY_TESTS = {
     "11": (
         "tests/operations/test_signatures.py::test_signature_that_no_bytes_can_have_is_refused_before_any_come",
         "tests/operations/test_signatures.py::test_signature_that_changed_since_is_not_taken_on_trust",
-        "tests/operations/test_glance_download.py::test_what_cannot_be_taken_leaves_the_image_as_it_was",
+        "tests/operations/test_glance_download.py::test_refused_remote_image_leaves_the_image_unchanged",
         "tests/api/test_locations_by_patch.py::test_no_patch_makes_a_signed_image_active",
     ),
     "12": (
-        "tests/api/test_cache.py::test_an_image_that_lost_a_part_of_itself_is_not_near_any_more",
-        "tests/api/test_cache.py::test_images_share_what_is_near",
-        "tests/api/test_cache.py::test_prune_says_what_it_took",
+        "tests/api/test_cache.py::test_image_with_a_missing_pack_is_not_listed_as_cached",
+        "tests/api/test_cache.py::test_images_share_cached_packs",
+        "tests/api/test_cache.py::test_prune_reports_what_it_removed",
     ),
     "13": (
         "tests/api/test_anonymous.py::test_no_other_image_is_known_to_be_there",
@@ -547,7 +547,7 @@ SHOWN_BY_TESTS = {
     "15": (
         "tests/operations/test_pending_deletes.py::test_a_deactivated_image_is_deactivated_when_it_is_restored",
         "tests/operations/test_pending_deletes.py::test_a_restored_image_is_what_it_was_with_members_and_bytes",
-        "tests/api/test_required_properties.py::test_only_what_fits_is_created_and_patched",
+        "tests/api/test_required_properties.py::test_values_outside_the_schema_are_refused",
     ),
 }
 """Rows that take more than one request to see, and tests in which they show."""

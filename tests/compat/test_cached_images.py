@@ -100,7 +100,7 @@ def test_an_image_is_queued_listed_and_deleted(openstack: OpenStack, image: str)
 
 
 @pytest.mark.usefixtures("admin", "of_reading")
-def test_a_download_of_what_is_near_is_counted(openstack: OpenStack, image: str) -> None:
+def test_download_of_a_cached_image_is_counted(openstack: OpenStack, image: str) -> None:
     openstack("project-a", "image", "save", "--file", "first", image)
     standalone.wait_for(lambda: listed(openstack) == {image: "cached"}, seconds=SECONDS)
     openstack("project-a", "image", "save", "--file", "second", image)
@@ -122,7 +122,7 @@ def test_the_cache_is_cleared(openstack: OpenStack, admin: Connection, image: st
 
 
 @pytest.mark.usefixtures("admin")
-def test_what_cannot_be_is_said(openstack: OpenStack, an_image: Make) -> None:
+def test_impossible_requests_are_explained(openstack: OpenStack, an_image: Make) -> None:
     waiting = an_image(data=None).id
     assert "Only images with status active" in openstack.fails("admin", "cached", "image", "queue", waiting)
     assert "No Image found" in openstack.fails("admin", "cached", "image", "queue", "none")
@@ -185,7 +185,7 @@ def test_the_glance_command_cleans_prunes_and_clears(glance: Glance, image: str)
 
 
 @pytest.mark.usefixtures("admin")
-def test_the_glance_command_says_what_cannot_be(glance: Glance, an_image: Make) -> None:
+def test_glance_command_prints_the_reason_of_a_refusal(glance: Glance, an_image: Make) -> None:
     """The client prints what was refused, and ends with 0 all the same."""
     waiting = an_image(data=None).id
     assert "Only images with status active" in glance("admin", "cache-queue", waiting)

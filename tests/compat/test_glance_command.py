@@ -68,7 +68,7 @@ def test_data_is_uploaded_afterwards(glance: Glance, an_image: Make, data: Path)
 
 
 @pytest.mark.runs("image-stage", "image-import", "image-tasks", "image-create-via-import", "import-info", "task-list", "task-show")
-def test_staged_image_is_imported_and_its_task_told(glance: Glance, cloud: Cloud, an_image: Make, data: Path, name: str) -> None:
+def test_staged_image_is_imported_and_its_task_shown(glance: Glance, cloud: Cloud, an_image: Make, data: Path, name: str) -> None:
     assert "import-methods" in glance("project-a", "import-info")
     image = an_image(data=None).id
     glance("project-a", "image-stage", "--file", str(data), "--size", "70000", image)
@@ -118,7 +118,7 @@ def test_image_is_offered_accepted_and_withdrawn(glance: Glance, cloud: Cloud, a
 
 
 @pytest.mark.runs("image-tag-update", "image-tag-delete", "image-deactivate", "image-reactivate")
-def test_image_is_tagged_and_withheld(glance: Glance, an_image: Make) -> None:
+def test_image_is_tagged_and_deactivated(glance: Glance, an_image: Make) -> None:
     image = an_image().id
     glance("project-a", "image-tag-update", image, "red")
     assert "red" in glance.document("project-a", "image-show", image)["tags"]
@@ -144,7 +144,7 @@ def test_locations_are_not_shown_and_not_changed(glance: Glance, an_image: Make)
 
 
 @pytest.mark.runs("stores-info", "stores-delete", "usage", "explain")
-def test_what_the_service_offers_is_told(glance: Glance, an_image: Make, owner: Connection) -> None:
+def test_stores_and_import_methods_are_shown(glance: Glance, an_image: Make, owner: Connection) -> None:
     assert "default" in glance("project-a", "stores-info")
     assert glance.rows("project-a", "usage") == []
     for model in ("image", "member", "task", "metadefs/namespace"):
@@ -158,7 +158,7 @@ def test_what_the_service_offers_is_told(glance: Glance, an_image: Make, owner: 
     *("md-tag-create", "md-tag-create-multiple", "md-tag-list", "md-tag-show", "md-tag-update", "md-tag-delete"),
     "md-namespace-tags-delete",
 )
-def test_namespace_and_its_tags_come_and_go(glance: Glance, namespace: str, tmp_path: Path) -> None:
+def test_namespace_and_tags_are_created_and_deleted(glance: Glance, namespace: str, tmp_path: Path) -> None:
     made = glance.document("admin", "md-namespace-create", "--visibility", "public", "--display-name", "Test", namespace)
     assert (made["namespace"], made["visibility"], made["display_name"]) == (namespace, "public", "Test")
     assert namespace in {row["namespace"] for row in glance.rows("project-a", "md-namespace-list", "--visibility", "public")}
@@ -187,7 +187,7 @@ def test_namespace_and_its_tags_come_and_go(glance: Glance, namespace: str, tmp_
     *(f"md-object-{verb}" for verb in ("create", "list", "show", "property-show", "update", "delete")),
     *("md-namespace-properties-delete", "md-namespace-objects-delete"),
 )
-def test_properties_and_objects_come_and_go(glance: Glance, namespace: str) -> None:
+def test_properties_and_objects_are_created_and_deleted(glance: Glance, namespace: str) -> None:
     glance("admin", "md-namespace-create", namespace)
     schema = ("--schema", json.dumps({"enum": ["blue", "red"]}))
     for name in ("colour", "shade"):

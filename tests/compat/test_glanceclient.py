@@ -43,7 +43,7 @@ def test_image_is_created_uploaded_in_chunks_and_read_back(as_owner: Any, cloud:
     assert b"".join(body) == sent
 
 
-def test_announced_size_is_held_against_what_comes(as_owner: Any, an_image: Make) -> None:
+def test_size_mismatch_is_refused(as_owner: Any, an_image: Make) -> None:
     right, wrong = an_image(data=None), an_image(data=None)
     as_owner.images.upload(right.id, io.BytesIO(b"x" * 1000), image_size=1000)
     with pytest.raises(exc.HTTPBadRequest):
@@ -137,7 +137,7 @@ def test_image_is_shared_through_its_states(as_owner: Any, as_member: Any, cloud
         as_member.images.get(image)
 
 
-def test_tags_come_and_go(as_owner: Any, an_image: Make) -> None:
+def test_tags_are_added_and_removed(as_owner: Any, an_image: Make) -> None:
     image = an_image().id
     as_owner.image_tags.update(image, "one")
     as_owner.image_tags.update(image, "two words")
@@ -164,7 +164,7 @@ def test_schemas_describe_what_is_served(as_owner: Any, kind: str) -> None:
     assert schema.properties
 
 
-def test_the_service_says_what_it_offers(as_owner: Any, an_image: Make) -> None:
+def test_stores_and_import_methods_are_listed(as_owner: Any, an_image: Make) -> None:
     assert as_owner.images.get_import_info()["import-methods"]["type"] == "array"
     assert [store for store in as_owner.images.get_stores_info()["stores"] if store.get("default")]
     assert as_owner.info.get_usage() is not None

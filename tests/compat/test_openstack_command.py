@@ -141,7 +141,7 @@ def test_image_is_offered_accepted_rejected_and_withdrawn(openstack: OpenStack, 
     assert "No Image found" in openstack.fails("project-b", "image", "show", image)
 
 
-def test_deactivated_image_keeps_its_data_to_itself(openstack: OpenStack, cloud: Cloud, name: str, tmp_path: Path) -> None:
+def test_deactivated_image_cannot_be_saved(openstack: OpenStack, cloud: Cloud, name: str, tmp_path: Path) -> None:
     image = cloud.sdk("project-a").image.create_image(name, data=b"data" * 1000, disk_format="raw").id
     openstack.says("project-a", "image", "set", "--deactivate", image)
     assert openstack("project-a", "image", "show", image)["status"] == "deactivated"
@@ -158,7 +158,7 @@ def test_several_images_are_deleted_at_once(openstack: OpenStack, cloud: Cloud, 
 
 
 @pytest.mark.runs("image stores list", "image import info")
-def test_what_the_service_offers_is_told(openstack: OpenStack) -> None:
+def test_stores_and_import_methods_are_shown(openstack: OpenStack) -> None:
     stores = openstack("project-a", "image", "stores", "list")
     methods = openstack("project-a", "image", "import", "info")
     assert [store for store in stores if store["Default"]]

@@ -21,7 +21,7 @@ def test_every_command_for_images_has_a_run() -> None:
 
 
 @pytest.mark.runs("image stage", "image import", "image task list", "image task show")
-def test_staged_image_is_imported_and_its_task_told(openstack: OpenStack, cloud: Cloud, an_image: Make, name: str) -> None:
+def test_staged_image_is_imported_and_its_task_shown(openstack: OpenStack, cloud: Cloud, an_image: Make, name: str) -> None:
     """`image create` would take standard input for data, so that the SDK makes the image."""
     (openstack.folder / "data").write_bytes(b"x" * 5000)
     image = an_image(data=None).id
@@ -90,7 +90,7 @@ def test_namespace_is_created_listed_changed_and_deleted(openstack: OpenStack, n
 @pytest.mark.runs(
     *(f"image metadef object {verb}" for verb in ("create", "delete", "list", "property show", "show", "update")),
 )
-def test_objects_come_and_go(openstack: OpenStack, cloud: Cloud, namespace: str) -> None:
+def test_objects_are_created_and_deleted(openstack: OpenStack, cloud: Cloud, namespace: str) -> None:
     openstack("admin", "image", "metadef", "namespace", "create", namespace)
     made = openstack("admin", "image", "metadef", "object", "create", "--namespace", namespace, "box")
     assert made["name"] == "box"
@@ -111,7 +111,7 @@ def test_objects_come_and_go(openstack: OpenStack, cloud: Cloud, namespace: str)
 
 
 @pytest.mark.runs(*(f"image metadef property {verb}" for verb in ("create", "delete", "list", "set", "show")))
-def test_properties_come_and_go(openstack: OpenStack, namespace: str) -> None:
+def test_properties_are_created_and_deleted(openstack: OpenStack, namespace: str) -> None:
     openstack("admin", "image", "metadef", "namespace", "create", namespace)
     for name in ("size", "weight"):
         made = openstack(

@@ -131,7 +131,7 @@ def test_images_filters_on_the_service(an_image: Make, owner: Connection, name: 
     assert {image.id for image in owner.image.images(tag=name, visibility="community")} == {big.id}
 
 
-def test_images_follows_next_links_and_keeps_the_question(an_image: Make, owner: Connection, name: str) -> None:
+def test_images_follows_next_links_with_its_filters(an_image: Make, owner: Connection, name: str) -> None:
     """Three pages; a second tag in the question would be lost by Glance's links, so one tag is asked for here."""
     made = [an_image(data=None, name=f"{name}-{number}", tags=[name]).id for number in range(5)]
     an_image(data=None, name=f"{name}-other")

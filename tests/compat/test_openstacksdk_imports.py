@@ -21,7 +21,7 @@ def admin(cloud: Cloud) -> Connection:
     return cloud.sdk("admin")
 
 
-def test_staged_image_is_imported_and_its_tasks_told(an_image: Make, owner: Connection, admin: Connection, cloud: Cloud) -> None:
+def test_staged_image_is_imported_and_its_tasks_listed(an_image: Make, owner: Connection, admin: Connection, cloud: Cloud) -> None:
     image = owner.image.stage_image(owner.image.get_image(an_image(data=None).id), data=b"x" * 5000)
     assert image.status == "uploading"
     assert owner.image.import_image(image, method="glance-direct").status_code == 202
@@ -46,12 +46,12 @@ def test_import_of_what_is_not_staged_is_refused(an_image: Make, owner: Connecti
     assert owner.image.get_image(image.id).status == "queued"
 
 
-def test_task_of_a_type_that_is_none_is_refused(admin: Connection) -> None:
+def test_unknown_task_type_is_refused(admin: Connection) -> None:
     with pytest.raises(exceptions.BadRequestException):
         admin.image.create_task(type="telepathy", input={})
 
 
-def test_stores_are_told_and_details_kept_for_administrators(owner: Connection, admin: Connection) -> None:
+def test_stores_are_listed_with_details_for_administrators(owner: Connection, admin: Connection) -> None:
     [default] = [store.id for store in owner.image.stores() if store.is_default]
     assert default in {store.id for store in admin.image.stores(details=True)}
     with pytest.raises(exceptions.ForbiddenException):
@@ -66,7 +66,7 @@ def test_locations_are_for_services(an_image: Make, owner: Connection) -> None:
         owner.image.add_image_location(image, "file:///etc/passwd")
 
 
-def test_namespace_comes_and_goes(admin: Connection, owner: Connection, namespace: str) -> None:
+def test_namespace_is_created_and_deleted(admin: Connection, owner: Connection, namespace: str) -> None:
     made = admin.image.create_metadef_namespace(namespace=namespace, visibility="public", display_name="Test")
     assert (made.namespace, made.visibility, made.is_protected) == (namespace, "public", False)
     assert namespace in {each.namespace for each in owner.image.metadef_namespaces(limit=1000)}
@@ -87,7 +87,7 @@ def test_namespace_comes_and_goes(admin: Connection, owner: Connection, namespac
         admin.image.get_metadef_namespace(namespace)
 
 
-def test_objects_and_properties_come_and_go(admin: Connection, namespace: str) -> None:
+def test_objects_and_properties_are_created_listed_and_deleted(admin: Connection, namespace: str) -> None:
     images = admin.image
     images.create_metadef_namespace(namespace=namespace)
     images.create_metadef_object(namespace, name="box", properties={"colour": COLOUR}, required=["colour"])

@@ -47,7 +47,9 @@ def recorded(table: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("table", "question"), ALL)
-def test_answer_is_the_recorded_one(table: str, question: Question, cloud: Cloud, listed: dict[str, str], subject: Subject) -> None:
+def test_answer_equals_the_recorded_answer(
+    table: str, question: Question, cloud: Cloud, listed: dict[str, str], subject: Subject
+) -> None:
     said = asking.ask(cloud, question, listed, IMAGE, subject)
     if cloud.is_glance and os.environ.get("PARTAGE_GOLDEN") == "write":
         record(table, question.name, said)
@@ -58,7 +60,7 @@ def test_answer_is_the_recorded_one(table: str, question: Question, cloud: Cloud
     assert said == expected
 
 
-def test_every_difference_still_shows() -> None:
+def test_every_documented_difference_is_observed() -> None:
     by_name = {each.name: (table, each) for table, rows in tables.RECORDED.items() for each in rows}
     answers = [(recorded(table)[name], each) for name, (table, each) in by_name.items()]
     unseen = [rule.reason for rule in differences.RULES if all(rule.change(answer, each) == answer for answer, each in answers)]
@@ -69,7 +71,7 @@ def test_every_difference_still_shows() -> None:
     assert not unseen
 
 
-def test_differences_are_those_that_users_are_told_of() -> None:
+def test_observed_differences_are_documented() -> None:
     """Numbers of rows in docs/compatibility.md, headings of docs/comparison-with-glance.md; and that there are few rows."""
     compatibility = (DOCS / "compatibility.md").read_text()
     rows = {*re.findall(r"^\| (\d+) \|", compatibility, re.MULTILINE)}
@@ -82,7 +84,7 @@ def test_differences_are_those_that_users_are_told_of() -> None:
 
 
 @pytest.mark.parametrize("name", sorted({name for names in differences.SHOWN_BY_TESTS.values() for name in names}))
-def test_a_row_is_shown_by_tests_that_are_there(name: str) -> None:
+def test_tests_named_in_a_row_exist(name: str) -> None:
     file, _, function = name.partition("::")
     assert f"\ndef {function}(" in (DOCS.parent / file).read_text()
 

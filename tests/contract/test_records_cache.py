@@ -14,7 +14,7 @@ A, B = PackID("a" * 32), PackID("b" * 32)
 LATER = START + timedelta(seconds=5, microseconds=7)
 
 
-def test_a_note_is_told_with_what_the_image_says_of_itself(database: Database) -> None:
+def test_cache_note_includes_the_images_attributes(database: Database) -> None:
     with undone(database) as tx:
         build(tx, [ONE, TWO])
         cache.note(tx, HERE, TWO.id, {B, A}, now=LATER)
@@ -26,7 +26,7 @@ def test_a_note_is_told_with_what_the_image_says_of_itself(database: Database) -
     assert second.image.last_accessed == second.image.last_modified == LATER
 
 
-def test_noting_again_counts_and_keeps_when_it_came(database: Database) -> None:
+def test_second_note_counts_a_hit_and_keeps_the_first_time(database: Database) -> None:
     with undone(database) as tx:
         build(tx, [ONE])
         for moment, packs in ((START, {A}), (LATER, {A}), (LATER, {B})):
@@ -52,7 +52,7 @@ def test_nodes_are_kept_apart(database: Database) -> None:
         assert (len(cache.list_entries(tx, THERE)), cache.list_queued(tx, THERE)) == (2, [TWO.id])
 
 
-def test_a_note_that_was_renewed_since_it_was_seen_stays(database: Database) -> None:
+def test_renewed_cache_note_is_not_removed(database: Database) -> None:
     with undone(database) as tx:
         build(tx, [ONE])
         cache.note(tx, HERE, ONE.id, {A}, now=START)
@@ -77,7 +77,7 @@ def test_the_queue_is_in_order_and_keeps_places(database: Database) -> None:
         assert cache.list_queued(tx, HERE) == [TWO.id]
 
 
-def test_a_removed_image_is_neither_near_nor_fetched(database: Database) -> None:
+def test_removed_image_is_neither_cached_nor_queued(database: Database) -> None:
     with undone(database) as tx:
         build(tx, [ONE, TWO])
         for each in (ONE, TWO):
@@ -89,7 +89,7 @@ def test_a_removed_image_is_neither_near_nor_fetched(database: Database) -> None
         assert cache.list_nodes(tx, ImageID(ONE.id)) == []
 
 
-def test_sizes_are_told_of_packs_that_will_stay(database: Database) -> None:
+def test_sizes_are_given_for_packs_that_are_not_retired(database: Database) -> None:
     with undone(database) as tx:
         for pack_id, size in ((A, 100), (B, 200)):
             contents.add_pack(tx, StoreID("local"), PackRow(pack_id, size, None), [], now=START)

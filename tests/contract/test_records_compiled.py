@@ -30,7 +30,7 @@ def test_the_driver_gives_the_rows_that_sqlalchemy_gives(database: Database, *, 
         assert len(expected) == (1 if protected else min(rows, 4))
 
 
-def test_no_row_is_none(database: Database) -> None:
+def test_missing_row_gives_none(database: Database) -> None:
     with database.read() as tx:
         assert CompiledSelect(_OF_OWNER).fetch_first(tx, {"owner": "nobody", "protected": False, "rows": 1}) is None
 

@@ -48,7 +48,7 @@ def test_the_index_of_one_store_knows_nothing_of_another(database: Database) -> 
         assert contents.locate(tx, StoreID("other"), {ONE}) == {}
 
 
-def test_a_condemned_chunk_is_not_found_by_writers_and_is_replaced_by_a_new_copy(database: Database) -> None:
+def test_marked_chunk_is_not_deduplicated_and_is_stored_again(database: Database) -> None:
     with undone(database) as tx:
         contents.add_pack(tx, STORE, pack(1), rows(ONE, TWO), now=START)
         contents.condemn(tx, STORE, {ONE}, now=START)
@@ -58,7 +58,7 @@ def test_a_condemned_chunk_is_not_found_by_writers_and_is_replaced_by_a_new_copy
         assert contents.known(tx, STORE, {ONE}) == {ONE}
 
 
-def test_sparing_lifts_the_sentence_and_tells_what_is_gone(database: Database) -> None:
+def test_unmarking_clears_the_mark_and_returns_missing_chunks(database: Database) -> None:
     with undone(database) as tx:
         contents.add_pack(tx, STORE, pack(1), rows(ONE, TWO), now=START)
         contents.condemn(tx, STORE, {ONE, TWO}, now=START)
@@ -67,7 +67,7 @@ def test_sparing_lifts_the_sentence_and_tells_what_is_gone(database: Database) -
         assert contents.known(tx, STORE, {ONE, TWO}) == {ONE}
 
 
-def test_a_chunk_that_was_spared_and_condemned_again_is_under_a_new_sentence(database: Database) -> None:
+def test_chunk_marked_again_gets_a_new_mark_time(database: Database) -> None:
     with undone(database) as tx:
         contents.add_pack(tx, STORE, pack(1), rows(ONE), now=START)
         contents.condemn(tx, STORE, {ONE}, now=START)

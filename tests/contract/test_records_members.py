@@ -69,7 +69,7 @@ def test_of_many_parallel_offers_to_one_project_exactly_one_is_made(database: Da
     assert count == 1
 
 
-def test_deleting_an_image_takes_its_members_with_it_and_keeps_its_id_used(database: Database) -> None:
+def test_deleted_image_loses_its_members_and_its_id_stays_used(database: Database) -> None:
     with undone(database) as tx:
         build(tx, [SHARED], [Share(SHARED, "B", MemberStatus.ACCEPTED)])
         images.remove(tx, SHARED)

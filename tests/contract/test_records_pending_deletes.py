@@ -28,7 +28,7 @@ def deleted(tx: Transaction) -> None:
     images.soft_delete(tx, IMAGE)
 
 
-def test_what_is_taken_back_is_what_was_added_and_is_there_once(database: Database) -> None:
+def test_pending_delete_is_restored_once(database: Database) -> None:
     with undone(database) as tx:
         deleted(tx)
         found = pending_deletes.take(tx, IMAGE.id)
@@ -42,7 +42,7 @@ def test_what_is_taken_back_is_what_was_added_and_is_there_once(database: Databa
     assert again is None
 
 
-def test_only_those_are_due_that_were_deleted_then_or_before(database: Database) -> None:
+def test_pending_delete_is_due_at_its_time(database: Database) -> None:
     with undone(database) as tx:
         deleted(tx)
         early = (pending_deletes.are_due(tx, START - MINUTE), pending_deletes.remove(tx, deleted_before=START - MINUTE))

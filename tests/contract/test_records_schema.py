@@ -22,7 +22,7 @@ from tests.databases import open_database
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
-def test_the_migrations_make_the_tables(database: Database) -> None:
+def test_migrations_create_the_tables(database: Database) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # indexes on expressions are not compared, and both libraries say so
         with database.read() as tx:

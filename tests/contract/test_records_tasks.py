@@ -49,7 +49,7 @@ def test_slots_are_counted_for_each_worker_and_running_tasks_for_all(database: D
         assert [claim(tx, "other", per_project=1), claim(tx, "other", per_project=1)] == [a[1], None]
 
 
-def test_lanes_do_not_know_each_other(database: Database) -> None:
+def test_lanes_have_separate_slots(database: Database) -> None:
     with database.write() as tx:
         web, here = add(tx, "A", 0), add(tx, "A", 1, TaskLane.HERE)
         assert claim(tx, lane=TaskLane.HERE, per_project=1) == here

@@ -164,7 +164,7 @@ def _value(each: Image, attribute: str, unset: object) -> object:
     is_admin=st.booleans(),
     most_bytes=st.sampled_from([1, 40, 1 << 22]),
 )
-def test_walking_the_pages_shows_exactly_the_images_of_the_definition_in_order(
+def test_pages_contain_exactly_the_visible_images_in_order(
     database: Database,
     world: World,
     project: str,
@@ -197,7 +197,7 @@ def test_walking_the_pages_shows_exactly_the_images_of_the_definition_in_order(
 
 @on_one_database
 @given(world=worlds(), project=st.sampled_from(PROJECTS), is_admin=st.booleans())
-def test_a_look_up_finds_exactly_the_images_a_project_may_know_of(
+def test_image_is_found_by_id_exactly_if_the_project_may_see_it(
     database: Database,
     world: World,
     project: str,

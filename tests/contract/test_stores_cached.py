@@ -89,7 +89,7 @@ def small_files(limit_bytes: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_the_first_read_brings_all_of_a_pack_near(there: Setting) -> None:
+def test_first_read_caches_the_whole_pack(there: Setting) -> None:
     pack_id, whole = a_pack(there.behind)
     assert there.reads(pack_id, 100, 50) == whole[100:150]
     assert there.behind.read == [(0, len(whole))]
@@ -109,7 +109,7 @@ def test_a_copy_answers_while_the_store_is_away(there: Setting) -> None:
         there.reads(other, 0, 1)
 
 
-def test_what_another_process_kept_is_used(there: Setting) -> None:
+def test_copy_cached_by_another_process_is_used(there: Setting) -> None:
     pack_id, whole = a_pack(there.behind)
     there.reads(pack_id, 0, 1)
     another = cached_store.CachedStore(memory.MemoryStore(), cache_directory.CacheDirectory(there.root, limit_bytes=LIMIT))
@@ -130,7 +130,7 @@ def test_a_damaged_copy_is_dropped_and_the_store_is_read(there: Setting, offset:
 
 
 @pytest.mark.parametrize("left", [0, 1, 47, 48, 1000, -1])
-def test_a_copy_that_was_cut_is_dropped(there: Setting, left: int) -> None:
+def test_truncated_copy_is_dropped(there: Setting, left: int) -> None:
     pack_id, whole = a_pack(there.behind)
     there.reads(pack_id, 0, 1)
     there.file(pack_id).write_bytes(there.file(pack_id).read_bytes()[:left])
@@ -138,7 +138,7 @@ def test_a_copy_that_was_cut_is_dropped(there: Setting, left: int) -> None:
     assert len(there.behind.read) == 2
 
 
-def test_a_copy_under_another_name_is_none(there: Setting) -> None:
+def test_copy_under_another_name_is_not_used(there: Setting) -> None:
     pack_id, whole = a_pack(there.behind)
     other, _ = a_pack(there.behind)
     there.reads(other, 0, 1)
@@ -177,7 +177,7 @@ def test_a_store_that_was_away_is_read_whole_as_soon_as_it_is_back(there: Settin
     assert there.directory.holds([pack_id])
 
 
-def test_a_range_beyond_the_end_is_as_wrong_as_without_a_cache(there: Setting) -> None:
+def test_range_beyond_the_end_fails_as_without_a_cache(there: Setting) -> None:
     pack_id, whole = a_pack(there.behind)
     for _ in range(2):
         with pytest.raises(problems.ContentCorrupt):
@@ -194,7 +194,7 @@ def test_a_removed_pack_is_gone_here_too(there: Setting) -> None:
         there.reads(pack_id, 0, 1)
 
 
-def test_a_directory_without_room_takes_nothing_for_a_while(there: Setting) -> None:
+def test_full_cache_directory_is_not_written_for_a_while(there: Setting) -> None:
     pack_id, whole = a_pack(there.behind)
     with small_files(100_000):
         assert there.reads(pack_id, 0, len(whole)) == whole
@@ -206,7 +206,7 @@ def test_a_directory_without_room_takes_nothing_for_a_while(there: Setting) -> N
 
 
 @pytest.mark.parametrize("road", ["it is not there", "it is a file", "it cannot be written"])
-def test_a_directory_that_is_of_no_use_is_not_noticed(tmp_path: Path, road: str) -> None:
+def test_unusable_cache_directory_does_not_fail_reads(tmp_path: Path, road: str) -> None:
     root = Path("/proc") if road == "it cannot be written" else tmp_path / "cache"  # not even root can write there
     if road == "it is a file":
         root.write_text("a file")
@@ -220,7 +220,7 @@ def test_a_directory_that_is_of_no_use_is_not_noticed(tmp_path: Path, road: str)
     assert there.directory.prune() == cache_directory.Pruned(0, 0)
 
 
-def test_copies_that_cannot_be_removed_are_a_problem_to_whoever_wants_that(there: Setting) -> None:
+def test_removal_of_an_undeletable_copy_fails(there: Setting) -> None:
     pack_id, _ = a_pack(there.behind)
     there.file(pack_id).mkdir(parents=True)  # what is no file cannot be removed as one, whoever tries
     with pytest.raises(problems.StoreUnavailable, match="look after its disk and its permissions"):
@@ -250,7 +250,7 @@ def size_of(there: Setting) -> int:
     return sum(file.stat().st_size for file in (there.root / "packs").rglob("*") if file.is_file())
 
 
-def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
+def test_least_recently_used_pack_is_evicted_first(tmp_path: Path) -> None:
     there = Setting(tmp_path)
     found = [a_pack(there.behind)[0] for _ in range(4)]
     for number, pack_id in enumerate(found):
@@ -264,7 +264,7 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     assert narrow.prune() == cache_directory.Pruned(files=0, size_bytes=0)
 
 
-def test_the_limit_holds_by_itself(tmp_path: Path) -> None:
+def test_size_limit_is_kept_without_a_prune(tmp_path: Path) -> None:
     there = Setting(tmp_path, limit_bytes=3_000_000)
     for _ in range(20):
         pack_id, whole = a_pack(there.behind)

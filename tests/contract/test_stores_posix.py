@@ -42,7 +42,7 @@ def put_under_strace(root: Path, *arguments: Any) -> Any:
 
 
 @needs_strace
-def test_data_then_name_then_directory_become_durable(tmp_path: Path) -> None:
+def test_data_name_and_directory_are_synced_in_order(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     ran = put_under_strace(tmp_path, "-y", "-e", "trace=fsync,rename,renameat,renameat2")
     assert ran.stdout == "put\n", ran.stderr
@@ -111,7 +111,7 @@ def test_root_that_vanished_is_store_unavailable(tmp_path: Path) -> None:
         list(store.enumerate(""))
 
 
-def test_sentences_tell_no_paths_of_the_machine(tmp_path: Path) -> None:
+def test_problems_contain_no_paths(tmp_path: Path) -> None:
     store = posix.PosixStore(tmp_path / "gone")
     with pytest.raises(problems.StoreUnavailable) as caught:
         store.put(KEY, [b"x"])
@@ -119,7 +119,7 @@ def test_sentences_tell_no_paths_of_the_machine(tmp_path: Path) -> None:
     assert os.strerror(errno.ENOENT) in caught.value.sentence()
 
 
-def test_what_is_being_written_is_named_by_its_folder_alone(tmp_path: Path) -> None:
+def test_draft_is_recognised_by_its_folder(tmp_path: Path) -> None:
     store = posix.PosixStore(tmp_path)
     store.put(KEY, [b"x"])
     (tmp_path / "incoming" / "left.0badcafe").write_bytes(b"half")

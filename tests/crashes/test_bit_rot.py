@@ -120,7 +120,7 @@ def check_damage(service: Service) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_damage_is_noticed_before_a_wrong_byte_is_given_out(
+def test_damage_is_detected_before_a_wrong_byte_is_sent(
     service: Service, tmp_path: Path, damage: Callable[[Path, Path], None]
 ) -> None:
     first, second, *_ = packs_of(service, tmp_path, "rotten")
@@ -128,7 +128,7 @@ def test_damage_is_noticed_before_a_wrong_byte_is_given_out(
     check_damage(service)
 
 
-def test_any_bit_that_flips_is_noticed_and_is_well_again_when_it_flips_back(service: Service, tmp_path: Path) -> None:
+def test_every_bit_flip_is_detected_and_its_reversal_heals(service: Service, tmp_path: Path) -> None:
     packs = packs_of(service, tmp_path, "rotten")
     for _ in range(FLIPS):
         pack = random.choice(packs)
@@ -142,7 +142,7 @@ def test_any_bit_that_flips_is_noticed_and_is_well_again_when_it_flips_back(serv
     assert set(verdicts(service).values()) == {None}
 
 
-def test_a_range_that_does_not_touch_the_damage_is_given_out(service: Service, tmp_path: Path) -> None:
+def test_range_outside_the_damage_is_served(service: Service, tmp_path: Path) -> None:
     first, *_ = packs_of(service, tmp_path, "rotten")
     flip(first, HEAD_BYTES + 10)
     opened = image_data.open_image_data(service, OWNER, worlds.id_of("rotten"))
@@ -152,7 +152,7 @@ def test_a_range_that_does_not_touch_the_damage_is_given_out(service: Service, t
 
 
 @pytest.mark.parametrize("change", ["damaged", "missing", "misplaced"])
-def test_a_manifest_that_was_tampered_with_is_noticed(service: Service, change: str) -> None:
+def test_tampered_manifest_is_detected(service: Service, change: str) -> None:
     with service.database.write() as tx:
         content_id = image_data.open_image_data(service, OWNER, worlds.id_of("rotten")).image.content_id
         other_id = image_data.open_image_data(service, OWNER, worlds.id_of("other")).image.content_id

@@ -109,7 +109,7 @@ def answers(service: Service) -> float:
     raise AssertionError("the service did not recover by itself")
 
 
-def test_an_upload_during_which_the_server_stops_is_queued_again_once_it_is_back(service: Service, server: Server) -> None:
+def test_database_restart_during_an_upload_queues_the_image_again(service: Service, server: Server) -> None:
     data = noise(1, 1)
     create(service, "new")
     send(service, create(service, "kept"), data)

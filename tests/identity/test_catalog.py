@@ -44,7 +44,7 @@ def test_region_and_interface_choose_the_endpoint(
     ("region", "interface"), [("nowhere", "public"), ("Elsewhere", "secret"), ("Elsewhere", ""), ("", "public")]
 )
 @pytest.mark.usefixtures("elsewhere")
-def test_what_is_not_in_the_catalog_is_said(region: str, interface: str, catalog: Catalog, keystone: RunningKeystone) -> None:
+def test_missing_catalog_entry_is_reported(region: str, interface: str, catalog: Catalog, keystone: RunningKeystone) -> None:
     with pytest.raises(problems.RegionUnknown, match="no image service with the interface"):
         catalog.image_endpoint(keystone.token("user-a", "project-a"), region, interface)
 
@@ -63,7 +63,7 @@ def test_only_the_users_own_token_opens_the_catalog(catalog: Catalog, keystone: 
             catalog.image_endpoint(token, "RegionOne", "public")
 
 
-def test_keystone_that_does_not_answer_is_no_missing_region(keystone: RunningKeystone) -> None:
+def test_unavailable_keystone_is_not_reported_as_a_missing_region(keystone: RunningKeystone) -> None:
     away = Catalog(connect(replace(keystone.credentials, url=f"http://127.0.0.1:{listening.find_free_port()}")))
     with pytest.raises(problems.IdentityUnavailable):
         away.image_endpoint("token", "RegionOne", "public")

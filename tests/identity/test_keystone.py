@@ -46,7 +46,7 @@ def test_project_token_makes_a_caller(keystone: RunningKeystone, identity: Keyst
     assert (caller.service_roles, caller.system_scope, caller.domain_id) == (frozenset(), None, None)
 
 
-def test_reader_has_no_more_than_reader(keystone: RunningKeystone, identity: Keystone) -> None:
+def test_reader_has_only_the_reader_role(keystone: RunningKeystone, identity: Keystone) -> None:
     assert identity.validate(keystone.token("reader-a", "project-a")).roles == {"reader"}
 
 
@@ -84,7 +84,7 @@ def test_administrator_is_asked_about_once_for_each_token(keystone: RunningKeyst
 
 
 @pytest.mark.parametrize("token", ["", " ", "garbage", "gAAAAABm", "tök", "a b", "a\nb", "x" * 9000, "../v3/users", "\0"])
-def test_what_is_no_token_is_refused(identity: Keystone, token: str) -> None:
+def test_invalid_token_is_refused(identity: Keystone, token: str) -> None:
     with pytest.raises(problems.Unauthenticated):
         identity.validate(token)
 
@@ -115,7 +115,7 @@ def test_service_token_adds_its_roles_beside_the_users(keystone: RunningKeystone
     assert caller.user_name == "user-a"
 
 
-def test_service_token_that_is_none_adds_nothing(keystone: RunningKeystone, identity: Keystone) -> None:
+def test_invalid_service_token_adds_no_roles(keystone: RunningKeystone, identity: Keystone) -> None:
     token = keystone.token("user-a", "project-a")
     for other in (keystone.token("user-b", "project-b"), keystone.token("admin", "admin"), "garbage", ""):
         assert identity.validate(token, other) == identity.validate(token)
@@ -342,9 +342,7 @@ def still_believed(identity: Keystone, token: str, what_ends_it: Callable[[], ob
 @pytest.mark.parametrize(
     "what", ["token revoked", "role removed", "user disabled", "project disabled", "project deleted", "user deleted"]
 )
-def test_whatever_ends_access_ends_it_within_the_time_of_the_cache(
-    what: str, keystone: RunningKeystone, identity: Keystone
-) -> None:
+def test_revoked_access_ends_within_the_cache_time(what: str, keystone: RunningKeystone, identity: Keystone) -> None:
     name = f"ending-{time.time_ns()}"
     keystone.add_user(name, name, "member")
     project = keystone.project_id(name)
@@ -362,7 +360,7 @@ def test_whatever_ends_access_ends_it_within_the_time_of_the_cache(
     assert still_believed(identity, token, end) <= CACHE_SECONDS
 
 
-def test_an_answer_is_believed_for_ten_seconds_at_most_unless_the_operator_says_so() -> None:
+def test_token_is_cached_for_ten_seconds_by_default() -> None:
     assert IdentitySettings().cache_seconds <= 10
 
 
@@ -373,7 +371,7 @@ def test_a_credential_with_one_role_has_no_other(keystone: RunningKeystone, iden
     assert caller.project_id == keystone.project_id("project-c")
 
 
-def test_a_trust_is_worth_its_project_and_its_roles(keystone: RunningKeystone, identity: Keystone) -> None:
+def test_trust_token_has_the_trusts_project_and_roles(keystone: RunningKeystone, identity: Keystone) -> None:
     """An administrator lends a user the role of a reader: the token has neither more, nor the trustee's own."""
     admin, user = keystone.session("admin", "admin"), keystone.session("user-b", "project-b")
     trust = {
@@ -389,7 +387,7 @@ def test_a_trust_is_worth_its_project_and_its_roles(keystone: RunningKeystone, i
     assert (caller.roles, caller.is_admin) == ({"reader"}, False)
 
 
-def test_a_token_got_with_ec2_credentials_is_worth_its_project(keystone: RunningKeystone, identity: Keystone) -> None:
+def test_ec2_token_has_its_project(keystone: RunningKeystone, identity: Keystone) -> None:
     user = keystone.session("user-b", "project-b")
     path = f"{keystone.url}/v3/users/{user.get_user_id()}/credentials/OS-EC2"
     pair = user.post(path, json={"tenant_id": user.get_project_id()}).json()["credential"]
@@ -417,7 +415,7 @@ CERTIFICATES: dict[str, Callable[[trustme.CA], trustme.LeafCert]] = {
 
 
 @pytest.mark.parametrize("kind", CERTIFICATES)
-def test_a_keystone_with_a_bad_certificate_is_told_no_secret(
+def test_keystone_with_a_bad_certificate_receives_no_secret(
     kind: str, keystone: RunningKeystone, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     authority = trustme.CA()
@@ -435,7 +433,7 @@ def test_a_keystone_with_a_bad_certificate_is_told_no_secret(
     assert keystone.credentials.password not in caplog.text
 
 
-def test_a_keystone_with_a_good_certificate_is_asked(keystone: RunningKeystone, tmp_path: Path) -> None:
+def test_keystone_with_a_good_certificate_is_used(keystone: RunningKeystone, tmp_path: Path) -> None:
     """The same impostor, vouched for: it is spoken to, so that the test above shows what it says."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))

@@ -64,12 +64,12 @@ def test_limits_of_another_service_do_not_count(keystone: RunningKeystone, regis
 
 
 @pytest.mark.parametrize("whose", [{"service_type": "volume"}, {"region": "nowhere"}, {"endpoint_id": "none"}])
-def test_limits_that_are_kept_for_no_endpoint_let_nobody_in(keystone: RunningKeystone, whose: dict[str, str]) -> None:
+def test_limits_without_a_matching_endpoint_are_unavailable(keystone: RunningKeystone, whose: dict[str, str]) -> None:
     with pytest.raises(problems.IdentityUnavailable, match="0 endpoints match them"):
         limits(keystone, **whose).find_limits(ProjectID("p"))
 
 
-def test_a_keystone_that_does_not_answer_or_know_us_lets_nobody_in(keystone: RunningKeystone) -> None:
+def test_unavailable_keystone_makes_limits_unavailable(keystone: RunningKeystone) -> None:
     nowhere = replace(keystone.credentials, url=f"http://127.0.0.1:{listening.find_free_port()}")
     stranger = replace(keystone.credentials, password="wrong")
     for credentials in (nowhere, stranger):

@@ -28,7 +28,7 @@ def projects(keystone: RunningKeystone, seconds: float = 0, **changed: Any) -> P
     return Projects(connect(replace(keystone.credentials, **changed), system=True), seconds=seconds)
 
 
-def test_project_that_exists_is_told_from_one_that_does_not(keystone: RunningKeystone) -> None:
+def test_existing_project_is_distinguished_from_a_missing_one(keystone: RunningKeystone) -> None:
     asked = projects(keystone)
     assert asked.has(ProjectID(keystone.project_id("project-b")))
     assert not asked.has(NOBODY)
@@ -64,7 +64,7 @@ def test_account_that_may_not_read_projects_is_the_operators_fault(keystone: Run
         projects(keystone, password="wrong").has(NOBODY)
 
 
-def test_keystone_that_is_away_is_not_guessed_for(keystone: RunningKeystone) -> None:
+def test_unavailable_keystone_is_an_error_not_a_guess(keystone: RunningKeystone) -> None:
     away = projects(keystone, url=f"http://127.0.0.1:{listening.find_free_port()}")
     with pytest.raises(problems.IdentityUnavailable, match="does not respond to the check"):
         away.has(NOBODY)
@@ -127,7 +127,7 @@ def test_members_are_checked_where_the_operator_wants_it(checked: Service, keyst
     assert [each.member_id for each in members.list_members(checked, OWNER, image)] == [b]
 
 
-def test_only_who_may_add_members_learns_of_projects(checked: Service) -> None:
+def test_only_callers_who_may_add_members_learn_of_projects(checked: Service) -> None:
     stranger = replace(OWNER, project_id=ProjectID("another"))
     with pytest.raises(problems.ImageNotFound):
         members.add_member(checked, stranger, shared(checked), NOBODY)

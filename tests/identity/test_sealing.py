@@ -15,7 +15,7 @@ TASK = TaskID("2d0c8f0e-9a5c-4d54-9f6a-0a8b6f4b7a11")
 
 
 @given(st.text(st.characters(codec="ascii"), max_size=8192))
-def test_what_was_sealed_opens_and_does_not_show(token: str) -> None:
+def test_sealed_token_opens_and_is_not_readable(token: str) -> None:
     seal = TokenSeal([KEY])
     sealed = seal.seal(token, task_id=TASK)
     assert seal.unseal(sealed, task_id=TASK) == token
@@ -53,7 +53,7 @@ def test_changed_text_does_not_open(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "AQ==", "AQ" * 40, "ä", "gAAAAA=token"])
-def test_what_was_never_sealed_does_not_open(text: str) -> None:
+def test_unsealed_text_does_not_open(text: str) -> None:
     with pytest.raises(problems.Unauthenticated):
         TokenSeal([KEY]).unseal(text, task_id=TASK)
 

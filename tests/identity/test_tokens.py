@@ -85,7 +85,7 @@ def test_zero_seconds_remember_nothing() -> None:
     assert [cache.find("t", ask) for _ in range(3)] == [SOMEBODY, SOMEBODY, NOBODY]
 
 
-def test_size_is_bounded_and_least_recently_used_goes_first() -> None:
+def test_size_is_bounded_and_least_recently_used_is_evicted() -> None:
     cache = TokenCache(seconds=10, entries=3)
     for token in ("a", "b", "c", "a", "d"):
         cache.find(token, lambda: SOMEBODY)
@@ -145,7 +145,7 @@ def test_token_itself_is_not_kept() -> None:
     assert "gAAAA-a-secret" not in repr(vars(cache))
 
 
-def test_refused_tokens_push_out_no_caller() -> None:
+def test_refused_tokens_evict_no_caller() -> None:
     cache = TokenCache(seconds=10, entries=3)
     cache.find("good", lambda: SOMEBODY)
     for number in range(100):
@@ -154,7 +154,7 @@ def test_refused_tokens_push_out_no_caller() -> None:
     assert cache.find_cached("good") == SOMEBODY
 
 
-def test_caller_is_known_as_believed_after_the_answer_is_too_old(clock: Clock) -> None:
+def test_caller_counts_as_known_after_the_answer_expires(clock: Clock) -> None:
     cache = TokenCache(seconds=10, monotonic=clock, wall=clock)
     cache.find("t", lambda: SOMEBODY)
     clock.now += 11
@@ -165,7 +165,7 @@ def test_caller_is_known_as_believed_after_the_answer_is_too_old(clock: Clock) -
     assert not cache.was_valid("t")
 
 
-def test_token_refused_once_is_believed_as_soon_as_it_is_valid(clock: Clock) -> None:
+def test_token_refused_once_is_accepted_when_it_becomes_valid(clock: Clock) -> None:
     """One that Keystone knew a moment later only, such as a node that had the new keys late, is refused no longer than said."""
     cache = TokenCache(seconds=10, refused_seconds=2, monotonic=clock, wall=clock)
     cache.find("t", lambda: NOBODY)

@@ -55,14 +55,14 @@ def test_defaults_are_those_of_the_layers_below() -> None:
     assert compose.build_fetch_rules(settings) == Rules()
 
 
-def test_threads_of_image_data_go_behind(tmp_path: Path) -> None:
+def test_threads_of_image_data_have_lower_priority(tmp_path: Path) -> None:
     settings = config.load({"data": tmp_path})
     assert (
         compose.build_edge_options(settings, compose.build_service(settings)).data_thread_begins is priority.lower_thread_priority
     )
 
 
-def test_known_bytes_are_rehearsed_unless_the_operator_says_no(tmp_path: Path) -> None:
+def test_known_chunks_are_written_again_by_default(tmp_path: Path) -> None:
     assert compose.build_service(config.load({"data": tmp_path})).rehearse_known
     assert not compose.build_service(config.load({"data": tmp_path, "hide_deduplication_timing": False})).rehearse_known
 
@@ -120,7 +120,7 @@ print(type(compose.build_service(config.load({"signatures": {"castellan_file": s
 
 
 @pytest.mark.parametrize(("file", "told"), [("", "Unverifiable"), ("x", "castellan_file needs partage[signatures]")])
-def test_without_the_extra_signatures_are_refused_and_a_setting_of_them_is_told(file: str, told: str, tmp_path: Path) -> None:
+def test_signature_settings_without_the_extra_are_reported(file: str, told: str, tmp_path: Path) -> None:
     """A process that cannot import what the extra brings, as where it is not installed."""
     done = subprocess.run([sys.executable, "-c", WITHOUT, file], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert told in done.stdout + done.stderr
@@ -234,9 +234,7 @@ STORES = "[[stores]]\nid = 'fast'\npath = '/srv/fast'\n[[stores]]\nid = 'slow'\n
         ("stores = ['slow']", set()),
     ],
 )
-def test_slow_stores_are_read_through_the_cache_by_those_who_give_images_out(
-    tmp_path: Path, cache: str, through_it: set[str]
-) -> None:
+def test_cached_stores_are_wrapped_in_processes_that_serve_requests(tmp_path: Path, cache: str, through_it: set[str]) -> None:
     settings = config.load({"data": tmp_path}, file=written(tmp_path, f"[cache]\n{cache}\n{STORES}"))
     giving, looking = compose.build_service(settings, with_cache=True), compose.build_service(settings)
     assert {each.id for each in giving.stores.values() if isinstance(each.store, CachedStore)} == through_it
@@ -389,7 +387,7 @@ def test_relative_path_of_the_environment_starts_where_the_program_does(monkeypa
     assert config.load({}).policy_file == Path("policy.yaml")
 
 
-def test_rules_that_nothing_asks_for_are_listed(tmp_path: Path) -> None:
+def test_unknown_rules_are_listed(tmp_path: Path) -> None:
     """The property protections ask for rules by name."""
     (tmp_path / "policy.yaml").write_text('"get_imgaes": "!"\n"editors": "role:editor"\n')
     (tmp_path / "protections.conf").write_text("[^x]\ncreate=editors\nread=@\nupdate=editors\ndelete=!\n")
@@ -409,7 +407,7 @@ def test_every_setting_that_is_a_path_is_resolved() -> None:
     assert named == {*config.PATHS}
 
 
-def test_wrong_value_is_not_repeated_because_it_may_be_a_secret(tmp_path: Path) -> None:
+def test_wrong_value_is_not_repeated_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(problems.Invalid) as caught:
         config.load({}, file=written(tmp_path, "[identity]\npassword = ['hunter2']"))
     assert "hunter2" not in caught.value.sentence()
@@ -449,11 +447,11 @@ def test_effective_settings_hide_secrets(tmp_path: Path) -> None:
     assert tomllib.loads(shown)["identity"]["password"] == "********"
 
 
-def test_nobody_is_told_what_happened_unless_a_bus_is_named(tmp_path: Path) -> None:
+def test_no_notifications_without_a_bus(tmp_path: Path) -> None:
     assert isinstance(compose.build_service(config.load({"data": tmp_path})).announcer, Nobody)
 
 
-def test_a_bus_that_is_named_is_told_and_its_password_never_shown(tmp_path: Path) -> None:
+def test_configured_bus_is_used_and_its_password_hidden(tmp_path: Path) -> None:
     text = "[notifications]\ntransport_url = 'rabbit://user:secret@127.0.0.1:1/'\ntopics = ['a']\n"
     settings = config.load({"data": tmp_path}, file=written(tmp_path, text))
     assert isinstance(compose.build_service(settings).announcer, Bus)
@@ -461,14 +459,14 @@ def test_a_bus_that_is_named_is_told_and_its_password_never_shown(tmp_path: Path
     assert "secret" not in sample.write_effective(settings)
 
 
-def test_a_bus_of_an_unknown_kind_is_told_of_at_the_start(tmp_path: Path) -> None:
+def test_unknown_bus_scheme_is_refused_at_start(tmp_path: Path) -> None:
     settings = config.load({"data": tmp_path, "notifications": {"transport_url": "pigeon://user:secret@host/"}})
     with pytest.raises(problems.Invalid, match=r"notifications\.transport_url") as caught:
         compose.build_service(settings)
     assert "secret" not in str(caught.value)
 
 
-def test_a_bus_without_the_package_for_it_is_told_of_at_the_start(tmp_path: Path) -> None:
+def test_bus_without_its_package_is_refused_at_start(tmp_path: Path) -> None:
     """The extra is optional: a Python that does not find oslo.messaging says what to install."""
     program = (
         "import sys; sys.modules['oslo_messaging'] = None\n"
@@ -491,7 +489,7 @@ def test_a_bus_without_the_package_for_it_is_told_of_at_the_start(tmp_path: Path
         ('{"os_glance_x": {"type": "string"}}', "reserved"),
     ],
 )
-def test_a_schema_of_images_that_cannot_be_used_is_told_of_at_the_start(text: str | None, words: str, tmp_path: Path) -> None:
+def test_invalid_image_schema_is_refused_at_start(text: str | None, words: str, tmp_path: Path) -> None:
     file = tmp_path / "schema-image.json"
     if text is not None:
         file.write_text(text)

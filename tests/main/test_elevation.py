@@ -191,7 +191,7 @@ async def answers(app: Application, made: dict[str, str]) -> list[tuple[str, str
 
 
 @pytest.mark.parametrize("name", TRIED)
-def test_what_was_refused_stays_refused_whatever_is_set(name: str, data: tuple[Path, dict[str, str]]) -> None:
+def test_no_setting_grants_a_refused_call(name: str, data: tuple[Path, dict[str, str]]) -> None:
     folder, made = data
     field = dict(settings())[name]
     value = folder if name == "data" else FITTING.get(name) or another(field)

@@ -60,18 +60,18 @@ def test_traceback_cannot_forge_a_line() -> None:
     assert any("forged" in line for line in lines)
 
 
-def test_traceback_in_json_is_one_line_and_keeps_its_words() -> None:
+def test_traceback_in_json_is_one_line() -> None:
     line = written(logs.JSONLines(), "failed", exc_info=failing())
     assert line.count("\n") == 1
     assert odd(line) == []
     assert HOSTILE in json.loads(line)["traceback"]
 
 
-def test_ordinary_words_are_written_as_they_are() -> None:
+def test_ordinary_text_is_not_escaped() -> None:
     assert written(logs.TextLines(), "größer als 5 % = 東京 \\ 'x'").endswith("error partage.test: größer als 5 % = 東京 \\ 'x'\n")
 
 
-def test_every_character_that_a_terminal_obeys_is_escaped() -> None:
+def test_every_control_character_is_escaped() -> None:
     """Controls, separators of lines, surrogates, and what turns or hides text; signs of Arabic and musical notation may stay."""
     escaped = logs.escape("".join(map(chr, range(0x110000))))
     assert [each for each in escaped if unicodedata.category(each) in ODD - {"Cf"}] == []

@@ -33,7 +33,7 @@ print(json.dumps([full, freed, resident()]))
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
-def test_free_memory_between_used_blocks_goes_back_to_the_kernel() -> None:
+def test_free_memory_between_used_blocks_is_returned_to_the_kernel() -> None:
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd=ROOT, check=True)
     full, freed, trimmed = json.loads(ran.stdout)
     assert full - freed < COUNT * MEBIBYTE / 2, "the C library keeps what is freed, to use it again"

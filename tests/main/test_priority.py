@@ -23,7 +23,7 @@ def niceness_of_a_child() -> tuple[int, int]:
         return nice(), pool.submit(nice).result()
 
 
-def test_threads_of_image_data_and_those_that_they_start_go_behind() -> None:
+def test_image_data_threads_and_their_children_run_at_nice_10() -> None:
     own = nice()
     behind = min(19, own + 10)
 
@@ -39,7 +39,7 @@ def test_threads_of_image_data_and_those_that_they_start_go_behind() -> None:
     assert nice() == own
 
 
-def test_who_is_last_already_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_niceness_is_capped_at_19(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(os, "getpriority", lambda *_: 15)
     monkeypatch.setattr(os, "setpriority", lambda _kind, _who, nice: asked.append(nice))
@@ -47,7 +47,7 @@ def test_who_is_last_already_stays_there(monkeypatch: pytest.MonkeyPatch) -> Non
     assert asked == [19]
 
 
-def test_a_sandbox_that_forbids_it_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_denied_setpriority_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: object) -> None:
         raise PermissionError
 

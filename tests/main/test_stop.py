@@ -180,7 +180,7 @@ def test_requests_beyond_the_grace_are_refused_with_one_line(keystone: RunningKe
     assert len([line for line in live.log.splitlines() if " warning " in line or " error " in line]) == 1, live.log
 
 
-def test_hangup_reads_settings_and_policy_again(keystone: RunningKeystone, tmp_path: Path, connect: Connect) -> None:
+def test_sighup_reads_settings_and_policy_again(keystone: RunningKeystone, tmp_path: Path, connect: Connect) -> None:
     """Whoever is being served meanwhile does not notice."""
     policy, settings = tmp_path / "policy.yaml", tmp_path / "partage.toml"
     policy.write_text("{}")
@@ -205,7 +205,7 @@ def test_hangup_reads_settings_and_policy_again(keystone: RunningKeystone, tmp_p
 
 
 @pytest.mark.parametrize("mistake", ["tagz = 1", "[", "[log]\nlevel = 'loud'"])
-def test_hangup_with_a_mistake_changes_nothing(mistake: str, keystone: RunningKeystone, tmp_path: Path) -> None:
+def test_sighup_with_a_mistake_changes_nothing(mistake: str, keystone: RunningKeystone, tmp_path: Path) -> None:
     settings = tmp_path / "partage.toml"
     settings.write_text("")
     with serving(keystone, tmp_path, PARTAGE_CONFIG=str(settings)) as live:

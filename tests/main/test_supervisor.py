@@ -30,7 +30,7 @@ def ended(supervisor: subprocess.Popen[str]) -> tuple[int, str, str]:
     return supervisor.returncode, out, err
 
 
-def test_worker_that_cannot_start_ends_the_crew_with_its_sentence() -> None:
+def test_worker_that_cannot_start_stops_the_service_with_its_reason() -> None:
     """Both end at about the same moment: whether one is seen before the other must not matter."""
     status, _out, err = ended(start("raise problems.Unavailable('the roof is off')", size=2))
     assert status == 1
@@ -46,7 +46,7 @@ def test_workers_that_keep_dying_are_not_replaced_for_ever() -> None:
     assert "workers die as soon as they start, the last one with status 9" in err
 
 
-def test_fault_in_a_worker_is_told_with_its_traceback() -> None:
+def test_failure_in_a_worker_is_logged_with_its_traceback() -> None:
     status, _out, err = ended(start("raise ZeroDivisionError"))
     assert status == 1
     assert "ZeroDivisionError" in err
@@ -63,7 +63,7 @@ def test_worker_that_ignores_the_signal_is_killed_after_the_grace() -> None:
     assert 0.2 < time.monotonic() - started < 8
 
 
-def test_worker_that_keeps_dying_is_restarted_ever_later_beside_healthy_ones() -> None:
+def test_crashing_worker_is_restarted_with_back_off() -> None:
     """Five early deaths of one worker ended the healthy ones too."""
     script = """
 import os, signal, sys, time
@@ -169,7 +169,7 @@ def said_of(supervisor: subprocess.Popen[str]) -> tuple[str, str]:
     return word, pid
 
 
-def test_hangup_lets_new_workers_take_over_before_old_ones_retire() -> None:
+def test_sighup_starts_new_workers_before_stopping_old_ones() -> None:
     script = RENEWED.format(names=["new", "newer"])
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as supervisor:
         word, old = said_of(supervisor)
@@ -184,7 +184,7 @@ def test_hangup_lets_new_workers_take_over_before_old_ones_retire() -> None:
         assert supervisor.wait(20) == 0
 
 
-def test_hangup_that_goes_wrong_leaves_the_old_workers() -> None:
+def test_failed_sighup_keeps_the_old_workers() -> None:
     script = RENEWED.format(names=["refused", "broken", "new"])
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as supervisor:
         _word, old = said_of(supervisor)
@@ -200,7 +200,7 @@ def test_hangup_that_goes_wrong_leaves_the_old_workers() -> None:
         assert supervisor.wait(20) == 0
 
 
-def test_terminal_that_is_closed_ends_a_crew_that_can_be_renewed() -> None:
+def test_closed_terminal_stops_a_reloadable_service() -> None:
     ours, theirs = os.openpty()
     script = RENEWED.format(names=["new"])
     command = [sys.executable, "-c", script]
@@ -212,7 +212,7 @@ def test_terminal_that_is_closed_ends_a_crew_that_can_be_renewed() -> None:
         assert supervisor.wait(20) == 0
 
 
-def test_hangup_ends_a_crew_that_cannot_be_renewed() -> None:
+def test_sighup_stops_a_service_that_cannot_reload() -> None:
     supervisor = start("time.sleep(1000)")
     assert supervisor.stdout is not None
     supervisor.stdout.readline()

@@ -72,7 +72,7 @@ def test_clients_find_everything_through_clouds_yaml(live_service: LiveService) 
         assert isinstance(json.loads(done.stdout), list)
 
 
-def test_what_is_kept_is_the_users_alone(live_service: LiveService) -> None:
+def test_data_directory_is_readable_by_its_user_only(live_service: LiveService) -> None:
     assert (live_service.directory / "partage.db").is_file()
     for folder, _folders, names in os.walk(live_service.directory):
         for name in (".", *names):
@@ -125,7 +125,7 @@ def test_moved_port_moves_in_the_catalog(tmp_path: Path) -> None:
         assert moved.port != live.port
 
 
-def test_service_of_an_earlier_directory_is_renamed_and_found_by_its_customary_name(tmp_path: Path) -> None:
+def test_catalog_service_of_an_older_directory_is_renamed_to_glance(tmp_path: Path) -> None:
     """And rules of a policy file that nothing asks for are named in the log."""
     with standalone.up(tmp_path / "data") as live:
         (service,) = live.keystone.call("GET", "/services?type=image")["services"]
@@ -199,7 +199,7 @@ def test_terminal_stays_quiet(live_service: LiveService) -> None:
     assert "clouds.yaml" in words
 
 
-def test_images_are_copied_from_other_regions_without_more_ado_than_the_method(tmp_path: Path) -> None:
+def test_glance_download_works_without_further_settings(tmp_path: Path) -> None:
     """The only region there is will do; the key that seals tokens is drawn, kept, the same for the worker and the next start."""
     methods = '["glance-direct", "glance-download"]'
     with standalone.up(tmp_path / "data", "--workers", "1", PARTAGE_IMPORTS__METHODS=methods) as live:
@@ -219,7 +219,7 @@ def test_images_are_copied_from_other_regions_without_more_ado_than_the_method(t
         assert json.loads((again.directory / "standalone.json").read_text())["token_key"] == key
 
 
-def test_a_cache_that_cannot_be_stops_nobody(tmp_path: Path) -> None:
+def test_unusable_cache_directory_does_not_stop_the_service(tmp_path: Path) -> None:
     data = tmp_path / "data.bin"
     data.write_bytes(PIECE)
     with standalone.up(tmp_path / "data", PARTAGE_CACHE__DIRECTORY="/proc/cache") as live:

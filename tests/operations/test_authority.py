@@ -94,7 +94,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_rules_that_make_no_sense_let_nobody_in(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_invalid_rules_refuse_everybody(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     text, words = WRONG[name]
     file = tmp_path / "policy.yaml"
     file.write_text(text + "\n")
@@ -136,7 +136,7 @@ def test_rules_in_the_old_form_of_lists_are_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["missing", "folder"])
-def test_file_that_cannot_be_read_is_said_plainly(place: str, tmp_path: Path) -> None:
+def test_unreadable_policy_file_is_reported(place: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(problems.Unavailable, match="cannot be read"):
         Authority(tmp_path / place)
@@ -169,7 +169,7 @@ def test_file_that_breaks_while_running_leaves_the_last_rules(
     assert may(rules, somebody("A", "member", "reader"), GET_IMAGE)
 
 
-def test_rule_that_nothing_asks_for_is_named(tmp_path: Path) -> None:
+def test_unknown_rule_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
     file.write_text('"get_imagse": "!"\n"default": "!"\n"staff": "role:staff"\n"get_image": "rule:staff"\n"mine": "role:x"\n')
     assert Authority(file).unused_rules({"mine"}) == ["get_imagse"]

@@ -63,7 +63,7 @@ def test_restored_backup_has_every_image(service: Service, tmp_path: Path) -> No
     assert rebuild_index.rebuild_index(restored) == rebuild_index.Rebuilt()
 
 
-def test_sums_are_those_that_coreutils_check(service: Service, tmp_path: Path) -> None:
+def test_checksums_are_readable_by_coreutils(service: Service, tmp_path: Path) -> None:
     image_with(service, noise(1))
     backup.back_up(service, tmp_path / "backup")
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=tmp_path / "backup", check=True)
@@ -138,7 +138,7 @@ def test_backup_beside_uploads_deletes_and_sweeps_is_consistent(service: Service
         assert [verdict.fault for verdict in verify.verify(restored) if verdict.fault] == []
 
 
-def test_backup_is_held_for_until_it_ends_and_says_when_it_took_too_long(service: Service, tmp_path: Path) -> None:
+def test_sweep_waits_for_a_backup_until_its_time_limit(service: Service, tmp_path: Path) -> None:
     clock = Clock(datetime.now(UTC))
     ticking = replace(service, clock=clock)
     for seed in range(3):

@@ -83,7 +83,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
     made.database.close()
 
 
-def test_an_image_whose_store_is_away_lets_the_others_go_first(host: Host) -> None:
+def test_image_of_an_unavailable_store_is_fetched_last(host: Host) -> None:
     first, second = (image_with(host.service, os.urandom(100_000)).id for _ in range(2))
     for each in (first, second):
         cache.queue_image(host.service, ADMIN, each)
@@ -96,7 +96,7 @@ def test_an_image_whose_store_is_away_lets_the_others_go_first(host: Host) -> No
     assert [host.fetches(), host.cached, host.queued] == [True, [second, first], []]
 
 
-def test_what_is_near_is_given_out_while_the_store_is_away(host: Host) -> None:
+def test_cached_image_is_served_while_the_store_is_down(host: Host) -> None:
     data = os.urandom(100_000)
     image = image_with(host.service, data)
     cache.queue_image(host.service, ADMIN, image.id)
@@ -114,7 +114,7 @@ def test_a_download_is_whole_although_it_cannot_be_counted(host: Host) -> None:
     assert host.cached == []
 
 
-def test_a_directory_that_vanished_is_not_told_to_hold_anything(host: Host, tmp_path: Path) -> None:
+def test_vanished_cache_directory_holds_no_images(host: Host, tmp_path: Path) -> None:
     data = os.urandom(100_000)
     image = image_with(host.service, data)
     download(host.service, image.id)
@@ -128,7 +128,7 @@ def test_a_directory_that_vanished_is_not_told_to_hold_anything(host: Host, tmp_
     assert not (tmp_path / "near").exists(), "a disk that is not mounted is not replaced by a folder"
 
 
-def test_zeros_and_nothing_need_no_packs_to_be_near(host: Host) -> None:
+def test_empty_and_zero_images_are_cached_without_packs(host: Host) -> None:
     zeros, nothing = image_with(host.service, bytes(5 << 20)), image_with(host.service, b"")
     for each in (zeros, nothing):
         cache.queue_image(host.service, ADMIN, each.id)
@@ -137,7 +137,7 @@ def test_zeros_and_nothing_need_no_packs_to_be_near(host: Host) -> None:
     assert download(host.service, nothing.id) == b""
 
 
-def test_what_the_sweep_took_leaves_the_cache_of_other_hosts_when_that_is_tidied(host: Host) -> None:
+def test_tidy_removes_cached_packs_that_another_host_swept(host: Host) -> None:
     image = image_with(host.service, os.urandom(100_000))
     download(host.service, image.id)
     images.delete_image(host.service, OWNER, image.id)

@@ -40,7 +40,7 @@ def test_a_description_is_one_short_line_of_printable_characters(text: str) -> N
     assert len(told) < 2500
 
 
-def test_a_circle_of_causes_ends() -> None:
+def test_cycle_of_causes_ends() -> None:
     one, other = OSError("one"), OSError("other")
     one.__cause__, other.__cause__ = other, one
     assert failures.describe(one).count("caused by") == 5
@@ -74,7 +74,7 @@ def test_only_failures_of_dependencies_are_logged(
     assert ("req-1" in caplog.text) is logged
 
 
-def test_a_flood_is_counted_and_the_next_line_says_how_many(caplog: pytest.LogCaptureFixture) -> None:
+def test_suppressed_log_lines_are_counted_in_the_next_line(caplog: pytest.LogCaptureFixture) -> None:
     now = [0.0]
     log = FailureLog(monotonic=lambda: now[0], lines=3, seconds=10)
     for number in range(100):

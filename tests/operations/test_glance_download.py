@@ -230,7 +230,7 @@ REFUSED: dict[str, tuple[Callable[[], origins.Answer], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_taken_leaves_the_image_as_it_was(case: str, service: Service, catalog: Catalog) -> None:
+def test_refused_remote_image_leaves_the_image_unchanged(case: str, service: Service, catalog: Catalog) -> None:
     answer, words = REFUSED[case]
     image, task = imported(service, catalog, answer())
     assert (task.status, words in task.message) == (TaskStatus.FAILURE, True), task.message
@@ -249,7 +249,7 @@ def test_region_or_interface_that_is_not_in_the_catalog(changed: dict[str, str],
     assert (image.status, task.status, task.message) == (ImageStatus.QUEUED, TaskStatus.FAILURE, "There is no such region")
 
 
-def test_identity_that_is_away_is_no_failure_of_a_store(service: Service, catalog: Catalog) -> None:
+def test_unavailable_keystone_is_not_reported_as_a_store_failure(service: Service, catalog: Catalog) -> None:
     catalog.away = True
     image, task = done(service, asked(service, all_stores_must_succeed=False))
     assert (image.status, task.message) == (ImageStatus.QUEUED, "The identity service is away")
@@ -304,7 +304,7 @@ def test_more_properties_than_an_image_may_have_are_not_taken(service: Service, 
     assert image.status is ImageStatus.ACTIVE
 
 
-def test_where_it_is_off_nothing_is_kept(service: Service) -> None:
+def test_disabled_glance_download_stores_no_token(service: Service) -> None:
     off = replace(service, other_regions=None)
     with pytest.raises(problems.FeatureOff):
         asked(off)
@@ -342,7 +342,7 @@ def test_token_waits_with_a_task_whose_worker_died(service: Service, catalog: Ca
     assert sealed_tokens(service) == [None]
 
 
-def test_token_of_a_task_that_is_given_up_or_whose_image_is_gone_is_forgotten(service: Service) -> None:
+def test_token_is_deleted_when_its_task_fails_or_image_is_deleted(service: Service) -> None:
     clock = Clock()
     timed = replace(service, clock=clock)
     asked(timed)

@@ -287,7 +287,7 @@ class Unwritable:
         raise problems.DatabaseUnavailable("away")
 
 
-def test_progress_that_cannot_be_told_does_not_end_an_import(service: Service) -> None:
+def test_failed_progress_report_does_not_end_an_import(service: Service) -> None:
     """A download of hours need not begin anew because the database was away for a moment."""
     staged_import(service)
     work = import_runs.claim(service)

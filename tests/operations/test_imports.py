@@ -89,7 +89,7 @@ def stores_of(service: Service, image: Image) -> set[StoreID]:
     return set(found(service, image).stores)
 
 
-def test_staged_data_is_nobodys_to_see_until_it_is_imported(service: Service) -> None:
+def test_staged_data_is_not_readable_before_import(service: Service) -> None:
     image = staged_image(service)
     assert (image.status, image.size, image.checksum, image.stores) == (ImageStatus.UPLOADING, len(DATA), None, ())
     assert not image_data.open_image_data(service, OWNER, image.id).has_data
@@ -121,7 +121,7 @@ class Counting(MemoryStore):
     ],
     ids=["as it was staged", "perhaps unpacked", "no secret"],
 )
-def test_what_was_staged_in_a_store_is_not_put_there_again_unless_it_may_have_become_something_else(
+def test_import_reuses_staged_chunks_unless_a_plugin_may_change_data(
     tmp_path: Path, plugins: ImportPlugins, rehearse_known: bool, puts: int
 ) -> None:
     store = Counting()
@@ -135,7 +135,7 @@ def test_what_was_staged_in_a_store_is_not_put_there_again_unless_it_may_have_be
 
 
 @pytest.mark.parametrize("rehearse_known", [True, False])
-def test_a_copy_to_a_store_that_knows_the_bytes_is_rehearsed_unless_that_is_no_secret(tmp_path: Path, rehearse_known: bool) -> None:
+def test_copy_writes_known_chunks_again_unless_timing_is_not_hidden(tmp_path: Path, rehearse_known: bool) -> None:
     one = make(tmp_path, rehearse_known=rehearse_known)
     store = Counting()
     service = replace(one, stores={**one.stores, NEAR: NamedStore(id=NEAR, store=store, type="memory", properties={})})
@@ -159,7 +159,7 @@ def test_staged_data_survives_sweeps_and_is_swept_with_its_image(service: Servic
 
 
 @pytest.mark.parametrize("all_stores", [True, False])
-def test_one_import_reaches_several_stores_and_any_of_them_gives_the_bytes(service: Service, all_stores: bool) -> None:
+def test_import_to_several_stores_is_readable_from_each(service: Service, all_stores: bool) -> None:
     image = staged_image(service)
     ask(service, image, replace(DIRECT, all_stores=all_stores, stores=None if all_stores else (NEAR, FAR)))
     work(service)
@@ -197,7 +197,7 @@ def away(service: Service) -> Service:
     return replace(service, stores={**service.stores, NEAR: replace(service.stores[NEAR], store=Failing())})
 
 
-def test_where_all_must_succeed_one_store_that_is_away_leaves_a_queued_image(service: Service) -> None:
+def test_all_stores_must_succeed_and_one_is_down_so_image_is_queued(service: Service) -> None:
     service = away(service)
     image = staged_image(service)
     ask(service, image, replace(DIRECT, stores=(FAR, NEAR)))
@@ -209,7 +209,7 @@ def test_where_all_must_succeed_one_store_that_is_away_leaves_a_queued_image(ser
 
 
 @pytest.mark.parametrize("order", [(FAR, NEAR), (NEAR, FAR)])
-def test_where_not_all_must_succeed_the_image_is_active_in_the_others(service: Service, order: tuple[StoreID, ...]) -> None:
+def test_image_is_active_in_the_stores_that_succeeded(service: Service, order: tuple[StoreID, ...]) -> None:
     service = away(service)
     image = staged_image(service)
     ask(service, image, replace(DIRECT, stores=order, all_stores_must_succeed=False))
@@ -220,7 +220,7 @@ def test_where_not_all_must_succeed_the_image_is_active_in_the_others(service: S
     assert told(service, image) == (TaskStatus.SUCCESS, "near: The store is away")
 
 
-def test_data_of_another_format_leaves_a_queued_image_that_can_be_staged_again(service: Service) -> None:
+def test_format_mismatch_leaves_a_queued_image_that_can_be_staged(service: Service) -> None:
     image = staged_image(service, b"QFI\xfb" + b"\0\0\0\x09" + bytes(600))
     ask(service, image)
     work(service)
@@ -234,7 +234,7 @@ def test_data_of_another_format_leaves_a_queued_image_that_can_be_staged_again(s
     assert download(service, image.id) == DATA
 
 
-def test_an_administrator_copies_an_image_to_further_stores_and_removes_it_from_one(service: Service) -> None:
+def test_administrator_copies_to_stores_and_deletes_from_one(service: Service) -> None:
     image = image_with(service, DATA)
     copy = ImportRequest(method=ImportMethod.COPY_IMAGE, stores=(NEAR,))
     with pytest.raises(problems.PolicyForbids):
@@ -253,7 +253,7 @@ def test_an_administrator_copies_an_image_to_further_stores_and_removes_it_from_
         stores.delete_from_store(service, ADMIN, NEAR, image.id)
 
 
-def test_a_copy_to_all_stores_of_an_image_that_is_everywhere_makes_no_task(service: Service) -> None:
+def test_copy_to_all_stores_makes_no_task_when_every_store_has_it(service: Service) -> None:
     image = image_with(service, DATA)
     everywhere = ImportRequest(method=ImportMethod.COPY_IMAGE, all_stores=True)
     assert ask(service, image, everywhere, ADMIN) is not None
@@ -320,7 +320,7 @@ def test_the_import_of_a_worker_that_died_is_taken_up_by_another(service: Servic
     assert download(service, image.id) == DATA
 
 
-def test_an_import_that_kills_every_worker_is_given_up_with_a_reason(service: Service) -> None:
+def test_import_that_kills_three_workers_fails_with_a_reason(service: Service) -> None:
     image = staged_image(service)
     ask(service, image)
     for number in range(import_runs.MOST_ATTEMPTS):
@@ -331,7 +331,7 @@ def test_an_import_that_kills_every_worker_is_given_up_with_a_reason(service: Se
     assert told(service, image) == (TaskStatus.FAILURE, "Each of the 3 workers that tried the import died on the way")
 
 
-def test_a_worker_taken_for_dead_changes_nothing_any_more(service: Service) -> None:
+def test_worker_declared_dead_changes_nothing(service: Service) -> None:
     image = staged_image(service)
     ask(service, image)
     slow = replace(service, worker="slow", running_tasks={})
@@ -346,7 +346,7 @@ def test_a_worker_taken_for_dead_changes_nothing_any_more(service: Service) -> N
     assert found(service, image) == before
 
 
-def test_a_task_that_no_worker_takes_up_is_given_up_after_two_hours(tmp_path: Path) -> None:
+def test_unclaimed_task_fails_after_two_hours(tmp_path: Path) -> None:
     clock = Clock()
     service = make(tmp_path, clock=clock)
     image = staged_image(service)

@@ -24,7 +24,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("words", BROKEN)
-def test_what_must_not_happen_fails(words: str, tmp_path: Path) -> None:
+def test_illegal_changes_are_rejected_by_the_database_triggers(words: str, tmp_path: Path) -> None:
     service = make(tmp_path)
     made = {"active": image_with(service, b"x").id, "queued": queued_image(service).id, "deleted": queued_image(service).id}
     images.delete_image(service, OWNER, made["deleted"])
@@ -32,6 +32,6 @@ def test_what_must_not_happen_fails(words: str, tmp_path: Path) -> None:
         tx.execute(text(BROKEN[words].format_map(made)))
 
 
-def test_the_programs_table_of_statuses_is_that_of_the_api() -> None:
+def test_table_of_statuses_equals_the_apis() -> None:
     table = {was.value: {each.value for each in those} for was, those in STATUS_CHANGES.items() if those}
     assert table == {was: set(those) for was, those in invariants.FOLLOWING.items()}

@@ -80,7 +80,7 @@ def test_a_location_whose_worker_died_is_read_by_another(service: Service) -> No
         assert (found(service, image).status, download(service, image.id)) == (ImageStatus.ACTIVE, DATA)
 
 
-def test_a_worker_that_dies_behind_its_last_byte_leaves_an_image_that_another_finishes(service: Service) -> None:
+def test_worker_death_after_the_last_byte_is_finished_by_another(service: Service) -> None:
     """The digest is known and the task not ended: all of it is done again, and nothing twice."""
     with origins.serving(origins.saying(origins.content(DATA))) as origin:
         service = reaching(service, origin)

@@ -98,7 +98,7 @@ def test_a_deactivated_image_is_deactivated_when_it_is_restored(service: Service
         image_data.open_image_data(service, OWNER, image_id)
 
 
-def test_what_waited_long_enough_is_scrubbed_and_its_bytes_are_swept(service: Service, clock: Clock, tmp_path: Path) -> None:
+def test_pending_delete_is_scrubbed_and_swept_when_due(service: Service, clock: Clock, tmp_path: Path) -> None:
     image_id = shared_image(service)
     images.delete_image(service, OWNER, image_id)
     clock.passes(hours=1)
@@ -130,7 +130,7 @@ def test_the_id_is_given_to_nobody_else_before_the_scrub_nor_after(service: Serv
         pending_deletes.scrub(service)
 
 
-def test_what_waits_is_verified(service: Service, tmp_path: Path) -> None:
+def test_pending_deletes_are_verified(service: Service, tmp_path: Path) -> None:
     image_id = shared_image(service)
     images.delete_image(service, OWNER, image_id)
     assert [(verdict.images, verdict.fault) for verdict in verify.verify(service)] == [((image_id,), None)]
@@ -140,7 +140,7 @@ def test_what_waits_is_verified(service: Service, tmp_path: Path) -> None:
     assert [verdict.fault is not None for verdict in verify.verify(service)] == [True]
 
 
-def test_what_waits_counts_against_no_quota(service: Service) -> None:
+def test_pending_deletes_use_no_quota(service: Service) -> None:
     """Source: Glance 33 leaves such images out of every count (LP 2118756)."""
     tight = replace(service, limits=Limits(images_per_project=1, storage_per_project_bytes=len(DATA)))
     image_id = shared_image(tight)
@@ -155,7 +155,7 @@ def test_an_image_without_data_does_not_wait(service: Service) -> None:
         pending_deletes.restore(service, image.id)
 
 
-def test_without_the_setting_nothing_waits_and_what_waits_already_is_still_scrubbed(service: Service, clock: Clock) -> None:
+def test_disabled_delayed_delete_still_scrubs_earlier_images(service: Service, clock: Clock) -> None:
     waiting = shared_image(service)
     images.delete_image(service, OWNER, waiting)
     switched_off = replace(service, delayed_delete=False)

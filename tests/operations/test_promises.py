@@ -366,7 +366,7 @@ def test_image_without_data_is_promised_to_nobody(tmp_path: Path, clock: Clock) 
     assert image.visibility is Visibility.SHARED
 
 
-def test_image_that_an_administrator_gave_to_nobody_stays(tmp_path: Path, clock: Clock) -> None:
+def test_image_with_the_owner_of_retained_images_is_not_removed(tmp_path: Path, clock: Clock) -> None:
     """An administrator may name any owner; 100 such images kept the housekeeping busy for ever."""
     service = make(tmp_path, clock=clock)
     named = [images.create_image(service, ADMIN, NewImage(owner=RETAINED, owner_given=True)) for _ in range(100)]
@@ -390,7 +390,7 @@ def is_withheld(service: Service, image_id: ImageID) -> bool:
 
 @pytest.mark.parametrize("taken_down", ["private", "deactivated"])
 @pytest.mark.parametrize("then", [remove_member, delete, make_private, deactivate])
-def test_owner_gives_nobody_back_what_was_taken_down(tmp_path: Path, clock: Clock, taken_down: str, then: End) -> None:
+def test_owner_cannot_restore_access_after_a_takedown(tmp_path: Path, clock: Clock, taken_down: str, then: End) -> None:
     """Deleting a deactivated image retained it for its members, and they saw it as active."""
     service = service_with(tmp_path, clock, FOREVER)
     image = shared(service)

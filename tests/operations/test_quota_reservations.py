@@ -86,7 +86,7 @@ def nothing_is_kept(service: Service) -> bool:
     return found.kept_stored_bytes == found.kept_staged_bytes == found.uploading == 0
 
 
-def test_an_announced_size_is_kept_from_the_first_byte_and_becomes_the_images(service: Service) -> None:
+def test_announced_size_is_reserved_before_the_first_byte(service: Service) -> None:
     image, other = queued_image(service), queued_image(service)
     seen: list[Usage] = []
 
@@ -101,7 +101,7 @@ def test_an_announced_size_is_kept_from_the_first_byte_and_becomes_the_images(se
     assert usage(service) == Usage(stored_bytes=600, images=2)
 
 
-def test_an_announced_size_that_does_not_fit_is_refused_before_a_byte_is_read(service: Service) -> None:
+def test_announced_size_above_the_quota_is_refused_without_reading(service: Service) -> None:
     def blocks() -> Iterator[bytes]:
         raise AssertionError("the body was read")
         yield b""
@@ -127,7 +127,7 @@ def test_data_of_unknown_size_is_stopped_at_the_first_block_without_room(service
     assert nothing_is_kept(service)
 
 
-def test_what_grows_is_counted_while_it_grows_and_given_back_when_refused(service: Service) -> None:
+def test_growing_upload_reserves_and_releases_on_refusal(service: Service) -> None:
     first, second = queued_image(service), queued_image(service)
 
     def other() -> Iterator[bytes]:
@@ -329,7 +329,7 @@ def test_of_one_upload_that_may_exceed_only_one_does(tmp_path: Path) -> None:
         upload(service, late.id, b"")
 
 
-def test_a_refusal_gives_the_room_back_at_once_and_not_only_when_the_upload_has_ended(service: Service) -> None:
+def test_refusal_releases_the_reservation_at_once(service: Service) -> None:
     """Otherwise uploads that do not fit together could refuse each other to the last one."""
     begun = image_data._begin(service, OWNER, queued_image(service).id, None)  # noqa: SLF001
     arriving = quota.metered(service, begun.room, iter([b"x" * 900, b"x" * 200]))

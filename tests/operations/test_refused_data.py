@@ -43,7 +43,7 @@ def declared(service: Service, disk_format: str) -> Image:
     return replace(image, disk_format=disk_format)
 
 
-def test_partition_table_is_refused_unless_the_operator_lets_its_check_fail(tmp_path: Path) -> None:
+def test_partition_table_is_refused_unless_its_check_is_disabled(tmp_path: Path) -> None:
     boot_sector = bytes(510) + b"\x55\xaa" + bytes(MIB)
     with pytest.raises(problems.FormatRefused, match=r"its partition table has no entries.*gpt_safety_checks_nonfatal"):
         upload(strict := make(tmp_path / "strict"), queued_image(strict).id, boot_sector)

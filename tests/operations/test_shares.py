@@ -364,7 +364,7 @@ def noticed(text: str) -> TermsChange:
     return TermsChange(given=frozenset({"notice"}), notice=Notice.parse(text))
 
 
-def test_terms_of_an_offer_change_freely_and_accepted_ones_only_for_the_better(service: Service, clock: Clock) -> None:
+def test_accepted_terms_may_only_improve_and_pending_terms_may_change(service: Service, clock: Clock) -> None:
     image = offer(service, "B")
     assert terms.change_terms(service, OWNER, image.id, B, noticed("P1D")).terms.notice == Notice(timedelta(days=1))
     answers.answer_share(service, MEMBER, image.id, B, MemberStatus.ACCEPTED)

@@ -93,7 +93,7 @@ def unread() -> Iterator[bytes]:
 
 @pytest.mark.parametrize("hash_method", HASHES)
 @pytest.mark.parametrize("key_type", KEYS)
-def test_bytes_that_were_signed_are_taken_and_others_are_not(key_type: str, hash_method: str, service: Service, keys: Keys) -> None:
+def test_only_signed_bytes_are_accepted(key_type: str, hash_method: str, service: Service, keys: Keys) -> None:
     image = signed_image(service, Signer(keys, key_type).signs(DATA, hash_method))
     for wrong in (DATA[:-1], DATA + b"x", b"", bytes([DATA[0] ^ 1]) + DATA[1:]):
         with pytest.raises(problems.SignatureRefused, match="Signature verification failed"):
@@ -147,7 +147,7 @@ def test_signature_that_no_bytes_can_have_is_refused_before_any_come(case: str, 
         (lambda: X509(certificate_of(ed25519.Ed25519PrivateKey.generate())), "has a key of another kind"),
     ],
 )
-def test_what_is_no_usable_certificate(kept: Callable[[], Any], words: str, service: Service, keys: Keys, rsa: Signer) -> None:
+def test_unusable_certificate_is_refused(kept: Callable[[], Any], words: str, service: Service, keys: Keys, rsa: Signer) -> None:
     image = signed_image(service, rsa.signs(DATA, _certificate_uuid=keys.keeps(kept())))
     with pytest.raises(problems.SignatureRefused, match=words):
         sent(service, image, DATA)
@@ -184,7 +184,7 @@ def test_incomplete_set_is_no_signature(missing: str, service: Service, keys: Ke
     assert keys.asked == []
 
 
-def test_where_nothing_can_be_verified_nothing_signed_is_taken(service: Service, rsa: Signer) -> None:
+def test_signed_image_is_refused_when_it_cannot_be_verified(service: Service, rsa: Signer) -> None:
     without = replace(service, signatures=Unverifiable())
     image = signed_image(without, rsa.signs(DATA))
     with pytest.raises(problems.SignatureRefused, match=r"install partage\[signatures\]"):
@@ -214,9 +214,7 @@ def asks(service: Service, image: Image, request: ImportRequest = DIRECT) -> Non
 
 
 @pytest.mark.parametrize("key_type", KEYS)
-def test_imported_bytes_are_verified_with_the_certificate_of_the_moment_of_asking(
-    key_type: str, service: Service, keys: Keys
-) -> None:
+def test_import_verifies_with_the_certificate_fetched_at_the_request(key_type: str, service: Service, keys: Keys) -> None:
     signer = Signer(keys, key_type)
     for data, status in ((DATA, ImageStatus.ACTIVE), (DATA[:-1], ImageStatus.QUEUED)):
         image = staged(service, signer.signs(DATA), data)
@@ -267,7 +265,7 @@ def test_signature_is_over_the_bytes_that_the_image_gets(service: Service, keys:
         assert run(unpacking, image)[0].status is status
 
 
-def test_what_is_refused_anyway_asks_nobody(service: Service, keys: Keys, rsa: Signer) -> None:
+def test_refused_request_does_not_contact_the_key_manager(service: Service, keys: Keys, rsa: Signer) -> None:
     image = sent(service, signed_image(service, known_to(keys, rsa).signs(DATA)), DATA)
     keys.asked.clear()
     with pytest.raises(problems.StatusConflict):
@@ -281,7 +279,7 @@ def test_what_is_refused_anyway_asks_nobody(service: Service, keys: Keys, rsa: S
     assert keys.asked == []
 
 
-def test_copies_between_stores_ask_nobody(service: Service, keys: Keys, rsa: Signer) -> None:
+def test_copy_between_stores_does_not_contact_the_key_manager(service: Service, keys: Keys, rsa: Signer) -> None:
     image = sent(service, signed_image(service, known_to(keys, rsa).signs(DATA)), DATA)
     keys.asked.clear()
     admin = replace(OWNER, is_admin=True, roles=frozenset({"admin"}), project_id=ProjectID("A"))

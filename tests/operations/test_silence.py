@@ -168,7 +168,7 @@ def test_no_import_is_given_up_when_the_database_comes_back(hosts: Hosts, how: s
         assert download(host, image_id) == DATA
 
 
-def test_what_a_dead_host_was_at_is_taken_back_after_its_silence(hosts: Hosts) -> None:
+def test_work_of_a_dead_host_is_recovered_after_its_timeout(hosts: Hosts) -> None:
     image = queued_image(hosts.elsewhere)
     image_data._begin(hosts.elsewhere, OWNER, image.id, None)  # noqa: SLF001 -- as far as a host gets that dies while bytes arrive
     imported, _ = claimed_import(hosts.elsewhere)

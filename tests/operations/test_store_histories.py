@@ -207,7 +207,7 @@ def put_pack(service: Service, name: str, data: bytes = b"left over") -> str:
     return key
 
 
-def test_leftovers_of_own_crashes_are_removed_and_everything_else_is_listed(tmp_path: Path, clock: Clock) -> None:
+def test_sweep_removes_own_leftovers_and_lists_foreign_objects(tmp_path: Path, clock: Clock) -> None:
     store = tmp_path / "store"
     service = service_at(tmp_path / "one", store, clock)
     image = image_with(service, noise(1))
@@ -338,7 +338,7 @@ def test_store_is_taken_over_only_from_the_database_that_is_named(tmp_path: Path
         store_identities.check_stores(first)
 
 
-def test_lost_identity_is_written_anew_by_the_command_that_the_refusal_names(tmp_path: Path, clock: Clock) -> None:
+def test_lost_store_identity_is_written_again_by_the_named_command(tmp_path: Path, clock: Clock) -> None:
     service = service_at(tmp_path / "one", tmp_path / "store", clock)
     store_identities.check_stores(service)
     (tmp_path / "store" / "identity").unlink()

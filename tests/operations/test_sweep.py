@@ -82,7 +82,7 @@ def test_bytes_that_another_image_shares_stay(service: Service, tmp_path: Path) 
     assert stored_bytes(tmp_path) < len(common + second) * 1.1
 
 
-def test_an_image_uploaded_again_after_its_chunks_were_condemned_is_whole(service: Service) -> None:
+def test_image_uploaded_again_after_its_chunks_were_marked_is_whole(service: Service) -> None:
     data = noise(1)
     images.delete_image(service, OWNER, image_with(service, data).id)
     sweep.sweep(service, grace=DAY)
@@ -92,7 +92,7 @@ def test_an_image_uploaded_again_after_its_chunks_were_condemned_is_whole(servic
     assert download(service, again.id) == data
 
 
-def test_a_sweep_between_the_look_up_and_the_commit_of_an_upload_never_leaves_an_image_without_its_bytes(service: Service) -> None:
+def test_sweep_during_an_upload_removes_none_of_its_chunks(service: Service) -> None:
     """The upload finds its chunks present; the image that had them is deleted and swept before the upload ends."""
     data = noise(1)
     old = image_with(service, data)

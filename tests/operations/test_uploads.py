@@ -34,7 +34,7 @@ def send(service: Service, image_id: object, blocks: Iterator[bytes], announced:
     uploading.upload(service, OWNER, image_id, blocks, announced_bytes=announced, store_id=None)  # type: ignore[arg-type]
 
 
-def test_what_was_sent_is_what_is_read(service: Service) -> None:
+def test_uploaded_data_is_read_back(service: Service) -> None:
     image = image_with(service, DATA)
     assert download(service, image.id) == DATA
     opened = image_data.open_image_data(service, OWNER, image.id)
@@ -160,7 +160,7 @@ def test_a_running_upload_is_left_alone(service: Service) -> None:
         upload(service, image.id, DATA)
 
 
-def test_an_upload_that_was_given_up_cannot_finish_over_the_one_that_followed(service: Service) -> None:
+def test_abandoned_upload_cannot_overwrite_its_successor(service: Service) -> None:
     image = queued_image(service)
 
     def overtaken() -> Iterator[bytes]:

@@ -41,7 +41,7 @@ def imported(service: Service, uri: str, *ports: int, **rules: object) -> tuple[
     return images.show_image(service, OWNER, image.id), last.status, last.message
 
 
-def test_image_gets_what_is_at_the_url(service: Service) -> None:
+def test_image_gets_the_content_of_the_url(service: Service) -> None:
     answers = {"/": origins.redirect("/image"), "/image": origins.content(DATA, "Content-Encoding: gzip")}
     with origins.serving(origins.by_path(answers)) as origin:
         image, status, _ = imported(service, origin.url(), origin.port)
@@ -62,7 +62,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
     ],
     ids=["another protocol", "forbidden", "too short", "a chunk too short"],
 )
-def test_what_fails_is_told_the_owner_without_a_reason_and_the_operator_with_one(
+def test_fetch_failure_reason_is_logged_but_not_shown_to_the_owner(
     raw: bytes, logged: str, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     with origins.serving(origins.saying(raw)) as origin:
@@ -73,7 +73,7 @@ def test_what_fails_is_told_the_owner_without_a_reason_and_the_operator_with_one
     assert "req-1" in caplog.text
 
 
-def test_redirect_inside_is_not_followed(service: Service) -> None:
+def test_redirect_to_an_internal_address_is_refused(service: Service) -> None:
     with origins.serving(origins.saying(origins.content(DATA)), host="127.0.0.1") as internal:
         location = f"http://127.0.0.1:{internal.port}/"
         with origins.serving(origins.saying(origins.redirect(location))) as origin:
@@ -83,7 +83,7 @@ def test_redirect_inside_is_not_followed(service: Service) -> None:
     assert str(internal.port) not in message
 
 
-def test_url_inside_makes_no_task(service: Service) -> None:
+def test_internal_url_makes_no_task(service: Service) -> None:
     for uri in (
         "http://169.254.169.254/latest",
         "http://127.1/",
@@ -120,7 +120,7 @@ def test_server_that_trickles_does_not_hold_the_worker(service: Service) -> None
     assert (image.status, status) == (ImageStatus.QUEUED, TaskStatus.FAILURE)
 
 
-def test_a_url_that_lets_anybody_in_is_in_no_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+def test_credentials_in_a_url_are_not_logged(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     """T-75, T-77: signed URLs are secrets, and their servers, or those they redirect to, fail in every way."""
     caplog.set_level("DEBUG")
     answers = {
@@ -139,7 +139,7 @@ def test_a_url_that_lets_anybody_in_is_in_no_log(service: Service, caplog: pytes
     assert "planted" not in "".join(str(each.__dict__) for each in caplog.records)
 
 
-def test_nothing_of_the_service_or_its_users_is_told_to_a_server(service: Service) -> None:
+def test_fetch_sends_no_tokens_or_user_data(service: Service) -> None:
     """T-37: no token, no cookie, no password, no header of the request that asked for it, nor what the server set before."""
     answers = {
         "/": origins.redirect("/image\r\nSet-Cookie: a=b\r\nWWW-Authenticate: Basic realm=x"),

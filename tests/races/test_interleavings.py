@@ -65,10 +65,10 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize(("stage", "name"), SCRIPTS, indirect=["stage"])
-def test_an_order_that_once_went_wrong_ends_well(stage: Stage, name: str) -> None:
+def test_order_that_once_failed_ends_well(stage: Stage, name: str) -> None:
     races.attempt(stage, RACES[name], scheduling.Script(list(SCRIPTS[stage.name, name])))
 
 
-def test_an_upload_and_a_delete_never_wait_for_each_other_in_a_circle(stage: Stage) -> None:
+def test_upload_and_delete_never_deadlock(stage: Stage) -> None:
     """The one held its upload's row and wanted the image's, the other the other way round."""
     scheduling.systematic(lambda chooser: races.attempt(stage, RACES["upload, delete"], chooser), interruptions=1)

@@ -143,7 +143,7 @@ def test_uploads_and_deletes_of_the_same_images_leave_nothing_half_done(service:
             images.show_image(service, OWNER, id_of(f"d{number}"))
 
 
-def test_who_reads_an_image_that_is_deleted_and_swept_gets_right_bytes_or_a_broken_stream(service: Service) -> None:
+def test_download_during_delete_and_sweep_is_right_or_aborted(service: Service) -> None:
     send(service, create(service, "large"), LARGE)
     begun, deleted = threading.Barrier(5), threading.Barrier(5)
 
@@ -168,7 +168,7 @@ def test_who_reads_an_image_that_is_deleted_and_swept_gets_right_bytes_or_a_brok
             assert received == (LARGE if whole else LARGE[: len(received)])
 
 
-def test_who_reads_an_image_that_is_deleted_is_not_disturbed_by_a_sweep_with_a_grace_period(service: Service) -> None:
+def test_download_of_a_deleted_image_survives_a_sweep_with_grace(service: Service) -> None:
     """The manifest is read a few segments at a time: it has to stay as long as the chunks do."""
     opened = image_data.open_image_data(service, OWNER, id_of("old"))
     images.delete_image(service, OWNER, id_of("old"))

@@ -152,7 +152,7 @@ def test_nova_downloads_to_boot_where_the_image_is_seen(nova: Module, cloud: Clo
     assert not (tmp_path / "c").exists()
 
 
-def test_nova_does_not_boot_what_is_withheld_or_has_no_data(nova: Module, cloud: Cloud, disk: Path, tmp_path: Path) -> None:
+def test_nova_does_not_boot_deactivated_or_queued_images(nova: Module, cloud: Cloud, disk: Path, tmp_path: Path) -> None:
     withheld, empty = snapshot(nova, disk), snapshot(nova, None)
     cloud.sdk("project-a").image.deactivate_image(withheld)
     there = str(tmp_path / "there")

@@ -8,7 +8,7 @@ from tests.compat.tempest_suite import outcomes
 from tests.compat.tempest_suite.__main__ import KNOWN, PROFILES
 
 
-def test_all_as_there_is_good() -> None:
+def test_equal_outcomes_are_accepted() -> None:
     here = {"a": ("success", ""), "b": ("skip", "no Nova")}
     found = outcomes.compared(here, {"a": "success", "b": "skip"}, {})
     assert found.is_good
@@ -16,28 +16,28 @@ def test_all_as_there_is_good() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["fail", "skip"])
-def test_what_passes_there_must_pass_here(outcome: str) -> None:
+def test_test_that_passes_on_glance_must_pass_here(outcome: str) -> None:
     found = outcomes.compared({"a": (outcome, "")}, {"a": "success"}, {})
     assert not found.is_good
     assert [*found.failed, *found.skipped] == ["a"]
 
 
-def test_what_was_not_run_has_failed() -> None:
+def test_test_that_was_not_run_has_failed() -> None:
     assert outcomes.compared({}, {"a": "success"}, {}).failed == ["a"]
 
 
-def test_what_there_is_no_outcome_for_must_pass() -> None:
+def test_test_without_recorded_outcome_must_pass() -> None:
     assert outcomes.compared({"new": ("fail", "")}, {}, {}).failed == ["new"]
 
 
 @pytest.mark.parametrize("outcome", ["fail", "skip"])
-def test_what_is_known_may_fail(outcome: str) -> None:
+def test_known_failure_may_fail(outcome: str) -> None:
     found = outcomes.compared({"a": (outcome, "")}, {"a": "success"}, {"a": "reason"})
     assert found.is_good
     assert found.known == ["a"]
 
 
-def test_what_is_known_to_fail_must_not_pass() -> None:
+def test_known_failure_must_not_pass() -> None:
     found = outcomes.compared({"a": ("success", "")}, {"a": "success"}, {"a": "reason"})
     assert not found.is_good
     assert found.now_pass == ["a"]
@@ -54,7 +54,7 @@ def test_known_test_without_a_reason_is_refused(tmp_path: Path) -> None:
         outcomes.read_known(file)
 
 
-def test_known_tests_pass_on_glance_and_belong_to_a_part_that_users_are_told_of() -> None:
+def test_known_failures_pass_on_glance_and_are_documented() -> None:
     passing = {name for profile in PROFILES for name, outcome in outcomes.read_outcomes(profile.there).items() if outcome != "skip"}
     compatibility = (Path(__file__).parents[3] / "docs" / "compatibility.md").read_text()
     known = outcomes.read_known(KNOWN)

@@ -98,7 +98,7 @@ def test_zeros_alone_are_never_data_and_chunks_are_bounded(image: Any) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(0, 1500))
-def test_insertion_of_whole_blocks_is_forgotten_soon(seed: int, blocks: int, at: int) -> None:
+def test_boundaries_resynchronise_after_an_insertion(seed: int, blocks: int, at: int) -> None:
     """Cuts line up again after what was inserted, so nearly all chunks are shared."""
     source = random.Random(seed)
     data = source.randbytes(2000 * BLOCK)

@@ -20,7 +20,7 @@ entries = st.lists(
 
 
 @given(st.integers(0, 1 << 60), entries)
-def test_decoded_is_what_was_encoded(start: int, given_entries: list[ManifestEntry]) -> None:
+def test_decoding_inverts_encoding(start: int, given_entries: list[ManifestEntry]) -> None:
     segment = manifest.encode(start, given_entries)
     assert segment.start == start
     assert manifest.decode(segment) == given_entries
@@ -58,7 +58,7 @@ def test_segment_in_another_place_is_noticed() -> None:
         manifest.decode(Segment(5, segment.encoded))
 
 
-def test_unknown_version_is_said_and_not_guessed_at() -> None:
+def test_unknown_manifest_version_is_refused() -> None:
     encoded = bytearray(manifest.encode(0, [ManifestEntry(None, 5)]).encoded)
     encoded[4] = 2
     with pytest.raises(ValueError, match="version 2, this service reads version 1"):
@@ -74,7 +74,7 @@ def test_segments_are_full_and_follow_each_other() -> None:
 
 
 @pytest.mark.parametrize("wrong", [[], [ManifestEntry(None, 1)] * 1025, [ManifestEntry(None, 0)], [ManifestEntry(None, -1)]])
-def test_segment_without_sense_is_not_made(wrong: list[ManifestEntry]) -> None:
+def test_invalid_segment_is_refused(wrong: list[ManifestEntry]) -> None:
     with pytest.raises(ValueError, match="A segment holds"):
         manifest.encode(0, wrong)
 

@@ -111,7 +111,7 @@ def test_other_bytes_than_declared_are_refused(source_format: str, source: Path,
     assert not target.exists()
 
 
-def test_raw_is_not_looked_into(source: Path, target: Path, tmp_path: Path) -> None:
+def test_raw_source_is_not_probed(source: Path, target: Path, tmp_path: Path) -> None:
     """What looks like qcow2 and is declared raw stays as it is, however often it is converted."""
     disguised = made_with_qemu(tmp_path / "given", source, "qcow2")
     convert.convert(disguised, "raw", target, "raw", convert.Bounds(), programs=WITHOUT)
@@ -150,18 +150,18 @@ def test_absent_program_is_said_to_the_operator(source: Path, target: Path) -> N
 # Taken over
 
 
-def test_gigabytes_of_memory_are_not_had(source: Path, target: Path, stub: Stub) -> None:
+def test_memory_is_limited(source: Path, target: Path, stub: Stub) -> None:
     """CVE-2015-5162."""
     failed = failing(source, target, stub("hoard = bytearray(4 << 30)\nfor page in range(0, 4 << 30, 4096): hoard[page] = 1"))
     assert "MemoryError" in failed.detail
 
 
-def test_spinning_ends_with_the_processor_time(source: Path, target: Path, stub: Stub) -> None:
+def test_cpu_time_is_limited(source: Path, target: Path, stub: Stub) -> None:
     failed = failing(source, target, stub("while True: pass"), convert.Bounds(seconds=60.0, cpu_seconds=1))
     assert f"status {-signal.SIGXCPU}" in failed.detail or f"status {-signal.SIGKILL}" in failed.detail
 
 
-def test_processor_time_is_not_had_by_ignoring_signals(source: Path, target: Path, stub: Stub) -> None:
+def test_cpu_limit_holds_when_signals_are_ignored(source: Path, target: Path, stub: Stub) -> None:
     code = """
         import signal
         for each in set(range(1, 32)) - {signal.SIGKILL, signal.SIGSTOP}:
@@ -172,7 +172,7 @@ def test_processor_time_is_not_had_by_ignoring_signals(source: Path, target: Pat
     failing(source, target, stub(code))
 
 
-def test_waiting_ends_with_the_time(source: Path, target: Path, stub: Stub) -> None:
+def test_run_time_is_limited(source: Path, target: Path, stub: Stub) -> None:
     assert "not done after 1.0 seconds" in failing(source, target, stub("time.sleep(60)"), convert.Bounds(seconds=1.0)).detail
 
 
@@ -251,7 +251,7 @@ def test_program_ends_with_the_service(source: Path, target: Path, stub: Stub, t
     assert gone(int(told.read_text()))
 
 
-def test_program_is_given_nothing_but_two_names(
+def test_program_gets_only_two_file_names(
     source: Path, target: Path, stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PARTAGE_IDENTITY__PASSWORD", "secret")
@@ -292,7 +292,7 @@ def test_program_is_given_nothing_but_two_names(
 
 
 @needs_bubblewrap
-def test_locked_program_sees_two_files_and_no_network(source: Path, target: Path, tmp_path: Path) -> None:
+def test_sandboxed_program_sees_two_files_and_no_network(source: Path, target: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     script = tmp_path / "stub"
     script.write_text(
@@ -308,7 +308,7 @@ def test_locked_program_sees_two_files_and_no_network(source: Path, target: Path
 
 
 @needs_bubblewrap
-def test_locked_program_is_killed_in_time(source: Path, target: Path, tmp_path: Path) -> None:
+def test_sandboxed_program_is_killed_at_the_deadline(source: Path, target: Path, tmp_path: Path) -> None:
     script = tmp_path / "stub"
     script.write_text("#!/bin/sh\nsleep 61 & sleep 61\n")
     script.chmod(0o755)

@@ -109,7 +109,7 @@ async def served(
 @pytest.mark.parametrize(
     ("path", "status"), [("/", 300), ("/versions", 200), ("/v3/images", 300), ("/v2.99/images", 300), ("/x", 300)]
 )
-def test_versions_are_told_to_anybody(path: str, status: int) -> None:
+def test_versions_are_answered_without_a_token(path: str, status: int) -> None:
     answer = call(path)
     assert answer.status == status
     versions = answer.document["versions"]
@@ -123,18 +123,18 @@ def test_the_public_endpoint_wins_over_the_host_header() -> None:
     )
 
 
-def test_a_host_header_that_is_none_is_not_repeated() -> None:
+def test_invalid_host_header_is_not_repeated() -> None:
     answer = call("/", (b"host", b'x"><script>'))
     assert answer.document["versions"][0]["links"][0]["href"] == "http://127.0.0.1:9292/v2/"
 
 
-def test_health_is_told_to_anybody() -> None:
+def test_health_is_answered_without_a_token() -> None:
     assert (call("/healthcheck").status, call("/healthcheck").body) == (200, b"OK")
 
 
 @pytest.mark.parametrize("path", ["/v2", "/v2/", "/v2/images", "/v2/nope", "/v2.1/images", f"/v2/images/{UUID}/file"])
 @pytest.mark.parametrize("headers", [(), ((b"x-auth-token", b"bad"),), ((b"x-auth-token", b""),)])
-def test_nothing_below_v2_is_told_without_a_token(path: str, headers: Any) -> None:
+def test_everything_below_v2_needs_a_token(path: str, headers: Any) -> None:
     answer = call(path, *headers)
     assert answer.status == 401
     assert answer.headers["www-authenticate"] == 'Keystone uri="https://id"'
@@ -145,7 +145,7 @@ def test_headers_of_identity_that_a_client_sends_are_ignored() -> None:
     assert call("/v2/images", *forged).status == 401
 
 
-def test_a_header_that_comes_twice_is_one() -> None:
+def test_repeated_header_counts_once() -> None:
     identity = OneToken()
     call("/v2/nope", (b"x-auth-token", b"one"), (b"x-auth-token", b"two"), identity=identity)
     assert identity.asked == [("one,two", None)]
@@ -159,7 +159,7 @@ def test_a_service_token_is_handed_on() -> None:
     assert identity.asked == [("good", "service")]
 
 
-def test_an_identity_service_that_is_away_lets_nobody_in() -> None:
+def test_unavailable_identity_service_refuses_every_caller() -> None:
     answer = call("/v2/images", (b"x-auth-token", b"away"))
     assert answer.status == 503
     assert "retry-after" in answer.headers
@@ -235,7 +235,7 @@ def test_a_document_has_a_tag_and_is_not_sent_again_to_one_who_has_it() -> None:
     assert "content-length" not in again.headers
 
 
-def test_what_nobody_foresaw_is_a_500_without_a_word_of_it() -> None:
+def test_unforeseen_exception_is_500_without_its_text() -> None:
     answer = call("/v2/images", TOKEN, JSON)  # there is no service behind this application
     assert answer.status == 500
     assert b"NoneType" not in answer.body
@@ -268,7 +268,7 @@ def test_image_data_of_another_media_type_is_refused(headers: Any) -> None:
 
 
 @pytest.mark.parametrize("size", [b"x", b"", b"-1", b"1.5", b"9" * 30])
-def test_an_announced_size_that_is_none_is_refused(size: bytes) -> None:
+def test_invalid_announced_size_is_refused(size: bytes) -> None:
     headers = ((b"content-type", b"application/octet-stream"), (b"x-openstack-image-size", size))
     assert call(f"/v2/images/{UUID}/file", TOKEN, *headers, method="PUT", body=b"x").status == 400
 
@@ -277,7 +277,7 @@ def test_an_announced_size_that_is_none_is_refused(size: bytes) -> None:
     "body",
     [b"", b"[]", b"5", b"{}", b'{"member": ""}', b'{"member": 3}', b'{"member": ["x"]}', b'{"member": "' + b"x" * 256 + b'"}'],
 )
-def test_a_member_that_is_no_project_id_is_refused(body: bytes) -> None:
+def test_invalid_member_id_is_refused(body: bytes) -> None:
     assert call(f"/v2/images/{UUID}/members", TOKEN, method="POST", body=body).status == 400
 
 
@@ -291,7 +291,7 @@ def test_a_document_that_is_too_large_is_refused() -> None:
     assert call("/v2/images", TOKEN, method="POST", body=b"x" * 2000, document_bytes=1000).status == 413
 
 
-def test_client_that_takes_no_answer_is_given_up_by_any_server() -> None:
+def test_client_that_reads_no_answer_is_disconnected() -> None:
     """A server of which nothing is known but ASGI may wait for a client for ever."""
 
     async def send(message: Any) -> None:

@@ -111,7 +111,7 @@ def test_preferred_form(accept: str | None, form: str) -> None:
     assert errors.preferred_form(accept) == form
 
 
-def test_headers_say_what_would_help() -> None:
+def test_retry_and_method_headers_are_sent() -> None:
     assert (b"www-authenticate", b'Keystone uri="https://cloud/identity"') in errors.reply_to(
         problems.Unauthenticated("x"), ASKED
     ).headers
@@ -121,7 +121,7 @@ def test_headers_say_what_would_help() -> None:
     assert any(name == b"accept-patch" for name, _ in errors.reply_to(problems.PatchTypeUnsupported("x"), ASKED).headers)
 
 
-def test_the_unexpected_is_logged_whole_and_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_unexpected_exception_is_logged_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
     reply = errors.reply_to_unexpected(RuntimeError("secret detail"), "req-1", asked("application/json"))
     assert reply.status is not None
     assert reply.status.value == 500

@@ -303,7 +303,7 @@ def test_upload_that_is_cancelled_while_it_begins_fails() -> None:
 
 
 @pytest.mark.parametrize("is_lent", [True, False])
-def test_uploads_that_wait_hold_no_thread_and_no_buffer(is_lent: bool) -> None:
+def test_idle_uploads_hold_no_thread_and_no_buffer(is_lent: bool) -> None:
     """Ten uploads stand still after a few bytes; there are two threads and four buffers, and the eleventh goes through."""
     world, idle = World(at_once=11), [(Lends() if is_lent else None, Taken()) for _ in range(10)]
     headers = {b"content-length": b"%d" % LENGTH}

@@ -88,7 +88,7 @@ def growth_of(reader: Callable[[str], object], hostile: tuple[str, str, str]) ->
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("reader", READERS)
-def test_no_text_keeps_a_reader_busy(reader: str) -> None:
+def test_parsers_take_linear_time(reader: str) -> None:
     """What is read at once is no worry; of the others the growth is compared, because a busy machine lengthens every time.
 
     Memory first touched and a cache that others share make a long text dearer than its parts: growth up to 100 is taken for even.
@@ -101,7 +101,7 @@ def test_no_text_keeps_a_reader_busy(reader: str) -> None:
 
 
 @pytest.mark.thorough
-def test_growth_tells_a_reader_that_reads_everything_again_and_again() -> None:
+def test_growth_check_detects_quadratic_parsers() -> None:
     def forgetful(text: str) -> object:
         return [text[number:].split(",") for number in range(0, len(text), 256)]
 

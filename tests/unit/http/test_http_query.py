@@ -149,7 +149,7 @@ texts = st.text(characters, max_size=12) | st.sampled_from(["in:", 'in:"', "gt:2
 
 
 @given(st.lists(st.tuples(names | st.text(characters, max_size=5), texts), max_size=8))
-def test_whatever_is_asked_is_a_query_or_a_problem(pairs: list[tuple[str, str]]) -> None:
+def test_any_input_gives_a_query_or_a_problem(pairs: list[tuple[str, str]]) -> None:
     try:
         found = query.parse(tuple(pairs), page_default=25, page_max=1000)
     except problems.QueryInvalid:

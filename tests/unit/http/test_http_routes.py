@@ -13,7 +13,7 @@ KNOWN_RULES = {rule.name for rule in RULES}
 
 
 @pytest.mark.parametrize("row", routes.ROWS, ids=lambda row: f"{row.method} {row.path}")
-def test_row_is_sane(row: routes.Row) -> None:
+def test_route_row_is_consistent(row: routes.Row) -> None:
     assert row.method in {"GET", "POST", "PUT", "PATCH", "DELETE"}
     assert re.fullmatch(r"/v2(/(\{[a-z_]+\}|[a-z_]+))+", row.path)
     assert row.rule is None or row.rule in KNOWN_RULES

@@ -184,13 +184,13 @@ TWO_READINGS = [
 
 
 @pytest.mark.parametrize("rest", TWO_READINGS)
-def test_a_message_with_two_readings_is_refused_and_nothing_after_it_is_read(address: tuple[str, int], rest: bytes) -> None:
+def test_ambiguous_message_is_refused_and_pipelined_data_ignored(address: tuple[str, int], rest: bytes) -> None:
     answer = talk(address, POST + rest + HEAD + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"HTTP/1.1 200" not in answer
 
 
-def test_a_client_that_asked_first_and_was_refused_finds_the_connection_closed(address: tuple[str, int]) -> None:
+def test_refusal_of_expect_100_continue_closes_the_connection(address: tuple[str, int]) -> None:
     asked = b"PUT /v2/images/x/file HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
     answer = talk(address, asked)
     assert answer.startswith(b"HTTP/1.1 415")
@@ -205,7 +205,7 @@ def test_a_refused_upload_gets_its_answer_although_it_is_still_sending(address: 
 
 
 @pytest.mark.parametrize("behind", [b"", HEAD + b"\r\n", HEAD + b"\r\n" + HEAD + b"\r\n"], ids=["one", "two", "three"])
-def test_a_connection_that_ends_in_nonsense_ends_without_a_failure(
+def test_invalid_data_on_a_connection_closes_it_without_a_traceback(
     behind: bytes, address: tuple[str, int], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Found by make fuzz: what was still to be sent was written to a closed connection, with a traceback in the log."""
@@ -221,7 +221,7 @@ def test_a_connection_that_ends_in_nonsense_ends_without_a_failure(
 
 
 @pytest.mark.parametrize("sent_before", [0, 20_000_000], ids=["before it was asked for", "while what was sent before leaves"])
-def test_a_socket_whose_client_has_gone_is_not_lent(sent_before: int) -> None:
+def test_closed_socket_is_not_handed_to_a_thread(sent_before: int) -> None:
     """Found by clients that were killed in mid download: a closed connection was asked for a limit, and the log had a traceback."""
     lent: list[object] = []
 

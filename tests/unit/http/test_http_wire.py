@@ -162,7 +162,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("body", UNREADABLE, ids=lambda body: repr(body)[:30])
-def test_what_is_no_document_is_refused(body: bytes) -> None:
+def test_invalid_json_is_refused(body: bytes) -> None:
     with pytest.raises(problems.BodyInvalid):
         wire.document_of(body)
 

@@ -55,7 +55,7 @@ def test_a_route_is_described_as_it_is(row: Row) -> None:
     assert in_path == set(document.parts_of(row.path))
 
 
-def test_every_reference_leads_somewhere_and_everything_there_is_referred_to() -> None:
+def test_openapi_references_resolve_and_no_component_is_unused() -> None:
     used = set()
 
     def follow(value: Any) -> None:
@@ -83,7 +83,7 @@ def test_operations_have_names_of_their_own() -> None:
     assert len(set(names)) == len(names)
 
 
-def test_what_is_made_leads_on_to_what_can_be_done_with_it() -> None:
+def test_created_resources_link_to_their_operations() -> None:
     links = DOCUMENT["paths"]["/v2/images"]["post"]["responses"]["201"]["links"]
     assert links["patch_images_image_id"]["parameters"] == {"image_id": "$response.body#/id"}
     assert links["get_images_image_id_file"]["operationId"] == "get_images_image_id_file"

@@ -21,7 +21,7 @@ def test_both_forms_say_the_same(form: dict[str, Any]) -> None:
     assert image_schema.parse(form) == image_schema.PropertySchemas(by_name={"os_distro": DISTRO})
 
 
-def test_what_fits_is_taken_and_what_does_not_is_refused() -> None:
+def test_values_are_checked_against_the_schema() -> None:
     formats = known({"os_distro": DISTRO, "kernel_id": KERNEL})
     made = document.parse_new_image({"os_distro": "debian", "kernel_id": "0af1", "other": "any"}, formats)
     assert made.properties == {"os_distro": "debian", "kernel_id": "0af1", "other": "any"}
@@ -30,7 +30,7 @@ def test_what_fits_is_taken_and_what_does_not_is_refused() -> None:
             document.parse_new_image(wrong, formats)
 
 
-def test_what_is_required_is_wanted_of_a_new_image_and_not_of_a_patch() -> None:
+def test_required_properties_are_checked_on_create_only() -> None:
     formats = known({"properties": {"os_distro": DISTRO}, "required": ["os_distro", "name"]})
     document.parse_new_image({"name": "n", "os_distro": "debian"}, formats)
     for lacking, name in (({"name": "n"}, "os_distro"), ({"os_distro": "debian"}, "name")):
@@ -40,7 +40,7 @@ def test_what_is_required_is_wanted_of_a_new_image_and_not_of_a_patch() -> None:
 
 
 @pytest.mark.parametrize("op", ["add", "replace"])
-def test_a_patch_sets_only_what_fits(op: str) -> None:
+def test_patch_is_checked_against_the_schema(op: str) -> None:
     formats = known({"os_distro": DISTRO})
     patch.parse([{"op": op, "path": "/os_distro", "value": "debian"}], version="2.1", known=formats)
     with pytest.raises(problems.BodyInvalid, match="is not one of"):
@@ -60,6 +60,6 @@ def test_a_patch_sets_only_what_fits(op: str) -> None:
         ({"a": {"type": ["null", "boolean"]}}, "must allow the type string"),
     ],
 )
-def test_what_makes_no_sense_is_told(wrong: Any, words: str) -> None:
+def test_invalid_schema_file_is_reported(wrong: Any, words: str) -> None:
     with pytest.raises(problems.Invalid, match=words):
         image_schema.parse(wrong)

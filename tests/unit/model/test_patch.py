@@ -113,7 +113,7 @@ def test_add_replaces_in_version_2_1_and_conflicts_in_version_2_0() -> None:
 
 
 @pytest.mark.parametrize("op", ["replace", "remove"])
-def test_what_is_not_there_cannot_be_replaced_or_removed(op: str) -> None:
+def test_absent_property_cannot_be_replaced_or_removed(op: str) -> None:
     with pytest.raises(problems.PropertyConflict, match="Property none does not exist"):
         applied({"op": op, "path": "/none", "value": "x"})
 
@@ -170,9 +170,7 @@ REFUSED: list[tuple[type[problems.Problem], Any]] = [
 
 
 @pytest.mark.parametrize(("problem", "change"), REFUSED)
-def test_changes_that_make_no_sense_or_are_not_the_clients_to_make_are_refused(
-    problem: type[problems.Problem], change: Any
-) -> None:
+def test_invalid_or_forbidden_changes_are_refused(problem: type[problems.Problem], change: Any) -> None:
     with pytest.raises(problem):
         applied(change)
 
@@ -194,6 +192,6 @@ wild_changes = st.dictionaries(
 
 @pytest.mark.thorough
 @given(json_values | st.lists(wild_changes), st.sampled_from(["2.0", "2.1"]))
-def test_whatever_is_sent_is_a_change_or_a_problem(document: Any, version: patch.Version) -> None:
+def test_any_input_gives_changes_or_a_problem(document: Any, version: patch.Version) -> None:
     with contextlib.suppress(problems.Invalid, problems.Forbidden, problems.Conflict):
         patch.apply(IMAGE, patch.parse(document, version=version, known=KNOWN), now=NOW)

@@ -22,7 +22,7 @@ def parsed(given: Any) -> NewImage:
     return document.parse_new_image(given, KNOWN)
 
 
-def test_what_is_not_said_has_the_defaults_of_the_api() -> None:
+def test_absent_attributes_have_the_apis_defaults() -> None:
     assert parsed({}) == NewImage(visibility=Visibility.SHARED)
 
 
@@ -90,7 +90,7 @@ INVALID: list[Any] = [
 
 
 @pytest.mark.parametrize("given", INVALID, ids=lambda given: repr(given)[:40])
-def test_what_does_not_fit_the_schema_is_refused(given: Any) -> None:
+def test_document_outside_the_schema_is_refused(given: Any) -> None:
     with pytest.raises(problems.BodyInvalid):
         parsed(given)
 
@@ -116,7 +116,7 @@ SERVICE_OWNED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("given", SERVICE_OWNED, ids=lambda given: next(iter(given)))
-def test_what_is_the_services_own_is_refused(given: Any) -> None:
+def test_read_only_attributes_are_refused(given: Any) -> None:
     with pytest.raises(problems.AttributeReadOnly):
         parsed(given)
 
@@ -136,6 +136,6 @@ json_values = st.recursive(
 
 @pytest.mark.thorough
 @given(st.dictionaries(names, json_values))
-def test_whatever_is_sent_is_an_image_or_a_problem(given: Any) -> None:
+def test_any_input_gives_an_image_or_a_problem(given: Any) -> None:
     with contextlib.suppress(problems.Invalid, problems.Forbidden):
         parsed(given)

@@ -23,7 +23,7 @@ def test_the_operators_own_limit_is_of_everything_together() -> None:
     assert allowance.used_bytes(Place.STAGED, USAGE) == 3 * MEBIBYTE + 1 + 7 + 500 + 60
 
 
-def test_unified_limits_are_mebibytes_of_what_is_stored_and_of_what_is_staged() -> None:
+def test_unified_limits_count_stored_and_staged_mebibytes() -> None:
     limits = {"image_size_total": 5, "image_stage_total": 6, "image_count_total": 7, "image_count_uploading": 8, "other": 9}
     allowance = parse_keystone_limits(limits, one_over=False)
     assert (allowance.stored_bytes, allowance.staged_bytes) == (5 * MEBIBYTE, 6 * MEBIBYTE)
@@ -32,14 +32,14 @@ def test_unified_limits_are_mebibytes_of_what_is_stored_and_of_what_is_staged() 
     assert allowance.used_bytes(Place.STAGED, USAGE) == 2 * MEBIBYTE + 60
 
 
-def test_what_is_not_registered_is_not_allowed_and_minus_one_is_no_limit() -> None:
+def test_unregistered_limit_is_zero_and_minus_one_is_unlimited() -> None:
     allowance = parse_keystone_limits({"image_size_total": -1}, one_over=False)
     assert allowance == Allowance(images=0, uploading=0, stored_bytes=None, staged_bytes=0, together=False)
     with pytest.raises(problems.QuotaExceeded):
         allowance.check_images(Usage())
 
 
-def test_usage_is_reported_in_whole_mebibytes_and_without_what_is_only_kept() -> None:
+def test_usage_is_in_whole_mebibytes_without_reservations() -> None:
     assert USAGE.to_report() == {"image_size_total": 3, "image_stage_total": 2, "image_count_total": 4, "image_count_uploading": 2}
 
 
@@ -54,17 +54,17 @@ def test_usage_is_reported_in_whole_mebibytes_and_without_what_is_only_kept() ->
         (100 * GIBIBYTE, 0, 5, 5 + 64 * MEBIBYTE),
     ],
 )
-def test_much_is_kept_ahead_where_much_is_free(limit: int, used: int, wanted: int, granted: int) -> None:
+def test_reservation_grows_with_the_free_quota(limit: int, used: int, wanted: int, granted: int) -> None:
     assert Allowance(stored_bytes=limit).grow(Place.STORED, used, wanted) == granted
     assert used + granted <= limit
 
 
-def test_a_byte_more_than_there_is_is_refused_and_the_sentence_says_what_there_is() -> None:
+def test_one_byte_above_the_limit_is_refused_naming_the_limit() -> None:
     with pytest.raises(problems.QuotaExceeded, match="room for 600 more bytes"):
         Allowance(stored_bytes=1000).grow(Place.STORED, 400, 601)
 
 
-def test_where_one_may_exceed_it_is_let_in_as_long_as_the_rest_is_within() -> None:
+def test_one_upload_may_exceed_while_usage_is_within_the_limit() -> None:
     allowance = Allowance(stored_bytes=1000, one_over=True)
     assert allowance.grow(Place.STORED, 1000, 5000) > 5000
     with pytest.raises(problems.QuotaExceeded):

@@ -16,7 +16,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.l
 
 
 @given(st.dictionaries(NAMES, VALUES, max_size=8), st.sampled_from([("",), ("os_",), COPIED]))
-def test_nothing_of_the_services_own_and_nothing_unkeepable_comes_in(told: dict[str, object], copied: tuple[str, ...]) -> None:
+def test_reserved_and_invalid_properties_are_not_imported(told: dict[str, object], copied: tuple[str, ...]) -> None:
     try:
         found = parse_remote_image({**GOOD, **told}, copied=copied, known=KnownFormats())
     except problems.RemoteImageRefused:
@@ -45,11 +45,11 @@ def test_size_is_a_number_of_bytes(size: object) -> None:
         ({"os_hash_algo": ["sha256"], "os_hash_value": {}}, None),
     ],
 )
-def test_strongest_digest_that_is_told_counts(told: dict[str, object], digest: tuple[str, str] | None) -> None:
+def test_strongest_announced_digest_is_used(told: dict[str, object], digest: tuple[str, str] | None) -> None:
     assert parse_remote_image({**GOOD, **told}, copied=COPIED, known=KnownFormats()).digest == digest
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 5, {}])
-def test_what_is_no_image_is_refused(document: object) -> None:
+def test_document_that_is_not_an_image_is_refused(document: object) -> None:
     with pytest.raises(problems.RemoteImageRefused):
         parse_remote_image(document, copied=COPIED, known=KnownFormats())

@@ -84,7 +84,7 @@ def eventually(true: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_what_happened_first_is_told_first(make: Make) -> None:
+def test_notifications_keep_their_order(make: Make) -> None:
     bus, wire = make()
     for number in range(100):
         bus.announce(announced(str(number)))
@@ -93,7 +93,7 @@ def test_what_happened_first_is_told_first(make: Make) -> None:
     assert wire.closed
 
 
-def test_a_bus_that_is_away_is_tried_again_until_it_takes_what_waits(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_unavailable_bus_is_retried_until_it_accepts(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     bus, wire = make()
     wire.away = True
     for number in range(5):
@@ -106,7 +106,7 @@ def test_a_bus_that_is_away_is_tried_again_until_it_takes_what_waits(make: Make,
     assert "secret" not in caplog.text
 
 
-def test_one_notification_that_fails_is_not_the_last(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_notifications_continue_after_a_failure(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     bus, wire = make()
     for name in ("first", "unspeakable", "last"):
         bus.announce(announced(name))
@@ -115,7 +115,7 @@ def test_one_notification_that_fails_is_not_the_last(make: Make, caplog: pytest.
     assert "image.create could not be built" in caplog.text
 
 
-def test_what_the_queue_has_no_room_for_is_dropped_and_counted(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_full_queue_drops_and_counts_notifications(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     bus, wire = make(queue_size=3)
     wire.open.clear()
     bus.announce(announced("under way"))
@@ -130,7 +130,7 @@ def test_what_the_queue_has_no_room_for_is_dropped_and_counted(make: Make, caplo
     eventually(lambda: "7 notifications were dropped" in caplog.text)
 
 
-def test_what_cannot_be_written_does_not_stop_what_comes_behind(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_notification_does_not_stop_later_ones(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     bus, wire = make()
     bus.announce(announced("unwritable"))
     bus.announce(announced("good"))
@@ -139,7 +139,7 @@ def test_what_cannot_be_written_does_not_stop_what_comes_behind(make: Make, capl
     assert "image.create cannot be serialised" in caplog.text
 
 
-def test_events_and_groups_that_are_disabled_are_not_told(make: Make) -> None:
+def test_disabled_events_and_groups_are_not_sent(make: Make) -> None:
     bus, wire = make(disabled=["image.member", "image.update", "metadef_tag"])
     told = [Event.IMAGE_CREATE, Event.IMAGE_SEND, Event.TASK_RUN, Event.NAMESPACE_DELETE_TAGS]
     for event in (Event.IMAGE_UPDATE, Event.MEMBER_CREATE, Event.MEMBER_DELETE, Event.TAG_CREATE, *told):

@@ -44,7 +44,7 @@ def test_public_address_is_permitted(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", NOT_PUBLIC)
-def test_other_address_is_not(text: str) -> None:
+def test_internal_address_is_refused(text: str) -> None:
     assert not permitted(text)
 
 

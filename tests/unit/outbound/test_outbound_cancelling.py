@@ -72,7 +72,7 @@ def test_body_that_stops_is_given_up_with_the_reason(scheme: str, head: bytes, t
     assert b"".join(received) in (b"", b"begun")
 
 
-def test_name_that_is_looked_up_for_ever_is_left_behind() -> None:
+def test_hanging_name_lookup_is_abandoned() -> None:
     asked, cancellation = threading.Event(), Cancellation()
 
     def resolver(_name: str, _port: int) -> Sequence[str]:
@@ -93,7 +93,7 @@ def test_nothing_is_begun_once_it_is_cancelled() -> None:
         assert origin.requests in ([], [b""])
 
 
-def test_first_reason_counts() -> None:
+def test_first_cancellation_reason_is_kept() -> None:
     cancellation = Cancellation()
     cancellation.cancel(GONE)
     cancellation.cancel(problems.TaskLost("another"))
@@ -101,7 +101,7 @@ def test_first_reason_counts() -> None:
     assert not cancellation.goes_on()
 
 
-def test_what_a_look_up_raises_is_raised_where_it_is_waited_for() -> None:
+def test_lookup_errors_reach_the_waiting_caller() -> None:
     def fail() -> None:
         raise OSError("no such name")
 

@@ -207,7 +207,7 @@ def test_head_may_not_be_longer_than_allowed() -> None:
     ],
     ids=lambda raw: ascii(raw[:60]),
 )
-def test_answer_that_is_none(raw: bytes) -> None:
+def test_invalid_response_is_a_failure(raw: bytes) -> None:
     seconds, _ = failure(origins.saying(raw), connect_seconds=0.1)
     assert 0.1 <= seconds < 3
 

@@ -108,7 +108,7 @@ def test_url_is_refused(url: str) -> None:
     assert "pass" not in refusal.value.sentence().replace("password", "")
 
 
-def test_all_internal_places_are_refused_in_the_same_words() -> None:
+def test_every_internal_url_gets_the_same_sentence() -> None:
     """Otherwise the words would map the network."""
     urls = ("http://127.0.0.1/", "http://10.0.0.1/", "http://[::1]/", "http://169.254.169.254/", "http://[64:ff9b::7f00:1]/")
     words = set()

@@ -114,7 +114,7 @@ def test_old_protocols_are_refused(version: ssl.TLSVersion, authority: trustme.C
         pytest.fail("opened")
 
 
-def test_plain_server_is_not_spoken_to_in_plain(cafile: str) -> None:
+def test_https_does_not_fall_back_to_http(cafile: str) -> None:
     with origins.serving(origins.saying(origins.content(b"x"))) as origin:
         with pytest.raises(problems.FetchFailed), fetched(origin, cafile):
             pytest.fail("opened")
@@ -153,7 +153,7 @@ def cut(raw: bytes) -> origins.Answer:
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.0 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"])
-def test_content_that_was_cut_on_the_way_is_noticed(head: bytes, authority: trustme.CA, cafile: str) -> None:
+def test_truncated_tls_content_is_detected(head: bytes, authority: trustme.CA, cafile: str) -> None:
     with (
         origins.serving(cut(head + b"12345"), tls=server(authority.issue_cert(NAME))) as origin,
         fetched(origin, cafile) as found,
@@ -173,7 +173,7 @@ def test_handshake_that_does_not_end_is_given_up() -> None:
         assert 0.3 <= time.monotonic() - began < 5
 
 
-def test_missing_file_of_authorities_is_not_no_check(tmp_path: Path) -> None:
+def test_missing_ca_file_does_not_disable_verification(tmp_path: Path) -> None:
     rules = Rules(cafile=str(tmp_path / "absent.pem"), connect_seconds=0.1, networks_allowed=(ip_network("127.0.0.2/32"),))
     with pytest.raises(problems.FetchFailed), fetch.open_url("https://127.0.0.2/", rules, limit_bytes=1):
         pytest.fail("opened")

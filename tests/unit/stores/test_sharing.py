@@ -108,7 +108,7 @@ def test_piece_goes_back_when_its_last_holder_lets_go() -> None:
     assert buffers.in_use == 0
 
 
-def test_buffers_go_to_who_asked_first() -> None:
+def test_buffers_are_granted_in_request_order() -> None:
     buffers = Buffers(2)
     held = [buffers.take(), buffers.take()]
     order: list[tuple[int, memoryview]] = []
@@ -141,7 +141,7 @@ def feed(into: writer.Writer, data: bytes) -> None:
     into.pause()
 
 
-def test_streams_that_stand_still_keep_nobody_from_storing() -> None:
+def test_stalled_streams_do_not_block_other_uploads() -> None:
     """Twelve idle streams hold more half-filled packs than there are buffers: the next ones have them put, and go through."""
     resources = WriterResources(buffer_bytes=LEAST_BUFFER_BYTES)
     store, index = memory.MemoryStore(), doubles.MemoryIndex()

@@ -69,7 +69,7 @@ def index() -> Any:
 
 
 @pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, 32768, MIB - 1, MIB, 3 * MIB + 17])
-def test_what_was_written_is_read(store: Any, index: Any, size: int) -> None:
+def test_written_data_is_read_back(store: Any, index: Any, size: int) -> None:
     data = random.Random(size).randbytes(size)
     done = doubles.written(store, index, split(data, 70_000))
     assert read(store, index, done.segments, 0, size) == data
@@ -130,7 +130,7 @@ def test_second_upload_of_the_same_bytes_stores_nothing(store: Any, index: Any) 
     assert set(store.enumerate("")) == packs
 
 
-def test_known_bytes_are_put_like_new_ones_and_removed_again(store: Any, index: Any) -> None:
+def test_known_chunks_are_written_like_new_ones_and_removed(store: Any, index: Any) -> None:
     watched, data = doubles.WatchedStore(store), mixed(3, 6000)
     doubles.written(watched, index, split(data, 65536))
     new = watched.sizes_put()
@@ -141,7 +141,7 @@ def test_known_bytes_are_put_like_new_ones_and_removed_again(store: Any, index: 
     assert sum(watched.sizes_put()) == pytest.approx(sum(new), rel=0.1)
 
 
-def test_known_bytes_are_passed_by_where_that_is_no_secret(store: Any, index: Any) -> None:
+def test_known_chunks_are_skipped_when_timing_is_not_hidden(store: Any, index: Any) -> None:
     watched, data = doubles.WatchedStore(store), mixed(3, 6000)
     first = doubles.written(watched, index, split(data, 65536))
     watched.done.clear()
@@ -150,7 +150,7 @@ def test_known_bytes_are_passed_by_where_that_is_no_secret(store: Any, index: An
     assert watched.done == []
 
 
-def test_bytes_of_which_every_second_part_is_known_are_put_as_if_all_were_new(store: Any, index: Any) -> None:
+def test_half_known_stream_is_written_as_if_every_chunk_were_new(store: Any, index: Any) -> None:
     source = random.Random(11)
     known, new = ([source.randbytes(3 * MIB) for _ in range(10)] for _ in range(2))
     doubles.written(store, index, known)
@@ -166,7 +166,7 @@ def test_bytes_of_which_every_second_part_is_known_are_put_as_if_all_were_new(st
     assert read(store, index, done.segments, 0, 60 * MIB) == b"".join(data)
 
 
-def test_a_full_store_refuses_known_bytes_as_it_does_new_ones(tmp_path: Path, index: Any) -> None:
+def test_full_store_refuses_known_chunks_like_new_ones(tmp_path: Path, index: Any) -> None:
     data = random.Random(4).randbytes(2 * MIB)
     store = posix.PosixStore(tmp_path)
     doubles.written(store, index, [data])
@@ -183,7 +183,7 @@ def test_repetition_within_one_stream_is_stored_once(store: Any, index: Any) -> 
     assert len(names) == len(set(names))
 
 
-def test_zeros_cost_nothing_however_many(store: Any, index: Any) -> None:
+def test_zeros_are_not_stored(store: Any, index: Any) -> None:
     done = doubles.written(store, index, [bytes(MIB)] * 100 + [bytes(5)])
     assert done.new_stored_bytes == 0
     assert len(done.segments) == 1
@@ -254,7 +254,7 @@ class TestRefusals:
         with pytest.raises(problems.SizeMismatch):
             doubles.written(store, index, endless(), announced_bytes=5000)
 
-    def test_what_the_stream_raises_passes_unchanged(self, store: Any, index: Any) -> None:
+    def test_exception_of_the_stream_passes_unchanged(self, store: Any, index: Any) -> None:
         gone = problems.ClientGone("the client went away")
 
         def broken() -> Any:
@@ -343,7 +343,7 @@ class TestRot:
     def packs(self, root: Path) -> Any:
         return sorted((root / "packs").glob("*/*"))
 
-    def test_every_kind_of_rot_is_found(self, tmp_path: Path, index: Any, image: Any) -> None:
+    def test_every_kind_of_damage_is_found(self, tmp_path: Path, index: Any, image: Any) -> None:
         store = posix.PosixStore(tmp_path)
         done = doubles.written(store, index, split(image, 65536))
         one, other = self.packs(tmp_path)[:2]
@@ -419,7 +419,7 @@ def test_missing_or_swapped_segments_are_a_problem(store: Any, index: Any) -> No
             read(store, index, wrong, 0, 300_000)
 
 
-def test_chunk_that_moved_to_another_pack_is_found_again(store: Any, index: Any) -> None:
+def test_reader_finds_a_chunk_moved_to_another_pack(store: Any, index: Any) -> None:
     """Compaction may move chunks and remove the old pack between the reader's look into the index and its look into the store."""
     data = random.Random(12).randbytes(6 * MIB)
     done = doubles.written(store, index, [data])
@@ -455,7 +455,7 @@ def test_rewrite_keeps_what_is_wanted_and_nothing_else(store: Any, index: Any) -
         assert got == store.get(layout.pack_key(old.pack_id), before.offset, before.stored_bytes)
 
 
-def test_pack_of_an_unknown_version_is_not_guessed_at(store: Any) -> None:
+def test_unknown_pack_version_is_refused(store: Any) -> None:
     builder = pack.PackBuilder(doubles.new_pack_id())
     builder.append(digest.of_chunk(b"x"), b"x", length_bytes=1, encoding=pack.Encoding.PLAIN)
     sealed, parts = builder.seal()
