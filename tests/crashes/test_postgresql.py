@@ -226,7 +226,7 @@ def test_uploads_of_two_hosts_outlive_a_server_that_is_away_for_long(service: Se
     def upload(name: str) -> None:
         uploading.upload(images_of[name], OWNER, id_of(name), waiting(), announced_bytes=None, store_id=None)
 
-    stops = [housekeeping.start(each, interval_seconds=INTERVAL_SECONDS) for each in hosts]
+    runners = [housekeeping.start(each, interval_seconds=INTERVAL_SECONDS) for each in hosts]
     with ThreadPoolExecutor(len(images_of)) as pool:
         uploads = [pool.submit(upload, name) for name in images_of]
         try:
@@ -240,8 +240,8 @@ def test_uploads_of_two_hosts_outlive_a_server_that_is_away_for_long(service: Se
             goes_on.set()
         for each in uploads:
             each.result()
-    for stop in stops:
-        stop.set()
+    for runner in runners:
+        runner.stop()
     for name in images_of:
         assert fetch(service, id_of(name)) == data + data
     for each in hosts:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from partage.operations import image_data, images
 from partage.operations.service import Service
 from partage.records import tasks, uploads
 from partage.records.database import Database, Transaction
-from partage.worker import loop
-from partage.worker.loop import Slots
+from partage.worker import imports
+from partage.worker.imports import Slots
+from partage.worker.periodic import JobRunner
 from tests.operations.services import OWNER, Clock, make, queued_image
 
 PATIENCE_SECONDS = 60
@@ -65,16 +66,30 @@ class Refusing:
             yield tx
 
 
+@dataclass
+class Slow:
+    """A database whose housekeeping takes a second for each transaction that reads."""
+
+    database: Database
+    is_busy: threading.Event = field(default_factory=threading.Event)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.database, name)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        with self.database.read() as tx:
+            if threading.current_thread().name == "housekeeping":
+                self.is_busy.set()
+                time.sleep(1)
+            yield tx
+        self.is_busy.clear()
+
+
 @contextmanager
 def kept(service: Service) -> Iterator[None]:
-    stop = housekeeping.start(service, interval_seconds=INTERVAL_SECONDS)
-    threads = [each for each in threading.enumerate() if each.name in ("heartbeat", "housekeeping")]
-    try:
+    with housekeeping.start(service, interval_seconds=INTERVAL_SECONDS):
         yield
-    finally:
-        stop.set()
-        for each in threads:
-            each.join(PATIENCE_SECONDS)
 
 
 def upload_of_a_dead_worker(service: Service) -> Callable[[], bool]:
@@ -99,6 +114,17 @@ def test_heartbeat_and_housekeeping_go_on_after_failures(error: BaseException, t
         wait_for(lambda: renewed_at(service) > begun)
 
 
+def test_housekeeping_has_ended_before_the_database_is_closed(tmp_path: Path) -> None:
+    """A worker that stops while a job is in the middle of a transaction waits for the job."""
+    made = make(tmp_path)
+    slow: Any = Slow(made.database)
+    with housekeeping.start(replace(made, database=slow), interval_seconds=INTERVAL_SECONDS):
+        wait_for(slow.is_busy.is_set)
+    assert not slow.is_busy.is_set()
+    assert not {"heartbeat", "housekeeping", "memory"} & {each.name for each in threading.enumerate()}
+    made.database.close()
+
+
 def renewed_at(service: Service) -> Any:
     with service.database.read() as tx:
         return next(row.renewed_at for row in uploads.list_uploads(tx) if row.worker == service.worker)
@@ -120,9 +146,9 @@ def test_import_threads_go_on_after_failures(tmp_path: Path) -> None:
     made = make(tmp_path)
     refusing: Any = Refusing(made.database, EMFILE, {"imports-here", "imports-web", "imports-watched"})
     service = replace(made, database=refusing)
-    stop = threading.Event()
+    claimers = JobRunner()
     slots = {lane: Slots(at_once=2, per_project=1) for lane in TaskLane}
-    running = threading.Thread(target=loop.run, args=(service, stop, slots))
+    running = threading.Thread(target=imports.run, args=(service, claimers, slots))
     running.start()
     try:
         wait_for(lambda: refusing.count >= 2)
@@ -130,7 +156,7 @@ def test_import_threads_go_on_after_failures(tmp_path: Path) -> None:
         refusing.threads.clear()
         wait_for(lambda: status(service, task.id) is TaskStatus.FAILURE)  # its image is not there
     finally:
-        stop.set()
+        claimers.stop()
         running.join(PATIENCE_SECONDS)
     assert not running.is_alive()
 

@@ -26,8 +26,9 @@ from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
 from partage.operations.imports import steps as import_steps
 from partage.operations.service import Service
-from partage.worker import loop
-from partage.worker.loop import Slots
+from partage.worker import imports
+from partage.worker.imports import Slots
+from partage.worker.periodic import JobRunner
 from tests import uploading
 from tests.operations.services import OWNER, Clock, download, make, queued_image
 from tests.unit.outbound import origins
@@ -61,13 +62,13 @@ def drip(connection: socket.socket, head: bytes) -> None:
 @contextmanager
 def working(service: Service) -> Iterator[None]:
     """Do imports as a worker does; whatever is still under way at the end is cancelled by deleting its image."""
-    stop = threading.Event()
-    worker = threading.Thread(target=loop.run, args=(service, stop, SLOTS))
+    claimers = JobRunner()
+    worker = threading.Thread(target=imports.run, args=(service, claimers, SLOTS))
     worker.start()
     try:
         yield
     finally:
-        stop.set()
+        claimers.stop()
         for caller in (OWNER, OTHER):
             for task in every_task(service):
                 if task.image_id and task.owner == caller.project_id and task.status is TaskStatus.PROCESSING:
@@ -106,7 +107,7 @@ def status(service: Service, image: Image, caller: Caller = OWNER) -> ImageStatu
 
 def last_message(service: Service, image_id: ImageID) -> str:
     with service.database.read() as tx:
-        return tasks.tasks.of_image(tx, image_id, most=10, most_bytes=1 << 20)[-1].message
+        return tasks.tasks.list_of_image(tx, image_id, most=10, most_bytes=1 << 20)[-1].message
 
 
 @pytest.fixture

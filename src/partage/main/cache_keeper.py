@@ -1,7 +1,5 @@
-"""The process that looks after a host's cache: `partage serve` and `partage up` have one where a cache is configured."""
+"""The process that maintains a host's cache: `partage serve` and `partage up` start one where a cache is configured."""
 
-import signal
-import threading
 from collections.abc import Mapping
 
 from partage.main.composition import compose
@@ -10,15 +8,15 @@ from partage.main.process import memory, priority
 from partage.model.ids import StoreID
 from partage.stores.identity import Identity
 from partage.worker import cache
+from partage.worker.periodic import JobRunner
 
 
-def look_after(settings: Settings, identities: Mapping[StoreID, Identity]) -> None:
-    """Fetch what is queued and keep the cache in order, in this process, until it is sent a stop signal."""
+def maintain_cache(settings: Settings, identities: Mapping[StoreID, Identity]) -> None:
+    """Fetch queued images and tidy the cache, in this process, until a stop signal."""
     memory.reuse_freed_buffers()
     priority.lower_thread_priority()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    runner = JobRunner()
+    runner.stop_on_signals()
     with compose.open_service(settings, with_cache=True, identities=identities) as service:
         if service.cache is not None:
-            cache.run(service, service.cache, stop)
+            runner.run(cache.list_jobs(service, service.cache, may_go_on=lambda: not runner.stopping.is_set()))

@@ -1,81 +1,96 @@
-"""What every worker does beside serving: say that it lives, take up what a dead one left, remove what was kept long enough."""
+"""Periodic jobs of every worker: heartbeat, recovery after workers that died, removal of expired rows, trimming of memory."""
 
 import logging
-import threading
 from collections.abc import Callable
 
 from partage.main.process import memory
 from partage.operations import pending_deletes, promises, recovery, tasks
 from partage.operations.imports import run as import_runs
 from partage.operations.service import Service
-from partage.worker import jobs
-from partage.worker.jobs import Job
+from partage.worker.periodic import JobRunner, PeriodicJob
 
 INTERVAL_SECONDS = 5.0
 
 _LOG = logging.getLogger(__name__)
 
 
-def start(service: Service, *, interval_seconds: float = INTERVAL_SECONDS) -> threading.Event:
-    """Do it now and then every few seconds on threads of its own; set the event that is returned to end it.
+def start(service: Service, *, interval_seconds: float = INTERVAL_SECONDS) -> JobRunner:
+    """Start the jobs in threads of their own. Stop the runner that is returned before the service's database is closed.
 
-    The heartbeat has a thread to itself: nothing else that fails or takes long may silence it.
+    The heartbeat has a thread to itself: no other job that fails or takes long may delay it.
     """
-    stop = threading.Event()
-    jobs.start("heartbeat", heartbeat(service, interval_seconds), stop)
-    jobs.start("housekeeping", housework(service, interval_seconds), stop)
-    jobs.start("memory", [trimming()], stop)
-    return stop
+    runner = JobRunner()
+    runner.start("heartbeat", _list_heartbeat_jobs(service, interval_seconds))
+    runner.start("housekeeping", _list_housekeeping_jobs(service, interval_seconds))
+    runner.start("memory", [_trim_memory_job()])
+    return runner
 
 
-def heartbeat(service: Service, interval_seconds: float) -> list[Job]:
-    """List the jobs that say that this worker lives. They are tried at every interval, however often they fail."""
+def _list_heartbeat_jobs(service: Service, interval_seconds: float) -> list[PeriodicJob]:
+    """List the jobs that renew the rows of this worker. They do not back off: a late heartbeat counts as a dead worker."""
 
-    def job(name: str, act: Callable[[Service], None]) -> Job:
-        def renew() -> bool:
-            act(service)
+    def job(name: str, renew: Callable[[Service], None]) -> PeriodicJob:
+        def run() -> bool:
+            renew(service)
             return False
 
-        return Job(name=name, act=renew, interval_seconds=interval_seconds, longest_pause_seconds=interval_seconds)
+        return PeriodicJob(name=name, run=run, interval_seconds=interval_seconds, max_backoff_seconds=interval_seconds)
 
     return [
-        job("Saying that the uploads of this worker go on", recovery.renew),
-        job("Saying that the imports of this worker go on", import_runs.renew),
+        job("Heartbeat of uploads", recovery.renew),
+        job("Heartbeat of imports", import_runs.renew),
     ]
 
 
-def trimming() -> Job:
-    """Make the job that gives free memory back to the kernel."""
+def _list_housekeeping_jobs(service: Service, interval_seconds: float) -> list[PeriodicJob]:
+    """List the jobs that recover what dead workers left and remove what has expired."""
 
-    def trim() -> bool:
+    def job(name: str, act: Callable[[Service], int], level: int, message: str) -> PeriodicJob:
+        def run() -> bool:
+            count = act(service)
+            if count:
+                _LOG.log(level, message, count)
+            return False
+
+        return PeriodicJob(name=name, run=run, interval_seconds=interval_seconds)
+
+    return [
+        job(
+            "Recovery of uploads",
+            recovery.recover,
+            logging.WARNING,
+            "the workers of %d uploads died; their images are queued again, and clients have to repeat the uploads",
+        ),
+        job(
+            "Recovery of imports",
+            import_runs.recover,
+            logging.WARNING,
+            "%d imports had no running worker; they are retried, or fail after too many attempts",
+        ),
+        job(
+            "Removal of deleted images",
+            pending_deletes.scrub,
+            logging.INFO,
+            "the data of %d deleted images was released; the next sweep frees the storage",
+        ),
+        job(
+            "Removal of ended shares",
+            promises.remove_expired,
+            logging.INFO,
+            "the notice periods of %d retained images ended",
+        ),
+        job(
+            "Removal of expired tasks",
+            tasks.remove_expired,
+            logging.INFO,
+            "%d tasks were removed 48 hours after their end",
+        ),
+    ]
+
+
+def _trim_memory_job() -> PeriodicJob:
+    def run() -> bool:
         memory.return_free_memory()
         return False
 
-    return Job(name="Giving free memory back", act=trim, interval_seconds=memory.TRIM_SECONDS)
-
-
-def housework(service: Service, interval_seconds: float) -> list[Job]:
-    """List the jobs that take up what dead workers left, and remove what was kept long enough."""
-
-    def job(name: str, act: Callable[[Service], int], level: int, words: str) -> Job:
-        def work() -> bool:
-            count = act(service)
-            if count:
-                _LOG.log(level, words, count)
-            return False
-
-        return Job(name=name, act=work, interval_seconds=interval_seconds)
-
-    scrubbed = "%d deleted images were scrubbed; their bytes go with the next sweep"
-    return [
-        job("Looking for uploads that died", recovery.recover, logging.WARNING, "%d images whose upload died are queued again"),
-        job("Looking for imports that died", import_runs.recover, logging.WARNING, "%d imports had no worker any more"),
-        job("Scrubbing deleted images", pending_deletes.scrub, logging.INFO, scrubbed),
-        job(
-            "Removing shares that have ended",
-            promises.remove_expired,
-            logging.INFO,
-            "%d retained images are no longer promised",
-        ),
-        job("Removing expired tasks", tasks.remove_expired, logging.INFO, "%d tasks that ended two days ago were removed"),
-    ]
+    return PeriodicJob(name="Return of free memory", run=run, interval_seconds=memory.TRIM_SECONDS)

@@ -96,7 +96,7 @@ def _list_jobs(
     jobs: list[Job] = [partial(_work, settings, listener, identities, (shares, number)) for number in range(settings.workers)]
     if settings.cache.directory:
         readiness.prepare_cache(settings)
-        further = [*further, partial(cache_keeper.look_after, identities=identities)]
+        further = [*further, partial(cache_keeper.maintain_cache, identities=identities)]
     return [*jobs, *(partial(_work_beside, settings, listener, job) for job in further)]
 
 
@@ -117,9 +117,9 @@ def _work(settings: Settings, listener: socket.socket, identities: Mapping[Store
     )
     patience = Patience(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
     with compose.open_service(settings, with_cache=True, identities=identities) as service:
-        housekeeping.start(service)
         server = Server(_uvicorn(settings, compose.build_application(settings, service)), connections, share, patience)
-        server.run(sockets=[listener])
+        with housekeeping.start(service):
+            server.run(sockets=[listener])
 
 
 def _uvicorn(settings: Settings, application: Application) -> uvicorn.Config:

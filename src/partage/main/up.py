@@ -55,7 +55,7 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
             child.wait_until_ready()
             with block_signals():
                 _greet(settings, kept)
-                jobs = [partial(import_worker.do_imports, identities=identities)]
+                jobs = [partial(import_worker.run_imports, identities=identities)]
                 return serve.run(settings, listener, identities, load=load, dependencies=[child], jobs=jobs)
 
 

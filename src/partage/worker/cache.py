@@ -1,36 +1,32 @@
-"""Look after this node's cache, until told to stop: fetch what is queued, and keep the directory and the notes of it in order."""
+"""The periodic jobs of a node's cache: fetch queued images, tidy the directory and its records."""
 
-import threading
+from collections.abc import Callable
 
 from partage.operations import cache as operations
 from partage.operations.service import Cache, Service
-from partage.worker import jobs
-from partage.worker.jobs import Job
+from partage.worker.periodic import PeriodicJob
 
 POLL_SECONDS = 1.0
 TIDY_SECONDS = 60.0
-AFTER_FAILURE_SECONDS = 5.0
+MAX_BACKOFF_SECONDS = 5.0
 
 
-def run(service: Service, cache: Cache, stop: threading.Event) -> None:
-    """Do it until `stop` is set."""
+def list_jobs(service: Service, cache: Cache, *, may_go_on: Callable[[], bool]) -> list[PeriodicJob]:
+    """List the jobs. A fetch is interrupted as soon as `may_go_on` returns False."""
 
     def tidy() -> bool:
         operations.tidy(service, cache)
         return False
 
     def fetch() -> bool:
-        return operations.fetch_next(service, cache, may_go_on=lambda: not stop.is_set())
+        return operations.fetch_next(service, cache, may_go_on=may_go_on)
 
-    jobs.repeat(
-        [
-            Job(name="Tidying the cache", act=tidy, interval_seconds=TIDY_SECONDS),
-            Job(
-                name="Fetching images into the cache",
-                act=fetch,
-                interval_seconds=POLL_SECONDS,
-                longest_pause_seconds=AFTER_FAILURE_SECONDS,
-            ),
-        ],
-        stop,
-    )
+    return [
+        PeriodicJob(name="Tidying of the cache", run=tidy, interval_seconds=TIDY_SECONDS),
+        PeriodicJob(
+            name="Fetching of queued images into the cache",
+            run=fetch,
+            interval_seconds=POLL_SECONDS,
+            max_backoff_seconds=MAX_BACKOFF_SECONDS,
+        ),
+    ]
