@@ -42,7 +42,7 @@ SERVICE_OR_CREATOR = f"{SERVICE} or ({OWNER_MEMBER} and project_id:%(owner)s)"
 ADMIN_OR_SERVICE = f"{ADMIN} or rule:{SERVICE_API}"
 
 ROLES = [
-    policy.RuleDefault("default", "", description="The rule of last resort for names that nothing defines."),
+    policy.RuleDefault("default", "", description="The rule for undefined names."),
     policy.RuleDefault(CONTEXT_IS_ADMIN, "role:admin", description="The caller is an administrator of the cloud."),
     policy.RuleDefault(METADEF_ADMIN, ADMIN, description="The caller may change metadata definitions."),
     policy.RuleDefault(SERVICE_API, "role:service or role:admin", description="The caller is another service of the cloud."),

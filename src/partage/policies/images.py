@@ -27,7 +27,7 @@ RULES = [
     document_rule(
         GET_IMAGE,
         checks.ADMIN_OR_READER_IN_REACH,
-        "See an image. Relies on the query: an image that the caller may not know of is never found, whatever this rule says.",
+        "See an image. Relies on the query: an image that the caller may not see is not found, whatever this rule says.",
         "GET",
         "/v2/images/{image_id}",
     ),
@@ -38,45 +38,45 @@ RULES = [
     document_rule(DELETE_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Delete an image.", "DELETE", "/v2/images/{image_id}"),
     document_rule(PUBLICIZE_IMAGE, checks.ADMIN, "Make an image public.", "PATCH", "/v2/images/{image_id}"),
     document_rule(
-        COMMUNITIZE_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Make an image a community one.", "PATCH", "/v2/images/{image_id}"
+        COMMUNITIZE_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Set an image's visibility to community.", "PATCH", "/v2/images/{image_id}"
     ),
     document_rule(UPLOAD_IMAGE, checks.ADMIN_OR_OWNER_MEMBER, "Upload image data.", "PUT", "/v2/images/{image_id}/file"),
     document_rule(COPY_IMAGE, checks.ADMIN, "Copy an image to further stores.", "POST", "/v2/images/{image_id}/import"),
     document_rule(
         ADD_IMAGE_LOCATION,
         checks.SERVICE_OR_CREATOR,
-        "Say where an image's bytes are to be fetched from.",
+        "Add the location from which an image's data is fetched.",
         "POST",
         "/v2/images/{image_id}/locations",
     ),
     document_rule(
-        FETCH_IMAGE_LOCATION, checks.SERVICE, "Learn where an image's bytes are.", "GET", "/v2/images/{image_id}/locations"
+        FETCH_IMAGE_LOCATION, checks.SERVICE, "Get the locations of an image's data.", "GET", "/v2/images/{image_id}/locations"
     ),
     document_rule(
         GET_IMAGE_LOCATION,
         checks.ADMIN_OR_OWNER_READER,
-        "Learn where an image's data lies; asked before it is removed from a store.",
+        "Get the locations of an image's data; checked before the image is removed from a store.",
         "DELETE",
         "/v2/stores/{store_id}/{image_id}",
     ),
     document_rule(
         SET_IMAGE_LOCATION,
         checks.ADMIN_OR_OWNER_MEMBER,
-        "Add locations by a patch, or change their order and metadata; asked beside modify_image.",
+        "Add locations by a patch, or change their order and metadata; checked in addition to modify_image.",
         "PATCH",
         "/v2/images/{image_id}",
     ),
     document_rule(
         DELETE_IMAGE_LOCATION,
         checks.ADMIN,
-        "Remove an image from one of its stores; asked beside modify_image when a patch removes a location.",
+        "Remove an image from one of its stores; checked in addition to modify_image when a patch removes a location.",
         "DELETE",
         "/v2/stores/{store_id}/{image_id}",
     ),
     document_rule(
         DOWNLOAD_FROM_STORE,
         checks.ADMIN_OR_MEMBER_IN_REACH,
-        "Choose the store that image data is downloaded from. Relies on the query as get_image does.",
+        "Choose the store from which image data is downloaded. Relies on the query as get_image does.",
         "GET",
         "/v2/images/{image_id}/file",
     ),
@@ -88,9 +88,9 @@ RULES = [
         "/v2/images/{image_id}/file",
     ),
     document_rule(
-        DEACTIVATE, checks.ADMIN_OR_OWNER_MEMBER, "Withhold image data.", "POST", "/v2/images/{image_id}/actions/deactivate"
+        DEACTIVATE, checks.ADMIN_OR_OWNER_MEMBER, "Deactivate an image.", "POST", "/v2/images/{image_id}/actions/deactivate"
     ),
     document_rule(
-        REACTIVATE, checks.ADMIN_OR_OWNER_MEMBER, "Give data out again.", "POST", "/v2/images/{image_id}/actions/reactivate"
+        REACTIVATE, checks.ADMIN_OR_OWNER_MEMBER, "Reactivate an image.", "POST", "/v2/images/{image_id}/actions/reactivate"
     ),
 ]

@@ -16,6 +16,8 @@ RULES = [
     document_rule(ADD_MEMBER, checks.ADMIN_OR_OWNER_MEMBER, "Share an image with a project.", "POST", _ALL),
     document_rule(GET_MEMBER, checks.ADMIN_OR_READER_OF_MEMBERS, "See one member of an image.", "GET", _ONE),
     document_rule(GET_MEMBERS, checks.ADMIN_OR_READER_OF_MEMBERS, "List the members of an image.", "GET", _ALL),
-    document_rule(MODIFY_MEMBER, checks.ADMIN_OR_IMAGE_MEMBER, "Answer an offer: the member's project only.", "PUT", _ONE),
+    document_rule(
+        MODIFY_MEMBER, checks.ADMIN_OR_IMAGE_MEMBER, "Accept or reject an offer: the member's project only.", "PUT", _ONE
+    ),
     document_rule(DELETE_MEMBER, checks.ADMIN_OR_OWNER_MEMBER, "End the share with a project.", "DELETE", _ONE),
 ]

@@ -43,16 +43,20 @@ RULES = [
     ),
     document_rule(MODIFY_NAMESPACE, _WRITE, "Change a namespace.", "PUT", _NAMESPACE),
     document_rule(ADD_NAMESPACE, _WRITE, "Create a namespace.", "POST", _NAMESPACES),
-    document_rule(DELETE_NAMESPACE, _WRITE, "Delete a namespace, or all that it defines of a kind.", "DELETE", _NAMESPACE),
+    document_rule(DELETE_NAMESPACE, _WRITE, "Delete a namespace, or all of its definitions of a kind.", "DELETE", _NAMESPACE),
     document_rule(GET_OBJECT, _READ, "See an object.", "GET", _NAMESPACE + "/objects/{name}"),
     document_rule(GET_OBJECTS, _READ, "List objects.", "GET", _NAMESPACE + "/objects"),
     document_rule(MODIFY_OBJECT, _WRITE, "Change an object.", "PUT", _NAMESPACE + "/objects/{name}"),
     document_rule(ADD_OBJECT, _WRITE, "Create an object.", "POST", _NAMESPACE + "/objects"),
     document_rule(DELETE_OBJECT, _WRITE, "Delete an object.", "DELETE", _NAMESPACE + "/objects/{name}"),
-    document_rule(LIST_RESOURCE_TYPES, _READ, "List types of resources.", "GET", "/v2/metadefs/resource_types"),
-    document_rule(GET_RESOURCE_TYPE, _READ, "See the types that a namespace is for.", "GET", _NAMESPACE + "/resource_types"),
-    document_rule(ADD_ASSOCIATION, _WRITE, "Say that a namespace is for a type.", "POST", _NAMESPACE + "/resource_types"),
-    document_rule(REMOVE_ASSOCIATION, _WRITE, "Say that it no longer is.", "DELETE", _NAMESPACE + "/resource_types/{name}"),
+    document_rule(LIST_RESOURCE_TYPES, _READ, "List resource types.", "GET", "/v2/metadefs/resource_types"),
+    document_rule(
+        GET_RESOURCE_TYPE, _READ, "See a namespace's associations with resource types.", "GET", _NAMESPACE + "/resource_types"
+    ),
+    document_rule(ADD_ASSOCIATION, _WRITE, "Associate a namespace with a resource type.", "POST", _NAMESPACE + "/resource_types"),
+    document_rule(
+        REMOVE_ASSOCIATION, _WRITE, "Remove the association with a resource type.", "DELETE", _NAMESPACE + "/resource_types/{name}"
+    ),
     document_rule(GET_PROPERTY, _READ, "See a property.", "GET", _NAMESPACE + "/properties/{name}"),
     document_rule(GET_PROPERTIES, _READ, "List properties.", "GET", _NAMESPACE + "/properties"),
     document_rule(MODIFY_PROPERTY, _WRITE, "Change a property.", "PUT", _NAMESPACE + "/properties/{name}"),

@@ -6,5 +6,5 @@ from partage.policies.checks import document_rule
 STORES_INFO_DETAIL = "stores_info_detail"
 
 RULES = [
-    document_rule(STORES_INFO_DETAIL, checks.ADMIN_OR_SERVICE, "See how stores are made.", "GET", "/v2/info/stores/detail"),
+    document_rule(STORES_INFO_DETAIL, checks.ADMIN_OR_SERVICE, "See the details of stores.", "GET", "/v2/info/stores/detail"),
 ]

@@ -6,5 +6,5 @@ from partage.policies.checks import document_rule
 TASKS_API_ACCESS = "tasks_api_access"
 
 RULES = [
-    document_rule(TASKS_API_ACCESS, checks.ADMIN, "Use the tasks API, which tells of every project's tasks.", "GET", "/v2/tasks"),
+    document_rule(TASKS_API_ACCESS, checks.ADMIN, "Use the tasks API, which shows the tasks of every project.", "GET", "/v2/tasks"),
 ]
