@@ -57,8 +57,15 @@ def find_ended_share(service: Service, tx: Transaction, caller: Caller, image: I
     try:
         member = members.find(tx, caller, image.id, member_id)
     except problems.MemberNotFound:
-        at = ending.began_at
-        return Member(image_id=image.id, member_id=member_id, created_at=at, updated_at=at, status=ending.status)
+        return Member(
+            image_id=image.id,
+            member_id=member_id,
+            created_at=ending.offered_at or ending.began_at,
+            updated_at=ending.began_at,
+            status=ending.status,
+            terms=ending.terms,
+            answered_at=ending.answered_at,
+        )
     # The owner removed the member and offered the image again: the answer is to the new offer.
     is_new_offer = ending.reason is EndReason.REMOVED and image.visibility is Visibility.SHARED
     return None if is_new_offer else member
