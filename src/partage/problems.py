@@ -1,31 +1,31 @@
-"""Every way a request can fail, as classes with fields.
+"""Every way in which a request can fail, as exception classes with fields.
 
     Problem
-    ├── Invalid                 what was asked makes no sense, whoever asks
-    │   ├── BodyInvalid         the document does not fit its schema
+    ├── Invalid                 the request is invalid for every caller
+    │   ├── BodyInvalid         the document does not match its schema
     │   ├── QueryInvalid        a filter, sort key, marker or limit is malformed
-    │   ├── SizeMismatch        fewer or more bytes arrived than were announced
+    │   ├── SizeMismatch        fewer or more bytes were received than announced
     │   ├── FormatMissing       image data before disk_format and container_format are set
-    │   ├── StoreUnknown        a store of that name is not configured
-    │   ├── UriRefused          a URL that the service does not open on anybody's behalf
-    │   ├── FetchFailed         what is at a URL could not be had, for whatever reason
+    │   ├── StoreUnknown        no store with that name is configured
+    │   ├── UriRefused          a URL that the service does not open
+    │   ├── FetchFailed         the download from a URL failed
     │   ├── RegionUnknown       no image service of that region and interface is in the catalog
-    │   ├── RemoteImageRefused  the image service of another region does not give an image, or not one that can be taken
+    │   ├── RemoteImageRefused  an image of another region cannot be read or copied
     │   ├── ArchiveRefused      compressed image data that cannot be unpacked
     │   ├── ConversionFailed    image data that cannot be converted to another disk format
-    │   ├── DigestMismatch      the bytes do not have the digest that was promised
+    │   ├── DigestMismatch      the bytes do not have the promised digest
     │   ├── TermsRefused        terms of a share that its owner may not promise, or may not take back
-    │   └── SignatureRefused    the bytes are not those that the image's signature is over, or that cannot be verified
-    ├── Unauthenticated         no token, or not one that the identity service vouches for
-    ├── Forbidden               the caller may see the thing, but not do this to it
-    │   ├── PolicyForbids       a policy rule says no
-    │   ├── AttributeReadOnly   the attribute belongs to the service
+    │   └── SignatureRefused    the image's signature does not match the bytes, or cannot be verified
+    ├── Unauthenticated         no token, or an invalid one
+    ├── Forbidden               the caller may see the resource, but not do this to it
+    │   ├── PolicyForbids       a policy rule denies it
+    │   ├── AttributeReadOnly   the attribute is read-only or reserved
     │   ├── ImageProtected      deletion is refused while `protected` is set
     │   ├── NamespaceProtected  deletion of metadata definitions is refused while `protected` is set
     │   ├── ImageNotShared      members exist on shared images only
     │   ├── ImageDeactivated    image data of a deactivated image
     │   └── StatusForbids       the image's status does not allow the action
-    ├── NotFound                no such thing, or none that the caller may know of
+    ├── NotFound                there is no such resource, or the caller may not see it
     │   ├── ImageNotFound
     │   ├── MemberNotFound
     │   ├── ShareNotFound
@@ -34,41 +34,41 @@
     │   ├── TaskNotFound
     │   ├── MetadefNotFound     a namespace, object, property, tag or resource type
     │   ├── RouteNotFound
-    │   └── FeatureOff          the operator has not switched this on
+    │   └── FeatureOff          the feature is not enabled
     ├── MethodNotAllowed
-    ├── Conflict                the state of things stands in the way; a retry may succeed
+    ├── Conflict                the state of the resource prevents it; a retry may succeed
     │   ├── ImageExists
     │   ├── MemberExists
     │   ├── ShareConflict       the share is not in the state that the action needs
     │   ├── RecipientRefused    an image is not shared with its owner
     │   ├── RequestRepeated     an Idempotency-Key came before, with another request
     │   ├── MetadefExists
-    │   ├── PropertyConflict    a patch adds what is there or changes what is not
-    │   ├── StatusConflict      the image is in another status than the action needs
-    │   └── TaskLost            another worker took the task over; this run must stop
+    │   ├── PropertyConflict    a patch adds an existing property or changes a missing one
+    │   ├── StatusConflict      the image's status is not the one that the action needs
+    │   └── TaskLost            another worker has claimed the task; this run must stop
     ├── Gone
     │   ├── ImageGone           the image was deleted while its data was being written
-    │   └── StoreReadOnly       the store takes no new image data
+    │   └── StoreReadOnly       the store accepts no new image data
     ├── TooLarge
     │   ├── ImageTooLarge       one image above the size cap
-    │   ├── QuotaExceeded       all images of a project together, or their number
+    │   ├── QuotaExceeded       a project's images exceed its quota, in number or bytes
     │   ├── TooMany             tags, properties, members or locations of one image
-    │   └── StoreFull           no space left where the bytes rest
+    │   └── StoreFull           no space is left in the store
     ├── MediaTypeUnsupported
     │   ├── PatchTypeUnsupported
-    │   └── FormatRefused       the bytes are not of the declared format, or are unsafe
+    │   └── FormatRefused       the bytes do not have the declared format, or are unsafe
     ├── RangeUnsatisfiable
-    ├── ClientGone              the client went away before its request was complete
-    └── Unavailable             not the client's fault; worth retrying
+    ├── ClientGone              the client disconnected before its request was complete
+    └── Unavailable             not the client's fault; a retry may succeed
         ├── StoreUnavailable
         ├── DatabaseUnavailable
         ├── IdentityUnavailable
         ├── KeyManagerUnavailable
-        ├── UploadsFull         as many uploads are under way as are taken at a time
+        ├── UploadsFull         the maximum number of uploads is running
         └── ContentCorrupt      stored bytes no longer have their digest
 
-A problem knows what happened, never how HTTP says it: `http/errors.py` holds the one table from kind to status.
-Fields are data; `sentence()` makes the words. Where clients show users Glance's wording, the words are Glance's.
+A problem knows nothing of HTTP: `http/errors.py` has the one table from class to status. Fields are data; `sentence()` returns the
+message. Messages that clients show to users are Glance's.
 """
 
 from dataclasses import dataclass, field
@@ -76,10 +76,10 @@ from dataclasses import dataclass, field
 
 @dataclass(eq=False)
 class Problem(Exception):
-    """Something that stops a request, in words a client may read."""
+    """A failure of a request, with a message for the client."""
 
     def sentence(self) -> str:
-        """Say what was asked, what stood in the way, and what would help."""
+        """Return the message: what was requested, what prevented it, and what would help."""
         raise NotImplementedError
 
     def __str__(self) -> str:
@@ -88,7 +88,7 @@ class Problem(Exception):
 
 @dataclass(eq=False)
 class Explained(Problem):
-    """A problem whose sentence is written where it is noticed, because only that place knows the details."""
+    """A problem whose message is written where it is raised, because only that code knows the details."""
 
     reason: str
 
@@ -97,11 +97,11 @@ class Explained(Problem):
 
 
 class Invalid(Explained):
-    """What was asked makes no sense, whoever asks."""
+    """The request is invalid for every caller."""
 
 
 class BodyInvalid(Invalid):
-    """The document does not fit its schema."""
+    """The document does not match its schema."""
 
 
 class QueryInvalid(Invalid):
@@ -110,7 +110,7 @@ class QueryInvalid(Invalid):
 
 @dataclass(eq=False)
 class SizeMismatch(Invalid):
-    """Fewer or more bytes arrived than were announced."""
+    """Fewer or more bytes were received than announced."""
 
     reason: str = field(init=False, default="")
     announced_bytes: int = 0
@@ -128,18 +128,18 @@ class FormatMissing(Invalid):
 
 
 class StoreUnknown(Invalid):
-    """A store of that name is not configured."""
+    """No store with that name is configured."""
 
 
 class UriRefused(Invalid):
-    """The URL is malformed, ambiguous, or leads where the service does not go on anybody's behalf."""
+    """The URL is malformed, ambiguous, or not permitted."""
 
 
 @dataclass(eq=False)
 class FetchFailed(Invalid):
-    """What is at a URL could not be had. `detail` is for the operator's log: told to users, it would make a port scanner.
+    """The download from a URL failed. `detail` is for the operator's log only: users could scan ports with it.
 
-    `status` is that of the answer, if one came and it was not 200. It is to be told only of URLs that the operator named.
+    `status` is the status of the response if it was not 200. It may be shown only for URLs that the operator configured.
     """
 
     reason: str = field(init=False, default="")
@@ -159,7 +159,7 @@ class RegionUnknown(Invalid):
 
 @dataclass(eq=False)
 class RemoteImageRefused(Invalid):
-    """The image service of another region does not give an image, or not one that can be taken. `detail` is for the log."""
+    """An image of another region cannot be read or copied. `detail` is for the operator's log."""
 
     detail: str = ""
 
@@ -170,17 +170,17 @@ class ArchiveRefused(Invalid):
 
 @dataclass(eq=False)
 class ConversionFailed(Invalid):
-    """Image data could not be converted, or not within what one conversion may use. `detail` is for the operator's log."""
+    """Image data could not be converted, or not within the limits of a conversion. `detail` is for the operator's log."""
 
     detail: str = ""
 
 
 class DigestMismatch(Invalid):
-    """The bytes do not have the digest that was promised."""
+    """The bytes do not have the promised digest."""
 
 
 class SignatureRefused(Invalid):
-    """The bytes are not those that the image's signature is over, or that cannot be verified: nobody takes them on a guess."""
+    """The image's signature does not match the bytes, or cannot be verified."""
 
 
 class TermsRefused(Invalid):
@@ -188,16 +188,16 @@ class TermsRefused(Invalid):
 
 
 class Unauthenticated(Explained):
-    """There is no token, or not one that the identity service vouches for."""
+    """There is no token, or an invalid one."""
 
 
 class Forbidden(Explained):
-    """The caller may see the thing, but not do this to it."""
+    """The caller may see the resource, but not do this to it."""
 
 
 @dataclass(eq=False)
 class PolicyForbids(Forbidden):
-    """A policy rule says no."""
+    """A policy rule denies it."""
 
     reason: str = field(init=False, default="")
     rule: str = ""
@@ -207,7 +207,7 @@ class PolicyForbids(Forbidden):
 
 
 class AttributeReadOnly(Forbidden):
-    """The attribute belongs to the service, or to nobody."""
+    """The attribute is read-only or reserved."""
 
 
 class ImageProtected(Forbidden):
@@ -223,7 +223,7 @@ class ImageNotShared(Forbidden):
 
 
 class ImageDeactivated(Forbidden):
-    """Image data of a deactivated image is withheld."""
+    """The image is deactivated, so its data cannot be downloaded."""
 
 
 class StatusForbids(Forbidden):
@@ -231,15 +231,15 @@ class StatusForbids(Forbidden):
 
 
 class NotFound(Explained):
-    """There is no such thing, or none that the caller may know of: the two must not be told apart."""
+    """There is no such resource, or the caller may not see it. Callers must not be able to distinguish the two."""
 
 
 class ImageNotFound(NotFound):
-    """No image of that id that the caller may know of."""
+    """There is no image with that id, or the caller may not see it."""
 
 
 class MemberNotFound(NotFound):
-    """No such member, or one the caller may not see."""
+    """There is no such member, or the caller may not see it."""
 
 
 class ShareNotFound(NotFound):
@@ -251,11 +251,11 @@ class RecipientNotFound(NotFound):
 
 
 class MetadefNotFound(NotFound):
-    """No such metadata definition, or none that the caller may know of."""
+    """There is no such metadata definition, or the caller may not see it."""
 
 
 class TaskNotFound(NotFound):
-    """No task of that id."""
+    """There is no task with that id."""
 
 
 class TagNotFound(NotFound):
@@ -263,16 +263,16 @@ class TagNotFound(NotFound):
 
 
 class RouteNotFound(NotFound):
-    """Nothing lives at that path."""
+    """There is no resource at that path."""
 
 
 class FeatureOff(NotFound):
-    """The operator has not switched this on."""
+    """The feature is not enabled."""
 
 
 @dataclass(eq=False)
 class MethodNotAllowed(Problem):
-    """The path is known, the method is not. `words` say why, where that is more than that nobody thought of it."""
+    """The path does not have this method. `words` is a message with the reason, if there is one."""
 
     allowed: tuple[str, ...]
     words: str = ""
@@ -282,11 +282,11 @@ class MethodNotAllowed(Problem):
 
 
 class Conflict(Explained):
-    """The state of things stands in the way; a retry after a change may succeed."""
+    """The state of the resource prevents the action; a retry after a change may succeed."""
 
 
 class ImageExists(Conflict):
-    """The id is taken, now or by an image that was deleted."""
+    """Another image has the id, or had it before it was deleted."""
 
 
 class MemberExists(Conflict):
@@ -306,23 +306,23 @@ class RequestRepeated(Conflict):
 
 
 class MetadefExists(Conflict):
-    """A metadata definition of that name is there already."""
+    """A metadata definition with that name exists."""
 
 
 class PropertyConflict(Conflict):
-    """A patch adds what is there, or changes what is not."""
+    """A patch adds an existing property, or changes a missing one."""
 
 
 class StatusConflict(Conflict):
-    """The image is in another status than the action needs."""
+    """The image's status is not the one that the action needs."""
 
 
 class TaskLost(Conflict):
-    """Another worker took the task over, because this one was silent for too long; this run must stop and change nothing."""
+    """Another worker has claimed the task, because this worker's heartbeat was missing; this run must stop and change nothing."""
 
 
 class Gone(Explained):
-    """It was there a moment ago."""
+    """The resource no longer exists."""
 
 
 class ImageGone(Gone):
@@ -330,11 +330,11 @@ class ImageGone(Gone):
 
 
 class StoreReadOnly(Gone):
-    """The store takes no new image data. Source: Glance answers 410 where adding to a store is disabled."""
+    """The store accepts no new image data. Source: Glance returns 410 if adding to a store is disabled."""
 
 
 class TooLarge(Explained):
-    """More than the service or the project's quota takes."""
+    """The request exceeds a limit of the service or the project's quota."""
 
 
 class ImageTooLarge(TooLarge):
@@ -342,32 +342,32 @@ class ImageTooLarge(TooLarge):
 
 
 class QuotaExceeded(TooLarge):
-    """All images of a project together, in number or bytes, would be above its quota."""
+    """The project's images would exceed its quota, in number or bytes."""
 
 
 class TooMany(TooLarge):
-    """Too many tags, properties, members or locations of one image."""
+    """An image would have too many tags, properties, members or locations."""
 
 
 class StoreFull(TooLarge):
-    """No space is left where the bytes rest."""
+    """No space is left in the store."""
 
 
 class MediaTypeUnsupported(Explained):
-    """The request's media type is not one that this call takes."""
+    """The call does not accept the request's media type."""
 
 
 class PatchTypeUnsupported(MediaTypeUnsupported):
-    """A patch came in a media type other than the two of the Image API."""
+    """A patch has a media type other than the two of the Image API."""
 
 
 class FormatRefused(MediaTypeUnsupported):
-    """The bytes are not of the declared disk format, or are unsafe to hand to a hypervisor."""
+    """The bytes do not have the declared disk format, or are unsafe for a hypervisor."""
 
 
 @dataclass(eq=False)
 class RangeUnsatisfiable(Problem):
-    """The range asked for lies outside the image data, or is malformed."""
+    """The requested range is outside of the image data, or malformed."""
 
     size_bytes: int
 
@@ -376,32 +376,32 @@ class RangeUnsatisfiable(Problem):
 
 
 class ClientGone(Explained):
-    """The client went away before its request was complete; nobody is left to answer."""
+    """The client disconnected before its request was complete, so no response is possible."""
 
 
 class Unavailable(Explained):
-    """Not the client's fault; worth retrying."""
+    """Not the client's fault; a retry may succeed."""
 
 
 class StoreUnavailable(Unavailable):
-    """The store does not take or give bytes at the moment."""
+    """The store cannot be read or written at the moment."""
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database does not answer, or was busy for too long."""
+    """The database does not respond, or was busy for too long."""
 
 
 class IdentityUnavailable(Unavailable):
-    """The identity service does not answer: nobody is let in on a guess."""
+    """The identity service does not respond, so the token cannot be validated."""
 
 
 class KeyManagerUnavailable(Unavailable):
-    """The key manager, which has the certificates of images' signatures, does not answer."""
+    """The key manager, which has the certificates of images' signatures, does not respond."""
 
 
 class UploadsFull(Unavailable):
-    """As many uploads are under way as are taken at a time, of a project or by this process."""
+    """The maximum number of uploads is running, of a project or in this process."""
 
 
 class ContentCorrupt(Unavailable):
-    """Stored bytes no longer have their digest; wrong bytes are never served."""
+    """Stored bytes no longer have their digest, so they are not served."""

@@ -1,6 +1,6 @@
-"""The image document that a client sends: what each attribute may hold, and the document made into a `NewImage`.
+"""The image document of a client: the schema of each attribute, and the parser of a new image.
 
-Pure: the configured formats are given. Statuses and words are Glance's; only its long dump of the schema is left out of them.
+Pure: the configured formats are parameters. Statuses and messages are Glance's, without its dump of the schema.
 Source: Image API v2, "Create image", and the `image` schema.
 """
 
@@ -18,26 +18,26 @@ from partage.model.image_schema import PropertySchemas
 from partage.model.location import parse_given_location
 
 DISALLOWED = ("direct_url", "self", "file", "schema", "stores")
-"""Made by the service from other attributes; a client never gives them."""
+"""Attributes that the service derives from others; a client cannot set them."""
 
 SERVICE_OWNED = ("created_at", "updated_at", "status", "checksum", "size", "virtual_size")
-"""Set by the service alone."""
+"""Attributes that only the service sets."""
 
 DROPPED = ("os_hash_algo", "os_hash_value")
-"""Service's own too, but accepted on create and left out of account. Source: Glance 33."""
+"""Attributes that only the service sets, but that are accepted and ignored on create. Source: Glance 33."""
 
 STATUSES = ("queued", "saving", "active", "killed", "deleted", "uploading", "importing", "pending_delete", "deactivated")
 VISIBILITIES = ("community", "public", "private", "shared")
-"""In the order in which Glance names them in its schema and its messages."""
+"""In the order of Glance's schema and messages."""
 
 RESERVED = ("location", "deleted", "deleted_at", "locations")
 RESERVED_PREFIX = "os_glance"
 LONGEST_NAME = 255
 LONGEST_VALUE = 65_535
-"""Characters of a property's value: what a TEXT column of MariaDB holds; Glance answers 500 above it."""
+"""Characters of a property's value: the limit of MariaDB's TEXT columns; Glance returns 500 above it."""
 
 LARGEST_INTEGER = 2**31 - 1
-"""Of `min_ram` and `min_disk`: what their columns hold."""
+"""The largest `min_ram` and `min_disk`: the limit of their columns."""
 
 _UUID_PATTERN = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$"
 _UUID = re.compile(_UUID_PATTERN)
@@ -48,7 +48,7 @@ _SHOWN_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class KnownFormats:
-    """The disk and container formats that the operator allows, the defaults being Glance's, and what is said of properties."""
+    """The disk and container formats that the operator permits (Glance's by default), and the schemas of properties."""
 
     disk: tuple[str, ...] = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
     container: tuple[str, ...] = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
@@ -56,11 +56,11 @@ class KnownFormats:
 
 
 def parse_new_image(document: object, known: KnownFormats) -> NewImage:
-    """Check the document of a create call and make a value of it.
+    """Parse the document of a create call.
 
     Raises:
-        BodyInvalid: an attribute does not fit the schema.
-        AttributeReadOnly: an attribute is the service's, or reserved.
+        BodyInvalid: an attribute does not match the schema.
+        AttributeReadOnly: an attribute is read-only or reserved.
     """
     if not isinstance(document, dict):
         raise problems.BodyInvalid("Provided object does not match schema 'image': the body must be a JSON object")
@@ -95,17 +95,17 @@ def parse_new_image(document: object, known: KnownFormats) -> NewImage:
 
 
 def read_name(text: str) -> str:
-    """Take off the spaces around the name of a property or a tag.
+    """Strip the spaces around the name of a property or a tag.
 
-    Every road reads names by this: documents, patches, paths, queries, imports.
-    Source: Glance does so in patches and in filters by tags. Differs from Glance, which keeps them elsewhere, where nobody finds
-    them again.
+    Names in documents, patches, paths, queries and imports are read by this function.
+    Source: Glance does so in patches and in filters by tags. Differs from Glance: elsewhere it keeps the spaces, and such names are
+    not found again.
     """
     return text.strip()
 
 
 def is_property_name(name: str) -> bool:
-    """Say whether a name may be a property's: not an attribute's, and not kept for the service in any spelling."""
+    """Whether a property may have the name: it is not an attribute's, and not reserved in any spelling."""
     if name in ATTRIBUTES or name in DISALLOWED or name in DROPPED:
         return False
     try:
@@ -116,11 +116,11 @@ def is_property_name(name: str) -> bool:
 
 
 def check_allowed(name: str) -> None:
-    """Refuse a property name that is not the client's to give.
+    """Check that a client may use the property name.
 
     Raises:
-        AttributeReadOnly: it is the service's own, or reserved for it.
-        BodyInvalid: it is longer than a name may be.
+        AttributeReadOnly: the name is read-only or reserved.
+        BodyInvalid: the name is too long.
     """
     if name in SERVICE_OWNED:
         raise read_only_problem(name)
@@ -131,10 +131,10 @@ def check_allowed(name: str) -> None:
 
 
 def check_value(name: str, value: object, known: KnownFormats) -> None:
-    """Refuse a value that does not fit the schema of the attribute; any other name is a custom property, which is text.
+    """Check a value against the schema of the attribute, or of a custom property (a string).
 
     Raises:
-        BodyInvalid: it does not fit.
+        BodyInvalid: the value does not match.
     """
     if name == "disk_format":
         _one_of(value, (None, *known.disk))
@@ -146,10 +146,10 @@ def check_value(name: str, value: object, known: KnownFormats) -> None:
 
 
 def check_storable(name: str, value: object) -> None:
-    """Refuse what fits the schema and still cannot be kept: integers out of range, text of four-byte characters or too long.
+    """Check that a value can be stored: integers in range, strings not too long and without four-byte characters.
 
     Raises:
-        BodyInvalid: it cannot be kept.
+        BodyInvalid: it cannot be stored.
     """
     if name in {"min_disk", "min_ram"} and isinstance(value, int | float):
         _check_range(name, int(value))
@@ -165,10 +165,10 @@ def check_storable(name: str, value: object) -> None:
 
 
 def parse_tag(text: str) -> str:
-    """Read one tag.
+    """Parse one tag.
 
     Raises:
-        BodyInvalid: it is longer than a tag may be, or cannot be kept.
+        BodyInvalid: the tag is too long, or cannot be stored.
     """
     _check_tags([text])
     check_storable("tags", [text])
@@ -176,17 +176,17 @@ def parse_tag(text: str) -> str:
 
 
 def unique_tags(tags: list[str]) -> tuple[str, ...]:
-    """Give tags in the one order in which they are kept: sorted, each once."""
+    """Return tags as they are stored: sorted, without duplicates."""
     return tuple(sorted({read_name(tag) for tag in tags}))
 
 
 def read_only_problem(name: str) -> problems.AttributeReadOnly:
-    """Make the problem of an attribute that belongs to the service."""
+    """Return the problem of a read-only attribute."""
     return problems.AttributeReadOnly(f"Attribute '{name}' is read-only.")
 
 
 def reserved_problem(name: str) -> problems.AttributeReadOnly:
-    """Make the problem of a name that is kept for the service."""
+    """Return the problem of a reserved name."""
     return problems.AttributeReadOnly(f"Attribute '{name}' is reserved.")
 
 
@@ -201,7 +201,7 @@ def _read_names(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _looks_like(name: str) -> str:
-    """Give a name as a careless reader sees it. Differs from Glance, which lets OS_GLANCE_x, /os_glance_x and the like through."""
+    """Normalize a name for comparison with reserved ones. Differs from Glance, which accepts /os_glance_x and OS_GLANCE_x."""
     return _ORNAMENTS.sub("", unicodedata.normalize("NFKC", name)).casefold()
 
 

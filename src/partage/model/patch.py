@@ -1,8 +1,8 @@
 """The Image API's JSON patch: parse, check, apply to an Image.
 
-Two media types: v2.1 says `{"op", "path", "value"}`, v2.0 `{"add": path, "value"}`. Only add, replace and remove; one level deep.
-Who may change what is not decided here: see `apply`. Pure; the configured formats and the time are given.
-Source: Image API v2, "Image PATCH"; statuses and words are Glance's.
+Two media types: v2.1 has `{"op", "path", "value"}`, v2.0 `{"add": path, "value"}`. Only add, replace and remove; one level deep.
+Permissions are not checked here: see `apply`. Pure; the configured formats and the time are parameters.
+Source: Image API v2, "Image PATCH"; statuses and messages are Glance's.
 """
 
 import re
@@ -20,7 +20,7 @@ from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.location_changes import NO_CHANGES_ALLOWED, LocationTerms
 
 DEFAULT_MOST = 1000
-"""Operations of one patch: an image may have 128 properties and a dozen attributes, each of which a patch changes once or twice."""
+"""Operations of one patch: an image may have 128 properties and a dozen attributes, and a patch may change each twice."""
 
 Version = Literal["2.0", "2.1"]
 
@@ -47,7 +47,7 @@ _FORMATS_CHANGE_WHILE = (ImageStatus.QUEUED, ImageStatus.IMPORTING)
 
 
 class Operation(StrEnum):
-    """What a change does."""
+    """The operation of a change."""
 
     ADD = "add"
     REPLACE = "replace"
@@ -58,8 +58,8 @@ class Operation(StrEnum):
 class Change:
     """One operation of a patch. `path` is decoded, without the leading slash; `value` is None for remove.
 
-    `strict`: adding what is there is a conflict, as the v2.0 media type has it; otherwise it replaces. `written` is the name as the
-    client wrote it, if there were spaces around it: images from before may have such a property, which can be replaced and removed.
+    `strict`: adding an existing property is a conflict, as in the v2.0 media type; otherwise it replaces. `written` is the client's
+    name if it has spaces around it: an image of an older release may have such a property, which can be replaced and removed.
     """
 
     op: Operation
@@ -70,17 +70,17 @@ class Change:
 
     @property
     def name(self) -> str:
-        """Name the attribute or property that is changed."""
+        """The changed attribute or property."""
         return self.path[0]
 
 
 def parse(document: object, *, version: Version, known: KnownFormats, most: int = DEFAULT_MOST) -> tuple[Change, ...]:
-    """Check a patch of at most `most` operations as far as that can be done without the image.
+    """Parse a patch of at most `most` operations, and check it as far as possible without the image.
 
     Raises:
-        TooMany: it has more.
-        BodyInvalid: an operation, pointer or value makes no sense.
-        AttributeReadOnly: an attribute is the service's, or reserved.
+        TooMany: it has more operations.
+        BodyInvalid: an operation, pointer or value is invalid.
+        AttributeReadOnly: an attribute is read-only or reserved.
     """
     if not isinstance(document, list):
         raise problems.BodyInvalid("Request body must be a JSON array of operation objects.")
@@ -90,17 +90,17 @@ def parse(document: object, *, version: Version, known: KnownFormats, most: int 
 
 
 def apply(image: Image, changes: Iterable[Change], *, now: datetime, locations: LocationTerms = NO_CHANGES_ALLOWED) -> Image:
-    """Make the image that the changes ask for, applied in order; an empty list changes nothing, not even the time.
+    """Apply the changes to the image in order. An empty list changes nothing, not even `updated_at`.
 
     Not checked here: whether the project may modify the image, set this `owner` or this `visibility`; whether counts of tags and
     properties are within limits (`list_changed_names` returns the names concerned); whether new locations may be opened, and their
     sizes.
 
     Raises:
-        PropertyConflict: a property is replaced or removed that is not there, or added that is, where that is a conflict.
+        PropertyConflict: a replaced or removed property does not exist, or an added one exists (with `strict`).
         AttributeReadOnly: an attribute cannot be removed, or locations cannot be changed.
-        StatusForbids: a format is changed after image data was uploaded, or the last location would go.
-        StatusConflict, BodyInvalid, FormatMissing, TooMany: a change of locations makes no sense, as in `location_changes`.
+        StatusForbids: a format is changed after image data was uploaded, or the last location would be removed.
+        StatusConflict, BodyInvalid, FormatMissing, TooMany: a change of locations is invalid, see `location_changes`.
     """
     changed = image
     properties = dict(image.properties)
@@ -117,7 +117,7 @@ def apply(image: Image, changes: Iterable[Change], *, now: datetime, locations: 
 
 
 def list_changed_names(changes: Iterable[Change]) -> frozenset[str]:
-    """Name the attributes and properties that the changes are about."""
+    """Return the names of the changed attributes and properties."""
     return frozenset(name for change in changes for name in (change.name, change.written or change.name))
 
 

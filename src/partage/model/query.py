@@ -1,4 +1,4 @@
-"""What a list request asks for, already typed: filters, order, page."""
+"""The query of a list request: filters, order, page."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 class Operator(StrEnum):
-    """How a condition compares an attribute with its value."""
+    """How a filter compares an attribute with its value."""
 
     EQ = "eq"
     NEQ = "neq"
@@ -26,12 +26,12 @@ class Operator(StrEnum):
 
 Value = str | int | bool | datetime
 Position = tuple[str | int, ...]
-"""Where something stands in a sorted list: the value of each sort key, times as microseconds since 1970."""
+"""The position of an item in a sorted list: the value of each sort key, times as microseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One base attribute compared; `values` has one element except under IN, where any of them may match."""
+    """A filter on one base attribute. `values` has one element, except with IN, where any of them may match."""
 
     attribute: str
     operator: Operator
@@ -40,7 +40,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """One attribute to sort by."""
+    """One sort key: an attribute and its direction."""
 
     attribute: str
     descending: bool
@@ -54,10 +54,10 @@ SORT_ATTRIBUTES = ("name", "status", "container_format", "disk_format", "size", 
 class ImageQuery:
     """A page of images.
 
-    `visibility`: only that one; None with `all_visibilities` false is the API's default (own, shared with me, public).
-    `member_status`: which answers of mine count for images shared with me; None is all of them.
-    `sort` always ends in a key that makes the order total (`id`).
-    `after` is where the marker stood when it was listed, for the case that it is there no longer.
+    `visibility`: only that one; None without `all_visibilities` is the API's default (own, shared with the caller, public).
+    `member_status`: the caller's member status on images shared with it; None is any.
+    `sort` always ends with `id`, so that the order is total.
+    `after` is the position of the marker when it was listed, in case it no longer exists.
     """
 
     limit: int
@@ -75,7 +75,7 @@ class ImageQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """Some items of a longer list; after which one the next page begins, and where that stands: None when this page is the last."""
+    """A page of a list; the marker of the next page and its position: None on the last page."""
 
     items: tuple[Item, ...]
     next_marker: ImageID | None

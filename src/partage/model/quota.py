@@ -1,7 +1,7 @@
-"""What a project may have and what it has: pure values and the arithmetic between them.
+"""A project's usage and allowance, and the arithmetic between them. Pure.
 
-Stored are an image's bytes in every store that has them; staged are those that wait for an import. Bytes on their way in count by
-what has been kept for them, not by what has arrived.
+An image's bytes count as stored in each store that has them, and as staged while they wait for an import. Of a running upload the
+reserved bytes count, not the received ones.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from partage import problems
 SIZE_TOTAL, STAGE_TOTAL = "image_size_total", "image_stage_total"
 COUNT_TOTAL, COUNT_UPLOADING = "image_count_total", "image_count_uploading"
 RESOURCES = (SIZE_TOTAL, STAGE_TOTAL, COUNT_TOTAL, COUNT_UPLOADING)
-"""The names that unified limits have in Keystone; the first two count mebibytes. Source: Glance."""
+"""The names of the unified limits in Keystone; the first two count mebibytes. Source: Glance."""
 
 MEBIBYTE = 1 << 20
 _MOST_AHEAD_BYTES = 64 * MEBIBYTE
@@ -21,7 +21,7 @@ _AHEAD_BYTES = 64 << 10
 
 
 class Place(StrEnum):
-    """What bytes are kept for."""
+    """Where bytes count."""
 
     STORED = "stored"
     STAGED = "staged"
@@ -29,10 +29,9 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a project has. Sizes are bytes; `kept` is what uploads and imports under way may still fill.
+    """A project's usage. Sizes are bytes; `kept` bytes are reserved for running uploads and imports.
 
-    `lone_bytes` belong to images in no store, which are staged; `staged_bytes` counts as Glance does: an image that is being
-    imported or copied counts until that has ended.
+    `lone_bytes` are staged and in no store; `staged_bytes` counts as Glance does: also images that are being imported or copied.
     """
 
     stored_bytes: int = 0
@@ -44,7 +43,7 @@ class Usage:
     uploading: int = 0
 
     def to_report(self) -> Mapping[str, int]:
-        """Say it as unified limits do."""
+        """Return the usage under the names of unified limits."""
         return {
             SIZE_TOTAL: self.stored_bytes // MEBIBYTE,
             STAGE_TOTAL: self.staged_bytes // MEBIBYTE,
@@ -55,10 +54,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What a project may have; None is no limit.
+    """A project's limits; None is no limit.
 
-    `together`: what is staged counts against `stored_bytes`, as with the operator's own limits. `one_over`: an upload that does not
-    say its size may pass a limit of bytes as long as everything else is within, as Glance lets it.
+    `together`: staged bytes count against `stored_bytes`, as with the operator's own limits. `one_over`: one upload of unknown size
+    may exceed a limit of bytes while the rest of the usage is within it, as in Glance.
     """
 
     images: int | None = None
@@ -69,11 +68,11 @@ class Allowance:
     one_over: bool = False
 
     def limit_bytes(self, place: Place) -> int | None:
-        """Say how many bytes there may be; None for any number."""
+        """Return the limit in bytes; None is no limit."""
         return self.stored_bytes if self.together or place is Place.STORED else self.staged_bytes
 
     def used_bytes(self, place: Place, usage: Usage) -> int:
-        """Add up what counts against the limit of `place`."""
+        """Return the bytes that count against the limit of `place`."""
         if self.together:
             return usage.stored_bytes + usage.lone_bytes + usage.kept_stored_bytes + usage.kept_staged_bytes
         if place is Place.STORED:
@@ -81,10 +80,10 @@ class Allowance:
         return usage.staged_bytes + usage.kept_staged_bytes
 
     def check_images(self, usage: Usage) -> None:
-        """Refuse one more image than the project may have.
+        """Check the limit for one more image.
 
         Raises:
-            QuotaExceeded: it has them all.
+            QuotaExceeded: the project has the maximum number of images.
         """
         if self.images is not None and usage.images >= self.images:
             raise problems.QuotaExceeded(
@@ -92,10 +91,10 @@ class Allowance:
             )
 
     def check_uploading(self, usage: Usage) -> None:
-        """Refuse one more image whose data is under way than the project may have.
+        """Check the limit for one more running upload, staged images included.
 
         Raises:
-            QuotaExceeded: it has them all.
+            QuotaExceeded: the project has the maximum number of running uploads.
         """
         if self.uploading is not None and usage.uploading >= self.uploading:
             raise problems.QuotaExceeded(
@@ -104,23 +103,23 @@ class Allowance:
             )
 
     def check_bytes(self, place: Place, used_bytes: int, wanted_bytes: int) -> None:
-        """Refuse `wanted_bytes` beside `used_bytes`.
+        """Check the limit for `wanted_bytes` in addition to `used_bytes`.
 
         Raises:
-            QuotaExceeded: they do not fit.
+            QuotaExceeded: they would exceed the limit.
         """
         limit = self.limit_bytes(place)
         if limit is not None and used_bytes + wanted_bytes > limit:
             raise _no_room(limit, used_bytes)
 
     def grow(self, place: Place, used_bytes: int, wanted_bytes: int) -> int:
-        """Say how many bytes to keep for data of unknown size that needs `wanted_bytes` by now, beside `used_bytes` of the rest.
+        """Return how many bytes to reserve for an upload of unknown size that has received `wanted_bytes`; others use `used_bytes`.
 
-        Where there is much room, more is kept than is needed, so that not every block has to ask: a sixty-fourth of what is free,
-        at most 64 MiB. Where there is little, nothing is: what one upload keeps without need, another would be refused for.
+        More than needed is reserved, so that not every block needs a new reservation: a sixty-fourth of the free bytes, at most
+        64 MiB. With little space left nothing more is reserved: another upload would be refused for it.
 
         Raises:
-            QuotaExceeded: they do not fit.
+            QuotaExceeded: the bytes would exceed the limit.
         """
         limit = self.limit_bytes(place)
         if limit is None or (self.one_over and used_bytes <= limit):
@@ -131,7 +130,7 @@ class Allowance:
 
 
 def parse_keystone_limits(limits: Mapping[str, int], *, one_over: bool) -> Allowance:
-    """Understand Keystone's limits: -1 is none, and what is not registered is 0. Source: oslo.limit."""
+    """Parse Keystone's limits: -1 is no limit, and an unregistered limit is 0. Source: oslo.limit."""
 
     def limit(name: str, unit: int = 1) -> int | None:
         found = limits.get(name, 0)

@@ -1,7 +1,7 @@
-"""An image of another region as its image service describes it: what of that description is taken over, and what never is.
+"""The document of an image in another region: which attributes and properties are copied.
 
-Pure. The other region belongs to the same cloud, and still its word counts no more than a client's: names that are the service's
-own or kept for it are left out, and what does not fit an image here is refused. Source: Glance's `glance-download`.
+Pure. The other region belongs to the same cloud, but its document is trusted no more than a client's: read-only and reserved names
+are left out, and values that an image here cannot have are refused. Source: Glance's `glance-download`.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,14 +14,14 @@ from partage.model.document import KnownFormats, check_storable, check_value, is
 from partage.model.image import Image, ImageStatus
 
 COPIED = ("hw_", "trait:", "os_distro", "os_secure_boot", "os_type")
-"""Beginnings of the names of properties that belong to an image's bytes. Source: Glance's default."""
+"""Prefixes of the names of properties that describe an image's bytes. Source: Glance's default."""
 
 LARGEST_BYTES = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteImage:
-    """What comes with the bytes. `digest` is an algorithm and its value, None where the other service tells none."""
+    """The copied description of an image. `digest` is an algorithm and a value; None if the other service has none."""
 
     size_bytes: int
     digest: tuple[str, str] | None
@@ -30,7 +30,7 @@ class RemoteImage:
     properties: Mapping[str, str]
 
     def apply_to(self, image: Image) -> Image:
-        """Describe an image as this one is described."""
+        """Return `image` with this description."""
         return replace(
             image,
             disk_format=self.disk_format,
@@ -40,10 +40,10 @@ class RemoteImage:
 
 
 def parse_remote_image(document: object, *, copied: Collection[str], known: KnownFormats) -> RemoteImage:
-    """Check another image service's document of an image and make a value of it; `copied` begin the names of properties to take.
+    """Parse another image service's document of an image. Properties with the prefixes `copied` are copied.
 
     Raises:
-        RemoteImageRefused: it is no image's, the image is not active, or something of it cannot be kept here.
+        RemoteImageRefused: it is not an image's document, the image is not active, or a value cannot be stored here.
     """
     if not isinstance(document, dict):
         raise _refusal("is not described by a JSON object")

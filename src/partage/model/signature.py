@@ -1,6 +1,6 @@
-"""The signature of an image: four properties by which its owner lets the bytes be verified. Pure.
+"""The signature of an image: four properties with which the service verifies the image data. Pure.
 
-Source: Image API, "Image signature verification". Only a complete set counts; three of them are properties like any others.
+Source: Image API, "Image signature verification". An incomplete set has no effect.
 """
 
 import base64
@@ -16,7 +16,7 @@ NAMES = ("img_signature", "img_signature_hash_method", "img_signature_key_type",
 
 @dataclass(frozen=True, slots=True)
 class ImageSignature:
-    """What the properties say, unchecked. `value` is base64."""
+    """The values of the properties, not validated. `value` is base64."""
 
     value: str
     hash_method: str
@@ -26,41 +26,41 @@ class ImageSignature:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate as the key manager gave it under an id: X.509 in DER. It is public."""
+    """A certificate from the key manager, with its id there: X.509 in DER. It is not secret."""
 
     id: str
     der: bytes
 
     def text(self) -> str:
-        """Write it so that `certificate_of` reads it."""
+        """Return the text that `certificate_of` parses."""
         return f"{self.id} {base64.b64encode(self.der).decode()}"
 
 
 def certificate_of(text: str) -> Certificate:
-    """Read what `Certificate.text` wrote."""
+    """Parse a text that `Certificate.text` returned."""
     certificate_id, _space, encoded = text.partition(" ")
     return Certificate(certificate_id, base64.b64decode(encoded))
 
 
 def signature_of(properties: Mapping[str, str]) -> ImageSignature | None:
-    """Return the signature that an image with these properties has; None when one of the four is missing."""
+    """Return the signature in an image's properties; None if one of the four is missing."""
     if not all(name in properties for name in NAMES):
         return None
     return ImageSignature(*(properties[name] for name in NAMES))
 
 
 def require_id(signature: ImageSignature) -> None:
-    """Let only a UUID name a certificate: it becomes a part of the key manager's URL.
+    """Check that the certificate's id is a UUID, because it becomes a part of the key manager's URL.
 
     Raises:
-        SignatureRefused: it is something else.
+        SignatureRefused: it is not.
     """
     if not is_uuid(signature.certificate_id):
         raise problems.SignatureRefused("img_signature_certificate_uuid is not the UUID of a certificate in the key manager")
 
 
 def signature_bytes(signature: ImageSignature) -> bytes:
-    """Read the signature's own bytes.
+    """Decode the signature.
 
     Raises:
         SignatureRefused: it is empty, or not base64.

@@ -1,4 +1,4 @@
-"""A task as a value: work that goes on after the answer, and the table of its legal status changes."""
+"""A task (work that continues after the response) as a value, and the table of its legal status changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ KEPT = timedelta(hours=48)
 
 
 class TaskStatus(StrEnum):
-    """Where a task is in its life."""
+    """A task's status."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -24,7 +24,7 @@ class TaskStatus(StrEnum):
 
 
 class TaskType(StrEnum):
-    """What a task does."""
+    """The kind of work of a task."""
 
     IMPORT = "import"
     API_IMAGE_IMPORT = "api_image_import"
@@ -32,7 +32,7 @@ class TaskType(StrEnum):
 
 
 class TaskLane(StrEnum):
-    """What a task's data waits for. Tasks of one lane never wait for those of the other."""
+    """A queue of tasks: data from this service's stores, or from the web. Tasks of one lane do not wait for those of the other."""
 
     HERE = "here"
     WEB = "web"
@@ -48,12 +48,12 @@ TASK_CHANGES: Mapping[TaskStatus, frozenset[TaskStatus]] = MappingProxyType(
         _S.FAILURE: frozenset(),
     },
 )
-"""From each status to those that may follow it. Back to pending goes a task whose worker died: another one takes it up again."""
+"""From each status to those that may follow it. A task whose worker died is pending again, and another worker claims it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One task. `input` and `result` are documents; `message` tells how far it is, or why it failed, in words for its owner."""
+    """A task. `input` and `result` are documents; `message` has its progress, or the reason of its failure, for its owner."""
 
     id: TaskID
     type: TaskType
@@ -70,19 +70,19 @@ class Task:
     expires_at: datetime | None = None
 
     def begin(self, *, now: datetime) -> "Task":
-        """Start to work on it."""
+        """Start the task."""
         return self._become(TaskStatus.PROCESSING, now=now)
 
     def wait_again(self, *, now: datetime) -> "Task":
-        """Give it back to be taken up by another worker."""
+        """Return the task to the queue, for another worker."""
         return self._become(TaskStatus.PENDING, now=now)
 
     def succeed(self, result: Mapping[str, object], *, now: datetime) -> "Task":
-        """End it well."""
+        """End the task with success."""
         return replace(self._become(TaskStatus.SUCCESS, now=now), result=result, expires_at=now + KEPT)
 
     def fail(self, message: str, *, now: datetime) -> "Task":
-        """End it badly, saying why."""
+        """End the task with failure, for the reason in `message`."""
         return replace(self._become(TaskStatus.FAILURE, now=now), message=message, expires_at=now + KEPT)
 
     def _become(self, status: TaskStatus, *, now: datetime) -> "Task":
@@ -93,9 +93,9 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskQuery:
-    """Which tasks to list, in which order, and after which.
+    """A page of tasks.
 
-    `after` is where the marker stood when it was listed, for the case that it has expired.
+    `after` is the position of the marker when it was listed, in case it has expired.
     """
 
     limit: int
@@ -109,4 +109,4 @@ class TaskQuery:
 
 
 SORT_KEYS = ("created_at", "expires_at", "id", "status", "type", "updated_at")
-"""Source: Glance sorts tasks by these."""
+"""The sort keys of tasks. Source: Glance."""
