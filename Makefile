@@ -10,6 +10,7 @@ PEER_DIR ?= ../shared/peer
 SOAK ?=
 TESTS ?= tests
 PYTHONS ?=
+VERSION ?=
 QUICK = tests/architecture tests/docs tests/golden tests/contract tests/unit/content tests/unit/http tests/unit/model tests/unit/notifications tests/unit/stores tests/unit/worker
 USED = $(VENV)/.installed-to-use
 DEVELOPED = $(VENV)/.installed-to-develop
@@ -32,6 +33,7 @@ help:
 	@echo 'make lint    run the linters'
 	@echo 'make types   check types'
 	@echo 'make layers  check which package imports which'
+	@echo 'make changelog VERSION=1.2.0 move the fragments of changelog.d into CHANGELOG.md'
 	@echo 'make crash   kill at every point, run every order of races: an hour or more'
 	@echo 'make fuzz    send tens of thousands of random requests, on each database: half an hour (FUZZ=--help: options)'
 	@echo 'make hostile a hundred thousand damaged files, the suites under python -OO, timing side channels: an hour'
@@ -76,6 +78,10 @@ types: $(DEVELOPED)
 layers: $(DEVELOPED)
 	$(BIN)/lint-imports
 
+changelog: $(DEVELOPED)
+	@test -n '$(VERSION)' || { echo 'name the version: make changelog VERSION=1.2.0' >&2; exit 1; }
+	$(BIN)/towncrier build --yes --version '$(VERSION)'
+
 crash: $(DEVELOPED)
 	@scripts/need 'kill at every point' '/usr/lib/postgresql/*/bin/initdb:postgresql' strace:strace
 	$(BIN)/python -m pytest -m slow tests/crashes tests/races
@@ -118,4 +124,4 @@ $(TEMPEST)/.installed: tests/compat/tempest_suite/requirements.txt
 $(SERVICES)/.installed: tests/compat/services/requirements.txt
 	@CONSTRAINTS=tests/compat/services/requirements.txt scripts/venv $(SERVICES) $@ -r tests/compat/services/requirements.txt
 
-.PHONY: help demo test pythons quick check fmt-check fmt lint types layers crash fuzz hostile rolling compat bench soak clean
+.PHONY: help demo test pythons quick check fmt-check fmt lint types layers changelog crash fuzz hostile rolling compat bench soak clean
