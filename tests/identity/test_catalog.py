@@ -35,9 +35,9 @@ def test_region_and_interface_choose_the_endpoint(
     interface: str, url: str, elsewhere: str, catalog: Catalog, keystone: RunningKeystone
 ) -> None:
     token = keystone.token("user-a", "project-a")
-    assert catalog.image_endpoint(token, elsewhere, interface) == url
-    assert catalog.image_endpoint(token, elsewhere.upper(), interface) == url
-    assert catalog.image_endpoint(token, "RegionOne", interface) == "http://127.0.0.1:9292"
+    assert catalog.find_image_endpoint(token, elsewhere, interface) == url
+    assert catalog.find_image_endpoint(token, elsewhere.upper(), interface) == url
+    assert catalog.find_image_endpoint(token, "RegionOne", interface) == "http://127.0.0.1:9292"
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_region_and_interface_choose_the_endpoint(
 @pytest.mark.usefixtures("elsewhere")
 def test_missing_catalog_entry_is_reported(region: str, interface: str, catalog: Catalog, keystone: RunningKeystone) -> None:
     with pytest.raises(problems.RegionUnknown, match="no image service with the interface"):
-        catalog.image_endpoint(keystone.token("user-a", "project-a"), region, interface)
+        catalog.find_image_endpoint(keystone.token("user-a", "project-a"), region, interface)
 
 
 def test_catalog_is_found_at_the_endpoint_of_an_interface_too(elsewhere: str, keystone: RunningKeystone) -> None:
     credentials = replace(keystone.credentials, interface="public", region="RegionOne")
-    found = Catalog(connect(credentials)).image_endpoint(keystone.token("user-a", "project-a"), elsewhere, "internal")
+    found = Catalog(connect(credentials)).find_image_endpoint(keystone.token("user-a", "project-a"), elsewhere, "internal")
     assert found == URLS["internal"]
 
 
@@ -60,10 +60,10 @@ def test_only_the_users_own_token_opens_the_catalog(catalog: Catalog, keystone: 
     keystone.revoke(revoked)
     for token in (revoked, "garbage", ""):
         with pytest.raises(problems.Unauthenticated, match="has expired or was revoked"):
-            catalog.image_endpoint(token, "RegionOne", "public")
+            catalog.find_image_endpoint(token, "RegionOne", "public")
 
 
 def test_unavailable_keystone_is_not_reported_as_a_missing_region(keystone: RunningKeystone) -> None:
     away = Catalog(connect(replace(keystone.credentials, url=f"http://127.0.0.1:{listening.find_free_port()}")))
     with pytest.raises(problems.IdentityUnavailable):
-        away.image_endpoint("token", "RegionOne", "public")
+        away.find_image_endpoint("token", "RegionOne", "public")

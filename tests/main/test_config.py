@@ -73,7 +73,7 @@ def test_networks_to_fetch_from_are_read_and_shown(tmp_path: Path) -> None:
     rules = compose.build_fetch_rules(settings)
     assert rules.networks_allowed == (ip_network("10.1.0.0/16"), ip_network("fd00::/64"))
     assert (rules.ports, rules.hosts_denied) == ((8080,), (".example.org",))
-    assert tomllib.loads(sample.write_effective(settings))["fetch"]["networks_allowed"] == ["10.1.0.0/16", "fd00::/64"]
+    assert tomllib.loads(sample.format_effective_settings(settings))["fetch"]["networks_allowed"] == ["10.1.0.0/16", "fd00::/64"]
 
 
 def test_glance_download_needs_a_key_and_what_is_set_reaches_the_service(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_glance_download_needs_a_key_and_what_is_set_reaches_the_service(tmp_pat
         config.load({}, file=written(tmp_path, f"{on}token_keys = ['short']"))
     known = f"{on}token_keys = ['{key}']\n[identity]\ncafile = '{certifi.where()}'\n[fetch]\nports = [8080]\nhosts_denied = ['a']\n"
     settings = config.load({"data": tmp_path}, file=written(tmp_path, known))
-    assert key not in sample.write_effective(settings) + repr(settings)
+    assert key not in sample.format_effective_settings(settings) + repr(settings)
     regions = compose.build_service(settings).regions_on()
     assert regions.copied == ("os_",)
     assert (regions.rules.cafile, regions.rules.redirects, regions.rules.hosts_denied) == (certifi.where(), 0, ())
@@ -209,7 +209,7 @@ _WEB = "[[stores]]\nid = 'web'\ntype = 'http'\ndescription = 'w'\nweight = 3\n"
 def test_a_store_may_be_the_web(tmp_path: Path) -> None:
     settings = config.load({"data": tmp_path}, file=written(tmp_path, f"show_multiple_locations = true\n{_WEB}{_FAST}"))
     assert settings.effective_default_store == "fast"
-    assert "path" not in sample.write_effective(settings).partition('"web"')[2].partition("[[stores]]")[0]
+    assert "path" not in sample.format_effective_settings(settings).partition('"web"')[2].partition("[[stores]]")[0]
     service = compose.build_service(settings)
     assert (list(service.stores), service.locations_shown) == (["fast"], True)
     assert service.http_store == HTTPStore(id=StoreID("web"), description="w", weight=3)
@@ -255,8 +255,8 @@ def test_a_node_has_a_name(tmp_path: Path, node: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("port = 0", "port is 0, and has to be at least 1"),
-        ("port = 'x'", "port is 'x', and has to be a whole number"),
+        ("port = 0", "port is 0, but must be at least 1"),
+        ("port = 'x'", "port is 'x', but must be a whole number"),
         ("prot = 1", "there is no setting prot"),
         ("[limits]\nimages = 1", "there is no setting limits.images"),
         ("[identity]\ncache_seconds = 100000", "identity.cache_seconds"),
@@ -280,22 +280,22 @@ def test_a_node_has_a_name(tmp_path: Path, node: str, told: str) -> None:
         ("prot = 1", "did you mean port?"),
         ("[identity]\npasword = 'x'", "there is no setting identity.pasword; did you mean identity.password?"),
         ("[[stores]]\nid = 'a'\npaht = '/a'\npath = '/b'", "there is no setting stores.0.paht; did you mean stores.0.path?"),
-        ("workers = 1.5", "workers is 1.5, and has to be a whole number"),
-        ("workers = true\nport = [1]", "port is a list, and has to be a whole number"),
-        ("delayed_delete = 'perhaps'", "delayed_delete is 'perhaps', and has to be true or false"),
-        ("[limits]\ntags = -2", "limits.tags is -2, and has to be at least -1"),
-        ("limits = 5", "limits is 5, and has to be a table of settings"),
-        ("host = 5", "host is 5, and has to be text"),
-        ("[log]\nformat = 'xml'", "log.format is 'xml', and has to be one of 'text' or 'json'"),
-        ("[imports]\nmethods = ['ftp']", "imports.methods.0 is 'ftp', and has to be one of 'glance-direct'"),
-        ("[imports]\nmethods = 'web-download'", "imports.methods is 'web-download', and has to be a list"),
-        ("[imports]\ntoken_keys = [5]", "imports.token_keys.0 is ********, and has to be text"),
-        ("database_url = 5", "database_url is ********, and has to be text"),
-        ("policy_file = 5", "policy_file is 5, and has to be a path"),
-        ("[notifications]\ntopics = []", "notifications.topics is a list, and has to be a list of at least 1 values"),
+        ("workers = 1.5", "workers is 1.5, but must be a whole number"),
+        ("workers = true\nport = [1]", "port is a list, but must be a whole number"),
+        ("delayed_delete = 'perhaps'", "delayed_delete is 'perhaps', but must be true or false"),
+        ("[limits]\ntags = -2", "limits.tags is -2, but must be at least -1"),
+        ("limits = 5", "limits is 5, but must be a table of settings"),
+        ("host = 5", "host is 5, but must be text"),
+        ("[log]\nformat = 'xml'", "log.format is 'xml', but must be one of 'text' or 'json'"),
+        ("[imports]\nmethods = ['ftp']", "imports.methods.0 is 'ftp', but must be one of 'glance-direct'"),
+        ("[imports]\nmethods = 'web-download'", "imports.methods is 'web-download', but must be a list"),
+        ("[imports]\ntoken_keys = [5]", "imports.token_keys.0 is ********, but must be text"),
+        ("database_url = 5", "database_url is ********, but must be text"),
+        ("policy_file = 5", "policy_file is 5, but must be a path"),
+        ("[notifications]\ntopics = []", "notifications.topics is a list, but must be a list of at least 1 values"),
         ("[identity]\ncafile = '/does/not/exist.pem'", "identity.cafile: the file does not exist"),
         ("[fetch]\ncafile = '/etc/hostname'", "fetch.cafile: the file cannot be read, or has no certificates"),
-        ("[identity]\ntimeout_seconds = 0", "identity.timeout_seconds is 0, and has to be more than 0"),
+        ("[identity]\ntimeout_seconds = 0", "identity.timeout_seconds is 0, but must be more than 0"),
     ],
 )
 def test_wrong_setting_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
@@ -419,7 +419,7 @@ def test_absent_file_is_said(tmp_path: Path) -> None:
 
 
 def test_sample_names_every_setting_and_is_toml_once_uncommented(tmp_path: Path) -> None:
-    text = sample.write_sample()
+    text = sample.format_sample()
     assert tomllib.loads(text)
     uncommented = "\n".join(
         line.removeprefix("# ") if " = " in line or line == "# [[stores]]" else line for line in text.splitlines()
@@ -441,7 +441,7 @@ def test_sample_names_every_setting_and_is_toml_once_uncommented(tmp_path: Path)
 
 def test_effective_settings_hide_secrets(tmp_path: Path) -> None:
     text = "database_url = 'postgresql://partage:hunter2@db.example.org/partage'\n[identity]\npassword = 'hunter3'"
-    shown = sample.write_effective(config.load({}, file=written(tmp_path, text)))
+    shown = sample.format_effective_settings(config.load({}, file=written(tmp_path, text)))
     assert "hunter" not in shown
     assert tomllib.loads(shown)["database_url"] == "postgresql://partage:********@db.example.org/partage"
     assert tomllib.loads(shown)["identity"]["password"] == "********"
@@ -455,8 +455,8 @@ def test_configured_bus_is_used_and_its_password_hidden(tmp_path: Path) -> None:
     text = "[notifications]\ntransport_url = 'rabbit://user:secret@127.0.0.1:1/'\ntopics = ['a']\n"
     settings = config.load({"data": tmp_path}, file=written(tmp_path, text))
     assert isinstance(compose.build_service(settings).announcer, Bus)
-    assert "rabbit://user:********@127.0.0.1:1/" in sample.write_effective(settings)
-    assert "secret" not in sample.write_effective(settings)
+    assert "rabbit://user:********@127.0.0.1:1/" in sample.format_effective_settings(settings)
+    assert "secret" not in sample.format_effective_settings(settings)
 
 
 def test_unknown_bus_scheme_is_refused_at_start(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class Catalog:
     away: bool = False
     asked: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def image_endpoint(self, token: str, region: str, interface: str) -> str:
+    def find_image_endpoint(self, token: str, region: str, interface: str) -> str:
         self.asked.append((token, region, interface))
         if self.away:
             raise problems.IdentityUnavailable("The identity service is away")

@@ -26,7 +26,7 @@ class Catalog:
         """Send requests over `connection`, with the user's token instead of the connection's own account."""
         self._connection = connection
 
-    def image_endpoint(self, token: str, region: str, interface: str) -> str:
+    def find_image_endpoint(self, token: str, region: str, interface: str) -> str:
         """Find the image service of a region; the region's name is case-insensitive. Returns its URL without the version.
 
         Raises:
@@ -34,7 +34,7 @@ class Catalog:
             Unauthenticated: the token is not, or no longer, valid.
             IdentityUnavailable: the identity service does not respond.
         """
-        services = [each for each in self._services(token) if each.get("type") == SERVICE_TYPE]
+        services = [each for each in self._list_services(token) if each.get("type") == SERVICE_TYPE]
         for endpoint in (each for service in services for each in service["endpoints"]):
             if str(endpoint.get("region", "")).lower() == region.lower() and endpoint["interface"] == interface:
                 return str(endpoint["url"]).rstrip("/").removesuffix("/v2")
@@ -43,7 +43,7 @@ class Catalog:
             "openstack catalog show image lists its regions and interfaces"
         )
 
-    def _services(self, token: str) -> list[Mapping[str, Any]]:
+    def _list_services(self, token: str) -> list[Mapping[str, Any]]:
         try:
             answer = self._connection.get(
                 "/auth/catalog",

@@ -80,7 +80,7 @@ class UnifiedLimits:
         if known is not None and not fresh and self._monotonic() < known.fresh_until:
             return known.limits
         asked_at = self._monotonic()
-        found = self._ask(project_id)
+        found = self._request(project_id)
         with self._lock:
             self._entries[project_id] = _Entry(found, asked_at + self._seconds)
             self._entries.move_to_end(project_id)
@@ -88,7 +88,7 @@ class UnifiedLimits:
                 self._entries.popitem(last=False)
         return found
 
-    def _ask(self, project_id: ProjectID) -> Mapping[str, int]:
+    def _request(self, project_id: ProjectID) -> Mapping[str, int]:
         self._authenticate()
         place = self._place or self._find_place()
         try:
@@ -129,7 +129,9 @@ class UnifiedLimits:
         if model != "flat":
             raise problems.IdentityUnavailable(f"{_MISCONFIGURED}: its enforcement model is {model}, and only flat is supported")
         places = {
-            (service["id"], endpoint.get("region_id")) for service in self._catalog() for endpoint in self._endpoints(service)
+            (service["id"], endpoint.get("region_id"))
+            for service in self._find_catalog()
+            for endpoint in self._list_endpoints(service)
         }
         if len(places) != 1:
             raise problems.IdentityUnavailable(
@@ -138,7 +140,7 @@ class UnifiedLimits:
         service_id, region = places.pop()
         return {"service_id": service_id} if region is None else {"service_id": service_id, "region_id": region}
 
-    def _catalog(self) -> list[Mapping[str, Any]]:
+    def _find_catalog(self) -> list[Mapping[str, Any]]:
         account = self._connection.session.auth
         if not isinstance(account, BaseIdentityPlugin):
             raise problems.IdentityUnavailable(_MISCONFIGURED)
@@ -148,7 +150,7 @@ class UnifiedLimits:
             raise self._pause() from error
         return list(found)
 
-    def _endpoints(self, service: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    def _list_endpoints(self, service: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         scope = self._scope
         if scope.endpoint_id is not None:
             return [each for each in service["endpoints"] if each["id"] == scope.endpoint_id]

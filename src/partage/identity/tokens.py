@@ -69,12 +69,12 @@ class TokenCache:
     def find_cached(self, token: str, *, kind: bytes = b"") -> TokenValidation | None:
         """Return the cached validation of `token` if it is fresh, or None. Never waits."""
         with self._lock:
-            return self._fresh(self._key(token, kind))
+            return self._find_fresh(self._hash_token(token, kind))
 
     def was_valid(self, token: str, *, kind: bytes = b"") -> bool:
         """Return whether `token` was valid at its last validation, even if the cached validation is not fresh any more."""
         with self._lock:
-            return self._key(token, kind) in self._callers
+            return self._hash_token(token, kind) in self._callers
 
     def find(self, token: str, ask: Callable[[], TokenValidation], *, kind: bytes = b"") -> TokenValidation:
         """Return the validation of `token`: a fresh cached one, or the result of `ask`. Each `kind` has its own entries.
@@ -82,9 +82,9 @@ class TokenCache:
         Raises:
             IdentityUnavailable: `ask` failed, here or in the thread for whose result this one waited. Nothing is cached then.
         """
-        key = self._key(token, kind)
+        key = self._hash_token(token, kind)
         with self._lock:
-            known = self._fresh(key)
+            known = self._find_fresh(key)
             if known is not None:
                 return known
             answer = self._asking.get(key)
@@ -92,17 +92,17 @@ class TokenCache:
             if answer is None:
                 answer = self._asking[key] = Future()
         if leads:
-            self._answer(key, answer, ask)
+            self._validate(key, answer, ask)
         try:
             return answer.result()
         except problems.IdentityUnavailable as problem:
             # One exception object must not be raised in many threads; its cause may be shared.
             raise problems.IdentityUnavailable(problem.reason) from problem.__cause__
 
-    def _key(self, token: str, kind: bytes) -> bytes:
+    def _hash_token(self, token: str, kind: bytes) -> bytes:
         return hashlib.blake2b(token.encode("utf-8", "replace"), digest_size=32, key=self._secret, person=kind).digest()
 
-    def _fresh(self, key: bytes) -> TokenValidation | None:
+    def _find_fresh(self, key: bytes) -> TokenValidation | None:
         """Return a fresh validation, or None. A caller that is not fresh any more stays in the table for `was_valid`."""
         table = self._callers if key in self._callers else self._refusals
         found = table.get(key)
@@ -117,7 +117,7 @@ class TokenCache:
         table.move_to_end(key)
         return found.validation
 
-    def _answer(self, key: bytes, answer: Future[TokenValidation], ask: Callable[[], TokenValidation]) -> None:
+    def _validate(self, key: bytes, answer: Future[TokenValidation], ask: Callable[[], TokenValidation]) -> None:
         asked_at = self._monotonic()  # the result may be as old as the request
         try:
             validation = ask()

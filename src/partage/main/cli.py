@@ -186,7 +186,7 @@ def _load_metadefs(chosen: argparse.Namespace) -> int:
 
 
 def _print_config(chosen: argparse.Namespace) -> int:
-    print(sample.write_sample() if chosen.sample else sample.write_effective(config.load({}, file=chosen.config)))
+    print(sample.format_sample() if chosen.sample else sample.format_effective_settings(config.load({}, file=chosen.config)))
     return 0
 
 

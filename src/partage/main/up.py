@@ -44,7 +44,7 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
         kept = folder.load(directory)
 
         def load() -> Settings:
-            return _with_token_key(config.load({**overrides, "data": directory, "identity": _identity(kept)}), kept)
+            return _add_token_key(config.load({**overrides, "data": directory, "identity": _build_identity_settings(kept)}), kept)
 
         settings = load()
         with (
@@ -59,7 +59,7 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
                 return serve.run(settings, listener, identities, load=load, dependencies=[child], jobs=jobs)
 
 
-def _identity(kept: Standalone) -> dict[str, str]:
+def _build_identity_settings(kept: Standalone) -> dict[str, str]:
     return {
         "url": kept.identity_url,
         "username": SERVICE.user,
@@ -69,7 +69,7 @@ def _identity(kept: Standalone) -> dict[str, str]:
     }
 
 
-def _with_token_key(settings: Settings, kept: Standalone) -> Settings:
+def _add_token_key(settings: Settings, kept: Standalone) -> Settings:
     """Let glance-download be switched on without more ado, unless a key is given that other processes know as well."""
     if settings.imports.token_keys:
         return settings

@@ -32,48 +32,48 @@ def build_payload(announcement: Announcement) -> Payload | str:
         return f"Failed to upload image data for image {subject.image.id}: {subject.reason}"
     if isinstance(subject, Sent):
         return _describe_download(subject)
-    return _describe_subject(subject, announcement.event) | _deletion(announcement)
+    return _describe_subject(subject, announcement.event) | _describe_deletion(announcement)
 
 
 def _describe_subject(subject: Image | Arriving | Member | Task | Namespace | Renamed | Defined, event: Event) -> Payload:
     match subject:
         case Image():
-            return _image(subject) | (_stores(subject) if event is Event.IMAGE_UPLOAD else {})
+            return _describe_image(subject) | (_describe_stores(subject) if event is Event.IMAGE_UPLOAD else {})
         case Arriving():
-            return _image(subject.image) | _stores(subject.image) | {"backend": subject.store_id}
+            return _describe_image(subject.image) | _describe_stores(subject.image) | {"backend": subject.store_id}
         case Member():
-            return _member(subject)
+            return _describe_member(subject)
         case Task():
-            return _task(subject)
+            return _describe_task(subject)
         case _:
-            return _metadef(subject)
+            return _describe_metadef(subject)
 
 
-def _metadef(subject: Namespace | Renamed | Defined) -> Payload:
+def _describe_metadef(subject: Namespace | Renamed | Defined) -> Payload:
     match subject:
         case Namespace():
-            return _namespace(subject, subject.name)
+            return _describe_namespace(subject, subject.name)
         case Renamed():
-            return _namespace(subject.namespace, subject.old_name)
+            return _describe_namespace(subject.namespace, subject.old_name)
         case Defined():
             if isinstance(subject.what, Association):
-                return _association(subject.namespace, subject.what)
-            return _definition(subject.namespace, subject.what, subject.old_name or subject.what.name)
+                return _describe_association(subject.namespace, subject.what)
+            return _describe_definition(subject.namespace, subject.what, subject.old_name or subject.what.name)
 
 
-def _deletion(announcement: Announcement) -> Payload:
+def _describe_deletion(announcement: Announcement) -> Payload:
     if announcement.event.endswith(".delete"):
-        return {"deleted": True, "deleted_at": _time(announcement.at)}
+        return {"deleted": True, "deleted_at": _format_time(announcement.at)}
     return {"deleted": False, "deleted_at": None}
 
 
-def _image(image: Image) -> Payload:
+def _describe_image(image: Image) -> Payload:
     return {
         "id": image.id,
         "name": image.name,
         "status": image.status.value,
-        "created_at": _time(image.created_at),
-        "updated_at": _time(image.updated_at),
+        "created_at": _format_time(image.created_at),
+        "updated_at": _format_time(image.updated_at),
         "min_disk": image.min_disk,
         "min_ram": image.min_ram,
         "protected": image.protected,
@@ -90,7 +90,7 @@ def _image(image: Image) -> Payload:
     }
 
 
-def _stores(image: Image) -> Payload:
+def _describe_stores(image: Image) -> Payload:
     def split_names(name: str) -> list[str]:
         value = image.properties.get(name)
         return value.split(",") if value else []
@@ -109,17 +109,17 @@ def _describe_download(sent: Sent) -> Payload:
     }
 
 
-def _member(member: Member) -> Payload:
+def _describe_member(member: Member) -> Payload:
     return {
         "image_id": member.image_id,
         "member_id": member.member_id,
         "status": member.status.value,
-        "created_at": _time(member.created_at),
-        "updated_at": _time(member.updated_at),
+        "created_at": _format_time(member.created_at),
+        "updated_at": _format_time(member.updated_at),
     }
 
 
-def _task(task: Task) -> Payload:
+def _describe_task(task: Task) -> Payload:
     return {
         "id": task.id,
         "type": task.type.value,
@@ -127,13 +127,13 @@ def _task(task: Task) -> Payload:
         "result": None,
         "owner": task.owner,
         "message": None,
-        "expires_at": None if task.expires_at is None else _time(task.expires_at),
-        "created_at": _time(task.created_at),
-        "updated_at": _time(task.updated_at),
+        "expires_at": None if task.expires_at is None else _format_time(task.expires_at),
+        "created_at": _format_time(task.created_at),
+        "updated_at": _format_time(task.updated_at),
     }
 
 
-def _namespace(namespace: Namespace, old_name: str) -> Payload:
+def _describe_namespace(namespace: Namespace, old_name: str) -> Payload:
     return {
         "namespace": namespace.name,
         "namespace_old": old_name,
@@ -142,20 +142,20 @@ def _namespace(namespace: Namespace, old_name: str) -> Payload:
         "visibility": "public" if namespace.public else "private",
         "owner": namespace.owner,
         "description": namespace.description,
-        "created_at": _time(namespace.created_at),
-        "updated_at": _time(namespace.updated_at),
+        "created_at": _format_time(namespace.created_at),
+        "updated_at": _format_time(namespace.updated_at),
     }
 
 
-def _definition(namespace: str, definition: Definition, old_name: str) -> Payload:
+def _describe_definition(namespace: str, definition: Definition, old_name: str) -> Payload:
     names: Payload = {"namespace": namespace, "name": definition.name, "name_old": old_name}
-    times: Payload = {"created_at": _time(definition.created_at), "updated_at": _time(definition.updated_at)}
+    times: Payload = {"created_at": _format_time(definition.created_at), "updated_at": _format_time(definition.updated_at)}
     document = definition.document
     if definition.kind is DefinitionKind.TAG:
         return names | times
     if definition.kind is DefinitionKind.PROPERTY:
         return names | {name: document.get(name) for name in _ATTRIBUTES}
-    properties = [_property_of_object(name, value) for name, value in (document.get("properties") or {}).items()]
+    properties = [_describe_object_property(name, value) for name, value in (document.get("properties") or {}).items()]
     described: Payload = {
         "properties": properties,
         "required": document.get("required"),
@@ -164,21 +164,21 @@ def _definition(namespace: str, definition: Definition, old_name: str) -> Payloa
     return names | described | times
 
 
-def _property_of_object(name: str, document: Mapping[str, object]) -> Payload:
+def _describe_object_property(name: str, document: Mapping[str, object]) -> Payload:
     return {"name": name} | {each: document.get(each) or None for each in _ATTRIBUTES}
 
 
-def _association(namespace: str, association: Association) -> Payload:
+def _describe_association(namespace: str, association: Association) -> Payload:
     return {
         "namespace": namespace,
         "name": association.resource_type,
         "name_old": association.resource_type,
         "prefix": association.prefix,
         "properties_target": association.properties_target,
-        "created_at": _time(association.created_at),
-        "updated_at": _time(association.updated_at),
+        "created_at": _format_time(association.created_at),
+        "updated_at": _format_time(association.updated_at),
     }
 
 
-def _time(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -37,7 +37,7 @@ _ANSWERS = {
 class Catalog(Protocol):
     """Where the image services of the cloud are. Thread-safe."""
 
-    def image_endpoint(self, token: str, region: str, interface: str) -> str:
+    def find_image_endpoint(self, token: str, region: str, interface: str) -> str:
         """Find the image service of a region; its URL is without the version at the end.
 
         Raises:
@@ -96,7 +96,7 @@ def open_remote(regions: OtherRegions, asked: Asked, *, known: KnownFormats, lim
         DigestMismatch: when the blocks are read.
     """
     request, cancellation = asked.request, asked.cancellation or Cancellation()
-    endpoint = cancellation.wait_for(lambda: regions.catalog.image_endpoint(asked.token, request.region, request.interface))
+    endpoint = cancellation.wait_for(lambda: regions.catalog.find_image_endpoint(asked.token, request.region, request.interface))
     url = f"{endpoint}/v2/images/{quote(request.remote_image_id, safe='')}"
     headers = {"X-Auth-Token": asked.token}
     with _refusing(request.region):

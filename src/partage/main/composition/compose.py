@@ -76,19 +76,19 @@ def build_service(
         Unavailable: the policy file cannot be read, the database URL is invalid, or something that a setting needs is missing.
         Invalid: the URL of the message bus or the schema of images is invalid.
     """
-    cache = _cache(settings) if with_cache and settings.cache.directory else None
+    cache = _build_cache(settings) if with_cache and settings.cache.directory else None
     cached = {*settings.cache.stores} or {each.id for each in settings.keeping_stores}
     stores = [
-        _store(each, cache.directory if cache and each.id in cached else None, identities.get(StoreID(each.id)))
+        _build_store(each, cache.directory if cache and each.id in cached else None, identities.get(StoreID(each.id)))
         for each in settings.keeping_stores
     ]
     authority = Authority(settings.policy_file)
     return Service(
-        database=_database(settings),
+        database=_build_database(settings),
         stores={each.id: each for each in stores},
         default_store=StoreID(settings.effective_default_store),
         authority=authority,
-        protections=_protections(settings, authority),
+        protections=_load_protections(settings, authority),
         limits=build_limits(settings),
         formats=Formats(
             match_required=settings.formats.require_image_format_match,
@@ -97,29 +97,29 @@ def build_service(
             known=KnownFormats(
                 disk=settings.formats.disk_formats,
                 container=settings.formats.container_formats,
-                properties=_property_schemas(settings.image_schema_file),
+                properties=_load_property_schemas(settings.image_schema_file),
             ),
         ),
         hash_algorithm=settings.os_hash_algo,
         rehearse_known=settings.hide_deduplication_timing,
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid.uuid4()),
-        http_store=None if settings.http_store is None else _http_store(settings.http_store),
+        http_store=None if settings.http_store is None else _build_http_store(settings.http_store),
         http_locations=settings.imports.http_locations,
         locations_shown=settings.show_multiple_locations,
-        import_plugins=_plugins(settings.imports),
+        import_plugins=_build_plugins(settings.imports),
         worker=liveness.name_own_process(),
         worker_lives=liveness.is_alive,
         fetch=build_fetch_rules(settings),
-        unified_limits=_unified_limits(settings) if settings.limits.use_keystone_limits else None,
-        projects=_projects(settings.identity) if settings.identity.check_members else None,
-        signatures=_signatures(settings),
-        other_regions=_other_regions(settings) if ImportMethod.GLANCE_DOWNLOAD in settings.imports.methods else None,
+        unified_limits=_build_unified_limits(settings) if settings.limits.use_keystone_limits else None,
+        projects=_build_projects(settings.identity) if settings.identity.check_members else None,
+        signatures=_build_signatures(settings),
+        other_regions=_build_other_regions(settings) if ImportMethod.GLANCE_DOWNLOAD in settings.imports.methods else None,
         cache=cache,
         default_terms=Terms(notice=Notice.parse(settings.sharing.default_notice)),
         delayed_delete=settings.delayed_delete,
         scrub_time=timedelta(seconds=settings.scrub_time_seconds),
-        announcer=_announcer(settings.notifications),
+        announcer=_build_announcer(settings.notifications),
         read_ahead=ReadAhead(threads=settings.read_ahead_threads, budget_bytes=settings.read_ahead_bytes),
         writer_resources=WriterResources(buffer_bytes=settings.uploads.buffer_bytes),
     )
@@ -151,11 +151,11 @@ def list_unused_rules(settings: Settings) -> list[str]:
         Unavailable: the policy file or the file of property protections cannot be used.
     """
     authority = Authority(settings.policy_file)
-    protections = _protections(settings, authority)
+    protections = _load_protections(settings, authority)
     return authority.unused_rules(protections.policies if protections else ())
 
 
-def _database(settings: Settings) -> Database:
+def _build_database(settings: Settings) -> Database:
     url = settings.effective_database_url
     return Database(
         url,
@@ -184,25 +184,25 @@ def build_keystone(settings: Settings, authority: Authority) -> keystone.Keyston
     given = settings.identity
     cache = TokenCache(seconds=given.cache_seconds, refused_seconds=given.refused_cache_seconds)
     return keystone.Keystone(
-        keystone.connect(_credentials(given)), cache, is_admin=authority.is_admin, allow_expired=given.allow_expired
+        keystone.connect(_build_credentials(given)), cache, is_admin=authority.is_admin, allow_expired=given.allow_expired
     )
 
 
-def _projects(given: IdentitySettings) -> Projects:
-    return Projects(keystone.connect(_credentials(given), system=True), seconds=given.cache_seconds)
+def _build_projects(given: IdentitySettings) -> Projects:
+    return Projects(keystone.connect(_build_credentials(given), system=True), seconds=given.cache_seconds)
 
 
-def _unified_limits(settings: Settings) -> UnifiedLimits:
+def _build_unified_limits(settings: Settings) -> UnifiedLimits:
     given = settings.limits
     whose = LimitScope(
         endpoint_id=given.keystone_endpoint_id or None,
         service_type=given.keystone_service_type,
         region=given.keystone_region or None,
     )
-    return UnifiedLimits(keystone.connect(_credentials(settings.identity)), whose, seconds=given.keystone_cache_seconds)
+    return UnifiedLimits(keystone.connect(_build_credentials(settings.identity)), whose, seconds=given.keystone_cache_seconds)
 
 
-def _other_regions(settings: Settings) -> OtherRegions:
+def _build_other_regions(settings: Settings) -> OtherRegions:
     keys = [each.get_secret_value() for each in settings.imports.token_keys]
     if not keys:
         raise problems.Unavailable(
@@ -210,14 +210,14 @@ def _other_regions(settings: Settings) -> OtherRegions:
             "the same in every process; generate one with openssl rand -hex 32"
         )
     return OtherRegions(
-        catalog=Catalog(keystone.connect(_credentials(settings.identity))),
+        catalog=Catalog(keystone.connect(_build_credentials(settings.identity))),
         seal=TokenSeal(keys),
         rules=operators_rules(build_fetch_rules(settings), cafile=settings.identity.cafile),
         copied=settings.imports.glance_download_properties,
     )
 
 
-def _signatures(settings: Settings) -> Signatures:
+def _build_signatures(settings: Settings) -> Signatures:
     file, identity_ = settings.signatures.castellan_file, settings.identity
     if not certificates.IS_POSSIBLE:
         if file:
@@ -230,7 +230,7 @@ def _signatures(settings: Settings) -> Signatures:
     return certificates.KeyManagerSignatures(keys, auth_url=auth_url, timeout_seconds=settings.signatures.timeout_seconds)
 
 
-def _credentials(given: IdentitySettings) -> keystone.Credentials:
+def _build_credentials(given: IdentitySettings) -> keystone.Credentials:
     return keystone.Credentials(
         url=given.url,
         username=given.username,
@@ -274,12 +274,12 @@ def build_application(settings: Settings, built: Service) -> Application:
     )
 
 
-def _protections(settings: Settings, authority: Authority) -> PropertyProtections | None:
+def _load_protections(settings: Settings, authority: Authority) -> PropertyProtections | None:
     file = settings.property_protection_file
     return None if file is None else PropertyProtections(authority, file, settings.property_protection_rule_format)
 
 
-def _property_schemas(file: Path | None) -> PropertySchemas:
+def _load_property_schemas(file: Path | None) -> PropertySchemas:
     if file is None:
         return PropertySchemas()
     try:
@@ -303,7 +303,7 @@ def _require_custom(name: str, *, described: bool) -> None:
     check_allowed(name)
 
 
-def _announcer(settings: NotificationSettings) -> Announcer:
+def _build_announcer(settings: NotificationSettings) -> Announcer:
     url = settings.transport_url.get_secret_value()
     if not url:
         return Nobody()
@@ -319,7 +319,7 @@ def _announcer(settings: NotificationSettings) -> Announcer:
     return Bus(connection, disabled=settings.disabled_notifications)
 
 
-def _plugins(settings: ImportSettings) -> ImportPlugins:
+def _build_plugins(settings: ImportSettings) -> ImportPlugins:
     if settings.convert_to and not convert.is_possible():
         raise problems.Unavailable(
             "imports.convert_to needs qemu-img, which is not installed; install it or leave the setting empty"
@@ -334,7 +334,7 @@ def _plugins(settings: ImportSettings) -> ImportPlugins:
     )
 
 
-def _cache(settings: Settings) -> Cache:
+def _build_cache(settings: Settings) -> Cache:
     given = settings.cache
     return Cache(
         node=given.node or f"http://{socket.gethostname()}:{settings.port}",
@@ -342,7 +342,7 @@ def _cache(settings: Settings) -> Cache:
     )
 
 
-def _store(settings: StoreSettings, cache: CacheDirectory | None, identity: Identity | None) -> NamedStore:
+def _build_store(settings: StoreSettings, cache: CacheDirectory | None, identity: Identity | None) -> NamedStore:
     store = PosixStore(settings.directory, identity=identity)
     return NamedStore(
         id=StoreID(settings.id),
@@ -355,5 +355,5 @@ def _store(settings: StoreSettings, cache: CacheDirectory | None, identity: Iden
     )
 
 
-def _http_store(settings: StoreSettings) -> HTTPStore:
+def _build_http_store(settings: StoreSettings) -> HTTPStore:
     return HTTPStore(id=StoreID(settings.id), description=settings.description, weight=settings.weight)

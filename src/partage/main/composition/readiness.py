@@ -141,7 +141,7 @@ def _require_cache_apart(settings: Settings, cache: Path) -> None:
         Invalid: the directory of the cache is a store of this or another service, or one is inside the other's folders.
     """
     for store in settings.keeping_stores:
-        if any(_is_same(one, other) for one in _folders(cache) for other in _folders(store.directory)):
+        if any(_is_same(one, other) for one in _list_folders(cache) for other in _list_folders(store.directory)):
             raise problems.Invalid(
                 f"cache.directory is {cache}, which shares a directory with the store {store.id} at {store.directory}; the cache "
                 "would remove the store's packs. Name a directory that holds nothing else"
@@ -153,7 +153,7 @@ def _require_cache_apart(settings: Settings, cache: Path) -> None:
         )
 
 
-def _folders(root: Path) -> tuple[Path, ...]:
+def _list_folders(root: Path) -> tuple[Path, ...]:
     """List the directories that contain files of a store or of the cache."""
     return root, root / layout.PACKS, root / layout.INCOMING
 

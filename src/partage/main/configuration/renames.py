@@ -58,7 +58,7 @@ def rename_variables(environment: Mapping[str, str], prefix: str, *, warn: bool 
     Raises:
         Invalid: a variable is there under both names.
     """
-    present = {_variable(old, prefix): _variable(new, prefix) for old, new in RENAMES.items()}
+    present = {_format_variable(old, prefix): _format_variable(new, prefix) for old, new in RENAMES.items()}
     renamed: dict[str, str] = {}
     names = {name.upper() for name in environment}
     for name, value in environment.items():
@@ -71,7 +71,7 @@ def rename_variables(environment: Mapping[str, str], prefix: str, *, warn: bool 
     return renamed
 
 
-def _variable(name: str, prefix: str) -> str:
+def _format_variable(name: str, prefix: str) -> str:
     return f"{prefix}{name}".replace(".", "__").upper()
 
 

@@ -1,4 +1,4 @@
-"""The settings in words: a documented sample file, and the values in effect with secrets masked. Prints nothing itself."""
+"""Format settings as TOML: a documented sample file, and the settings in effect with secrets masked. Prints nothing."""
 
 import json
 from collections.abc import Iterator
@@ -16,36 +16,36 @@ from partage.main.configuration.sections import StoreSettings
 _MASK = "********"
 
 
-def write_sample() -> str:
-    """Write a TOML file that names every setting with its meaning and its default, all commented out."""
+def format_sample() -> str:
+    """Format a TOML file with the meaning and default of every setting, commented out."""
     head = (
         "# Partage: every setting with its default. Remove the # before a line to change it.\n"
-        f"# An environment variable wins over this file: {PREFIX}PORT=9293, {PREFIX}IDENTITY__PASSWORD=...\n"
+        f"# Environment variables take precedence over this file: {PREFIX}PORT=9293, {PREFIX}IDENTITY__PASSWORD=...\n"
     )
-    return "\n".join([head, *_write_section(Settings, "")])
+    return "\n".join([head, *_format_section(Settings, "")])
 
 
-def write_effective(settings: Settings) -> str:
-    """Write the settings in effect as TOML, passwords masked."""
+def format_effective_settings(settings: Settings) -> str:
+    """Format the settings in effect as TOML, with passwords masked."""
     lines: list[str] = []
     values = settings.model_copy(update={"database_url": SecretStr(settings.effective_database_url)})
     tables = [name for name in type(values).model_fields if isinstance(getattr(values, name), BaseModel)]
-    lines += _write_assignments(values, leave_out={*tables, "stores"})
+    lines += _format_assignments(values, exclude={*tables, "stores"})
     for name in tables:
-        lines += ["", f"[{name}]", *_write_assignments(getattr(values, name), leave_out=set())]
+        lines += ["", f"[{name}]", *_format_assignments(getattr(values, name), exclude=set())]
     for store in values.effective_stores:
-        lines += ["", "[[stores]]", *_write_assignments(store, leave_out=set())]
+        lines += ["", "[[stores]]", *_format_assignments(store, exclude=set())]
     return "\n".join(lines)
 
 
-def _write_assignments(model: BaseModel, *, leave_out: set[str]) -> Iterator[str]:
+def _format_assignments(model: BaseModel, *, exclude: set[str]) -> Iterator[str]:
     for name in type(model).model_fields:
         value = getattr(model, name)
-        if name not in leave_out and value is not None:
+        if name not in exclude and value is not None:
             yield f"{name} = {_to_toml(value)}"
 
 
-def _write_section(model: type[BaseModel], table: str) -> Iterator[str]:
+def _format_section(model: type[BaseModel], table: str) -> Iterator[str]:
     if table:
         yield f"# {(model.__doc__ or '').splitlines()[0]}"
         yield f"[{table}]"
@@ -54,17 +54,17 @@ def _write_section(model: type[BaseModel], table: str) -> Iterator[str]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             sections[name] = field.annotation
         elif name != "stores":
-            yield from _write_setting(name, field)
+            yield from _format_setting(name, field)
     for name, section in sections.items():
-        yield from _write_section(section, name)
+        yield from _format_section(section, name)
     if model is Settings:
         yield f"# {model.model_fields['stores'].description}"
         yield "# [[stores]]"
         for name, field in StoreSettings.model_fields.items():
-            yield from _write_setting(name, field)
+            yield from _format_setting(name, field)
 
 
-def _write_setting(name: str, field: FieldInfo) -> Iterator[str]:
+def _format_setting(name: str, field: FieldInfo) -> Iterator[str]:
     yield f"# {field.description}"
     default = "" if field.is_required() or field.default is None else field.default
     yield f"# {name} = {_to_toml(default)}"

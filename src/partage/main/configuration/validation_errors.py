@@ -1,6 +1,6 @@
-"""What is said of settings that are wrong: the setting's name, what was given where it may be shown, what is allowed.
+"""Error messages for invalid settings: the setting's name, its value unless it is secret, and the allowed values.
 
-Knows pydantic's errors, so that none of its words reach an operator. Reads nothing itself.
+Translates pydantic's errors, so that operators see none of its messages. Reads no settings itself.
 """
 
 import difflib
@@ -36,22 +36,21 @@ _ALLOWED: Mapping[str, str] = MappingProxyType(
         "less_than": "less than {lt}",
     },
 )
-"""By the beginning of an error's type: what would be right. The longest beginning counts."""
+"""Prefix of an error's type → what is allowed. The longest prefix counts."""
 
 
 def describe_errors(error: ValidationError, settings: type[BaseModel]) -> str:
-    """Say in one sentence which settings are wrong, and what each may be."""
+    """Describe in one sentence which settings are invalid, and what is allowed for each."""
     return "; ".join(_describe_error(each, settings) for each in error.errors(include_url=False))
 
 
 def describe_unknown_setting(name: str, known: Iterable[str]) -> str:
-    """Say that there is no such setting, and which one is meant perhaps."""
-    near = difflib.get_close_matches(name, [*known], n=1, cutoff=0.6)
-    return f"there is no setting {name}; {f'did you mean {near[0]}?' if near else 'partage config --sample lists all'}"
+    """Describe an unknown setting, and suggest the closest known name."""
+    return f"there is no setting {name}; {_suggest(name, known)}"
 
 
 def list_settings(model: type[BaseModel], table: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """List all settings by their dotted names, sections themselves included."""
+    """List all settings and sections by their dotted names."""
     for name, field in model.model_fields.items():
         yield f"{table}{name}", field
         section = find_section(field)
@@ -60,13 +59,13 @@ def list_settings(model: type[BaseModel], table: str = "") -> Iterator[tuple[str
 
 
 def find_section(field: FieldInfo) -> type[BaseModel] | None:
-    """Return the model of a section of settings; None for a setting."""
+    """Return the model of a section; None for a setting."""
     kind = field.annotation
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def check_variables(environment: Mapping[str, str], settings: type[BaseModel], prefix: str) -> list[str]:
-    """Look for variables of the environment that name no setting, or that hold lists or sections that are no JSON."""
+    """Describe variables that name no setting, and lists or sections in variables that are not JSON."""
     fields = {f"{prefix}{name.replace('.', '__')}".upper(): field for name, field in list_settings(settings)}
     return [words for name, value in environment.items() if (words := _check_variable(name, value, fields, prefix))]
 
@@ -76,20 +75,22 @@ def _check_variable(name: str, value: str, fields: Mapping[str, FieldInfo], pref
         return ""
     field = fields.get(name.upper())
     if field is None:
-        near = difflib.get_close_matches(name.upper(), [*fields], n=1, cutoff=0.6)
-        return (
-            f"the variable {name} names no setting; {f'did you mean {near[0]}?' if near else 'partage config --sample lists all'}"
-        )
+        return f"the variable {name} names no setting; {_suggest(name.upper(), fields)}"
     if find_section(field) is None and not _is_list(field):
         return ""
     form = "a list" if _is_list(field) else "a table"
     try:
-        # The value itself may be a secret, and where it breaks off is of no use without it.
+        # The message contains no part of the value, which may be a secret.
         right = isinstance(json.loads(value), list if _is_list(field) else dict)
     except ValueError:
         right = False
     example = '["a", "b"]' if _is_list(field) else '{"name": "value"}'
     return "" if right else f"the variable {name} is not {form} in JSON, such as {example}"
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    closest = difflib.get_close_matches(name, [*known], n=1, cutoff=0.6)
+    return f"did you mean {closest[0]}?" if closest else "partage config --sample lists all"
 
 
 def _is_list(field: FieldInfo) -> bool:
@@ -100,18 +101,18 @@ def _describe_error(error: Any, settings: type[BaseModel]) -> str:
     place, kind, context = error["loc"], error["type"], error.get("ctx", {})
     name = ".".join(str(part) for part in place)
     if kind == "extra_forbidden":
-        return describe_unknown_setting(name, _list_siblings(place, settings))
+        return describe_unknown_setting(name, _list_names_beside(place, settings))
     if kind == "missing":
-        return f"{name} has to be given"
+        return f"{name} is required"
     if kind == "value_error":
         words = error["msg"].removeprefix("Value error, ")
         return f"{name}: {words[:1].lower()}{words[1:]}" if name else words
     beginning = max((each for each in _ALLOWED if kind.startswith(each)), key=len, default="")
     allowed = _ALLOWED[beginning].format(**context) if beginning else re.sub("^Input should be ", "", error["msg"])
-    return f"{name} is {_format_value(place, error['input'], settings)}, and has to be {allowed}"
+    return f"{name} is {_format_value(place, error['input'], settings)}, but must be {allowed}"
 
 
-def _list_siblings(place: tuple[int | str, ...], settings: type[BaseModel]) -> Collection[str]:
+def _list_names_beside(place: tuple[int | str, ...], settings: type[BaseModel]) -> Collection[str]:
     table = ".".join(str(part) for part in place[:-1])
     known = [name for name, _field in list_settings(settings)]
     if len(place) > 1 and place[0] == "stores":
@@ -119,13 +120,13 @@ def _list_siblings(place: tuple[int | str, ...], settings: type[BaseModel]) -> C
     return [name for name in known if name.count(".") == len(place) - 1]
 
 
-def _format_value(place: tuple[int | str, ...], given: object, settings: type[BaseModel]) -> str:
+def _format_value(place: tuple[int | str, ...], value: object, settings: type[BaseModel]) -> str:
     words = tuple(part for part in place if isinstance(part, str))
     field = dict(list_settings(settings)).get(".".join(words))
     if field is None or SecretStr.__name__ in str(field.annotation):
-        # Part of a store is no secret, but nothing is shown that is not known to be none.
-        return repr(given) if words[:1] == ("stores",) and not isinstance(given, dict) else _MASK
-    if isinstance(given, (dict, list, tuple)):
-        return "a table" if isinstance(given, dict) else "a list"
-    text = repr(given)
+        # A store has no secrets; any other unknown value is masked.
+        return repr(value) if words[:1] == ("stores",) and not isinstance(value, dict) else _MASK
+    if isinstance(value, (dict, list, tuple)):
+        return "a table" if isinstance(value, dict) else "a list"
+    text = repr(value)
     return text if len(text) <= _MAX_VALUE_CHARACTERS else f"{text[:_MAX_VALUE_CHARACTERS]}…"

@@ -120,7 +120,7 @@ def load_kept(directory: Path) -> Standalone:
 
 def write_clouds(standalone: Standalone) -> Path:
     """Write clouds.yaml with one cloud for each person, and return its path."""
-    entries = "".join(_cloud(standalone, person) for person in (ADMIN, *PEOPLE))
+    entries = "".join(_format_cloud(standalone, person) for person in (ADMIN, *PEOPLE))
     head = "# Written by partage up at every start. Choose a cloud with openstack --os-cloud NAME.\n"
     write_privately(standalone.clouds_file, f"{head}clouds:\n{entries}")
     return standalone.clouds_file
@@ -143,7 +143,7 @@ def write_privately(file: Path, text: str) -> None:
         os.close(folder)
 
 
-def _cloud(standalone: Standalone, person: Person) -> str:
+def _format_cloud(standalone: Standalone, person: Person) -> str:
     return (
         f"  {person.cloud}:\n"
         f"    region_name: {REGION}\n"
