@@ -41,6 +41,7 @@
     │   ├── MemberExists
     │   ├── ShareConflict       the share is not in the state that the action needs
     │   ├── RecipientRefused    an image is not shared with its owner
+    │   ├── OffersRefused       all or nothing was asked for, and some image cannot be offered to some project
     │   ├── RequestRepeated     an Idempotency-Key came before, with another request
     │   ├── MetadefExists
     │   ├── PropertyConflict    a patch adds an existing property or changes a missing one
@@ -299,6 +300,17 @@ class ShareConflict(Conflict):
 
 class RecipientRefused(Conflict):
     """An image is not shared with the project that owns it."""
+
+
+@dataclass(eq=False)
+class OffersRefused(Conflict):
+    """All or nothing was asked for, and some image cannot be offered to some project. `outcomes`: one for each pair."""
+
+    reason: str = field(init=False, default="")
+    outcomes: tuple[object, ...] = ()
+
+    def sentence(self) -> str:  # noqa: D102 -- keeps the promise of Problem.sentence
+        return "No image was offered, because not all can be; correct the pairs that have a problem, or leave out all_or_nothing"
 
 
 class RequestRepeated(Conflict):

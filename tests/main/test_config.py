@@ -503,3 +503,18 @@ def test_a_schema_of_images_is_read(tmp_path: Path) -> None:
     file.write_text('{"properties": {"os_distro": {"type": "string"}}, "required": ["os_distro", "name"]}')
     made = compose.build_service(config.load({"data": tmp_path, "image_schema_file": file}))
     assert made.formats.known.properties.required == ("os_distro", "name")
+
+
+def test_notice_has_bounds_of_the_cloud_and_of_domains(tmp_path: Path) -> None:
+    of_domain = '[sharing.domains.d1]\ndefault_notice = "P7D"\nleast_notice = "P7D"\n'
+    file = written(tmp_path, f'[sharing]\nlongest_notice = "P90D"\n{of_domain}')
+    built = compose.build_service(config.load({"data": tmp_path}, file=file))
+    assert (str(built.notice_bounds.least), str(built.notice_bounds.longest)) == ("P0D", "P90D")
+    domain = built.notice_bounds_of_domains["d1"]
+    assert (str(domain.default), str(domain.least), str(domain.longest)) == ("P7D", "P7D", "forever")
+
+
+@pytest.mark.parametrize("bounds", ['least_notice = "P7D"', 'longest_notice = "P1D"\ndefault_notice = "P2D"'])
+def test_default_notice_outside_its_bounds_is_refused(tmp_path: Path, bounds: str) -> None:
+    with pytest.raises(problems.Invalid, match="between least_notice and longest_notice"):
+        config.load({"data": tmp_path}, file=written(tmp_path, f"[sharing]\n{bounds}\n"))

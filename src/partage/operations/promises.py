@@ -13,7 +13,7 @@ from partage.model.ids import ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import Member
 from partage.operations.service import Service
-from partage.records import endings, images, members
+from partage.records import endings, idempotency, images, members
 from partage.records.database import Transaction
 
 _READABLE = (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
@@ -120,6 +120,7 @@ def remove_expired(service: Service) -> int:
     now = service.clock()
     with service.database.write() as tx:
         members.remove_expired(tx, now=now)
+        idempotency.remove_old(tx, before=now - idempotency.KEPT)
         endings.remove_over(tx, now=now)
     removed = 0
     while True:

@@ -11,6 +11,7 @@ from partage.model.caller import Caller
 from partage.model.document import KnownFormats
 from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
+from partage.model.offer import NamesResolved, Project
 from partage.model.terms import NoticeBounds, Terms
 from partage.operations.failures import FailureLog
 from partage.operations.import_plugins import ImportPlugins
@@ -82,6 +83,22 @@ class Projects(Protocol):
         """
 
 
+class Recipients(Protocol):
+    """The projects that images can be offered to. Thread-safe.
+
+    Every verb raises IdentityUnavailable when the identity service does not answer.
+    """
+
+    def find(self, project_id: ProjectID) -> Project | None:
+        """Return the project of that id."""
+
+    def find_by_name(self, name: str, domain_id: str) -> Project | None:
+        """Return the project of that name in a domain."""
+
+    def find_domain(self, domain: str) -> str | None:
+        """Return the id of the domain that has this id or name."""
+
+
 class UnifiedLimits(Protocol):
     """Where projects' limits are kept. Thread-safe."""
 
@@ -121,7 +138,7 @@ class Service:
     runs: None when only its own word can tell, because it runs elsewhere. `running_uploads` are the tokens of the uploads that this
     process is at, and `running_tasks` the claims of its tasks, with what ends each run.
     `unified_limits` None: the operator's own limits count.
-    `projects` None: whether a member is a project that there is, is not looked at.
+    `projects` None: whether a member is a project that there is, is not looked at. `recipients` None: the same of the sharing API.
     `other_regions` None: images are not imported from there. `announcer` is told what happened, once it is committed. With
     `delayed_delete` a deleted image can be restored for `scrub_time`. `http_store` None: what is on the web is fetched and kept.
     `default_terms` are those of a share whose owner names none; `notice_bounds`, of the cloud or of a domain, limit the others.
@@ -153,6 +170,8 @@ class Service:
     import_plugins: ImportPlugins = field(default_factory=ImportPlugins)
     unified_limits: UnifiedLimits | None = None
     projects: Projects | None = None
+    recipients: Recipients | None = None
+    names_resolved: NamesResolved = NamesResolved.OWN_DOMAIN
     other_regions: OtherRegions | None = None
     signatures: Signatures = field(default_factory=Unverifiable)
     cache: Cache | None = None

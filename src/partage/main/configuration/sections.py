@@ -2,17 +2,18 @@
 
 import ssl
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from partage import problems
 from partage.http.server.connections import HEAD_SECONDS, IDLE_SECONDS, PER_WORKER, UNSENT_BYTES
 from partage.model.document import KnownFormats
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
+from partage.model.offer import NamesResolved
 from partage.model.remote_image import COPIED
-from partage.model.terms import Notice
+from partage.model.terms import Notice, NoticeBounds
 from partage.outbound.addresses import Network
 from partage.outbound.rules import Rules
 from partage.stores.engine.resources import BUFFER_BYTES, LEAST_BUFFER_BYTES
@@ -414,22 +415,73 @@ class CacheSettings(_Section):
     stores: Annotated[tuple[str, ...], Field(description="The stores whose packs are cached; empty: all stores")] = ()
 
 
-class SharingSettings(_Section):
+def _check_notice(notice: str) -> str:
+    try:
+        Notice.parse(notice)
+    except problems.BodyInvalid as problem:
+        raise ValueError(str(problem)) from problem
+    return notice
+
+
+NoticeText = Annotated[str, AfterValidator(_check_notice)]
+
+
+class _NoticeSettings(_Section):
+    """The notice of one domain, or of the cloud: the default, and the bounds of what owners promise."""
+
+    default_notice: NoticeText = "P0D"
+    least_notice: NoticeText = "P0D"
+    longest_notice: NoticeText = "forever"
+
+    @property
+    def bounds(self) -> NoticeBounds:
+        """What owners can promise."""
+        return NoticeBounds(
+            default=Notice.parse(self.default_notice),
+            least=Notice.parse(self.least_notice),
+            longest=Notice.parse(self.longest_notice),
+        )
+
+    @model_validator(mode="after")
+    def _require_order(self) -> Self:
+        bounds = self.bounds
+        try:
+            bounds.check(Notice.parse(self.default_notice))
+        except problems.TermsRefused as problem:
+            raise ValueError(f"default_notice must be between least_notice and longest_notice: {problem}") from problem
+        return self
+
+
+class DomainSharingSettings(_NoticeSettings):
+    """The notice of shares that projects of one domain offer."""
+
+
+class SharingSettings(_NoticeSettings):
     """What a share promises to the member."""
 
     default_notice: Annotated[
-        str,
+        NoticeText,
         Field(description="Members keep access for this time after a share ends: an ISO 8601 duration or forever; P0D: no notice"),
     ] = "P0D"
 
-    @field_validator("default_notice")
-    @classmethod
-    def _require_notice(cls, default_notice: str) -> str:
-        try:
-            Notice.parse(default_notice)
-        except problems.BodyInvalid as problem:
-            raise ValueError(str(problem)) from problem
-        return default_notice
+    least_notice: Annotated[NoticeText, Field(description="The shortest notice that an owner can name in the sharing API")] = "P0D"
+    longest_notice: Annotated[NoticeText, Field(description="The longest notice that an owner can name in the sharing API")] = (
+        "forever"
+    )
+    domains: Annotated[
+        dict[str, DomainSharingSettings],
+        Field(
+            description="By domain id, default_notice, least_notice and longest_notice for the shares that its projects offer, "
+            "instead of those of the cloud"
+        ),
+    ] = {}
+    resolve_names: Annotated[
+        NamesResolved,
+        Field(
+            description="Projects that owners can name by their names in the sharing API: none, those of their own-domain, "
+            "or all; all lets every user list the names of projects"
+        ),
+    ] = NamesResolved.OWN_DOMAIN
 
 
 class NotificationSettings(_Section):

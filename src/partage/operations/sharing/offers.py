@@ -1,0 +1,181 @@
+"""Offer many images to many projects in one transaction, with an outcome for each pair."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from partage import problems
+from partage.model.announcement import Event
+from partage.model.caller import Caller
+from partage.model.ids import ImageID, ProjectID
+from partage.model.image import Image, Visibility
+from partage.model.member import Member
+from partage.model.offer import MOST_PAIRS, OfferOutcome, OfferRequest, RequestKey
+from partage.model.terms import Terms
+from partage.operations import promises, visible
+from partage.operations.service import Service
+from partage.operations.sharing import recipients
+from partage.operations.sharing.terms import check_terms
+from partage.policies import authority
+from partage.policies import images as image_rules
+from partage.policies import sharing as rules
+from partage.records import idempotency, images, members
+from partage.records.database import Transaction
+
+_KEYS_OF_PROJECT = 100
+_Resolved = Mapping[str, ProjectID | problems.RecipientNotFound]
+_Render = Callable[[Sequence[OfferOutcome]], str]
+
+
+def offer_shares(service: Service, caller: Caller, request: OfferRequest, *, key: RequestKey | None, render: _Render) -> str:
+    """Offer each image to each project; return what `render` makes of the outcomes, in the order of the request.
+
+    A request whose key has been answered within a day is not carried out again: it gets the same answer.
+
+    Raises:
+        PolicyForbids: the caller may offer none.
+        TermsRefused: the operator does not allow the terms.
+        OffersRefused: all or nothing was asked for, and some pair was refused.
+        RequestRepeated: the key was used for another request.
+        TooMany: there are more than a thousand pairs.
+        IdentityUnavailable: the identity service does not answer.
+    """
+    service.authority.require(caller, rules.OFFER_SHARE, authority.project_target(caller.project_id))
+    if len(request.image_ids) * len(request.projects) > MOST_PAIRS:
+        raise problems.TooMany(f"A request offers at most {MOST_PAIRS} pairs of image and project; send several requests")
+    answer = _find_answer(service, caller, key)
+    if answer is not None:
+        return answer
+    terms = request.terms.apply(service.default_terms_of(caller))
+    check_terms(service, caller, terms)
+    resolved = recipients.resolve(service, caller, request.projects)
+    try:
+        return _offer_all(service, caller, request, terms, resolved, key=key, render=render)
+    except problems.RequestRepeated:
+        # The same request was carried out meanwhile.
+        answer = _find_answer(service, caller, key)
+        if answer is None:
+            raise
+        return answer
+
+
+def _find_answer(service: Service, caller: Caller, key: RequestKey | None) -> str | None:
+    if key is None or caller.project_id is None:
+        return None
+    with service.database.read() as tx:
+        return idempotency.find(tx, caller.project_id, key, since=service.clock() - idempotency.KEPT)
+
+
+def _offer_all(
+    service: Service,
+    caller: Caller,
+    request: OfferRequest,
+    terms: Terms,
+    resolved: _Resolved,
+    *,
+    key: RequestKey | None,
+    render: _Render,
+) -> str:
+    outcomes: dict[tuple[ImageID, str], OfferOutcome] = {}
+    done: list[_Done] = []
+    with service.database.write() as tx:
+        for image_id in sorted(set(request.image_ids)):  # in one order, so that two requests never wait for each other
+            offer = _ImageOffer(service, tx, caller, request, terms)
+            outcomes |= offer.carry_out(image_id, resolved)
+            done += offer.done
+        ordered = [outcomes[image_id, project] for image_id in request.image_ids for project in request.projects]
+        if request.all_or_nothing and any(each.problem is not None for each in ordered):
+            raise problems.OffersRefused(outcomes=tuple(ordered))
+        answer = render(ordered)
+        if key is not None and caller.project_id is not None:
+            now = service.clock()
+            idempotency.add(tx, caller.project_id, key, answer, now=now)
+            idempotency.trim(tx, caller.project_id, keep_rows=_KEYS_OF_PROJECT, before=now - idempotency.KEPT)
+    for event, subject in done:
+        service.announce(event, subject)
+    return answer
+
+
+_Done = tuple[Event, Image | Member]
+
+
+class _ImageOffer:
+    """Offers one image to projects, in a transaction. `done` are the changes to announce after it."""
+
+    def __init__(self, service: Service, tx: Transaction, caller: Caller, request: OfferRequest, terms: Terms) -> None:
+        self._service, self._tx, self._caller = service, tx, caller
+        self._request, self._terms = request, terms
+        self.done: list[_Done] = []
+
+    def carry_out(self, image_id: ImageID, resolved: _Resolved) -> dict[tuple[ImageID, str], OfferOutcome]:
+        """Offer the image to every project that can have it; return what became of each pair."""
+        try:
+            image, shared = self._find_shared(image_id)
+        except (problems.NotFound, problems.Forbidden, problems.Conflict) as problem:
+            return {(image_id, text): _outcome(image_id, text, found, problem) for text, found in resolved.items()}
+        now = self._service.clock()
+        there = {each.member_id for each in members.list_all(self._tx, image_id) if not _has_expired(each, now)}
+        outcomes, new = {}, list[Member]()
+        for text, found in resolved.items():
+            refusal = _refuse(image, found, there) or self._exceeds(len(there))
+            outcomes[image_id, text] = _outcome(image_id, text, found, refusal)
+            if refusal is None and not isinstance(found, problems.RecipientNotFound):
+                there.add(found)
+                new.append(Member(image_id=image_id, member_id=found, created_at=now, updated_at=now, terms=self._terms))
+        if new:
+            self._save(image, shared, new)
+        return outcomes
+
+    def _find_shared(self, image_id: ImageID) -> tuple[Image, Image]:
+        """Return the image, and what it is to become: shared."""
+        service, caller = self._service, self._caller
+        image = visible.find_for_change(service, self._tx, caller, image_id)
+        service.authority.require(caller, rules.OFFER_SHARE, authority.image_target(caller, image))
+        if image.visibility is Visibility.SHARED:
+            return image, image
+        if image.visibility is not Visibility.PRIVATE:
+            raise problems.ShareConflict(
+                f"The image is {image.visibility}: every project can use it; only shared images are offered"
+            )
+        if not self._request.make_shared:
+            raise problems.ShareConflict("The image is private; make it shared first, or send make_shared")
+        service.authority.require(caller, image_rules.MODIFY_IMAGE, authority.image_target(caller, image))
+        return image, replace(image, visibility=Visibility.SHARED, updated_at=service.clock())
+
+    def _save(self, image: Image, shared: Image, new: Sequence[Member]) -> None:
+        if shared != image:
+            promises.follow_visibility(self._service, self._tx, self._caller, shared, was=image)
+            images.save(self._tx, shared, was=image)
+            self.done.append((Event.IMAGE_UPDATE, shared))
+        for member in new:
+            members.remove(self._tx, member)  # a row that has expired, perhaps
+            members.add(self._tx, member, shared)
+            self.done.append((Event.MEMBER_CREATE, member))
+
+    def _exceeds(self, count: int) -> problems.TooMany | None:
+        try:
+            self._service.limits.check_members(count + 1)
+        except problems.TooMany as problem:
+            return problem
+        return None
+
+
+def _refuse(image: Image, found: ProjectID | problems.RecipientNotFound, there: set[ProjectID]) -> problems.Problem | None:
+    if isinstance(found, problems.RecipientNotFound):
+        return found
+    if found == image.owner:
+        return problems.RecipientRefused(f"Project {found} owns image {image.id}; an image is offered to other projects")
+    if found in there:
+        return problems.MemberExists(f"Image {image.id} is offered to project {found} already")
+    return None
+
+
+def _outcome(
+    image_id: ImageID, text: str, found: ProjectID | problems.RecipientNotFound, problem: problems.Problem | None
+) -> OfferOutcome:
+    project_id = None if isinstance(found, problems.RecipientNotFound) else found
+    return OfferOutcome(image_id=image_id, project=text, project_id=project_id, problem=problem)
+
+
+def _has_expired(member: Member, now: datetime) -> bool:
+    return member.terms.expires_at is not None and member.terms.expires_at <= now
