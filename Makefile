@@ -70,6 +70,7 @@ fmt: $(DEVELOPED)
 
 lint: $(DEVELOPED)
 	$(BIN)/ruff check .
+	$(BIN)/vulture
 
 types: $(DEVELOPED)
 	$(BIN)/mypy

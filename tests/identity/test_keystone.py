@@ -41,7 +41,7 @@ def test_project_token_makes_a_caller(keystone: RunningKeystone, identity: Keyst
     caller = identity.validate(keystone.token("user-a", "project-a"))
     assert caller.project_id == keystone.project_id("project-a")
     assert (caller.user_name, caller.project_name) == ("user-a", "project-a")
-    assert (caller.user_domain_id, caller.project_domain_id) == ("default", "default")
+    assert caller.project_domain_id == "default"
     assert caller.roles == {"member", "reader"}, "member implies reader"
     assert (caller.service_roles, caller.system_scope, caller.domain_id) == (frozenset(), None, None)
 

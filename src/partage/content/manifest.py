@@ -6,7 +6,7 @@ their own start and checksum, so a segment that was damaged or misplaced is noti
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
@@ -143,14 +143,6 @@ class Assembly:
             segment = encode(self._start, self._entries)
             self._entries, self._start = [], self._stop
             yield segment
-
-
-def assembled(entries: Iterable[ManifestEntry]) -> Iterator[Segment]:
-    """Turn all entries of a content into its segments, lazily."""
-    assembly = Assembly()
-    for entry in entries:
-        yield from assembly.add(entry)
-    yield from assembly.finish()
 
 
 _MAGIC = b"PTGM"

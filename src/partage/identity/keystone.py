@@ -259,7 +259,6 @@ def parse_caller(token: Mapping[str, Any]) -> Caller:
     return Caller(
         user_id=UserID(user["id"]),
         user_name=user.get("name", ""),
-        user_domain_id=(user.get("domain") or {}).get("id", ""),
         project_id=ProjectID(project["id"]) if project else None,
         project_name=project.get("name", ""),
         project_domain_id=(project.get("domain") or {}).get("id", ""),

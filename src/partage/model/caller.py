@@ -19,7 +19,6 @@ class Caller:
     roles: frozenset[str]
     user_name: str = ""
     project_name: str = ""
-    user_domain_id: str = ""
     project_domain_id: str = ""
     service_roles: frozenset[str] = frozenset()
     system_scope: str | None = None

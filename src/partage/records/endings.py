@@ -28,7 +28,6 @@ _COLUMNS = (
 )
 _RUNNING = endings.c.ends_at > bindparam("now")
 _OF_IMAGE = select(*_COLUMNS).where(endings.c.image_id == bindparam("image_id"), _RUNNING).order_by(endings.c.member_id)
-_OVER = select(endings.c.image_id).where(endings.c.ends_at <= bindparam("now")).limit(1)
 
 
 def put(tx: Transaction, ending: Ending, image: Image) -> None:
@@ -82,11 +81,6 @@ def remove(tx: Transaction, image_id: ImageID, member_id: ProjectID) -> bool:
 def remove_all(tx: Transaction, image_id: ImageID) -> int:
     """Remove every ending of an image, which an administrator takes down; return how many."""
     return tx.execute(delete(endings).where(endings.c.image_id == image_id)).rowcount
-
-
-def are_over(tx: Transaction, *, now: datetime) -> bool:
-    """Whether the notice of any ending has run out."""
-    return tx.execute(_OVER, {"now": to_microseconds(now)}).first() is not None
 
 
 def remove_over(tx: Transaction, *, now: datetime) -> int:

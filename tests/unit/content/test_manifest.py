@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from partage import problems
 from partage.content import digest, manifest
 from partage.content.manifest import ManifestEntry, Segment
+from tests import manifests
 
 entries = st.lists(
     st.builds(
@@ -67,7 +68,7 @@ def test_unknown_manifest_version_is_refused() -> None:
 
 def test_segments_are_full_and_follow_each_other() -> None:
     given_entries = [ManifestEntry(None, length) for length in range(1, 2500)]
-    segments = list(manifest.assembled(given_entries))
+    segments = manifests.assemble(given_entries)
     assert [len(manifest.decode(segment)) for segment in segments] == [1024, 1024, 451]
     assert [segment.start for segment in segments] == [0, sum(range(1, 1025)), sum(range(1, 2049))]
     assert [entry for segment in segments for entry in manifest.decode(segment)] == given_entries

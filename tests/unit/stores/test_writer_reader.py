@@ -17,6 +17,7 @@ from partage.content import digest, inspection, manifest
 from partage.stores import layout
 from partage.stores.drivers import memory, posix
 from partage.stores.engine import pack, reader
+from tests import manifests
 from tests.unit.stores import doubles
 
 MIB = 1 << 20
@@ -412,7 +413,7 @@ def test_range_beyond_the_manifest_is_a_problem(store: Any, index: Any) -> None:
 
 def test_missing_or_swapped_segments_are_a_problem(store: Any, index: Any) -> None:
     entries = [manifest.ManifestEntry(None, 100)] * 3000
-    segments = list(manifest.assembled(entries))
+    segments = manifests.assemble(entries)
     assert read(store, index, segments, 0, 300_000) == bytes(300_000)
     for wrong in (segments[:1] + segments[2:], segments[1:], segments[:2], [segments[1], segments[0], segments[2]]):
         with pytest.raises(problems.ContentCorrupt):
