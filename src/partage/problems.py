@@ -14,7 +14,7 @@
     │   ├── ArchiveRefused      compressed image data that cannot be unpacked
     │   ├── ConversionFailed    image data that cannot be converted to another disk format
     │   ├── DigestMismatch      the bytes do not have the promised digest
-    │   ├── TermsRefused        terms of a share that its owner may not promise, or may not take back
+    │   ├── TermsRefused        terms of a share that the operator forbids, or that are worse than the accepted ones
     │   └── SignatureRefused    the image's signature does not match the bytes, or cannot be verified
     ├── Unauthenticated         no token, or an invalid one
     ├── Forbidden               the caller may see the resource, but not do this to it
@@ -244,7 +244,7 @@ class MemberNotFound(NotFound):
 
 
 class ShareNotFound(NotFound):
-    """No share of that image with that project, or none that the caller may know of."""
+    """There is no share of that image with that project, or the caller may not see it."""
 
 
 class RecipientNotFound(NotFound):

@@ -135,9 +135,9 @@ def test_policies_may_decide_in_place_of_roles(
 @pytest.mark.parametrize(
     ("text", "form", "words"),
     [
-        ("[a]\ncreate=@\nread=@\nupdate=@\n", "roles", "who may delete"),
-        ("[a(]\ncreate=@\nread=@\nupdate=@\ndelete=@\n", "roles", "is no pattern"),
-        ("[a]\ncreate=@,!\nread=@\nupdate=@\ndelete=@\n", "roles", "everybody and nobody"),
+        ("[a]\ncreate=@\nread=@\nupdate=@\n", "roles", "have no delete in"),
+        ("[a(]\ncreate=@\nread=@\nupdate=@\ndelete=@\n", "roles", "is not a regular expression"),
+        ("[a]\ncreate=@,!\nread=@\nupdate=@\ndelete=@\n", "roles", "have both @ and !"),
         ("[a]\ncreate=x,y\nread=@\nupdate=@\ndelete=@\n", "policies", "several policies"),
         ("[a]\ncreate=unheard_of\nread=@\nupdate=@\ndelete=@\n", "policies", "does not define"),
         ("create=@", "roles", "cannot be read"),

@@ -37,7 +37,7 @@ def test_a_project_has_as_many_images_as_the_limit_says(people: Callable[[Limits
     assert sorted(each.status_code for each in answers) == [201] * 3 + [413] * 13
     assert len(images_of(cast.owner)) == 3
     refused = cast.owner.creates()
-    assert "The project may have 3 images and has them all" in refused.text
+    assert "The project has the maximum of 3 images" in refused.text
     assert cast.member.creates().status_code == 201
     cast.owner.deletes(images_of(cast.owner)[0])
     assert cast.owner.creates().status_code == 201

@@ -73,9 +73,9 @@ def test_a_rule_on_any_attribute_of_the_image_is_decided_for_each_value(tmp_path
 
 WRONG = {
     "no YAML": ("get_image: [[[", "it is not YAML"),
-    "unknown rule": ('"get_image": "rule:no_such_rule"', "names the rule no_such_rule, which is not there"),
-    "itself": ('"get_image": "rule:get_image"', "the rule get_image names itself"),
-    "circle": ('"get_image": "rule:a"\n"a": "rule:b"\n"b": "not rule:a"', "names itself, by way of others"),
+    "unknown rule": ('"get_image": "rule:no_such_rule"', "refers to the rule no_such_rule, which does not exist"),
+    "itself": ('"get_image": "rule:get_image"', "the rule get_image refers to itself"),
+    "circle": ('"get_image": "rule:a"\n"a": "rule:b"\n"b": "not rule:a"', "refers to itself, directly or through other rules"),
     "list": ("- get_image", "not a mapping of names to rules"),
     "text": ("get_image", "not a mapping of names to rules"),
     "number": ("5", "not a mapping of names to rules"),
@@ -85,11 +85,11 @@ WRONG = {
     "name is a number": ('5: "!"', "the name 5 of a rule is not text"),
     "no check": ('"get_image": "admin"', "does not parse at 'admin'"),
     "misspelt word": ('"get_image": "role:admin an role:member"', "does not parse at 'an'"),
-    "open parenthesis": ('"get_image": "(role:admin"', "look at its parentheses"),
-    "closed parenthesis": ('"get_image": "role:admin)"', "look at its parentheses"),
-    "nothing behind and": ('"get_image": "role:admin and"', "beside and, or and not"),
-    "two checks": ('"get_image": "role:admin role:member"', "beside and, or and not"),
-    "empty parentheses": ('"get_image": "()"', "look at its parentheses"),
+    "open parenthesis": ('"get_image": "(role:admin"', "check its parentheses"),
+    "closed parenthesis": ('"get_image": "role:admin)"', "check its parentheses"),
+    "nothing behind and": ('"get_image": "role:admin and"', "the operands of and, or and not"),
+    "two checks": ('"get_image": "role:admin role:member"', "the operands of and, or and not"),
+    "empty parentheses": ('"get_image": "()"', "check its parentheses"),
 }
 
 

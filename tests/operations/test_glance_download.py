@@ -201,11 +201,11 @@ def test_data_is_compared_before_it_is_unpacked(service: Service, catalog: Catal
 
 REFUSED: dict[str, tuple[Callable[[], origins.Answer], str]] = {
     "not active": (lambda: region(described(status="queued")), "should be active and is queued"),
-    "no document": (lambda: region([1]), "is not described by a JSON object"),
+    "no document": (lambda: region([1]), "is not a JSON object"),
     "no JSON": (lambda: region(document=origins.content(b"<html>")), "description of the image cannot be read"),
     "endless": (lambda: region(document=origins.content(b" " * 2_000_000)), "description of the image cannot be read"),
-    "no size": (lambda: region(described(size=None)), "does not say its size"),
-    "a truth as size": (lambda: region(described(size=True)), "does not say its size"),
+    "no size": (lambda: region(described(size=None)), "has no valid size"),
+    "a truth as size": (lambda: region(described(size=True)), "has no valid size"),
     "no format": (lambda: region(described(disk_format=None)), "has no disk_format"),
     "unknown format": (lambda: region(described(disk_format="zip")), "has a disk_format that is not taken here"),
     "a number as property": (lambda: region(described(hw_cpu_cores=5)), "has a hw_cpu_cores that is not taken here"),

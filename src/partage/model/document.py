@@ -159,7 +159,7 @@ def check_storable(name: str, value: object) -> None:
         if _FOUR_BYTES.search(value):
             raise problems.BodyInvalid(f"{name.title()} can't contain 4 byte unicode characters.")
         if len(value) > LONGEST_VALUE:
-            raise problems.BodyInvalid(f"The value of {name} has {len(value)} characters; at most {LONGEST_VALUE} are kept")
+            raise problems.BodyInvalid(f"The value of {name} has {len(value)} characters; at most {LONGEST_VALUE} are accepted")
     if isinstance(value, list) and any(isinstance(each, str) and _FOUR_BYTES.search(each) for each in value):
         raise problems.BodyInvalid("Param values can't contain 4 byte unicode.")
 
@@ -195,7 +195,7 @@ def _read_names(document: Mapping[str, Any]) -> dict[str, Any]:
     for text, value in document.items():
         name = read_name(text)
         if name in found:
-            raise problems.BodyInvalid(f"The property {_shorten(name)} is given twice: spaces around a name do not count")
+            raise problems.BodyInvalid(f"The property {_shorten(name)} occurs twice: spaces around a name are ignored")
         found[name] = value
     return found
 

@@ -70,7 +70,7 @@ def _require_sound(name: str, schema: object) -> None:
     try:
         jsonschema.Draft4Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
-        raise problems.Invalid(f"the schema of '{name}' is no JSON schema: {error.message[:_SHOWN_CHARACTERS]}") from error
+        raise problems.Invalid(f"the schema of '{name}' is not a JSON schema: {error.message[:_SHOWN_CHARACTERS]}") from error
     kinds = schema.get("type", "string")
     if "string" not in ([kinds] if isinstance(kinds, str) else kinds):
         raise problems.Invalid(f"the schema of '{name}' must allow the type string: custom properties are text")

@@ -92,8 +92,7 @@ def replace_all(image: Image, value: Any, *, terms: LocationTerms, now: datetime
     if own or known:
         if sorted(each.url for each in given) != sorted([*own, *(each.url for each in known)]):
             raise problems.BodyInvalid(
-                "The locations of an image cannot be exchanged: name all the URLs that it has and no others. "
-                "A new location is added, and one that is there removed"
+                "The locations of an image cannot be replaced: send exactly the URLs that it has. To change one, add or remove it"
             )
         _require_own_metadata(own, given)
     references = tuple(_make_reference(each, terms) for each in given if each.url not in own)
@@ -165,10 +164,10 @@ def _make_reference(given: GivenLocation, terms: LocationTerms) -> Reference:
     """Return the reference to a URL on the web. Its host and port are checked when it is opened."""
     scheme = given.url.partition("://")[0]
     if scheme.lower() not in ("http", "https"):
-        raise problems.BodyInvalid(f"{_INVALID}: only places on the web, by http or https, are taken")
+        raise problems.BodyInvalid(f"{_INVALID}: only http and https URLs are accepted")
     if terms.store is None:
         raise problems.BodyInvalid(
-            f"{_INVALID}: this service has no store of type http, which would keep a place on the web by reference; "
+            f"{_INVALID}: this service has no store of type http, which stores URLs as references; "
             "import from there instead (web-download)"
         )
     return given.to_reference(terms.store)
@@ -181,7 +180,7 @@ def _duplicate(given: GivenLocation) -> problems.BodyInvalid:
 def _require_own_metadata(own: Mapping[str, Mapping[str, object]], given: Iterable[GivenLocation]) -> None:
     for each in given:
         if each.url in own and each.metadata != own[each.url]:
-            raise problems.BodyInvalid(f"The metadata of {each.url} is the service's; leave it as it is")
+            raise problems.BodyInvalid(f"The metadata of {each.url} is set by the service; do not change it")
 
 
 def _merge_digests(image: Image, given: Sequence[GivenLocation], terms: LocationTerms) -> dict[str, str]:

@@ -85,7 +85,7 @@ def parse(document: object, *, version: Version, known: KnownFormats, most: int 
     if not isinstance(document, list):
         raise problems.BodyInvalid("Request body must be a JSON array of operation objects.")
     if len(document) > most:
-        raise problems.TooMany(f"The patch has {len(document)} operations; at most {most} are taken, send them in several requests")
+        raise problems.TooMany(f"The patch has {len(document)} operations; at most {most} are accepted in one request")
     return tuple(_parse_operation(raw, version, known) for raw in document)
 
 

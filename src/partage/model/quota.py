@@ -87,7 +87,7 @@ class Allowance:
         """
         if self.images is not None and usage.images >= self.images:
             raise problems.QuotaExceeded(
-                f"The project may have {self.images} images and has them all; delete one or ask for a higher quota"
+                f"The project has the maximum of {self.images} images; delete one or ask for a higher quota"
             )
 
     def check_uploading(self, usage: Usage) -> None:
@@ -98,7 +98,7 @@ class Allowance:
         """
         if self.uploading is not None and usage.uploading >= self.uploading:
             raise problems.QuotaExceeded(
-                f"The project may have the data of {self.uploading} images under way, staged ones included, and has; "
+                f"The project has the maximum of {self.uploading} running uploads, staged images included; "
                 "finish one or ask for a higher quota"
             )
 

@@ -46,13 +46,13 @@ def parse_remote_image(document: object, *, copied: Collection[str], known: Know
         RemoteImageRefused: it is not an image's document, the image is not active, or a value cannot be stored here.
     """
     if not isinstance(document, dict):
-        raise _refusal("is not described by a JSON object")
+        raise _refusal("is not a JSON object")
     status = document.get("status")
     if status != ImageStatus.ACTIVE:
         raise _refusal(f"should be active and is {str(status)[:50]}")
     size = document.get("size")
     if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= LARGEST_BYTES:
-        raise _refusal("does not say its size")
+        raise _refusal("has no valid size")
     for name in ("disk_format", "container_format"):
         if document.get(name) is None:
             raise _refusal(f"has no {name}")

@@ -1,4 +1,4 @@
-"""A share as both of its sides see it: the image, the member's answer, the terms, and its ending; and pages of shares."""
+"""A share as its owner and its member see it: the image, the member's answer, the terms, the ending; and pages of shares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from partage.model.terms import Terms
 
 
 class Direction(StrEnum):
-    """From which side a project looks at its shares."""
+    """Shares with a project (in), or shares of its images (out)."""
 
     IN = "in"
     OUT = "out"
@@ -39,15 +39,15 @@ class Share:
 
     @property
     def owner_id(self) -> ProjectID | None:
-        """Return the project that shares the image, also when it has deleted the image since."""
+        """The project that shares the image, even if it has deleted the image."""
         return self.image.former_owner or self.image.owner
 
     def visible_image(self, project_id: ProjectID | None) -> Image:
-        """Return the image as a project sees it: while a notice runs, as it was shared to all but its owner."""
+        """Return the image as a project sees it: while a notice runs, as it was shared, except for its owner."""
         return self.image if self.ending is None or project_id == self.image.owner else self.image.as_shared()
 
     def membership(self) -> Member:
-        """Return the share's row of the Image API's members; one that was removed as it was."""
+        """Return the membership of the Image API; a removed one as it was."""
         return Member(
             image_id=self.image.id,
             member_id=self.member_id,
@@ -61,7 +61,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class SharePosition:
-    """Where a share stands in lists: the newest images first, then by image and project. It outlives the share."""
+    """A share's position in lists, newest images first, then by image and project. It is valid after the share is gone."""
 
     image_created_at: datetime
     image_id: ImageID
@@ -69,13 +69,13 @@ class SharePosition:
 
     @classmethod
     def after(cls, share: Share) -> "SharePosition":
-        """Return where a share stands."""
+        """Return a share's position."""
         return cls(share.image.created_at, share.image.id, share.member_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareQuery:
-    """Which shares a list has. `project_id` is the other side: the owner in an inbox, the member in an outbox."""
+    """A page of shares. `project_id` is the other side: the owner in an inbox, the member in an outbox."""
 
     direction: Direction
     limit: int
@@ -87,7 +87,7 @@ class ShareQuery:
 
 @dataclass(frozen=True, slots=True)
 class SharePage:
-    """Some shares of a list, and whether there are more."""
+    """A page of shares, and whether there are more."""
 
     shares: Sequence[Share]
     has_more: bool

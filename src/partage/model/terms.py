@@ -37,7 +37,7 @@ class Notice:
         found = _DURATION.fullmatch(text)
         if found is None:
             raise problems.BodyInvalid(
-                f"A notice of '{text[:40]}' makes no sense; give a duration without years or months, such as P30D or PT12H, "
+                f"A notice of '{text[:40]}' is invalid; give a duration without years or months, such as P30D or PT12H, "
                 f"or {FOREVER}"
             )
         return cls(timedelta(**{unit: int(value) for unit, value in found.groupdict().items() if value is not None}))
@@ -50,7 +50,7 @@ class Notice:
         return f"P{days}D" if not seconds else f"P{days}DT{seconds}S"
 
     def covers(self, other: "Notice") -> bool:
-        """Say whether this notice is at least as long as the other one."""
+        """Whether this notice is at least as long as the other one."""
         return self.duration is None or (other.duration is not None and other.duration <= self.duration)
 
     def end(self, now: datetime) -> datetime | None:
@@ -76,7 +76,7 @@ class Terms:
     message: str = ""
 
     def require_extended(self, was: "Terms") -> None:
-        """Let the terms of an accepted share only become better for the member.
+        """Check that the terms of an accepted share only become better for the member.
 
         Raises:
             TermsRefused: the notice is shorter than it was, or the share expires earlier.
@@ -93,7 +93,7 @@ def _is_later(moment: datetime | None, than: datetime | None) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TermsChange:
-    """What of a share's terms is given anew. A name in `given` counts, also where its value is None or empty."""
+    """A change of a share's terms. `given` are the names of the changed terms; a value may be None or empty."""
 
     given: frozenset[str] = frozenset()
     notice: Notice = NO_NOTICE
@@ -101,23 +101,23 @@ class TermsChange:
     message: str = ""
 
     def apply(self, terms: Terms) -> Terms:
-        """Return the terms with what is given."""
+        """Return the changed terms."""
         return replace(terms, **{name: getattr(self, name) for name in self.given})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeBounds:
-    """What an operator lets owners promise. `default` None: that of the cloud."""
+    """The operator's bounds of notice. `default` None is the cloud's default."""
 
     default: Notice | None = None
     least: Notice = NO_NOTICE
     longest: Notice = Notice(None)
 
     def check(self, notice: Notice) -> None:
-        """Let a notice pass that is neither too short nor too long.
+        """Check a notice.
 
         Raises:
-            TermsRefused: it is.
+            TermsRefused: it is too short or too long.
         """
         if not notice.covers(self.least):
             raise problems.TermsRefused(f"A notice of {notice} is shorter than this cloud allows; the shortest is {self.least}")

@@ -64,7 +64,7 @@ def check_references(file: Path, rules: Mapping[str, object], defaults: Mapping[
     for name in rules:
         unknown = sorted(named[name] - {*named})
         if unknown:
-            raise _unusable(file, f"the rule {name} names the rule {unknown[0]}, which is not there")
+            raise _unusable(file, f"the rule {name} refers to the rule {unknown[0]}, which does not exist")
         reached, coming = set[str](), [*named[name]]
         while coming:
             each = coming.pop()
@@ -72,7 +72,7 @@ def check_references(file: Path, rules: Mapping[str, object], defaults: Mapping[
                 reached.add(each)
                 coming += named.get(each, ())
         if name in reached:
-            raise _unusable(file, f"the rule {name} names itself, by way of others perhaps")
+            raise _unusable(file, f"the rule {name} refers to itself, directly or through other rules")
 
 
 def list_unused(rules: Mapping[str, object], known: Collection[str]) -> list[str]:
@@ -101,9 +101,9 @@ def _fault(name: object, rule: object) -> str:
     tokens = list(_tokens(rule))
     wrong = [each for each in tokens if each not in _SIGNS and not _is_check(each)]
     if wrong:
-        return f"the rule {name} does not parse at {wrong[0]!r}, which is no check, such as role:admin, nor and, or, not, @ or !"
+        return f"the rule {name} does not parse at {wrong[0]!r}: expected a check such as role:admin, or and, or, not, @ or !"
     if tokens and not _is_expression(tokens):
-        return f"the rule {name} does not parse; look at its parentheses and at what stands beside and, or and not"
+        return f"the rule {name} does not parse; check its parentheses and the operands of and, or and not"
     return ""
 
 

@@ -125,7 +125,7 @@ def _read(file: Path, form: Format, authority: Authority) -> list[_Section]:
             pattern = re.compile(name)
         except re.error as error:
             raise problems.Unavailable(
-                f"The property protections {file} have a section [{name}] that is no pattern: {error}"
+                f"The property protections {file} have a section [{name}] that is not a regular expression: {error}"
             ) from error
         permitted = {action: _read_permitted(file, parser[name], action, form) for action in Action}
         if form == "policies":
@@ -136,11 +136,11 @@ def _read(file: Path, form: Format, authority: Authority) -> list[_Section]:
 
 def _read_permitted(file: Path, section: configparser.SectionProxy, action: Action, form: Format) -> frozenset[str]:
     if action not in section:
-        raise problems.Unavailable(f"The property protections {file} do not say in [{section.name}] who may {action}; ! is nobody")
+        raise problems.Unavailable(f"The property protections {file} have no {action} in [{section.name}]; ! is nobody")
     text = section[action].lower() if form == "roles" else section[action]
     permitted = frozenset(each.strip() for each in text.split(",") if each.strip())
     if {_EVERYBODY, _NOBODY} <= permitted:
-        raise problems.Unavailable(f"The property protections {file} let everybody and nobody {action} in [{section.name}]")
+        raise problems.Unavailable(f"The property protections {file} have both @ and ! for {action} in [{section.name}]")
     return permitted
 
 

@@ -34,14 +34,14 @@ _Key = tuple[ColumnElement[Any], ColumnElement[Any], ColumnElement[Any]]
 _SHARED_NOW = and_(
     images.c.visibility == Visibility.SHARED.value, visibility.UNEXPIRED, images.c.owner.is_distinct_from(members.c.member_id)
 )
-"""Mean "this membership is a current share"; of rows of members and images."""
+"""SQL condition on members and images: the membership is a current share."""
 
 _REPLACED = (
     exists()
     .where(members.c.image_id == endings.c.image_id, members.c.member_id == endings.c.member_id, _SHARED_NOW)
     .correlate(endings, images)
 )
-"""Mean "there is a current share beside this ending", so that a list does not have it twice."""
+"""SQL condition on endings: there is a current share with the same project. A list must not have it twice."""
 
 _OWNER = func.coalesce(images.c.former_owner, images.c.owner)
 _ROWS: ColumnElement[int] = bindparam("rows")
@@ -61,10 +61,10 @@ _ENDING = (
 
 
 def find(tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID, *, now: datetime) -> Share:
-    """Return one share that the caller may know of: its owner's, its member's, or an administrator's.
+    """Return one share, if the caller is its owner, its member or an administrator.
 
     Raises:
-        ShareNotFound: no such share, or none that the caller may know of.
+        ShareNotFound: there is no such share, or the caller may not see it.
     """
     given = visibility.bind_caller(caller, now) | {"image_id": image_id, "member_id": member_id}
     row = None if caller.project_id is None else _FIND[caller.is_admin].fetch_first(tx, given)
@@ -74,7 +74,7 @@ def find(tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectI
 
 
 def page(tx: Transaction, caller: Caller, query: ShareQuery, *, now: datetime) -> SharePage:
-    """Return the shares that match and of which the caller's project is the side that the query names, in order."""
+    """Return the matching shares of the caller's project, on the side that the query names, in order."""
     given: dict[str, object] = visibility.bind_caller(caller, now) | {"rows": query.limit + 1}
     status = None if query.status is None else query.status.value
     given |= {"status": status, "only_image_id": query.image_id, "other_project": query.project_id}
@@ -96,7 +96,7 @@ def _compile_page(direction: Direction, has_status: bool, has_image: bool, has_p
 
 
 def page_statement(direction: Direction, has_status: bool, has_image: bool, has_project: bool, has_position: bool) -> Select[Any]:  # noqa: FBT001 -- as above
-    """Build the list query: the keys of each branch in order, limited; then the rows of the final page only."""
+    """Build the statement of a page: the keys of each branch in order, limited; then the rows of the final page only."""
 
     def narrow(statement: Select[Any], key: _Key, status: ColumnElement[str]) -> Select[Any]:
         other = key[2] if direction is Direction.OUT else _OWNER
@@ -145,7 +145,7 @@ def _inbox() -> list[_Branch]:
 
 
 def _outbox() -> list[_Branch]:
-    """Walk the images that a project has, and those that it has left to their members."""
+    """Walk the images of one project, and the retained images that were its own."""
     current = (images.c.created_at, images.c.id, members.c.member_id)
     ended = (images.c.created_at, images.c.id, endings.c.member_id)
     offered = _select_key(current).join(members, members.c.image_id == images.c.id)

@@ -1,8 +1,8 @@
-"""Tables and indexes, in reading order. Definitions only: what is asked of them stands in the modules of each noun.
+"""Tables and indexes, in reading order. Only definitions: the statements are in the modules of each noun.
 
 Times are microseconds since 1970-01-01 UTC as integers: exact, sortable, the same in every database. The API shows seconds.
-`images.tags` and `images.properties` hold an image's tags and properties ready to read with the row; `image_tags` and
-`image_properties` hold the same again, one a row, for filters. Both are written by `records.images` in one transaction.
+`images.tags` and `images.properties` have an image's tags and properties for reading with the row; `image_tags` and
+`image_properties` have them again, one a row, for filters. `records.images` writes both in one transaction.
 """
 
 from sqlalchemy import (
@@ -138,7 +138,7 @@ endings = Table(
     Index("ix_endings_ends_at", "ends_at"),
 )
 
-# Requests that were sent with an Idempotency-Key, and what they were answered. `request` is a digest of the body.
+# Requests with an Idempotency-Key, and their responses. `request` is a digest of the body.
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,

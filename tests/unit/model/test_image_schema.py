@@ -55,7 +55,7 @@ def test_patch_is_checked_against_the_schema(op: str) -> None:
         ({"properties": {}, "required": "name"}, "list of names"),
         ({"properties": {}, "required": [5]}, "list of names"),
         ({"a": "string"}, "must be a JSON object"),
-        ({"a": {"type": "nonsense"}}, "no JSON schema"),
+        ({"a": {"type": "nonsense"}}, "not a JSON schema"),
         ({"a": {"type": "integer"}}, "must allow the type string"),
         ({"a": {"type": ["null", "boolean"]}}, "must allow the type string"),
     ],

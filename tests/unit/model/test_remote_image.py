@@ -33,7 +33,7 @@ def test_reserved_and_invalid_properties_are_not_imported(told: dict[str, object
 
 @pytest.mark.parametrize("size", [-1, 2**63, 1.0, "5", None, True])
 def test_size_is_a_number_of_bytes(size: object) -> None:
-    with pytest.raises(problems.RemoteImageRefused, match="does not say its size"):
+    with pytest.raises(problems.RemoteImageRefused, match="has no valid size"):
         parse_remote_image({**GOOD, "size": size}, copied=COPIED, known=KnownFormats())
 
 
