@@ -368,7 +368,7 @@ def test_worker_with_another_key_says_so(service: Service, catalog: Catalog) -> 
     image = asked(service)
     stranger = replace(service, other_regions=replace(service.regions_on(), seal=TokenSeal(["x" * 32])))
     _, task = done(stranger, image)
-    assert "imports.token_keys is the same everywhere" in task.message
+    assert "the same imports.token_keys in every process" in task.message
     assert catalog.asked == []
 
 
