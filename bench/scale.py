@@ -36,7 +36,7 @@ QUESTIONS: dict[str, tuple[str, ImageQuery]] = {
     "member, shared, 100": (MEMBER, SHARED),
     "member, shared, tag, 100": (MEMBER, ImageQuery(limit=100, visibility=Visibility.SHARED, tags=("t4",))),
     "owner, property, 100": (OWNER, ImageQuery(limit=100, properties=(("batch", "b40"),))),
-    "owner, name": (OWNER, ImageQuery(limit=25, conditions=(Filter("name", Operator.EQ, ("image 500",)),))),
+    "owner, name": (OWNER, ImageQuery(limit=25, filters=(Filter("name", Operator.EQ, ("image 500",)),))),
     "owner, sorted by name, 100": (OWNER, ImageQuery(limit=100, sort=BY_NAME)),
     "a project with nothing": ("stranger", ImageQuery(limit=25)),
 }

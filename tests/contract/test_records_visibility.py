@@ -65,7 +65,7 @@ queries = st.builds(
     | st.just((SortKey("name", False), SortKey("created_at", False), SortKey("id", False))),
     tags=st.sampled_from([(), ("x",), ("x", "y")]),
     properties=st.sampled_from([(), (("os", "1"),)]),
-    conditions=st.sampled_from(
+    filters=st.sampled_from(
         [
             (),
             (Filter("size", Operator.GTE, (5,)),),
@@ -127,7 +127,7 @@ def passes(each: Image, query: ImageQuery) -> bool:
     if query.visibility not in (None, each.visibility) or each.os_hidden != query.os_hidden:
         return False
     named = all(each.properties.get(name) == value for name, value in query.properties)
-    return named and set(query.tags) <= set(each.tags) and all(holds(each, condition) for condition in query.conditions)
+    return named and set(query.tags) <= set(each.tags) and all(holds(each, condition) for condition in query.filters)
 
 
 def holds(each: Image, condition: Filter) -> bool:

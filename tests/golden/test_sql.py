@@ -22,7 +22,7 @@ EVERYTHING = ImageQuery(
     sort=(SortKey("name", descending=False), SortKey("created_at", descending=True), SortKey("id", descending=True)),
     tags=("one", "two"),
     properties=(("os_distro", "debian"),),
-    conditions=(Filter("size", Operator.GTE, (1,)), Filter("status", Operator.IN, ("active", "queued"))),
+    filters=(Filter("size", Operator.GTE, (1,)), Filter("status", Operator.IN, ("active", "queued"))),
 )
 
 

@@ -59,7 +59,7 @@ def test_nobody_finds_an_image_that_waits_to_be_scrubbed(service: Service) -> No
             members.list_members(service, caller, image_id)
         waiting = Filter("status", Operator.IN, ("pending_delete",))
         for conditions in ((), (waiting,)):
-            query = ImageQuery(limit=10, all_visibilities=True, conditions=conditions)
+            query = ImageQuery(limit=10, all_visibilities=True, filters=conditions)
             assert not images.list_images(service, caller, query).items
 
 

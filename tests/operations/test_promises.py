@@ -97,7 +97,7 @@ def test_member_keeps_access_until_the_notice_runs_out(tmp_path: Path, clock: Cl
     assert replace(images.show_image(service, MEMBER, image.id), updated_at=before.updated_at) == before
     assert download(service, image.id, MEMBER) == DATA
     active = Filter("status", Operator.EQ, ("active",))
-    assert listed(service, MEMBER, conditions=(active,), visibility="shared") == [image.id]
+    assert listed(service, MEMBER, filters=(active,), visibility="shared") == [image.id]
     assert is_out_of_reach(service, OTHER, image.id)
     clock.passes(seconds=1)
     if end is not deactivate:  # a deactivated image still is shared, and answers as in Glance

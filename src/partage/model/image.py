@@ -235,7 +235,7 @@ class NewImage:
     properties: Mapping[str, str] = field(default_factory=dict)
 
     def image(self, *, id: ImageID, owner: ProjectID | None, now: datetime) -> Image:  # noqa: A002 - the API's word
-        """Make the queued image that it asks for."""
+        """Return the requested image, in the status `queued`."""
         return Image(
             id=id,
             owner=owner,

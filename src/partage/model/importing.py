@@ -80,5 +80,5 @@ def _read_list(image: Image, name: str) -> set[str]:
 
 
 def _write_lists(image: Image, *, to_stores: Iterable[str], failed: Iterable[str]) -> Image:
-    noted = {TO_STORES: ",".join(sorted(to_stores)), FAILED: ",".join(sorted(failed))}
-    return replace(image, properties={**image.properties, **noted})
+    lists = {TO_STORES: ",".join(sorted(to_stores)), FAILED: ",".join(sorted(failed))}
+    return replace(image, properties={**image.properties, **lists})

@@ -147,10 +147,10 @@ def _parse_digests(given: Any) -> tuple[str, str]:
         raise _mismatch(f"{str(algorithm)[:100]!r} is not one of {', '.join(DIGEST_BYTES)}")
     if not isinstance(value, str) or not _HEXADECIMAL.fullmatch(value):
         raise problems.BodyInvalid(f"os_hash_value ({str(value)[:200]}) is not a valid hexadecimal value")
-    wanted = DIGEST_BYTES[algorithm]
-    if not is_digest(value, wanted):
+    size_bytes = DIGEST_BYTES[algorithm]
+    if not is_digest(value, size_bytes):
         raise problems.BodyInvalid(
-            f"os_hash_value: ({value[:200]}) is not the correct size for ({algorithm}) (should be ({wanted}) bytes)"
+            f"os_hash_value: ({value[:200]}) is not the correct size for ({algorithm}) (should be ({size_bytes}) bytes)"
         )
     return algorithm, value.lower()
 

@@ -69,7 +69,7 @@ class ImageQuery:
     member_status: MemberStatus | None = MemberStatus.ACCEPTED
     os_hidden: bool = False
     tags: tuple[str, ...] = ()
-    conditions: tuple[Filter, ...] = ()
+    filters: tuple[Filter, ...] = ()
     properties: tuple[tuple[str, str], ...] = ()
 
 

@@ -74,8 +74,8 @@ def _digest(document: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _properties(document: Mapping[str, Any], copied: Collection[str], known: KnownFormats) -> dict[str, str]:
-    named = [(read_name(text), value) for text, value in document.items()]
-    found = {name: value for name, value in named if name.startswith(tuple(copied)) and is_property_name(name)}
+    pairs = [(read_name(text), value) for text, value in document.items()]
+    found = {name: value for name, value in pairs if name.startswith(tuple(copied)) and is_property_name(name)}
     for name, value in found.items():
         _require_fitting(name, value, known)
     return found

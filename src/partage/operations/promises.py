@@ -138,14 +138,14 @@ def _has_ended_shares(image: Image) -> bool:
     return image.visibility is Visibility.PRIVATE or image.status is ImageStatus.DEACTIVATED
 
 
-def _start_notices(service: Service, tx: Transaction, image: Image, ending: list[Member], reason: EndReason) -> None:
+def _start_notices(service: Service, tx: Transaction, image: Image, shares: list[Member], reason: EndReason) -> None:
     if image.status not in _READABLE:
         return
     now = service.clock()
-    for member in ending:
-        begun = start_notice(member, reason, now=now)
-        if begun is not None and member.member_id != image.owner:
-            endings.put(tx, begun, image)
+    for member in shares:
+        ending = start_notice(member, reason, now=now)
+        if ending is not None and member.member_id != image.owner:
+            endings.put(tx, ending, image)
 
 
 def _remove_abandoned(service: Service, tx: Transaction, image: Image | None) -> bool:

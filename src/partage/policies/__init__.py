@@ -1,1 +1,1 @@
-"""Who may do what: oslo.policy rules with Glance's names, so that operators' policy files keep working."""
+"""Authorisation: oslo.policy rules with Glance's names, so that operators' policy files keep working."""

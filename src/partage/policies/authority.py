@@ -206,16 +206,16 @@ def _enforcer(file: Path | None) -> policy.Enforcer:
     conf([], project="partage", default_config_files=[])
     opts.set_defaults(conf, policy_file=str(file or os.devnull), enforce_scope=True, enforce_new_defaults=True)
     conf.set_override("policy_dirs", [], group="oslo_policy")
-    made = policy.Enforcer(conf)
-    made.suppress_default_change_warnings = True
-    made.register_defaults(RULES)
+    enforcer = policy.Enforcer(conf)
+    enforcer.suppress_default_change_warnings = True
+    enforcer.register_defaults(RULES)
     try:
-        made.load_rules(force_reload=True)
-        made.check_rules(raise_on_violation=True)
+        enforcer.load_rules(force_reload=True)
+        enforcer.check_rules(raise_on_violation=True)
     except (ValueError, OSError, cfg.Error, policy.InvalidDefinitionError) as error:
         raise problems.Unavailable(f"The policy file {file} cannot be used: {' '.join(str(error).split())}") from error
-    made.use_conf = False  # this module detects changes of the file itself
-    return made
+    enforcer.use_conf = False  # this module detects changes of the file itself
+    return enforcer
 
 
 def _default_check(name: str) -> object:

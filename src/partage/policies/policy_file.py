@@ -60,17 +60,17 @@ def check_references(file: Path, rules: Mapping[str, object], defaults: Mapping[
     Raises:
         Unavailable: a rule refers to a missing rule, or to itself, directly or through others.
     """
-    named = {name: _references(rule) for name, rule in {**defaults, **rules}.items()}
+    references = {name: _references(rule) for name, rule in {**defaults, **rules}.items()}
     for name in rules:
-        unknown = sorted(named[name] - {*named})
+        unknown = sorted(references[name] - {*references})
         if unknown:
             raise _unusable(file, f"the rule {name} refers to the rule {unknown[0]}, which does not exist")
-        reached, coming = set[str](), [*named[name]]
+        reached, coming = set[str](), [*references[name]]
         while coming:
             each = coming.pop()
             if each not in reached:
                 reached.add(each)
-                coming += named.get(each, ())
+                coming += references.get(each, ())
         if name in reached:
             raise _unusable(file, f"the rule {name} refers to itself, directly or through other rules")
 

@@ -121,12 +121,12 @@ def page(tx: Transaction, caller: Caller, query: ImageQuery, *, after: Position 
     Images for which the caller's notice runs are filtered and returned as they were shared. The page ends early, after at least one
     image, where tags, properties and locations would together take more than `most_bytes`.
     """
-    asked = visibility.restrict_to_public(query, caller)
-    if asked is None:
+    restricted = visibility.restrict_to_public(query, caller)
+    if restricted is None:
         return Slice((), has_more=False)
-    shape = paging.shape_of(asked, is_admin=caller.is_admin, has_position=after is not None)
+    shape = paging.shape_of(restricted, is_admin=caller.is_admin, has_position=after is not None)
     bounds = {"rows": query.limit + 1, "most_bytes": most_bytes}
-    given = visibility.bind_caller(caller, now) | paging.bind_query(asked, after) | bounds
+    given = visibility.bind_caller(caller, now) | paging.bind_query(restricted, after) | bounds
     # Large statements are not cached: one with 190 filters takes 5 MiB, and a few hundred of them would exhaust the memory.
     statement = CompiledSelect(_page_statement(shape)) if shape.is_large else _compile_page(shape)
     rows = statement.fetch_all(tx, given)

@@ -48,15 +48,15 @@ class QueryShape:
     any_member_status: bool
     sort: tuple[SortKey, ...]
     has_position: bool
-    conditions: tuple[tuple[str, Operator, int], ...]
+    filters: tuple[tuple[str, Operator, int], ...]
     tags: int
     properties: int
 
     @property
     def is_large(self) -> bool:
         """Whether statements of this shape are too large to be cached: a client can send any number of such shapes."""
-        return self.tags + self.properties + len(self.conditions) > _FILTERS_KEPT or any(
-            count > _VALUES_KEPT for _, _, count in self.conditions
+        return self.tags + self.properties + len(self.filters) > _FILTERS_KEPT or any(
+            count > _VALUES_KEPT for _, _, count in self.filters
         )
 
 
@@ -69,7 +69,7 @@ def shape_of(query: ImageQuery, *, is_admin: bool, has_position: bool = False) -
         any_member_status=query.member_status is None,
         sort=query.sort,
         has_position=has_position,
-        conditions=tuple((each.attribute, each.operator, len(each.values)) for each in query.conditions),
+        filters=tuple((each.attribute, each.operator, len(each.values)) for each in query.filters),
         tags=len(query.tags),
         properties=len(query.properties),
     )
@@ -82,7 +82,7 @@ Columns = Mapping[str, ColumnElement[Any]]
 def matches(shape: QueryShape, seen: Columns) -> ColumnElement[bool]:
     """SQL condition: the image matches every filter of the query. `seen` replaces columns of which the list shows other values."""
     clauses: list[ColumnElement[bool]] = [images.c.os_hidden == bindparam("os_hidden")]
-    clauses += [_condition(number, *each, seen) for number, each in enumerate(shape.conditions)]
+    clauses += [_condition(number, *each, seen) for number, each in enumerate(shape.filters)]
     clauses += [
         exists(select(image_tags.c.tag).where(image_tags.c.image_id == images.c.id, image_tags.c.tag == bindparam(f"tag_{number}")))
         for number in range(shape.tags)
@@ -141,7 +141,7 @@ def bind_query(query: ImageQuery, after: Position | None) -> dict[str, object]:
     given: dict[str, object] = {"os_hidden": query.os_hidden}
     if query.member_status is not None:
         given["member_status"] = query.member_status.value
-    for number, condition in enumerate(query.conditions):
+    for number, condition in enumerate(query.filters):
         given |= _condition_values(number, condition)
     given |= {f"tag_{number}": tag for number, tag in enumerate(query.tags)}
     for number, (name, value) in enumerate(query.properties):

@@ -192,12 +192,12 @@ def claim_next(tx: Transaction, *, claim: str, worker: str, lane: TaskLane, per_
     row = tx.execute(_NEXT, {"worker": worker, "lane": lane.value, "per_project": per_project}).first()
     if row is None:
         return None
-    begun = _task(row[:-4]).begin(now=now)
+    claimed = _task(row[:-4]).begin(now=now)
     attempts, roles, sealed_token, certificate = row[-4:]
-    values = _row(begun) | {"claim": claim, "worker": worker, "renewed_at": to_microseconds(now), "attempts": attempts + 1}
-    tx.execute(update(tasks).where(tasks.c.id == begun.id).values(values))
+    values = _row(claimed) | {"claim": claim, "worker": worker, "renewed_at": to_microseconds(now), "attempts": attempts + 1}
+    tx.execute(update(tasks).where(tasks.c.id == claimed.id).values(values))
     return ClaimedTask(
-        begun, tuple(orjson.loads(roles)), sealed_token, None if certificate is None else certificate_of(certificate)
+        claimed, tuple(orjson.loads(roles)), sealed_token, None if certificate is None else certificate_of(certificate)
     )
 
 

@@ -127,7 +127,7 @@ def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQ
         member_status=member_status,
         os_hidden=os_hidden,
         tags=tags,
-        conditions=(*conditions, *impossible),
+        filters=(*conditions, *impossible),
         properties=tuple((read_name(name), value) for name, value in filters.items() if not _is_attribute_filter(name)),
     )
 
