@@ -99,7 +99,7 @@ def test_eight_workers_leave_a_connection_for_commands(url: str, tmp_path: Path,
         schema.upgrade(service.database)
         fitted = readiness.fit_connections(asked, service)
     assert fitted.database_connections * fitted.workers <= OFFERED - 1
-    assert "could take them all" in caplog.text
+    assert "could use them all" in caplog.text
     assert "max_connections" in caplog.text
     with ExitStack() as holding:
         for _ in range(fitted.workers):
@@ -113,7 +113,7 @@ def test_workers_that_fit_are_left_as_they_are(url: str, tmp_path: Path, caplog:
     asked = settings(url, tmp_path, workers=2, database_connections=8)
     with compose.open_service(asked) as service, caplog.at_level(logging.WARNING):
         assert readiness.fit_connections(asked, service) == asked
-    assert "could take them all" not in caplog.text
+    assert "could use them all" not in caplog.text
 
 
 def test_defaults_fit_a_server_of_a_hundred(tmp_path: Path) -> None:

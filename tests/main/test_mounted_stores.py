@@ -112,7 +112,7 @@ def test_backup_beside_the_running_service_is_restored_elsewhere(live: LiveServi
     image, _ = client.upload(b"kept" * 5000)
     made = run("manage", "backup", tmp_path / "backup", "--data", live.directory)
     assert made.returncode == 0, made.stderr
-    assert "are links to the store's own files" in made.stdout
+    assert "are hard links to the store's files" in made.stdout
     inside = refused("manage", "backup", live.directory / "store" / "backup", "--data", live.directory, status=2)
     assert "is inside the store local" in inside
     restored = run("manage", "restore-backup", tmp_path / "backup", "--to", tmp_path / "new")
