@@ -67,4 +67,4 @@ def test_absence_of_python_is_an_error_that_names_the_remedy(folder: Path, tmp_p
         (tools / each).symlink_to(f"/bin/{each}")
     ended = run(folder, "", path=str(tools))
     assert ended.returncode == 1
-    assert "install one, or name some: make pythons PYTHONS=" in ended.stderr
+    assert "install one, or name paths: make pythons PYTHONS=" in ended.stderr

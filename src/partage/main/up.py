@@ -1,4 +1,4 @@
-"""`partage up`: all of it on one machine: Keystone in a child process, the image service, SQLite and files in one directory."""
+"""`partage up`: everything on one machine: Keystone in a child process, the image service, SQLite and files in one directory."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ from partage.stores.identity import Identity
 
 
 def default_directory() -> Path:
-    """Return where everything is kept when the command line does not say.
+    """Return the default data directory.
 
     Source: XDG Base Directory Specification.
     """
@@ -31,12 +31,12 @@ def default_directory() -> Path:
 
 
 def up(directory: Path, overrides: Mapping[str, Any]) -> int:
-    """Start everything on `directory`, made at the first start, and return the exit status when a stop signal has ended it.
+    """Run everything on `directory` until a stop signal, and return the exit status. The first start creates the directory.
 
     Raises:
-        Problem: something stands in the way.
+        Problem: it cannot start.
     """
-    os.umask(0o077)  # identities and images are this user's alone
+    os.umask(0o077)  # other users of the machine must not read secrets and images
     keystone_child.require_installed()
     directory = directory.absolute()
     readiness.prepare_directory(directory)
@@ -70,7 +70,7 @@ def _build_identity_settings(kept: Standalone) -> dict[str, str]:
 
 
 def _add_token_key(settings: Settings, kept: Standalone) -> Settings:
-    """Let glance-download be switched on without more ado, unless a key is given that other processes know as well."""
+    """Add the generated key for glance-download, unless keys are configured."""
     if settings.imports.token_keys:
         return settings
     imports = settings.imports.model_copy(update={"token_keys": (SecretStr(kept.token_key),)})
@@ -100,6 +100,6 @@ Try, in another terminal:
   {client} --os-cloud project-a image create --disk-format qcow2 --container-format bare --file disk.qcow2 my-image
   {client} --os-cloud project-a image list
 
-Ctrl-C ends everything; the data stays for the next start.""",
+Ctrl-C ends everything. The data stays for the next start.""",
         flush=True,
     )
