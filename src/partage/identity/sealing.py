@@ -9,7 +9,7 @@ Sealed text is URL-safe base64 of these bytes:
     13+n    16     the tag
 
 The key is HKDF-SHA-256 of one of the operator's secrets. The task's id is authenticated beside the token: sealed text that is moved
-to another task does not open. Why tokens are kept at all: docs/decisions/0036-a-token-kept-for-one-task.md.
+to another task does not open. Why tokens are kept at all: docs/decisions/0036-sealed-token-of-one-task.md.
 """
 
 import base64

@@ -3,7 +3,7 @@
 httptools takes first lines and headers of any length, and waits for them for ever: without bounds one client could fill the memory
 or hold every connection. It also puts headers that follow a chunked body among those that came before it, decodes no other transfer
 coding than `chunked` but takes them, and ends a request that offers another protocol at its head
-(docs/decisions/0044-upgrade-is-left-out-of-account.md).
+(docs/decisions/0044-upgrade-is-ignored.md).
 """
 
 import asyncio
