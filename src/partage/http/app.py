@@ -260,9 +260,9 @@ class _Application:
             send_socket = None
             if handoff is not None:
                 send_socket = await handoff.acquire_send_socket(sending.MOMENT_SECONDS)
-                if send_socket is None or source.should_be_given_up:
+                if send_socket is None or source.should_release:
                     first.clear()
-                    await call(source.give_up)
+                    await call(source.release)
                     send_socket = send_socket or await handoff.acquire_send_socket(channel.stall_seconds)
             if send_socket is None:
                 whole = await sending.send_pieces(source, first, call=call, channel=channel)
@@ -284,7 +284,7 @@ def _find_handoff(scope: Scope) -> SocketHandoff | None:
 
 
 def _find_handoff_for(stream: Stream, arrived: _Arrived) -> SocketHandoff | None:
-    """Find who lends the connection's socket, where that is possible and worth while."""
+    """Find the hand-off of the connection's socket, if the response is long enough and can be read again."""
     return None if stream.reopen is None or stream.length_bytes <= bodies.BLOCK_BYTES else _find_handoff(arrived.scope)
 
 

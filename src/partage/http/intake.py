@@ -163,7 +163,7 @@ class _Intake:
             present = _count_readable_bytes(connection)
             total = self._body.received_bytes + present
             came, self._counted_bytes = total - self._counted_bytes, total
-            self._rate.note(loop.time() - began, came)
+            self._rate.record(loop.time() - began, came)
             if is_ready or (present and not came):
                 return
 

@@ -252,13 +252,13 @@ class Reader:
     """A connection whose client has taken so much of its answer."""
 
     unsent_bytes = 10
-    taken_bytes = 0
+    acknowledged_bytes = 0
     is_given_up = False
 
-    def make_room(self) -> None:
+    def close_idle(self) -> None:
         """Do nothing: nobody asks for it here."""
 
-    def give_up(self) -> None:
+    def reset(self) -> None:
         """Note that it happened."""
         self.is_given_up = True
 
@@ -268,13 +268,13 @@ def test_client_that_takes_its_answer_slowest_is_disconnected() -> None:
     state = Connections(unsent_bytes=35, clock=lambda: now[0])
     steady, stalled, slow, new = (Reader() for _ in range(4))
     for each in (steady, stalled, slow):
-        state.note_unsent(each)
+        state.limit_unsent(each)
     now[0] = 60.0
-    steady.taken_bytes, stalled.taken_bytes, slow.taken_bytes = 6000, 0, 60
-    state.note_unsent(new)
+    steady.acknowledged_bytes, stalled.acknowledged_bytes, slow.acknowledged_bytes = 6000, 0, 60
+    state.limit_unsent(new)
     assert [each.is_given_up for each in (steady, stalled, slow, new)] == [False, True, False, False]
     stalled.unsent_bytes = 0
-    state.note_unsent(Reader())
+    state.limit_unsent(Reader())
     assert [each.is_given_up for each in (steady, slow, new)] == [False, True, False]
 
 
@@ -282,7 +282,7 @@ def test_answers_that_were_taken_count_for_nothing() -> None:
     state = Connections(unsent_bytes=35)
     readers = [Reader() for _ in range(10)]
     for each in readers:
-        state.note_unsent(each)
+        state.limit_unsent(each)
         each.unsent_bytes = 0
     assert not any(each.is_given_up for each in readers)
 

@@ -379,28 +379,28 @@ def pace(**changed: Any) -> ReceiveRate:
 def test_client_above_the_least_rate_is_never_cut_off() -> None:
     slow = pace()
     for _ in range(1000):
-        slow.note(10, 1000)
+        slow.record(10, 1000)
 
 
 def test_client_that_pauses_within_a_window_is_not_cut_off() -> None:
     pausing = pace()
     for _ in range(100):
-        pausing.note(50, 0)
-        pausing.note(10, 6000)
+        pausing.record(50, 0)
+        pausing.record(10, 6000)
 
 
 def test_client_below_the_least_rate_is_cut_off_with_a_sentence() -> None:
     dribbling = pace()
     with pytest.raises(problems.ClientGone, match="too slowly: 6 bytes arrived in the last 60 seconds, and at least 100 a second"):
         for _ in range(6):
-            dribbling.note(10, 1)
+            dribbling.record(10, 1)
 
 
 def test_silence_counts_only_while_nothing_comes() -> None:
     quiet = pace(stall_seconds=15, slowest_bytes_per_second=0)
     for _ in range(20):
-        quiet.note(10, 0)
-        quiet.note(1, 1)
-    quiet.note(10, 0)
+        quiet.record(10, 0)
+        quiet.record(1, 1)
+    quiet.record(10, 0)
     with pytest.raises(problems.ClientGone, match="within 15 seconds"):
-        quiet.note(10, 0)
+        quiet.record(10, 0)

@@ -1,7 +1,7 @@
-"""A request's body, received on the event loop. A reply's is `sending.py`.
+"""A request's body, received on the event loop. `sending.py` sends a response's.
 
-A hop between threads for each message of the server (64 KiB) would cost more than the bytes do. So messages are gathered to blocks,
-without joining them. How image data goes from here to where it is stored is told in `intake.py`.
+A thread switch for each message of the server (64 KiB) would cost more than its bytes. So messages are gathered into blocks,
+without copying. `intake.py` passes image data from here to the store.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ BLOCK_BYTES = 1 << 20
 _DRAINED_BYTES = 64 << 20
 _DRAIN_SECONDS = 5.0
 GONE = "The connection ended before the request was complete"
-"""What is said of a client that went away."""
+"""The reason that is logged for a client that disconnected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """The two ends of one request's connection, and how long a peer may keep them waiting."""
+    """Both directions of one request's connection, and its stall timeout."""
 
     receive: Receive
     send: Send
@@ -36,9 +36,9 @@ class Channel:
 
 
 class RequestBody:
-    """The body of one request. Nothing is received, and no client told to go on sending, before somebody reads.
+    """The body of one request. Nothing is received, and no `100 Continue` is sent, before the first read.
 
-    Belongs to the event loop's thread, but for `note`, which whoever has the borrowed socket calls.
+    Belongs to the event loop's thread, except `note_received`, which the holder of the handed-off socket calls.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class RequestBody:
         slowest_bytes_per_second: int = 0,
         window_seconds: float = math.inf,
     ) -> None:
-        """Take over what is left to receive of a request.
+        """Receive the rest of a request.
 
-        Over each `window_seconds` of waiting, a document brings at least `slowest_bytes_per_second`.
+        In each `window_seconds` of waiting the client must send at least `slowest_bytes_per_second`.
         """
         self._receive = receive
         self._handoff = handoff
@@ -77,8 +77,8 @@ class RequestBody:
         """Receive the whole body.
 
         Raises:
-            TooLarge: it has more than `limit_bytes`.
-            ClientGone: it did not arrive whole, or too slowly.
+            TooLarge: the body has more than `limit_bytes`.
+            ClientGone: the client disconnected, or is too slow.
         """
         if (self.length_bytes or 0) > limit_bytes:
             raise _too_large(limit_bytes)
@@ -95,18 +95,18 @@ class RequestBody:
 
     @property
     def received_bytes(self) -> int:
-        """How much has been received."""
+        """How many bytes have been received."""
         return self._received_bytes
 
     @property
     def can_hand_off(self) -> bool:
-        """Say whether the connection's socket may be borrowed for it: it is long, of known length, and the server lends."""
+        """Say whether the socket can be handed off: the body is long, its length known, and the server has the extension."""
         return self._handoff is not None and (self.length_bytes or 0) > BLOCK_BYTES
 
     def take_socket(self) -> ReceiveSocket | None:
-        """Borrow the connection's socket for what is left, of which the borrower says with `note` what it received.
+        """Take the connection's socket for the rest of the body; the holder calls `note_received` with what it received.
 
-        None when nothing is left, or where it cannot be had. `settle` gives it back.
+        None if nothing is left, or the server does not hand off the socket. `return_socket` returns it.
         """
         self._receive_socket = None if self.is_finished or self._handoff is None else self._handoff.acquire_receive_socket()
         if self._receive_socket is not None:
@@ -114,15 +114,15 @@ class RequestBody:
         return self._receive_socket
 
     def note_received(self, size_bytes: int) -> None:
-        """Say how many bytes were received from the borrowed socket."""
+        """Count bytes that were received from the handed-off socket."""
         self._received_bytes += size_bytes
         self.is_finished = self._received_bytes == self.length_bytes
 
     async def gather(self, enough_bytes: int, rate: ReceiveRate, *, seconds: float = math.inf) -> list[bytes]:
-        """Receive at least `enough_bytes`, or what there is until the end of the body, or `seconds` after the first byte.
+        """Receive until `enough_bytes`, the end of the body, or `seconds` after the first byte.
 
         Raises:
-            ClientGone: the client went away, or is slower than `rate` allows. A body that ends early never ends quietly.
+            ClientGone: the client disconnected, is slower than `rate` allows, or ended the body too early.
         """
         loop = asyncio.get_running_loop()
         pieces: list[bytes] = []
@@ -133,7 +133,7 @@ class RequestBody:
                 async with asyncio.timeout(min(rate.tick_seconds, max(0.0, until - began))):
                     message = await self._receive()
             except TimeoutError:
-                rate.note(loop.time() - began, 0)
+                rate.record(loop.time() - began, 0)
                 continue
             if message["type"] != "http.request":
                 raise problems.ClientGone(GONE)
@@ -144,19 +144,19 @@ class RequestBody:
                 until = min(until, began + seconds)
             self._received_bytes += len(piece)
             self.is_finished = self._is_whole(message)
-            rate.note(loop.time() - began, len(piece))
+            rate.record(loop.time() - began, len(piece))
         return pieces
 
     def return_socket(self) -> None:
-        """Give back the connection's socket, if it was borrowed: no thread receives from it any more."""
+        """Return the connection's socket to the server, if it was taken. No thread may receive from it any more."""
         connection, self._receive_socket = self._receive_socket, None
         if connection is not None:
             set_low_watermark(connection.socket, 1)
             connection.socket.close()
-            (connection.go_on if self.is_finished else connection.give_up)()
+            (connection.finish if self.is_finished else connection.hand_back)()
 
     async def drain(self) -> None:
-        """Receive and forget what the client still sends, within bounds, so that it gets to read the reply."""
+        """Drain the body: receive and discard the rest, within limits, so that the client can read the response."""
         size = 0
         deadline = time.monotonic() + _DRAIN_SECONDS
         while not self.is_finished and size < _DRAINED_BYTES:
@@ -168,15 +168,15 @@ class RequestBody:
                 return
             size += len(message.get("body", b""))
             self._received_bytes += len(message.get("body", b""))
-            # The server does not know what was received past it, and takes what follows the body for more of it.
+            # The server does not know what was received on the socket, and treats what follows the body as a part of it.
             had_all = self.length_bytes is not None and self._received_bytes >= self.length_bytes
             self.is_finished = had_all or not message.get("more_body", False)
 
     def _is_whole(self, message: Message) -> bool:
-        """Say whether this message ends the body. A body that is not of its announced length has not ended, whatever a server says.
+        """Say whether this message ends the body.
 
         Raises:
-            ClientGone: the server says that the body has ended, and its length is another.
+            ClientGone: the server reports the end of the body before its announced length.
         """
         if message.get("more_body", False):
             return False
@@ -186,7 +186,7 @@ class RequestBody:
 
 
 def set_low_watermark(connection: socket.socket, size_bytes: int) -> None:
-    """Let the kernel call the socket ready when it has so many bytes, or has ended. Source: SO_RCVLOWAT in socket(7)."""
+    """Make the socket readable only when it has so many bytes, or has ended. Source: SO_RCVLOWAT in socket(7)."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size_bytes)
 
 

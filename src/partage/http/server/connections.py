@@ -1,4 +1,4 @@
-"""The connections of one process: how many there may be, how long each may wait, and whether the process is stopping.
+"""The connections of one process: their limit, their timeouts, and whether the process is stopping.
 
 Belongs to the event loop's thread.
 """
@@ -23,42 +23,42 @@ _MOMENT_SECONDS = 1.0
 _LOG = logging.getLogger(__name__)
 
 
-class Waiting(Protocol):
-    """A connection on which no request is under way."""
+class ClientConnection(Protocol):
+    """One connection, as `Connections` sees it."""
 
     @property
     def unsent_bytes(self) -> int:
-        """How much of its answers the client has left with the server: closing the connection waits for that."""
+        """How many bytes of responses are still in the server's buffer; closing the connection waits for them."""
 
     @property
-    def taken_bytes(self) -> int:
-        """A number that grows whenever the client takes something."""
+    def acknowledged_bytes(self) -> int:
+        """A number that grows when the client acknowledges data."""
 
-    def make_room(self) -> None:
-        """Close the connection for another one."""
+    def close_idle(self) -> None:
+        """Close the connection, on which no request is running, to admit another one."""
 
-    def give_up(self) -> None:
-        """Close the connection at once, whatever is unsent."""
+    def reset(self) -> None:
+        """Reset the connection and discard unsent data."""
 
 
-class _Taking:
-    """How fast a client takes what is left of its answer."""
+class _SendRate:
+    """How fast a client reads the rest of its response."""
 
-    def __init__(self, connection: Waiting, now: float) -> None:
+    def __init__(self, connection: ClientConnection, now: float) -> None:
         self._since = now
-        self._taken_before = connection.taken_bytes
+        self._acknowledged_before = connection.acknowledged_bytes
 
-    def bytes_per_second(self, connection: Waiting, now: float) -> float:
-        """Return the rate since the answer was ready; of an answer that is young, the highest."""
+    def bytes_per_second(self, connection: ClientConnection, now: float) -> float:
+        """Return the rate since the response was ready; infinity during the first second."""
         seconds = now - self._since
-        return (connection.taken_bytes - self._taken_before) / seconds if seconds >= _MOMENT_SECONDS else math.inf
+        return (connection.acknowledged_bytes - self._acknowledged_before) / seconds if seconds >= _MOMENT_SECONDS else math.inf
 
 
 class Connections(ServerState):
-    """What the protocols of one server share.
+    """State that all connections of one server share.
 
-    At most `most` connections are kept. Above that, the connection that has waited longest for a request is closed; while every
-    connection has a request under way, or an answer that its client has not taken yet, the new one is refused.
+    At most `most` connections are kept. Above that, the connection that has been idle longest is closed. If every connection has a
+    running request or an unsent response, the new connection is refused.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Connections(ServerState):
         unsent_bytes: int = UNSENT_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start with none.
+        """Start without connections.
 
-        `head_seconds`: how long a new connection may wait, and how long a head may take from its first byte to its last.
-        `idle_seconds`: how long a connection may wait between two requests.
-        `unsent_bytes`: how much of whole answers may wait for clients to take it.
+        `head_seconds`: timeout of a new connection, and of a head from its first byte to its last.
+        `idle_seconds`: keep-alive timeout between two requests.
+        `unsent_bytes`: limit of all unsent responses together.
         """
         super().__init__()
         self.head_seconds = head_seconds
@@ -85,40 +85,40 @@ class Connections(ServerState):
         self._most = most
         self._unsent_bytes = unsent_bytes
         self._clock = clock
-        self._waiting: dict[Waiting, None] = {}
-        self._unsent: dict[Waiting, _Taking] = {}
+        self._idle: dict[ClientConnection, None] = {}
+        self._unsent: dict[ClientConnection, _SendRate] = {}
 
-    def note_waiting(self, connection: Waiting) -> None:
-        """Put a connection behind all others that wait for a request."""
-        self._waiting.pop(connection, None)
-        self._waiting[connection] = None
+    def mark_idle(self, connection: ClientConnection) -> None:
+        """Add a connection at the end of the queue of idle connections."""
+        self._idle.pop(connection, None)
+        self._idle[connection] = None
 
-    def note_busy(self, connection: Waiting) -> None:
-        """Take a connection that has a request, or has ended, from those that wait."""
-        self._waiting.pop(connection, None)
+    def mark_busy(self, connection: ClientConnection) -> None:
+        """Remove a connection from the queue of idle connections."""
+        self._idle.pop(connection, None)
 
     def admit(self) -> bool:
-        """Say whether one more connection, counted already, can stay; close another one for it if need be."""
+        """Say whether a new connection, which is already counted, can stay; close an idle one for it if necessary."""
         if len(self.connections) <= self._most:
             return True
-        # Closing one whose answer is unsent would wait for its client, and its descriptor and memory be held beyond the bound.
-        longest = next((each for each in self._waiting if not each.unsent_bytes), None)
+        # Closing a connection with an unsent response would wait for its client, and hold descriptor and memory above the limit.
+        longest = next((each for each in self._idle if not each.unsent_bytes), None)
         if longest is None:
             return False
-        self.note_busy(longest)
-        longest.make_room()
+        self.mark_busy(longest)
+        longest.close_idle()
         return True
 
-    def note_unsent(self, connection: Waiting) -> None:
-        """Note that an answer is ready which its client has not taken; if all such answers are too much, end the slowest client.
+    def limit_unsent(self, connection: ClientConnection) -> None:
+        """Count the unsent response of a connection; above the limit of all, reset the connection of the slowest client.
 
-        An answer is written whole, so that the threads that make answers wait for no client. Without a bound, clients that read
-        nothing would fill the memory with lists.
+        A response is written to the buffer in one piece, so that no thread waits for a client. Without a limit, clients that do not
+        read would fill the memory with lists.
         """
         if not connection.unsent_bytes:
             return
         now = self._clock()
-        self._unsent.setdefault(connection, _Taking(connection, now))
+        self._unsent.setdefault(connection, _SendRate(connection, now))
         sizes = {each: each.unsent_bytes for each in self._unsent}
         self._unsent = {each: taking for each, taking in self._unsent.items() if sizes[each]}
         total = sum(sizes.values())
@@ -126,14 +126,17 @@ class Connections(ServerState):
             slowest = min(self._unsent, key=lambda each: self._unsent[each].bytes_per_second(each, now))
             total -= sizes[slowest]
             del self._unsent[slowest]
-            _LOG.info("a client has not taken an answer of which %d bytes remain, and is disconnected", sizes[slowest])
-            slowest.give_up()
+            _LOG.info(
+                "disconnected the slowest client: its response has %d unsent bytes, and unsent responses exceed max_unsent_bytes",
+                sizes[slowest],
+            )
+            slowest.reset()
 
-    def forget(self, connection: Waiting) -> None:
-        """Forget a connection that has ended."""
-        self.note_busy(connection)
+    def forget(self, connection: ClientConnection) -> None:
+        """Remove a connection that has ended."""
+        self.mark_busy(connection)
         self._unsent.pop(connection, None)
 
     def may_linger(self) -> bool:
-        """Say whether one more refused connection may be kept until its client has read why."""
+        """Say whether one more refused connection may stay open until its client has read the reason."""
         return self.lingering < _MOST_LINGERING

@@ -1,11 +1,10 @@
-"""Image data sent from a thread, straight to the connection's socket.
+"""Image data that a thread sends directly to the connection's socket.
 
-Through the event loop every buffer costs a hop between threads, a copy, and a wait for each part that the socket takes: a quarter
-of the processor time of a download. So the server lends a connection's socket (`lending.py`) once all sent before has left.
-A thread then sends until the client takes no more for a moment, or its turn is over; only then does the event loop wait, for the
-socket to have room or for the next turn. A client that takes nothing for a second holds nothing but its socket: what was read ahead
-for it is given up, and read again when the socket has room. Servers that do not lend, and data that comes from the web, are served
-by `sending.send_pieces`.
+Through the event loop every buffer costs a thread switch, a copy, and a wait for each part that the socket accepts: a quarter of
+the processor time of a download. So the server hands off the connection's socket (`socket_handoff.py`) after the data sent before.
+A thread sends until the socket is full for 20 ms, or its turn is over; then the event loop waits for space or for the next turn.
+A client that reads nothing for a second holds only its socket: its read-ahead is released, and read again when there is space.
+Servers without the hand-off, and data from the web, use `sending.send_pieces`.
 """
 
 import asyncio
@@ -31,15 +30,15 @@ class Stop(Enum):
     """Why a turn of sending ended."""
 
     FINISHED = 1
-    NO_ROOM = 2
+    SOCKET_FULL = 2
     TURN_OVER = 3
-    GONE = 4
+    CLIENT_GONE = 4
 
 
 class Outbox:
-    """What is to be sent on a socket: `first`, then the rest of `source`. One thread at a time sends.
+    """Sends `first`, then the rest of `source`, on a socket. One thread at a time sends.
 
-    `bytes` counts what the kernel has taken.
+    `bytes` counts what the kernel has accepted.
     """
 
     def __init__(self, source: Source, first: list[bytes], handed_off: SendSocket) -> None:
@@ -55,23 +54,23 @@ class Outbox:
         self._room.register(self.socket, select.POLLOUT)
 
     def send_some(self) -> Stop:
-        """Send until the end, until the socket has no room for a moment, or until others should have their turn. Blocking.
+        """Send until the end, until the socket stays full, or until the turn is over. Blocking.
 
         Raises: what the source raises.
         """
         stop = self._send_some()
-        if stop in (Stop.NO_ROOM, Stop.TURN_OVER) and self.source.should_be_given_up:
-            self.give_up()
+        if stop in (Stop.SOCKET_FULL, Stop.TURN_OVER) and self.source.should_release:
+            self.release()
         return stop
 
-    def give_up(self) -> None:
-        """Release everything that is held; the next turn reads it again. Blocking."""
-        if self.source.can_be_reopened:
+    def release(self) -> None:
+        """Release the buffers; the next turn reads the data again. Blocking."""
+        if self.source.can_reopen:
             self._waiting.clear()
-            self.source.give_up()
+            self.source.release()
 
-    async def has_room(self, gone: "asyncio.Future[None]", seconds: float) -> bool:
-        """Wait until the socket takes more; say whether it does so in time, and before the client has gone."""
+    async def wait_for_space(self, gone: "asyncio.Future[None]", seconds: float) -> bool:
+        """Wait until the socket has space; say whether that was in time and before the client disconnected."""
         loop = asyncio.get_running_loop()
         room = asyncio.Event()
         loop.add_writer(self.socket.fileno(), room.set)
@@ -83,8 +82,8 @@ class Outbox:
             waiting.cancel()
         return room.is_set() and not gone.done()
 
-    def hang_up(self) -> None:
-        """Let a thread that sends at this moment end, unless all has been sent."""
+    def shut_down(self) -> None:
+        """Shut the socket down, so that a thread that is sending ends; not after everything was sent."""
         if not self._is_finished:
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)
@@ -96,19 +95,19 @@ class Outbox:
                 self._is_finished = True
                 return Stop.FINISHED
             try:
-                self._forget(self.socket.sendmsg(list(islice(self._waiting, _MOST_PIECES))))
+                self._drop_sent(self.socket.sendmsg(list(islice(self._waiting, _MOST_PIECES))))
             except BlockingIOError:
                 if not self._room.poll(_MOMENT_MILLISECONDS):
-                    return Stop.NO_ROOM
+                    return Stop.SOCKET_FULL
             except OSError:
-                return Stop.GONE
+                return Stop.CLIENT_GONE
         return Stop.TURN_OVER
 
     def _refill(self) -> bool:
         self._waiting.extend(memoryview(piece) for piece in self.source.next_pieces(self.bytes))
         return bool(self._waiting)
 
-    def _forget(self, sent: int) -> None:
+    def _drop_sent(self, sent: int) -> None:
         self.bytes += sent
         while self._waiting and len(self._waiting[0]) <= sent:
             sent -= len(self._waiting.popleft())
@@ -117,52 +116,52 @@ class Outbox:
 
 
 async def send_pieces(outbox: Outbox, *, call: Call, channel: Channel) -> bool:
-    """Send all of an outbox; say whether all of it went out. Problems of its source pass through.
+    """Send all data; say whether all of it was sent. Problems of the source pass through.
 
-    A client that goes away, or takes nothing for too long, ends the sending at once. Socket and source are closed in every case,
-    as soon as no thread uses them.
+    Sending ends at once when the client disconnects or exceeds the stall timeout. Socket and source are closed in every case, as
+    soon as no thread uses them.
     """
-    gone = asyncio.ensure_future(sending.until_disconnect(channel.receive))
+    gone = asyncio.ensure_future(sending.wait_for_disconnect(channel.receive))
     moment = min(sending.MOMENT_SECONDS, channel.stall_seconds / 2)
     turn = call(outbox.send_some)
     try:
         while True:
             await asyncio.wait((turn, gone), return_when=asyncio.FIRST_COMPLETED)
             if not turn.done():
-                outbox.hang_up()
-                await asyncio.wait((turn,), timeout=_LAST_SECONDS)  # what it sends at this moment counts, too
+                outbox.shut_down()
+                await asyncio.wait((turn,), timeout=_LAST_SECONDS)  # bytes that it is sending are counted, too
                 return False
             stop = turn.result()
             if stop is Stop.FINISHED:
                 return True
-            if stop is Stop.GONE or gone.done():
+            if stop is Stop.CLIENT_GONE or gone.done():
                 return False
-            if stop is Stop.NO_ROOM:
-                taken = send_timeout.count_acknowledged(outbox.socket)
-                if not await outbox.has_room(gone, moment):
-                    turn = call(outbox.give_up)
+            if stop is Stop.SOCKET_FULL:
+                acknowledged = send_timeout.count_acknowledged(outbox.socket)
+                if not await outbox.wait_for_space(gone, moment):
+                    turn = call(outbox.release)
                     await turn
-                    if not await _has_room_in_time(outbox, gone, channel.stall_seconds - moment, taken):
+                    if not await _wait_for_space_in_time(outbox, gone, channel.stall_seconds - moment, acknowledged):
                         return False
             turn = call(outbox.send_some)
     finally:
         gone.cancel()
-        outbox.hang_up()
+        outbox.shut_down()
         outbox.note_sent(outbox.bytes)
         turn.add_done_callback(lambda done: _close(done, outbox, call))
 
 
-async def _has_room_in_time(outbox: Outbox, gone: "asyncio.Future[None]", seconds: float, taken: int) -> bool:
-    """Wait for room, for `seconds` again whenever the client has taken something; reset the connection of one that does not.
+async def _wait_for_space_in_time(outbox: Outbox, gone: "asyncio.Future[None]", seconds: float, acknowledged: int) -> bool:
+    """Wait for space; restart the timeout whenever the client has read something, else reset the connection.
 
-    `taken` is the socket's progress when it had no room. A socket has room when a third of its buffer is free: a slow client may
-    take less in time, but not nothing.
+    `acknowledged` is what the client had acknowledged when the socket was full. A socket has space when a third of its buffer is
+    free: a slow client may not read that much in time, but it must read something.
     """
-    while not await outbox.has_room(gone, seconds):
-        before, taken = taken, send_timeout.count_acknowledged(outbox.socket)
+    while not await outbox.wait_for_space(gone, seconds):
+        before, acknowledged = acknowledged, send_timeout.count_acknowledged(outbox.socket)
         if gone.done():
             return False
-        if taken == before:
+        if acknowledged == before:
             send_timeout.reset_on_close(outbox.socket)
             return False
     return True
@@ -170,6 +169,6 @@ async def _has_room_in_time(outbox: Outbox, gone: "asyncio.Future[None]", second
 
 def _close(done: "asyncio.Future[object]", outbox: Outbox, call: Call) -> None:
     if not done.cancelled():
-        done.exception()  # whatever it was, nobody waits for it any more
+        done.exception()  # retrieved, so that asyncio does not log it
     outbox.socket.close()
     call(outbox.source.close)

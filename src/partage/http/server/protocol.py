@@ -1,8 +1,8 @@
-"""uvicorn's HTTP/1.1 protocol with bounds on what it takes, and for how long it waits, before the application sees a request.
+"""uvicorn's HTTP/1.1 protocol with limits on size and time before the application sees a request.
 
-httptools takes first lines and headers of any length, and waits for them for ever: without bounds one client could fill the memory
-or hold every connection. It also puts headers that follow a chunked body among those that came before it, decodes no other transfer
-coding than `chunked` but takes them, and ends a request that offers another protocol at its head
+httptools accepts request lines and headers of any length, and has no timeout: without limits one client could fill the memory or
+hold every connection. It also merges trailers into the headers, accepts transfer codings other than `chunked` without decoding
+them, and ends a request that offers an upgrade after its head
 (docs/decisions/0044-upgrade-is-ignored.md).
 """
 
@@ -27,9 +27,9 @@ LONGEST_HEAD_BYTES = 131_072
 """Above the application's own bound, so that a client just above that one still gets an answer in its form."""
 
 _LOG = logging.getLogger(__name__)
-_WORDS = "The request's first line and headers are too long."
-_NO_HTTP = "Invalid HTTP request received."
-_BROKEN_OFF = "The body ended before its last chunk."
+_HEAD_TOO_LONG = "The request's first line and headers are too long."
+_MALFORMED = "Invalid HTTP request received."
+_TRUNCATED = "The body ended before its last chunk."
 _VERSIONS = ("1.0", "1.1")
 _CODING = b"transfer-encoding"
 _UPGRADE = b"upgrade"
@@ -40,7 +40,7 @@ _LAST_HEAD_SECONDS = 2.0
 
 
 class _RefusedError(Exception):
-    """The parser met something that is refused without asking the application."""
+    """A request that is refused before it reaches the application."""
 
     def __init__(self, status: HTTPStatus, words: str) -> None:
         super().__init__(words)
@@ -60,7 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        """Make what uvicorn makes for each connection."""
+        """Make the protocol of one connection; uvicorn calls this."""
         super().__init__(config, server_state, app_state, _loop)
         self._shared = server_state if isinstance(server_state, Connections) else None
         self._head_seconds = self.head_seconds if self._shared is None else self._shared.head_seconds
@@ -69,68 +69,68 @@ class BoundedProtocol(HttpToolsProtocol):
         self._has_begun = False
         self._deadline: asyncio.TimerHandle | None = None
         self._is_idle = False
-        self._moved_on = False
+        self._part_switched = False
         self._head_bytes = 0
         self._field_bytes = 0
         self._codings: list[bytes] = []
         self._last_chunk_is_empty = False
         self._offers_upgrade = False
-        self._ignored_bytes: int | None = None
+        self._discarded_bytes: int | None = None
         self._unanswered: list[RequestResponseCycle] = []
-        self._stalls: SendTimeout | None = None
+        self._send_timeout: SendTimeout | None = None
 
     # Called by the transport.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first head, or say at once that there are too many connections."""
+        """Wait for the first head, or respond at once that there are too many connections."""
         super().connection_made(transport)
-        self._stalls = SendTimeout(transport, self.loop, self.stall_seconds)
+        self._send_timeout = SendTimeout(transport, self.loop, self.stall_seconds)
         if self._shared is not None and not self._shared.admit():
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests are under way on other connections; try again soon.")
         else:
-            self._wait(self._head_seconds)
+            self._start_timeout(self._head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
-        if self._stalls is not None:
-            self._stalls.stop()
-        self._stop_waiting()
-        self._answer_no_more()
+        """Cancel all timeouts and end all requests."""
+        if self._send_timeout is not None:
+            self._send_timeout.stop()
+        self._cancel_timeout()
+        self._disconnect_requests()
         if self._shared is not None:
             self._shared.forget(self)
-        if self._ignored_bytes is not None and self._shared is not None:
+        if self._discarded_bytes is not None and self._shared is not None:
             self._shared.lingering -= 1
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and give the connection up when a head still is not complete after too many bytes.
+        """Feed the parser; refuse a head that is not complete after too many bytes.
 
-        Only data that lies in one head from its first byte to its last is counted: the data that ends a body, or begins a head,
-        may be mostly body.
+        Only data that is part of one head from its first byte to its last is counted: data that ends a body or begins a head may
+        be mostly body.
         """
-        if self._ignored_bytes is not None:
-            self._ignore(data)
+        if self._discarded_bytes is not None:
+            self._discard(data)
             return
-        self._moved_on = False
+        self._part_switched = False
         try:
             self._feed(data)
         except httptools.HttpParserError as error:
             cause = error.__context__
-            refused = cause if isinstance(cause, _RefusedError) else _RefusedError(HTTPStatus.BAD_REQUEST, _NO_HTTP)
+            refused = cause if isinstance(cause, _RefusedError) else _RefusedError(HTTPStatus.BAD_REQUEST, _MALFORMED)
             self._refuse(refused.status, str(refused))
             return
-        self._head_bytes = self._head_bytes + len(data) if self._in_head and not self._moved_on else 0
+        self._head_bytes = self._head_bytes + len(data) if self._in_head and not self._part_switched else 0
         if self._head_bytes > LONGEST_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse(HTTPStatus.BAD_REQUEST, _WORDS)
+            self._refuse(HTTPStatus.BAD_REQUEST, _HEAD_TOO_LONG)
         elif self._is_idle:
-            # Whatever arrives begins a head, were it an empty line: from now on it has so long, whatever else arrives.
-            self._wait(self._head_seconds)
+            # Any byte, even an empty line, begins a head. Later bytes do not extend the timeout.
+            self._start_timeout(self._head_seconds)
 
     # Called by the parser.
 
     def on_message_begin(self) -> None:
-        """Begin to count."""
-        self._move_on(in_head=True)
+        """Start counting the bytes of a head."""
+        self._switch_part(in_head=True)
         self._has_begun = True
         self._field_bytes = 0
         self._codings = []
@@ -138,21 +138,21 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count headers; the parser turns errors into a refusal.
+        """Count the bytes of headers; `data_received` turns the error into a refusal.
 
-        Nobody who stands before the service looks at trailers, so what they say (another token, say) must not count as a header.
+        A proxy does not check trailers, so a trailer (a token, for example) must not count as a header.
         """
         if not self._in_head:
             raise _RefusedError(HTTPStatus.BAD_REQUEST, "Headers after the body are not taken.")
         self._field_bytes += len(name) + len(value)
         if self._field_bytes > LONGEST_HEAD_BYTES:
-            raise _RefusedError(HTTPStatus.BAD_REQUEST, _WORDS)
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, _HEAD_TOO_LONG)
         if len(name) == len(_CODING) and name.lower() == _CODING:
             self._codings.append(value)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Stop counting, and begin to answer the request."""
+        """Stop counting, and pass the request to the application."""
         version = self.parser.get_http_version()
         if version not in _VERSIONS:
             raise _RefusedError(HTTPStatus.BAD_REQUEST, "Only HTTP/1.0 and HTTP/1.1 are spoken here.")
@@ -161,13 +161,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 raise _RefusedError(HTTPStatus.BAD_REQUEST, "The method CONNECT is for proxies, and this is none.")
-            self._offers_upgrade = True  # the parser ends this message here; `_feed` has the head read again without the offer
+            self._offers_upgrade = True  # the parser ends the message here; `_feed` parses the head again without the offer
             return
-        self._move_on(in_head=False)
+        self._switch_part(in_head=False)
         self._has_begun = False
-        self._stop_waiting()
+        self._cancel_timeout()
         if version == "1.0":
-            self.expect_100_continue = False  # RFC 9110, 10.1.1: such a client would take it for the answer
+            self.expect_100_continue = False  # RFC 9110, 10.1.1: an HTTP/1.0 client would take the 100 for the response
         super().on_headers_complete()
         self._unanswered = [each for each in self._unanswered if not each.response_complete]
         newest = cast("RequestResponseCycle | None", self.cycle)
@@ -178,7 +178,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 newest.keep_alive = False
 
     def on_chunk_header(self) -> None:
-        """Note that a chunk begins: the last one is empty."""
+        """Note that a chunk begins. The last chunk of a body is empty."""
         self._last_chunk_is_empty = True
 
     def on_body(self, body: bytes) -> None:
@@ -191,18 +191,18 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._offers_upgrade:
             return
         if self._codings and not self._last_chunk_is_empty:
-            # The parser does not do this. If ever it did, half a body must not be taken for a whole one.
-            raise _RefusedError(HTTPStatus.BAD_REQUEST, _BROKEN_OFF)
-        self._move_on(in_head=True)
+            # The parser never does this today. If it did, a truncated body must not count as complete.
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, _TRUNCATED)
+        self._switch_part(in_head=True)
         super().on_message_complete()
 
     # Called by the server and by the request's own cycle.
 
     def on_response_complete(self) -> None:
-        """Answer the next request, or wait for it."""
+        """Start the next pipelined request, or wait for one."""
         self.server_state.total_requests += 1
         if self._shared is not None:
-            self._shared.note_unsent(self)
+            self._shared.limit_unsent(self)
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -210,81 +210,80 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
         elif self._has_begun or self.cycle.more_body:
-            # A part of a head is here, or a body that nobody wants is still to come: both have one deadline.
-            self._wait(self._head_seconds)
+            # A part of a head has arrived, or the rest of an unread body is still to come: both get the same timeout.
+            self._start_timeout(self._head_seconds)
         elif self._shared is not None and self._shared.is_closing:
             self.transport.close()
         else:
-            self._wait(self._idle_seconds, is_idle=True)
+            self._start_timeout(self._idle_seconds, is_idle=True)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what came."""
+        """Refuse a malformed request; uvicorn calls this."""
         self._refuse(HTTPStatus.BAD_REQUEST, msg)
 
-    def begin_anew(self) -> None:
-        """Expect the next head, now that the rest of this request's body has been received by somebody else."""
+    def start_next_message(self) -> None:
+        """Expect the next head: the rest of this request's body was received on the handed-off socket."""
         self.on_message_complete()
         self.parser = self._new_parser()
 
     @property
     def unsent_bytes(self) -> int:
-        """See `Waiting`."""
+        """See `ClientConnection`."""
         return int(self.transport.get_write_buffer_size())
 
     @property
-    def taken_bytes(self) -> int:
-        """See `Waiting`."""
+    def acknowledged_bytes(self) -> int:
+        """See `ClientConnection`."""
         return count_acknowledged(self.transport.get_extra_info("socket"), self.unsent_bytes)
 
-    def give_up(self) -> None:
-        """Close the connection at once, and let nothing wait for its client, in the kernel neither."""
-        self._stop_waiting()
-        self._answer_no_more()
+    def reset(self) -> None:
+        """Reset the connection, and discard unsent data, also in the kernel."""
+        self._cancel_timeout()
+        self._disconnect_requests()
         reset_on_close(self.transport.get_extra_info("socket"))
         self.transport.abort()
 
-    def make_room(self) -> None:
-        """Close the connection for another one: no request is under way."""
+    def close_idle(self) -> None:
+        """Close the connection, which is idle, to admit another one."""
         self._close()
 
     def announce_close(self) -> None:
-        """Let the last answer of the connection, unless it has begun, say that the connection ends with it."""
+        """Send `Connection: close` with the last response, unless that response has begun."""
         for cycle in self._unanswered[-1:]:
             if not cycle.response_started:
                 cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """Close the connection as soon as no request is under way; a new one that has not asked yet gets a moment to do so."""
-        if self._ignored_bytes is not None:
+        """Close the connection when no request is running. A new connection without a request gets a short time to send one."""
+        if self._discarded_bytes is not None:
             return
         if self._is_busy():
             self.announce_close()
         elif self._is_idle:
             self.transport.close()
         else:
-            self._wait(min(self._head_seconds, _LAST_HEAD_SECONDS))
+            self._start_timeout(min(self._head_seconds, _LAST_HEAD_SECONDS))
 
-    def break_off(self) -> bool:
-        """Break off an answer that has begun, and an idle connection; say whether there was an answer to break off."""
+    def abort(self) -> bool:
+        """Abort a response that has begun, or close an idle connection; say whether a response was aborted."""
         begun = [cycle for cycle in self._unanswered if cycle.response_started and not cycle.response_complete]
         if not begun and self._is_busy():
             self.announce_close()
             return False
-        self._answer_no_more()
+        self._disconnect_requests()
         self.transport.abort()
         return bool(begun)
 
     def has_unanswered(self) -> bool:
-        """Say whether a request is under way whose answer has not begun."""
+        """Say whether a request is running whose response has not begun."""
         return self._is_busy() and not self.cycle.response_started
 
     # Private.
 
     def _feed(self, data: bytes) -> None:
-        """Let the parser read, and read a head that offers another protocol a second time, without the offer.
+        """Feed the parser; parse a head that offers an upgrade a second time, without the offer.
 
-        Source: RFC 9110, 7.8. A server may ignore `Upgrade`, and then answers the request as any other. The parser cannot be told
-        to.
+        Source: RFC 9110, 7.8: a server may ignore `Upgrade`. The parser has no option for that.
         """
         rest: bytes | memoryview = data
         while True:
@@ -307,85 +306,85 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own: the answer before may still go out
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn: the response before may still be sent
         return parser
 
     def _refuse(self, status: HTTPStatus, words: str) -> None:
-        """Refuse what came; but not in the middle of an answer, where the words would be taken for a part of it."""
-        _LOG.debug("refused %s: %s", self.client, words)
+        """Refuse a request; during a response only close, since the text would become a part of that response."""
+        _LOG.debug("refused a request of %s: %s", self.client, words)
         newest = cast("RequestResponseCycle | None", self.cycle)
         if self.pipeline or (newest is not None and newest.response_started and not newest.response_complete):
             self._close()
             return
-        self._stop_waiting()
-        self._answer_no_more()
+        self._cancel_timeout()
+        self._disconnect_requests()
         if self.transport.is_closing():
             return
         headers = [b"content-type: text/plain; charset=utf-8", b"content-length: %d" % len(words), b"connection: close"]
         if status is HTTPStatus.SERVICE_UNAVAILABLE:
             headers.append(b"retry-after: %d" % _RETRY_SECONDS)
         self.transport.write(STATUS_LINE[status] + b"\r\n".join((*headers, b"", words.encode("ascii"))))
-        self._linger()
+        self._close_gracefully()
 
-    def _linger(self) -> None:
-        """Close in two steps. Closed at once with bytes unread, the connection would be reset, and the words lost on their way."""
+    def _close_gracefully(self) -> None:
+        """Send FIN, then read for a moment before closing: a close with unread data would reset it and lose the text."""
         if not self.transport.can_write_eof() or (self._shared is not None and not self._shared.may_linger()):
             self.transport.close()
             return
-        self._ignored_bytes = 0
+        self._discarded_bytes = 0
         if self._shared is not None:
             self._shared.lingering += 1
         self.flow.resume_reading()
         self.transport.write_eof()
         self._deadline = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
 
-    def _ignore(self, data: bytes) -> None:
-        self._ignored_bytes = (self._ignored_bytes or 0) + len(data)
-        if self._ignored_bytes > _LINGER_BYTES:
+    def _discard(self, data: bytes) -> None:
+        self._discarded_bytes = (self._discarded_bytes or 0) + len(data)
+        if self._discarded_bytes > _LINGER_BYTES:
             self.transport.abort()
 
     def _is_busy(self) -> bool:
         newest = cast("RequestResponseCycle | None", self.cycle)
         return newest is not None and not newest.response_complete
 
-    def _wait(self, seconds: float, *, is_idle: bool = False) -> None:
-        """Close the connection after so long, unless a whole head has arrived by then."""
-        self._stop_waiting()
+    def _start_timeout(self, seconds: float, *, is_idle: bool = False) -> None:
+        """Start the timeout after which the connection is closed unless a complete head has arrived."""
+        self._cancel_timeout()
         self._is_idle = is_idle
         self._deadline = self.loop.call_later(seconds, self._close)
         if self._shared is not None:
-            self._shared.note_waiting(self)
+            self._shared.mark_idle(self)
 
-    def _stop_waiting(self) -> None:
+    def _cancel_timeout(self) -> None:
         self._is_idle = False
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
         if self._shared is not None:
-            self._shared.note_busy(self)
+            self._shared.mark_busy(self)
 
     def _close(self) -> None:
-        self._stop_waiting()
-        self._answer_no_more()
+        self._cancel_timeout()
+        self._disconnect_requests()
         self.transport.close()
 
-    def _answer_no_more(self) -> None:
-        """Tell every request that has no whole answer yet that its client is gone; uvicorn tells the newest one, and later.
+    def _disconnect_requests(self) -> None:
+        """Mark every unanswered request as disconnected; uvicorn marks only the newest, and later.
 
-        uvloop refuses what is written to a connection that has been closed, and the refusal would be taken for a failure.
+        uvloop raises an error on a write to a closed connection, which would be logged as a failure.
         """
         for cycle in self._unanswered:
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
 
-    def _move_on(self, *, in_head: bool) -> None:
+    def _switch_part(self, *, in_head: bool) -> None:
         self._in_head = in_head
-        self._moved_on = True
+        self._part_switched = True
 
 
 def _check_codings(values: list[bytes], version: str) -> None:
-    """Take a body in chunks, and no other coding. Source: RFC 9112, 6.1 and 6.3."""
+    """Accept the transfer coding `chunked` and no other. Source: RFC 9112, 6.1 and 6.3."""
     said = b",".join(values)
     if version == "1.0":
         raise _RefusedError(HTTPStatus.BAD_REQUEST, "HTTP/1.0 knows no Transfer-Encoding; send a Content-Length.")
@@ -399,7 +398,7 @@ def _check_codings(values: list[bytes], version: str) -> None:
 
 
 class _ConnectionHandoff:
-    """Lends the socket below one request's connection: a `lending.SocketHandoff`."""
+    """Hands off the socket of one request's connection: a `socket_handoff.SocketHandoff`."""
 
     def __init__(self, protocol: BoundedProtocol, cycle: RequestResponseCycle) -> None:
         self._protocol = protocol
@@ -407,7 +406,7 @@ class _ConnectionHandoff:
         self._cycle = cycle
 
     async def acquire_send_socket(self, stall_seconds: float) -> socket_handoff.SendSocket | None:
-        """See `lending.SocketHandoff`."""
+        """See `SocketHandoff`."""
         # With limits of zero the transport calls its buffer full as long as there is anything in it.
         self._limit_buffer(0)
         try:
@@ -417,20 +416,20 @@ class _ConnectionHandoff:
             return None
         finally:
             self._limit_buffer(None)
-        own = self._own_socket()
+        own = self._duplicate_socket()
         return None if own is None else socket_handoff.SendSocket(own, self._note_sent)
 
     def acquire_receive_socket(self) -> socket_handoff.ReceiveSocket | None:
-        """See `lending.SocketHandoff`."""
-        own = self._own_socket() if self._cycle.more_body else None
+        """See `SocketHandoff`."""
+        own = self._duplicate_socket() if self._cycle.more_body else None
         if own is None:
             return None
         self._cycle.flow.pause_reading()
         early, self._cycle.body = bytes(self._cycle.body), bytearray()
-        return socket_handoff.ReceiveSocket(own, early, self._go_on, self._read_on)
+        return socket_handoff.ReceiveSocket(own, early, self._finish, self._resume_reading)
 
-    def _own_socket(self) -> socket.socket | None:
-        """Make a descriptor of the borrower's own: the transport may close its one, and the number then mean another connection."""
+    def _duplicate_socket(self) -> socket.socket | None:
+        """Duplicate the descriptor: the transport may close its own, and the number may be reused for another connection."""
         below = self._transport.get_extra_info("socket")
         if below is None or self._transport.get_extra_info("sslcontext") is not None:
             return None
@@ -439,17 +438,17 @@ class _ConnectionHandoff:
         return socket.socket(fileno=os.dup(below.fileno()))
 
     def _limit_buffer(self, high: int | None) -> None:
-        if not self._transport.is_closing():  # uvloop refuses to limit what nothing can leave
+        if not self._transport.is_closing():  # uvloop raises an error for a closing transport
             self._transport.set_write_buffer_limits(high)
 
     def _note_sent(self, size_bytes: int) -> None:
         self._cycle.expected_content_length -= size_bytes
 
-    def _go_on(self) -> None:
+    def _finish(self) -> None:
         if not self._transport.is_closing():
-            self._protocol.begin_anew()
-        self._read_on()
+            self._protocol.start_next_message()
+        self._resume_reading()
 
-    def _read_on(self) -> None:
-        if not self._transport.is_closing():  # uvloop refuses to read on where nothing can come
+    def _resume_reading(self) -> None:
+        if not self._transport.is_closing():  # uvloop raises an error for a closing transport
             self._cycle.flow.resume_reading()

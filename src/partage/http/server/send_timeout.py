@@ -1,7 +1,7 @@
-"""What a client has taken of what was sent to it, as the kernel knows, and what becomes of one that takes nothing.
+"""The timeout for clients that do not read. The kernel reports how much a client has acknowledged.
 
-A server's `write` buffers without a bound, and its `close` waits for ever until the client has taken the rest. So every connection
-is looked at now and then, whatever is being sent on it: documents, refusals, image data.
+The transport's `write` buffers without a limit, and its `close` waits without a timeout for the client to read the rest. So each
+connection is polled, whatever is sent on it: documents, errors, image data.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ import termios
 from typing import Any
 
 _LOG = logging.getLogger(__name__)
-_LOOKS = 8
-"""A connection is looked at so many times within `stall_seconds`."""
+_POLLS = 8
+"""How often a connection is polled within `stall_seconds`."""
 
 _TCP_INFO_BYTES = 192
 _BYTES_ACKED_AT = 120
@@ -23,65 +23,65 @@ _BYTES_ACKED_AT = 120
 
 
 class SendTimeout:
-    """Resets a connection of the event loop when its client takes nothing of what the server has for it, for `stall_seconds`.
+    """Resets a connection when its client reads nothing of the unsent data for `stall_seconds`.
 
-    A client that takes a byte now and then is not stalled.
+    Each byte that the client reads restarts the timeout.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, stall_seconds: float) -> None:
-        """Watch from now on until `stop`."""
+        """Poll the connection until `stop`."""
         self._transport = transport
         self._loop = loop
         self._stall_seconds = stall_seconds
-        self._taken = 0
+        self._acknowledged = 0
         self._since = loop.time()
-        self._next = loop.call_later(stall_seconds / _LOOKS, self._look)
+        self._next = loop.call_later(stall_seconds / _POLLS, self._poll)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Cancel the timeout."""
         self._next.cancel()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         now = self._loop.time()
         waiting_bytes = self._transport.get_write_buffer_size()
         if not waiting_bytes:
             self._since = now
         else:
-            taken = count_acknowledged(self._transport.get_extra_info("socket"), waiting_bytes)
-            if taken != self._taken:
-                self._taken, self._since = taken, now
+            acknowledged = count_acknowledged(self._transport.get_extra_info("socket"), waiting_bytes)
+            if acknowledged != self._acknowledged:
+                self._acknowledged, self._since = acknowledged, now
             if now - self._since >= self._stall_seconds:
                 _LOG.info(
-                    "%s took nothing of an answer for %g seconds and is disconnected",
+                    "disconnected client %s: it read nothing of a response for %g s (setting stall_seconds)",
                     self._transport.get_extra_info("peername"),
                     self._stall_seconds,
                 )
                 reset_on_close(self._transport.get_extra_info("socket"))
                 self._transport.abort()
                 return
-        self._next = self._loop.call_later(self._stall_seconds / _LOOKS, self._look)
+        self._next = self._loop.call_later(self._stall_seconds / _POLLS, self._poll)
 
 
 def count_acknowledged(connection: Any, waiting_bytes: int = 0) -> int:
-    """Return a number that grows whenever the peer has taken something; `waiting_bytes` are still to be given to the kernel.
+    """Return a number that grows when the peer acknowledges data; `waiting_bytes` are not yet in the kernel.
 
-    On sockets that are not TCP it also falls whenever something is sent.
+    On sockets other than TCP the number also falls when something is sent.
     """
     try:
-        told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-        return int(struct.unpack_from("=Q", told, _BYTES_ACKED_AT)[0])
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        return int(struct.unpack_from("=Q", info, _BYTES_ACKED_AT)[0])
     except (OSError, AttributeError, struct.error):  # no TCP, or a kernel that does not count
-        return -(waiting_bytes + _queued_bytes(connection))
+        return -(waiting_bytes + _count_queued(connection))
 
 
 def reset_on_close(connection: Any) -> None:
-    """Let the kernel forget what it has for the peer as soon as the connection is closed, instead of offering it for minutes."""
+    """Make `close` reset the connection, so that the kernel discards unsent data instead of retransmitting it for minutes."""
     with contextlib.suppress(OSError, AttributeError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def _queued_bytes(connection: Any) -> int:
-    """Say how much the kernel has that the peer has not taken. Source: SIOCOUTQ in tcp(7) and unix(7)."""
+def _count_queued(connection: Any) -> int:
+    """Count the bytes in the kernel's send queue. Source: SIOCOUTQ in tcp(7) and unix(7)."""
     try:
         found = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
     except (OSError, AttributeError):

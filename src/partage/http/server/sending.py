@@ -1,8 +1,7 @@
-"""A reply's bytes on their way out: image data read from a blocking iterator, and how long a client may keep them waiting.
+"""Sends image data, which a blocking iterator reads, through the event loop, with a timeout for clients that do not read.
 
-A client that takes nothing for a moment makes the sender release what it holds, where the data can be read again from the same
-byte; only a slice of a buffer stays. A client that takes nothing for longer loses its connection: `stalls.py` sees to that where
-the server is ours, `TimeoutSend` where it is not.
+If a client reads nothing for a second, the sender releases its buffers except one slice, provided that the data can be read again
+from the same byte. After a longer timeout the connection is closed: by `send_timeout.py` in our server, by `TimeoutSend` in others.
 """
 
 import asyncio
@@ -17,13 +16,13 @@ Call = Callable[..., "asyncio.Future[Any]"]
 """Call a function in a thread that may read image data."""
 
 MOMENT_SECONDS = 1.0
-"""How long a client may take nothing before what is held for it is released."""
+"""How long a client may read nothing before its buffers are released."""
 
 _SLICE_BYTES = 128 << 10
 
 
 class TimeoutSend:
-    """The sending end of a connection whose server waits for clients for ever."""
+    """A `Send` with a timeout, for servers that have none."""
 
     def __init__(self, send: Send, stall_seconds: float) -> None:
         self._send = send
@@ -33,7 +32,7 @@ class TimeoutSend:
         """Send a message.
 
         Raises:
-            ClientGone: the client did not take it within `stall_seconds`.
+            ClientGone: the client did not read the message within `stall_seconds`.
         """
         try:
             async with asyncio.timeout(self._stall_seconds):
@@ -43,7 +42,7 @@ class TimeoutSend:
 
 
 class CountingSend:
-    """A connection's sending end that counts the bytes of bodies. Belongs to the event loop's thread."""
+    """A `Send` that counts the bytes of bodies. Belongs to the event loop's thread."""
 
     def __init__(self, send: Send) -> None:
         """Count from now on."""
@@ -57,10 +56,10 @@ class CountingSend:
 
 
 class Source:
-    """Image data that is read as it is sent. Its methods block; one thread at a time calls them.
+    """Image data that is read while it is sent. Its methods block; one thread at a time calls them.
 
-    `reopen` begins to read again at an offset; None: that is not possible, and nothing is given up. `is_short` says whether what is
-    held for all clients is so much that those who do not read should hold nothing.
+    `reopen` reads again from an offset; None: that is not possible, and nothing is released. `is_short` says whether the read-ahead
+    of all clients is so large that clients that do not read should hold none.
     """
 
     def __init__(
@@ -76,19 +75,19 @@ class Source:
         self._is_short = is_short
 
     @property
-    def can_be_reopened(self) -> bool:
-        """Say whether the data can be given up."""
+    def can_reopen(self) -> bool:
+        """Say whether the data can be released and read again."""
         return self._reopen is not None
 
     @property
-    def should_be_given_up(self) -> bool:
-        """Say whether the data should be given up as soon as it is not asked for."""
+    def should_release(self) -> bool:
+        """Say whether the data should be released as soon as the client does not read."""
         return self._reopen is not None and self._is_short()
 
     def next_pieces(self, at: int) -> list[bytes]:
-        """Read about a mebibyte in the pieces that the iterator gives; nothing when it is at its end.
+        """Read about a mebibyte, in the pieces of the iterator; an empty list at the end.
 
-        `at` says how many bytes were read before. Raises what the iterator raises.
+        `at` is the offset of the next byte. Raises what the iterator raises.
         """
         if self._pieces is None:
             if self._reopen is None:
@@ -103,23 +102,23 @@ class Source:
                 break
         return found
 
-    def give_up(self) -> None:
-        """Release what is held; the next pieces are read by a new iterator."""
+    def release(self) -> None:
+        """Close the iterator; the next pieces are read by a new one."""
         if self._reopen is not None:
             pieces, self._pieces = self._pieces, None
             _close(pieces)
 
     def close(self) -> None:
-        """Release what is held, for good."""
+        """Close the iterator for good."""
         pieces, self._pieces, self._reopen = self._pieces, None, None
         _close(pieces)
 
 
 async def send_pieces(source: Source, first: list[bytes], *, call: Call, channel: Channel) -> bool:
-    """Send `first` and then the rest of a source through the event loop; say whether all of it went out.
+    """Send `first` and then the rest of a source through the event loop; say whether all of it was sent.
 
     `first` is emptied, since the caller keeps its list for the whole download.
-    The next buffer is read while the last slice of the one before is sent. A client that goes away ends the reading at once.
+    The next buffer is read ahead while the last slice of the one before is sent. Reading ends at once when the client disconnects.
     Problems of the source pass through. The caller has sent the headers, and ends the body if this returns True. The source is
     closed in every case.
     """
@@ -143,7 +142,7 @@ class _Sender:
         first.clear()
         self._sent_bytes = 0
         self._following: asyncio.Future[Any] | None = None
-        self._gone = asyncio.ensure_future(until_disconnect(channel.receive))
+        self._gone = asyncio.ensure_future(wait_for_disconnect(channel.receive))
 
     async def send_all(self) -> bool:
         while not self._gone.done():
@@ -156,7 +155,7 @@ class _Sender:
             try:
                 await asyncio.wait((sending,), timeout=MOMENT_SECONDS)
                 if not sending.done():
-                    await self._give_up()
+                    await self._release()
                     await asyncio.wait((sending, self._gone), return_when=asyncio.FIRST_COMPLETED)
                 if not sending.done():
                     return False
@@ -167,7 +166,7 @@ class _Sender:
         return False
 
     def close(self) -> None:
-        """Close the source once nobody reads it: a generator that runs cannot be closed."""
+        """Close the source when no thread reads it: a running generator cannot be closed."""
         self._gone.cancel()
         following = self._following
         if following is None:
@@ -176,13 +175,13 @@ class _Sender:
 
         def close(done: "asyncio.Future[Any]") -> None:
             if not done.cancelled():
-                done.exception()  # whatever it was, nobody waits for it any more
+                done.exception()  # retrieved, so that asyncio does not log it
             self._call(self._source.close)
 
         following.add_done_callback(close)
 
     async def _refill(self) -> bool:
-        """Wait for the next buffer; False when the data is at its end or the client gone."""
+        """Wait for the next buffer; False at the end of the data or when the client has disconnected."""
         if self._following is None:
             self._following = self._call(self._source.next_pieces, self._sent_bytes)
         await asyncio.wait((self._following, self._gone), return_when=asyncio.FIRST_COMPLETED)
@@ -198,21 +197,21 @@ class _Sender:
             self._block.appendleft(piece[_SLICE_BYTES:])
         return bytes(piece[:_SLICE_BYTES])
 
-    async def _give_up(self) -> None:
-        """Release all but the slice that is being sent, where it can be read again."""
-        if not self._source.can_be_reopened:
+    async def _release(self) -> None:
+        """Release all buffers except the slice that is being sent, if the data can be read again."""
+        if not self._source.can_reopen:
             return
         self._block.clear()
         if self._following is not None:
             await asyncio.wait((self._following,))
             if self._following.exception() is not None:
-                return  # told when the client has taken what comes before
+                return  # raised later, after the client has read what comes before
             self._following = None
-        await self._call(self._source.give_up)
+        await self._call(self._source.release)
 
 
-async def until_disconnect(receive: Receive) -> None:
-    """Wait until the client has gone."""
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Wait until the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -137,7 +137,7 @@ class Server(uvicorn.Server):
 
     async def _break_off(self) -> None:
         """End what the grace period did not suffice for: with an answer where none has begun."""
-        broken_off = sum(each.break_off() for each in self._protocols())
+        broken_off = sum(each.abort() for each in self._protocols())
         loop = asyncio.get_running_loop()
         await asyncio.sleep(0)
         refused = sum(each.has_unanswered() for each in self._protocols())

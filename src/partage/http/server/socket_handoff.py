@@ -1,6 +1,6 @@
-"""What a server may lend: the socket of the connection on which a request is being answered, for image data alone.
+"""Socket hand-off: the server gives the current request its connection's socket, to transfer image data in a thread.
 
-An extension of ASGI, under `EXTENSION` in a request's scope (docs/decisions/0042). A server that does not lend is only slower.
+An extension of ASGI, under `EXTENSION` in a request's scope (docs/decisions/0042). Without it transfers are only slower.
 """
 
 import socket
@@ -13,7 +13,7 @@ EXTENSION = "partage.socket"
 
 @dataclass(frozen=True, slots=True)
 class SendSocket:
-    """The socket, to send a part of the answer's body; the borrower closes it, then says how many bytes it has sent."""
+    """The socket, to send a part of the response's body. The holder closes it, then calls `note_sent` with the bytes sent."""
 
     socket: socket.socket
     note_sent: Callable[[int], None]
@@ -23,29 +23,29 @@ class SendSocket:
 class ReceiveSocket:
     """The socket, to receive the rest of the request's body.
 
-    `early` are bytes of it that the server had received already. The borrower closes the socket and then calls `go_on` when it has
-    received all of the body, or else `give_up`, after which the server receives the rest.
+    `early` are bytes of the body that the server had already received. The holder closes the socket, then calls `finish` if it has
+    received the whole body, or else `hand_back`, after which the server receives the rest.
     """
 
     socket: socket.socket
     early: bytes
-    go_on: Callable[[], None]
-    give_up: Callable[[], None]
+    finish: Callable[[], None]
+    hand_back: Callable[[], None]
 
 
 class SocketHandoff(Protocol):
-    """The connection of one request. What it lends is a descriptor of its own, that never blocks. For the event loop's thread."""
+    """The connection of one request. It hands off a duplicated, non-blocking descriptor. Belongs to the event loop's thread."""
 
     async def acquire_send_socket(self, stall_seconds: float) -> SendSocket | None:
-        """Lend the socket once all that was sent before has left.
+        """Hand off the socket once the kernel has all data that was sent before.
 
-        None where the connection is no plain socket, is being closed, or takes nothing for so long: then the body is to be sent as
-        usual.
+        None if the connection is no plain socket, is being closed, or does not take that data within `stall_seconds`: then the body
+        must be sent through the server.
         """
 
     def acquire_receive_socket(self) -> ReceiveSocket | None:
-        """Lend the socket to whoever has begun to receive a body of known length. Nobody else receives meanwhile.
+        """Hand off the socket to a reader of a body of known length. The server receives nothing meanwhile.
 
-        None where the connection is no plain socket, is being closed, or has nothing more of the body to give: then the body is to
-        be received as usual.
+        None if the connection is no plain socket, is being closed, or the body is complete: then the body must be received through
+        the server.
         """
