@@ -34,12 +34,12 @@ class _Entry:
 
 
 class TokenCache:
-    """Verdicts of the last seconds: at most `entries` callers and as many refusals, least recently used out first.
+    """Cache of validations: at most `entries` callers and as many refusals. The least recently used entry is evicted first.
 
-    Refusals have a table of their own: whoever sends tokens at random pushes out no caller's.
+    Refusals have a table of their own, so that random tokens evict no callers.
 
-    Thread-safe: one lock guards the tables and is never held while the identity service is asked. Threads that ask for one token
-    at the same time share one question: the first asks, the others wait for its answer or its failure.
+    Thread-safe: one lock guards the tables and is not held during a validation. Concurrent requests with one token share one
+    validation: the first thread runs it, the others wait for its result or its failure.
     """
 
     def __init__(
