@@ -214,10 +214,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewImage:
-    """What a client asks for when it creates an image.
+    """A request to create an image.
 
-    `owner` counts only when `owner_given`: a client may ask for an image that has no owner, which is not the same as not saying.
-    `tags` are those given, a tag that was given twice twice.
+    `owner` counts only if `owner_given`: an image without an owner (null) differs from a request without an owner.
+    `tags` are as given, with duplicates.
     """
 
     id: ImageID | None = None
