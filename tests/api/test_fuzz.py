@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler
 import orjson
 import pytest
 
-from partage.http.openapi import document
 from partage.http.options import EdgeOptions
-from partage.http.v2.routes import ROWS
+from partage.http.v2 import openapi
+from partage.http.v2.surface import OPENAPI_PATH
 from tests.api.personas import Cast, Persona
 from tests.fuzz.attack import Tally, by_chance, fire, seed_of_this_run
 from tests.fuzz.chance import Shot
@@ -47,8 +47,8 @@ class Broken(BaseHTTPRequestHandler):
     """A service that serves its OpenAPI document and nothing else: it fails, is silent, hangs up, or answers nonsense."""
 
     def do_GET(self) -> None:
-        if self.path == document.PATH:
-            self.say(200, orjson.dumps(document.document(ROWS, EdgeOptions(www_authenticate_uri="").formats)))
+        if self.path == OPENAPI_PATH:
+            self.say(200, orjson.dumps(openapi.build_document(EdgeOptions(www_authenticate_uri="").formats)))
         elif self.path == "/silent":
             self.rfile.read(1)
         elif self.path == "/nonsense":

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import requests
 
-from partage.http.v2 import routes
-from partage.http.v2.routes import ROWS, Row
+from partage.http import routing
+from partage.http.routing import Row
+from partage.http.v2.routes import PREFIX, ROWS
 from partage.policies import sharing
 from partage.policies.authority import RULES, Authority
 from tests.api.conftest import World, cast_of, with_cache
@@ -17,7 +18,7 @@ from tests.api.personas import DATA, Cast, Persona
 from tests.api.test_shared_image import ROWS as CELLS
 from tests.api.test_shared_image import TASK, a_namespace, outcome
 
-TREE = routes.tree(ROWS)
+TREE = routing.build_tree(ROWS, PREFIX)
 WITHOUT_CELLS: dict[str, str] = {}
 """Method and path of a route that has no cells, to the reason why it needs none."""
 
@@ -43,7 +44,7 @@ class Noting(Persona):
 
     def call(self, method: str, path: str, **more: Any) -> requests.Response:
         del more
-        found = routes.find(TREE, path.partition("?")[0].removeprefix("/v2/").split("/"))
+        found = routing.find(TREE, path.partition("?")[0].removeprefix("/v2/").split("/"))
         if found is not None:
             self.http.headers[named(found[0].rows[method])] = "called"
         answer = requests.Response()

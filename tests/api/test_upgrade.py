@@ -2,6 +2,7 @@
 
 import pytest
 
+from partage.http import routing
 from partage.http.v2 import routes
 from tests.api.connection import Connection, chunk, head
 from tests.api.personas import DATA, PATCH, Cast
@@ -10,7 +11,7 @@ OFFERS = ("websocket", "h2c", "foo")
 INNER = b"GET /healthcheck HTTP/1.1\r\nHost: inner.example\r\n\r\n"
 """What must stay a body: read as a request it would be answered with 200 without any token."""
 
-WITH_BODY = [row for row in routes.ROWS if row.body is routes.Body.TAKEN]
+WITH_BODY = [row for row in routes.ROWS if row.body is routing.Body.TAKEN]
 
 
 def framed(framing: str, body: bytes) -> tuple[str, bytes]:
@@ -24,7 +25,7 @@ def offering(protocol: str) -> tuple[str, str]:
     return f"Upgrade: {protocol}", "Connection: keep-alive, Upgrade, HTTP2-Settings"
 
 
-def path_of(row: routes.Row, image: str) -> str:
+def path_of(row: routing.Row, image: str) -> str:
     path = row.path.replace("{image_id}", image)
     while "{" in path:
         before, _brace, rest = path.partition("{")
@@ -35,7 +36,7 @@ def path_of(row: routes.Row, image: str) -> str:
 @pytest.mark.parametrize("packets", [1, 2])
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("row", WITH_BODY, ids=lambda row: f"{row.method} {row.path}")
-def test_body_of_an_upgrade_request_is_never_read_as_a_request(row: routes.Row, framing: str, packets: int, cast: Cast) -> None:
+def test_body_of_an_upgrade_request_is_never_read_as_a_request(row: routing.Row, framing: str, packets: int, cast: Cast) -> None:
     """The answer is the one to the same request without the offer, and the connection goes on behind the body."""
     said, body = framed(framing, INNER)
     media_type = {"PATCH": PATCH, "PUT": DATA}.get(row.method, "application/json")

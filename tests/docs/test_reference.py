@@ -12,8 +12,9 @@ from pydantic import BaseModel, SecretStr
 
 from partage import problems
 from partage.http.errors import kind_of
+from partage.http.routing import Row
 from partage.http.v2 import query
-from partage.http.v2.routes import ROWS, Row
+from partage.http.v2.routes import ROWS
 from partage.main.configuration.config import Settings
 from partage.main.configuration.renames import RENAMES
 from partage.main.configuration.sections import StoreSettings

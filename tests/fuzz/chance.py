@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from partage.http.v2.routes import ROWS, Body, Row
+from partage.http.routing import Body, Row
+from partage.http.v2.routes import ROWS
 from tests.api.connection import Answer, chunk, head
 from tests.api.oddities import DOCUMENTS, HEADERS, QUERIES, TARGETS
 from tests.api.personas import DATA, PATCH, Cast, Persona

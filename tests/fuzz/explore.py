@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from partage.http.openapi import document
+from partage.http.v2.surface import OPENAPI_PATH
 from tests.api.personas import Persona
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
@@ -45,7 +45,7 @@ def explore(
 ) -> Exploration:
     """Explore the service as somebody; of each operation so many examples. `more` are further options of schemathesis."""
     command = [
-        *(str(SCHEMATHESIS), "run", f"{who.endpoint}{document.PATH}", "--header", f"X-Auth-Token: {who.token}"),
+        *(str(SCHEMATHESIS), "run", f"{who.endpoint}{OPENAPI_PATH}", "--header", f"X-Auth-Token: {who.token}"),
         *("--phases", phases, "--checks", ",".join(CHECKS), "--seed", str(seed), "--max-examples", str(examples)),
         *("--request-timeout", "10", "--continue-on-failure", "--no-color", "--warnings", "off", "--generation-database", "none"),
         *(word for name, value in more.items() for word in (f"--{name.replace('_', '-')}", value)),

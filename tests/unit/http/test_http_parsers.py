@@ -11,9 +11,10 @@ from collections.abc import Callable
 import pytest
 
 from partage import problems
-from partage.http import errors
+from partage.http import json_documents
+from partage.http.errors import Asked
 from partage.http.server import conditions
-from partage.http.v2 import discovery, query, wire
+from partage.http.v2 import discovery, errors, query
 
 KIB64 = 1 << 16
 """No head of a request is longer."""
@@ -44,8 +45,8 @@ PARAMETERS = (
 """Each is read in a way of its own."""
 
 
-def asked(accept: str) -> errors.Asked:
-    return errors.Asked(method="GET", accept=accept, content_type=accept, www_authenticate_uri="")
+def asked(accept: str) -> Asked:
+    return Asked(method="GET", accept=accept, content_type=accept, www_authenticate_uri="")
 
 
 def parsed(name: str, text: str) -> object:
@@ -53,7 +54,7 @@ def parsed(name: str, text: str) -> object:
 
 
 READERS: dict[str, Callable[[str], object]] = {
-    "Accept": errors.preferred_form,
+    "Accept": errors.choose_form,
     "the words of an error": lambda text: errors.reply_to(problems.MediaTypeUnsupported(text), asked(text)),
     "Range": lambda text: conditions.parse_range(text, 1 << 40),
     "If-None-Match": lambda text: conditions.matches_etag(text, b'"x"'),
@@ -61,7 +62,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "version": lambda text: discovery.is_version(text, with_cache=True),
     "query": lambda text: query.parameters_of(text.encode("latin-1")),
     **{name: lambda text, name=name: parsed(name, text) for name in PARAMETERS},  # type: ignore[misc]
-    "document": lambda text: wire.document_of(text.encode("latin-1")),
+    "document": lambda text: json_documents.parse(text.encode("latin-1")),
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from partage import problems
+from partage.http import json_documents
 from partage.http.options import EdgeOptions
 from partage.http.v2 import schemas, wire
 from partage.model.caller import Caller
@@ -68,7 +69,7 @@ WRITTEN = {
 
 
 def written(value: object) -> object:
-    return json.loads(wire.encode(value))
+    return json.loads(json_documents.encode(value))
 
 
 def test_an_image_is_written_as_glance_writes_it() -> None:
@@ -138,7 +139,7 @@ def test_schemas_are_those_of_glance(name: str) -> None:
 
 
 def test_a_reply_is_named_by_its_bytes() -> None:
-    assert wire.reply({"a": 1}).etag == wire.reply({"a": 1}).etag != wire.reply({"a": 2}).etag
+    assert json_documents.reply({"a": 1}).etag == json_documents.reply({"a": 1}).etag != json_documents.reply({"a": 2}).etag
 
 
 UNREADABLE = [
@@ -164,16 +165,16 @@ UNREADABLE = [
 @pytest.mark.parametrize("body", UNREADABLE, ids=lambda body: repr(body)[:30])
 def test_invalid_json_is_refused(body: bytes) -> None:
     with pytest.raises(problems.BodyInvalid):
-        wire.document_of(body)
+        json_documents.parse(body)
 
 
 def test_a_number_of_any_length_is_read_or_refused_at_once() -> None:
     try:
-        found = wire.document_of(b'{"a": ' + b"9" * 100_000 + b"}")
+        found = json_documents.parse(b'{"a": ' + b"9" * 100_000 + b"}")
     except problems.BodyInvalid:
         return
     assert found
 
 
 def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:
-    assert wire.document_of(b'{"a": "\\\\u0000"}') == {"a": "\\u0000"}
+    assert json_documents.parse(b'{"a": "\\\\u0000"}') == {"a": "\\u0000"}

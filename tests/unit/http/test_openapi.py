@@ -8,13 +8,15 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from partage.http.openapi import document
-from partage.http.openapi.descriptions import DESCRIPTIONS
+from partage.http.openapi import parts_of
 from partage.http.options import EdgeOptions
-from partage.http.v2.routes import ROWS, Body, Row
+from partage.http.routing import Body, Row
+from partage.http.v2 import openapi
+from partage.http.v2.descriptions import DESCRIPTIONS
+from partage.http.v2.routes import ROWS
 
 FORMATS = EdgeOptions(www_authenticate_uri="").formats
-DOCUMENT: dict[str, Any] = orjson.loads(orjson.dumps(document.document(ROWS, FORMATS)))
+DOCUMENT: dict[str, Any] = orjson.loads(orjson.dumps(openapi.build_document(FORMATS)))
 """As it comes over the wire."""
 
 
@@ -52,7 +54,7 @@ def test_a_route_is_described_as_it_is(row: Row) -> None:
         assert row.rule in found["description"]
         assert "403" in found["responses"]
     in_path = {each["$ref"].rpartition("path.")[2] for each in found["parameters"] if "/path." in each["$ref"]}
-    assert in_path == set(document.parts_of(row.path))
+    assert in_path == set(parts_of(row.path))
 
 
 def test_openapi_references_resolve_and_no_component_is_unused() -> None:
@@ -96,4 +98,4 @@ def test_formats_are_those_of_the_operator() -> None:
 
 
 def test_the_document_is_the_same_every_time() -> None:
-    assert document.reply(ROWS, FORMATS).body == json.dumps(DOCUMENT, separators=(",", ":"), ensure_ascii=False).encode()
+    assert openapi.reply(FORMATS).body == json.dumps(DOCUMENT, separators=(",", ":"), ensure_ascii=False).encode()

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from partage.http import json_documents
 from partage.http.messages import Reply, Request
-from partage.http.v2 import wire
 from partage.model.cache import CachedImage, parse_clear_target
 from partage.model.ids import ImageID
 from partage.operations import cache
@@ -13,7 +13,9 @@ async def show(request: Request) -> Reply:
     """Tell what this node has near and what it is to fetch."""
     edge = request.edge
     state = await edge.threads.call(cache.show_cache, edge.service, request.caller)
-    return wire.reply({"cached_images": [_cached_to_wire(each) for each in state.cached], "queued_images": list(state.queued)})
+    return json_documents.reply(
+        {"cached_images": [_cached_to_wire(each) for each in state.cached], "queued_images": list(state.queued)}
+    )
 
 
 async def queue(request: Request) -> Reply:
@@ -50,13 +52,15 @@ async def prune(request: Request) -> Reply:
     """Bring this node's cache below its limit, and say what that took."""
     edge = request.edge
     pruned = await edge.threads.call(cache.prune_cache, edge.service, request.caller)
-    return wire.reply({"total_files_pruned": pruned.files, "total_bytes_pruned": pruned.size_bytes})
+    return json_documents.reply({"total_files_pruned": pruned.files, "total_bytes_pruned": pruned.size_bytes})
 
 
 async def nodes(request: Request) -> Reply:
     """Name the nodes that have an image near."""
     edge = request.edge
-    return wire.reply(await edge.threads.call(cache.nodes_of, edge.service, request.caller, ImageID(request.path["image_id"])))
+    return json_documents.reply(
+        await edge.threads.call(cache.nodes_of, edge.service, request.caller, ImageID(request.path["image_id"]))
+    )
 
 
 def _cached_to_wire(image: CachedImage) -> dict[str, Any]:

@@ -1,12 +1,9 @@
-"""Handlers that say what the service is: versions, stores, usage; and the removal from a store."""
+"""The versions of the Image API."""
 
 from http import HTTPStatus
 
-from partage.http import errors
-from partage.http.messages import Reply, Request
-from partage.http.v2 import wire
-from partage.model.ids import ImageID, StoreID
-from partage.operations import quota, stores
+from partage.http import json_documents
+from partage.http.messages import Reply
 
 FEATURES = {
     "2.18": "cleaning and pruning a node's cache, the nodes that have an image near",
@@ -50,55 +47,10 @@ def versions(origin: str, status: HTTPStatus, *, with_cache: bool) -> Reply:
         }
         for minor in served
     ]
-    written = wire.reply({"versions": listed})
+    written = json_documents.reply({"versions": listed})
     return Reply(status=status, body=written.body, content_type=written.content_type)
-
-
-def health(method: str, accept: str | None, *, is_draining: bool) -> Reply:
-    """Say whether new requests are welcome, whatever is asked below that path: not while this process stops.
-
-    Source: oslo.middleware's healthcheck, as Glance has it; there an operator disables it by a file.
-    """
-    status, reason = (HTTPStatus.SERVICE_UNAVAILABLE, "STOPPING") if is_draining else (HTTPStatus.OK, "OK")
-    if method == "HEAD":
-        return Reply(status=status if is_draining else HTTPStatus.NO_CONTENT)
-    if errors.preferred_form(accept) == "application/json":
-        written = wire.reply({"detailed": False, "reasons": [reason]})
-        return Reply(status=status, body=written.body, content_type=written.content_type)
-    return Reply(status=status, body=reason.encode(), content_type=b"text/plain; charset=UTF-8")
 
 
 def is_version(name: str, *, with_cache: bool) -> bool:
     """Say whether a first part of a path is a version of the API."""
     return name == "v2" or (name.startswith("v") and name[1:] in minors(with_cache=with_cache))
-
-
-async def list_stores(request: Request) -> Reply:
-    """List the stores as users see them."""
-    edge = request.edge
-    found = await edge.threads.call(stores.list_stores, edge.service, request.caller)
-    default = edge.service.default_store
-    return wire.reply({"stores": [wire.store_to_wire(store, is_default=store.id == default) for store in found]})
-
-
-async def detail_stores(request: Request) -> Reply:
-    """List the stores as administrators see them."""
-    edge = request.edge
-    found = await edge.threads.call(stores.detail_stores, edge.service, request.caller)
-    default = edge.service.default_store
-    return wire.reply({"stores": [wire.store_detail_to_wire(store, is_default=store.id == default) for store in found]})
-
-
-async def usage(request: Request) -> Reply:
-    """Report usage against unified limits; nothing when none are in force. Source: Glance answers the same."""
-    edge = request.edge
-    found = await edge.threads.call(quota.usage, edge.service, request.caller)
-    return wire.reply({"usage": {name: {"usage": used, "limit": limit} for name, (used, limit) in found.items()}})
-
-
-async def delete_from_store(request: Request) -> Reply:
-    """Remove an image's data from one of its stores."""
-    edge = request.edge
-    store_id, image_id = StoreID(request.path["store_id"]), ImageID(request.path["image_id"])
-    await edge.threads.call(stores.delete_from_store, edge.service, request.caller, store_id, image_id)
-    return Reply()

@@ -4,7 +4,8 @@ from functools import partial
 from typing import Literal
 
 from partage import problems
-from partage.http import errors
+from partage.http import json_documents
+from partage.http.errors import PATCH_TYPES
 from partage.http.messages import Header, Reply, Request
 from partage.http.v2 import query, wire
 from partage.model import document, patch
@@ -14,18 +15,18 @@ from partage.operations import images
 
 _LONG_BODY_BYTES = 65_536
 """What is longer is checked in a thread: nobody else should wait for that."""
-_VERSIONS: dict[str, Literal["2.0", "2.1"]] = {errors.PATCH_TYPES[0]: "2.0", errors.PATCH_TYPES[1]: "2.1"}
+_VERSIONS: dict[str, Literal["2.0", "2.1"]] = {PATCH_TYPES[0]: "2.0", PATCH_TYPES[1]: "2.1"}
 
 
 async def create(request: Request) -> Reply:
     """Create an image."""
     edge = request.edge
     body = await request.body.read(edge.options.document_bytes)
-    given = wire.document_of(body)
+    given = json_documents.parse(body)
     parse = partial(document.parse_new_image, given, edge.options.formats)
     new = await edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
     image = await edge.threads.call(images.create_image, edge.service, request.caller, new)
-    written = wire.reply(wire.image_to_wire(image, request.caller, _shown(request)))
+    written = json_documents.reply(wire.image_to_wire(image, request.caller, _shown(request)))
     location = f"{request.origin}/v2/images/{image.id}".encode()
     headers: tuple[Header, ...] = (
         (b"location", location),
@@ -49,7 +50,7 @@ async def show(request: Request) -> Reply:
     """Show one image."""
     edge = request.edge
     image = await edge.threads.call_reading(images.show_image, edge.service, request.caller, ImageID(request.path["image_id"]))
-    return wire.reply(wire.image_to_wire(image, request.caller, _shown(request)))
+    return json_documents.reply(wire.image_to_wire(image, request.caller, _shown(request)))
 
 
 async def update(request: Request) -> Reply:
@@ -57,16 +58,16 @@ async def update(request: Request) -> Reply:
     edge = request.edge
     version = _VERSIONS.get(media_type(request))
     if version is None:
-        raise problems.PatchTypeUnsupported(f"Image PATCH expects Content-Type one of: {', '.join(errors.PATCH_TYPES)}")
+        raise problems.PatchTypeUnsupported(f"Image PATCH expects Content-Type one of: {', '.join(PATCH_TYPES)}")
     body = await request.body.read(edge.options.document_bytes)
-    given = wire.document_of(body)
+    given = json_documents.parse(body)
     most = edge.service.limits.patch_operations
     parse = partial(patch.parse, given, version=version, known=edge.options.formats, most=most)
     changes = await edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
     image_id = ImageID(request.path["image_id"])
     call = edge.threads.call_remote if "locations" in patch.list_changed_names(changes) else edge.threads.call
     image = await call(images.update_image, edge.service, request.caller, image_id, changes)
-    return wire.reply(wire.image_to_wire(image, request.caller, _shown(request)))
+    return json_documents.reply(wire.image_to_wire(image, request.caller, _shown(request)))
 
 
 async def delete(request: Request) -> Reply:
@@ -95,7 +96,7 @@ def _listed(request: Request, parameters: query.Parameters, asked: ImageQuery) -
     page = images.list_images(request.edge.service, request.caller, asked)
     first = query.link(parameters)
     following = None if page.next_marker is None else query.link(parameters, page.next_marker, page.position)
-    return wire.reply(wire.images_to_wire(page.items, request.caller, _shown(request), first=first, following=following))
+    return json_documents.reply(wire.images_to_wire(page.items, request.caller, _shown(request), first=first, following=following))
 
 
 def _shown(request: Request) -> wire.Shown:

@@ -3,9 +3,9 @@
 from functools import partial
 
 from partage import problems
-from partage.http import intake
+from partage.http import intake, json_documents
 from partage.http.messages import Reply, Request
-from partage.http.v2 import image_data, wire
+from partage.http.v2 import image_data
 from partage.model.ids import ImageID, StoreID
 from partage.model.import_request import ImportMethod, parse_import_request
 from partage.operations import image_data as operations
@@ -34,7 +34,7 @@ async def begin(request: Request) -> Reply:
     edge = request.edge
     header = request.header(b"x-image-meta-store")
     asked = parse_import_request(
-        wire.document_of(await request.body.read(edge.options.document_bytes)),
+        json_documents.parse(await request.body.read(edge.options.document_bytes)),
         enabled=edge.options.import_methods,
         header_store=None if header is None else StoreID(header),
     )
@@ -54,4 +54,4 @@ async def begin(request: Request) -> Reply:
 async def methods(request: Request) -> Reply:
     """List the import methods that are switched on."""
     value = list(request.edge.options.import_methods)
-    return wire.reply({"import-methods": {"description": "Import methods available.", "type": "array", "value": value}})
+    return json_documents.reply({"import-methods": {"description": "Import methods available.", "type": "array", "value": value}})

@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from partage import problems
+from partage.http import json_documents
 from partage.http.messages import Reply, Request
 from partage.http.v2 import wire
 from partage.model import document
@@ -16,24 +17,24 @@ _LONGEST_ID = 255
 async def create(request: Request) -> Reply:
     """Offer an image to a project."""
     edge = request.edge
-    member_id = _member_id(wire.document_of(await request.body.read(edge.options.document_bytes)))
+    member_id = _member_id(json_documents.parse(await request.body.read(edge.options.document_bytes)))
     image_id = ImageID(request.path["image_id"])
     member = await edge.threads.call(members.add_member, edge.service, request.caller, image_id, member_id)
-    return wire.reply(wire.member_to_wire(member))
+    return json_documents.reply(wire.member_to_wire(member))
 
 
 async def index(request: Request) -> Reply:
     """List the members that the caller may see."""
     edge = request.edge
     found = await edge.threads.call_reading(members.list_members, edge.service, request.caller, ImageID(request.path["image_id"]))
-    return wire.reply(wire.members_to_wire(found))
+    return json_documents.reply(wire.members_to_wire(found))
 
 
 async def show(request: Request) -> Reply:
     """Show one membership."""
     edge = request.edge
     image_id, member_id = _ids(request)
-    return wire.reply(
+    return json_documents.reply(
         wire.member_to_wire(
             await edge.threads.call_reading(members.show_member, edge.service, request.caller, image_id, member_id)
         ),
@@ -43,10 +44,10 @@ async def show(request: Request) -> Reply:
 async def update(request: Request) -> Reply:
     """Answer an offer. Whether there is such a status is looked at after who may answer: see `model.member`."""
     edge = request.edge
-    status = _status(wire.document_of(await request.body.read(edge.options.document_bytes)))
+    status = _status(json_documents.parse(await request.body.read(edge.options.document_bytes)))
     image_id, member_id = _ids(request)
     member = await edge.threads.call(members.update_member, edge.service, request.caller, image_id, member_id, status)
-    return wire.reply(wire.member_to_wire(member))
+    return json_documents.reply(wire.member_to_wire(member))
 
 
 async def delete(request: Request) -> Reply:

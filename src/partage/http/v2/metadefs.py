@@ -12,8 +12,9 @@ from urllib.parse import quote
 from oslo_utils import strutils
 
 from partage import problems
+from partage.http import json_documents
 from partage.http.messages import Reply, Request
-from partage.http.v2 import query, wire
+from partage.http.v2 import query
 from partage.model import metadef, metadef_schemas
 from partage.model.metadef import Association, Definition, DefinitionKind, Namespace
 from partage.operations import metadefs
@@ -49,7 +50,7 @@ async def index(request: Request) -> Reply:
     if found and len(found) == asked.limit:
         last = found[-1].namespace
         written["next"] = query.link(parameters, last.name, metadefs.position(last, asked), path=_AT)
-    return wire.reply(written)
+    return json_documents.reply(written)
 
 
 async def create(request: Request) -> Reply:
@@ -58,7 +59,7 @@ async def create(request: Request) -> Reply:
     new = await _parsed(request, metadef.parse_namespace, rules.ADD_NAMESPACE)
     made = await edge.threads.call(metadefs.create_namespace, edge.service, request.caller, new)
     given = {name: new.document[name] for name in _PARTS if name in new.document}
-    written = wire.reply({**_namespace_to_wire(made.namespace), **given})
+    written = json_documents.reply({**_namespace_to_wire(made.namespace), **given})
     location = f"{request.origin}{_path(made.namespace.name)}".encode()
     return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
 
@@ -69,7 +70,7 @@ async def show(request: Request) -> Reply:
     wanted = dict(query.parameters_of(request.query)).get("resource_type")
     name = request.path["namespace"]
     found = await edge.threads.call_listing(metadefs.show_namespace, edge.service, request.caller, name, resource_type=wanted)
-    return wire.reply(_whole_to_wire(found))
+    return json_documents.reply(_whole_to_wire(found))
 
 
 async def update(request: Request) -> Reply:
@@ -77,7 +78,7 @@ async def update(request: Request) -> Reply:
     edge = request.edge
     new = await _parsed(request, metadef.parse_namespace, rules.MODIFY_NAMESPACE)
     changed = await edge.threads.call(metadefs.update_namespace, edge.service, request.caller, request.path["namespace"], new)
-    return wire.reply(_namespace_to_wire(changed))
+    return json_documents.reply(_namespace_to_wire(changed))
 
 
 async def delete(request: Request) -> Reply:
@@ -109,7 +110,7 @@ def made(kind: DefinitionKind, list_to_wire: Callable[[str, Sequence[Definition]
         if kind is DefinitionKind.OBJECT:
             _page_of(request, least=1)  # Source: Glance reads these parameters, and then lists every object
         found = await edge.threads.call_listing(metadefs.list_definitions, edge.service, request.caller, name, kind)
-        return wire.reply(_tag_page_to_wire(request, found) if kind is DefinitionKind.TAG else list_to_wire(name, found))
+        return json_documents.reply(_tag_page_to_wire(request, found) if kind is DefinitionKind.TAG else list_to_wire(name, found))
 
     async def create_(request: Request) -> Reply:
         """Add a definition to a namespace."""
@@ -122,7 +123,7 @@ def made(kind: DefinitionKind, list_to_wire: Callable[[str, Sequence[Definition]
         of_type = dict(query.parameters_of(request.query)).get("resource_type") if kind is DefinitionKind.PROPERTY else None
         name, wanted = request.path["namespace"], _named(request, kind)
         found = await edge.threads.call(metadefs.show_definition, edge.service, request.caller, name, wanted, resource_type=of_type)
-        return wire.reply(_definition_to_wire(name, found))
+        return json_documents.reply(_definition_to_wire(name, found))
 
     async def update_(request: Request) -> Reply:
         """Replace one definition."""
@@ -130,7 +131,7 @@ def made(kind: DefinitionKind, list_to_wire: Callable[[str, Sequence[Definition]
         new = await _parsed(request, partial(metadef.parse_definition, kind=kind), metadefs.MODIFY[kind])
         name, was = request.path["namespace"], _named(request, kind)
         changed = await edge.threads.call(metadefs.update_definition, edge.service, request.caller, name, was, new)
-        return wire.reply(_definition_to_wire(name, changed))
+        return json_documents.reply(_definition_to_wire(name, changed))
 
     async def delete_(request: Request) -> Reply:
         """Remove one definition."""
@@ -160,21 +161,21 @@ async def create_tags(request: Request) -> Reply:
     tags = await _parsed(request, metadef.parse_tags, rules.ADD_TAGS)
     append = strutils.bool_from_string(request.header(b"x-openstack-append"))
     await edge.threads.call(metadefs.add_tags, edge.service, request.caller, request.path["namespace"], tags, append=append)
-    return wire.reply({"tags": [{"name": each.name} for each in tags]})
+    return json_documents.reply({"tags": [{"name": each.name} for each in tags]})
 
 
 async def resource_types(request: Request) -> Reply:
     """List the types of resources."""
     edge = request.edge
     found = await edge.threads.call(metadefs.list_resource_types, edge.service, request.caller)
-    return wire.reply({"resource_types": [_association_to_wire(each) for each in found]})
+    return json_documents.reply({"resource_types": [_association_to_wire(each) for each in found]})
 
 
 async def associations(request: Request) -> Reply:
     """List the types of resources that a namespace is for."""
     edge = request.edge
     found = await edge.threads.call(metadefs.list_associations, edge.service, request.caller, request.path["namespace"])
-    return wire.reply({"resource_type_associations": [_association_to_wire(each) for each in found]})
+    return json_documents.reply({"resource_type_associations": [_association_to_wire(each) for each in found]})
 
 
 async def associate(request: Request) -> Reply:
@@ -182,7 +183,7 @@ async def associate(request: Request) -> Reply:
     edge = request.edge
     new = await _parsed(request, metadef.parse_association, rules.ADD_ASSOCIATION)
     added = await edge.threads.call(metadefs.associate, edge.service, request.caller, request.path["namespace"], new)
-    return wire.reply(_association_to_wire(added))
+    return json_documents.reply(_association_to_wire(added))
 
 
 async def dissociate(request: Request) -> Reply:
@@ -198,7 +199,7 @@ async def schema(request: Request) -> Reply:
     found = metadef_schemas.BY_NAME.get(request.path["schema"])
     if found is None:
         raise problems.RouteNotFound("The resource could not be found.")
-    return wire.reply(found)
+    return json_documents.reply(found)
 
 
 async def _parsed(request: Request, parse: Callable[..., Parsed], rule: str) -> Parsed:
@@ -208,7 +209,7 @@ async def _parsed(request: Request, parse: Callable[..., Parsed], rule: str) -> 
     """
     edge = request.edge
     await edge.threads.call(metadefs.require_change, edge.service, request.caller, request.path.get("namespace"), rule)
-    document = wire.document_of(await request.body.read(edge.options.document_bytes))
+    document = json_documents.parse(await request.body.read(edge.options.document_bytes))
     return await edge.threads.call(partial(parse, document, now=edge.service.clock()))
 
 
@@ -216,7 +217,7 @@ async def _added(request: Request, new: Definition) -> Reply:
     edge = request.edge
     name = request.path["namespace"]
     added = await edge.threads.call(metadefs.add_definition, edge.service, request.caller, name, new)
-    return wire.reply(_definition_to_wire(name, added))
+    return json_documents.reply(_definition_to_wire(name, added))
 
 
 def _named(request: Request, kind: DefinitionKind) -> Definition:

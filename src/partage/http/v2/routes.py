@@ -4,13 +4,10 @@ The rule is printed here and enforced by the operation behind the handler; a tes
 every valid token. HEAD is answered wherever GET is.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum, auto
 from http import HTTPStatus
 
-from partage.http.messages import Reply, Request
-from partage.http.v2 import cache, discovery, image_data, images, imports, locations, members, metadefs, schemas, tags, tasks
+from partage.http.routing import Body, Row
+from partage.http.v2 import cache, image_data, images, imports, locations, members, metadefs, schemas, stores, tags, tasks, usage
 from partage.policies import cache as cache_rules
 from partage.policies import images as image_rules
 from partage.policies import members as member_rules
@@ -18,27 +15,7 @@ from partage.policies import metadefs as metadef_rules
 from partage.policies import stores as store_rules
 from partage.policies import tasks as task_rules
 
-Handler = Callable[[Request], Awaitable[Reply]]
-
-
-class Body(Enum):
-    """What a route does with a request's body."""
-
-    REFUSED = auto()
-    TAKEN = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One route. Parameters of the path are in braces and match one non-empty part of it."""
-
-    method: str
-    path: str
-    handler: Handler
-    rule: str | None
-    status: HTTPStatus
-    body: Body = Body.REFUSED
-
+PREFIX = "/v2"
 
 _OK = HTTPStatus(200)
 _CREATED = HTTPStatus(201)
@@ -76,10 +53,10 @@ ROWS: tuple[Row, ...] = (
     Row("PUT", _MEMBER, members.update, member_rules.MODIFY_MEMBER, _OK, Body.TAKEN),
     Row("DELETE", _MEMBER, members.delete, member_rules.DELETE_MEMBER, _DONE),
     Row("GET", "/v2/info/import", imports.methods, None, _OK),
-    Row("GET", "/v2/info/stores", discovery.list_stores, None, _OK),
-    Row("GET", "/v2/info/stores/detail", discovery.detail_stores, store_rules.STORES_INFO_DETAIL, _OK),
-    Row("GET", "/v2/info/usage", discovery.usage, None, _OK, Body.TAKEN),
-    Row("DELETE", "/v2/stores/{store_id}/{image_id}", discovery.delete_from_store, image_rules.DELETE_IMAGE_LOCATION, _DONE),
+    Row("GET", "/v2/info/stores", stores.list_stores, None, _OK),
+    Row("GET", "/v2/info/stores/detail", stores.detail_stores, store_rules.STORES_INFO_DETAIL, _OK),
+    Row("GET", "/v2/info/usage", usage.show_usage, None, _OK, Body.TAKEN),
+    Row("DELETE", "/v2/stores/{store_id}/{image_id}", stores.delete_from_store, image_rules.DELETE_IMAGE_LOCATION, _DONE),
     Row("GET", _CACHE, cache.show, cache_rules.CACHE_LIST, _OK),
     Row("DELETE", _CACHE, cache.clear, cache_rules.CACHE_DELETE, _DONE),
     Row("DELETE", _CACHE + "/{image_id}", cache.forget, cache_rules.CACHE_DELETE, _DONE),
@@ -127,50 +104,3 @@ ROWS: tuple[Row, ...] = (
     Row("GET", "/v2/schemas/task", schemas.task, None, _OK),
     Row("GET", "/v2/schemas/tasks", schemas.tasks, None, _OK),
 )
-
-
-@dataclass(slots=True)
-class Node:
-    """One place in the tree of paths. Built once, read ever after."""
-
-    named: dict[str, "Node"] = field(default_factory=dict)
-    parameter: str | None = None
-    rows: dict[str, Row] = field(default_factory=dict)
-
-    @property
-    def allowed(self) -> tuple[str, ...]:
-        """Name the methods that this path takes."""
-        return tuple(self.rows)
-
-
-def tree(rows: Iterable[Row]) -> Node:
-    """Arrange rows by the parts of their paths."""
-    root = Node()
-    for row in rows:
-        node = root
-        for part in row.path.removeprefix("/v2/").split("/"):
-            if part.startswith("{"):
-                node.parameter = part.strip("{}")
-                part = ""  # noqa: PLW2901 - no part of a path is empty, so this names the parameter's own branch
-            node = node.named.setdefault(part, Node())
-        node.rows[row.method] = row
-        if row.method == "GET":
-            node.rows["HEAD"] = row
-    return root
-
-
-def find(root: Node, parts: Iterable[str]) -> tuple[Node, Mapping[str, str]] | None:
-    """Find the place that a path below `/v2/` leads to, and the values of its parameters; None when it leads nowhere."""
-    node = root
-    values: dict[str, str] = {}
-    for part in parts:
-        if not part:
-            return None
-        following = node.named.get(part)
-        if following is None:
-            if node.parameter is None:
-                return None
-            values[node.parameter] = part
-            following = node.named[""]
-        node = following
-    return (node, values) if node.rows else None

@@ -6,8 +6,8 @@ Content as Glance 33 gives it, words included: `glance explain` prints them. Onl
 from collections.abc import Callable
 from typing import Any
 
+from partage.http import json_documents
 from partage.http.messages import Reply, Request
-from partage.http.v2 import wire
 from partage.model.document import STATUSES, VISIBILITIES, KnownFormats
 from partage.model.task import TaskStatus, TaskType
 
@@ -19,36 +19,36 @@ _DESCRIBED_BY = {"rel": "describedby", "href": "{schema}"}
 
 async def image(request: Request) -> Reply:
     """Give the schema of an image."""
-    return wire.reply(image_schema(request.edge.options.formats))
+    return json_documents.reply(image_schema(request.edge.options.formats))
 
 
 async def images(request: Request) -> Reply:
     """Give the schema of a list of images."""
-    return wire.reply(images_schema(request.edge.options.formats))
+    return json_documents.reply(images_schema(request.edge.options.formats))
 
 
 async def member(request: Request) -> Reply:
     """Give the schema of a membership."""
     del request
-    return wire.reply(member_schema())
+    return json_documents.reply(member_schema())
 
 
 async def members(request: Request) -> Reply:
     """Give the schema of a list of memberships."""
     del request
-    return wire.reply(members_schema())
+    return json_documents.reply(members_schema())
 
 
 async def task(request: Request) -> Reply:
     """Give the schema of a task."""
     del request
-    return wire.reply(task_schema())
+    return json_documents.reply(task_schema())
 
 
 async def tasks(request: Request) -> Reply:
     """Give the schema of a list of tasks."""
     del request
-    return wire.reply(tasks_schema())
+    return json_documents.reply(tasks_schema())
 
 
 def image_schema(formats: KnownFormats) -> Schema:

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from partage import problems
+from partage.http import json_documents
 from partage.http.messages import Reply, Request
-from partage.http.v2 import query, wire
+from partage.http.v2 import query
 from partage.model.ids import ImageID, ProjectID, TaskID, is_uuid
 from partage.model.new_task import parse_new_task
 from partage.model.task import SORT_KEYS, Task, TaskQuery, TaskStatus, TaskType
@@ -19,7 +20,7 @@ async def list_of_image(request: Request) -> Reply:
     """List the tasks of an image, each whole, as the image's users may see it."""
     edge = request.edge
     found = await edge.threads.call_listing(tasks.tasks_of_image, edge.service, request.caller, ImageID(request.path["image_id"]))
-    return wire.reply({"tasks": [task_of_image_to_wire(task) for task in found]})
+    return json_documents.reply({"tasks": [task_of_image_to_wire(task) for task in found]})
 
 
 async def index(request: Request) -> Reply:
@@ -36,14 +37,14 @@ async def index(request: Request) -> Reply:
     }
     if found and len(found) == asked.limit:
         written["next"] = query.link(parameters, found[-1].id, tasks.position(found[-1], asked), path=_PATH)
-    return wire.reply(written)
+    return json_documents.reply(written)
 
 
 async def create(request: Request) -> Reply:
     """Make an image whose data a worker fetches."""
     edge = request.edge
     await edge.threads.call(tasks.require_access, edge.service, request.caller)
-    new = parse_new_task(wire.document_of(await request.body.read(edge.options.document_bytes)), edge.options.formats)
+    new = parse_new_task(json_documents.parse(await request.body.read(edge.options.document_bytes)), edge.options.formats)
     task = await edge.threads.call(
         tasks.create_task,
         edge.service,
@@ -52,7 +53,7 @@ async def create(request: Request) -> Reply:
         request_id=request.request_id,
         token=request.header(b"x-auth-token") or "",
     )
-    written = wire.reply(task_to_wire(task))
+    written = json_documents.reply(task_to_wire(task))
     location = f"{request.origin}/v2/tasks/{task.id}".encode()
     return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
 
@@ -61,7 +62,7 @@ async def show(request: Request) -> Reply:
     """Show one task."""
     edge = request.edge
     task = await edge.threads.call(tasks.show_task, edge.service, request.caller, TaskID(request.path["task_id"]))
-    return wire.reply(task_to_wire(task))
+    return json_documents.reply(task_to_wire(task))
 
 
 async def delete(request: Request) -> Reply:

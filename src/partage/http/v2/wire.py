@@ -4,32 +4,15 @@ Written for speed: a page of a hundred images is built and encoded in about half
 whole document is encoded.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-import xxhash
-
-from partage import problems
-from partage.http.messages import Reply
 from partage.model.caller import Caller
 from partage.model.image import Image, ImageStatus
 from partage.model.member import Member
 from partage.operations.locations import locations_of
 from partage.operations.service import HTTPStore, NamedStore
-
-_MOST_VALUES = 20_000
-"""Values of a request's document. A mebibyte has room for half a million, and each is looked at in the event loop's thread."""
-
-_DEEPEST = 100
-"""Levels of a document. What is made of one, such as the words about a value that does not fit, goes down all of them."""
-
-_TEXT = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)[^"\[\]{}]*+)++', re.DOTALL)
-"""Texts with what is between them, also one without its end: whatever begins one is gone over once only."""
-
-DOCUMENT = b"application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +24,6 @@ class Shown:
 
 
 NOTHING_SHOWN = Shown()
-
-
-def reply(document: object) -> Reply:
-    """Make the reply that carries a document, with a strong ETag: the digest of exactly these bytes."""
-    body = encode(document)
-    return Reply(body=body, content_type=DOCUMENT, etag=etag_of(body))
-
-
-def encode(document: object) -> bytes:
-    """Write a document as JSON, times as the API has them: UTC, whole seconds."""
-    return orjson.dumps(document, option=orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS)
-
-
-def etag_of(body: bytes) -> bytes:
-    """Name a representation by its bytes."""
-    return b'"%s"' % xxhash.xxh3_128_hexdigest(body).encode()
 
 
 def image_to_wire(image: Image, caller: Caller, shown: Shown = NOTHING_SHOWN) -> dict[str, Any]:
@@ -160,62 +127,3 @@ def store_detail_to_wire(store: NamedStore | HTTPStore, *, is_default: bool) -> 
         "weight": store.weight,
         "properties": dict(store.properties),
     }
-
-
-def document_of(body: bytes) -> dict[str, Any] | list[Any]:
-    """Read a request's document.
-
-    Raises:
-        BodyInvalid: there is none, it is not JSON in UTF-8, it is neither object nor list, or it has a NUL character, which no
-            database keeps.
-    """
-    if not body:
-        raise problems.BodyInvalid("Body expected in request.")
-    # Before anything is made of it: hundreds of thousands of empty lists take a fifth of a second to be made.
-    if _brackets(body) > _MOST_VALUES and _brackets(_TEXT.sub(b"", body)) > _MOST_VALUES:
-        raise _too_many_values()
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise problems.BodyInvalid("Malformed JSON in request body.") from error
-    if not isinstance(document, dict | list):
-        raise problems.BodyInvalid("Unexpected body type. Expected list/dict.")
-    _require_bounded(document)
-    if b"\\u0000" in body and _has_nul(document):
-        raise problems.BodyInvalid("The request body has a NUL character (\\u0000) in a text; leave it out")
-    return document
-
-
-def _require_bounded(document: object) -> None:
-    """Refuse a document with too many values at any depth, or that is nested too deep. Looks at few values more than that."""
-    found, level = 0, [document]
-    for _ in range(_DEEPEST + 1):
-        following: list[object] = []
-        for value in level:
-            if isinstance(value, dict | list):
-                found += len(value)
-                if found > _MOST_VALUES:
-                    raise _too_many_values()
-                following.extend(value.values() if isinstance(value, dict) else value)
-        if not following:
-            return
-        level = following
-    raise problems.BodyInvalid(f"The request body is nested more than {_DEEPEST} levels deep; make it flatter")
-
-
-def _too_many_values() -> problems.BodyInvalid:
-    return problems.BodyInvalid(f"The request body has more than {_MOST_VALUES} values; send less at a time")
-
-
-def _brackets(body: bytes) -> int:
-    return body.count(b"[") + body.count(b"{")
-
-
-def _has_nul(value: object) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, list):
-        return any(_has_nul(each) for each in value)
-    if isinstance(value, dict):
-        return any("\x00" in name or _has_nul(each) for name, each in value.items())
-    return False

@@ -1,12 +1,13 @@
 """What the table of routes does not say of a route: parameters, bodies, answers, and how it may fail. One row for each of them.
 
-`openapi.py` makes the document of it. What follows from the route itself (401, 403 under a rule, 404 for a path with parameters,
-413 and 408 for a body, 304 for a document) is added there and not repeated here.
+What follows from the route itself (401, 403 under a rule, 404 for a path with parameters, 413 and 408 for a body, 304 for a
+document) is added by `http/openapi.py` and not repeated here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from partage.http.openapi import Description
 
 _JSON = "application/json"
 _OCTETS = "application/octet-stream"
@@ -14,25 +15,6 @@ _PATCHES = {
     "application/openstack-images-v2.1-json-patch": "image_patch",
     "application/openstack-images-v2.0-json-patch": "image_patch_2_0",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
-    """One route. `takes` and `gives` lead from media types to names of schemas; `query` and `headers` name parameters.
-
-    `also` are successes beside that of the route, `fails` statuses beside those that follow from the route. `names` says which
-    parameters of longer paths the answer has, as runtime expressions.
-    """
-
-    takes: Mapping[str, str] = field(default_factory=dict)
-    gives: Mapping[str, str] = field(default_factory=dict)
-    query: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ()
-    also: tuple[int, ...] = ()
-    fails: tuple[int, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
-    located: bool = False
-    succeeds: bool = True
 
 
 def _json(name: str) -> Mapping[str, str]:

@@ -1,0 +1,21 @@
+"""The health check of one process, below `/healthcheck`."""
+
+from http import HTTPStatus
+
+from partage.http import json_documents
+from partage.http.messages import Reply
+from partage.http.v2.errors import choose_form
+
+
+def check(method: str, accept: str | None, *, is_draining: bool) -> Reply:
+    """Say whether new requests are welcome, whatever is asked below that path: not while this process stops.
+
+    Source: oslo.middleware's healthcheck, as Glance has it; there an operator disables it by a file.
+    """
+    status, reason = (HTTPStatus.SERVICE_UNAVAILABLE, "STOPPING") if is_draining else (HTTPStatus.OK, "OK")
+    if method == "HEAD":
+        return Reply(status=status if is_draining else HTTPStatus.NO_CONTENT)
+    if choose_form(accept) == "application/json":
+        written = json_documents.reply({"detailed": False, "reasons": [reason]})
+        return Reply(status=status, body=written.body, content_type=written.content_type)
+    return Reply(status=status, body=reason.encode(), content_type=b"text/plain; charset=UTF-8")

@@ -1,0 +1,1 @@
+"""The sharing API: what Partage adds to the Image API, below `/partage/v1`."""

@@ -1,0 +1,32 @@
+"""The OpenAPI document of the sharing API. It names no image and no project, so that nobody needs a token for it."""
+
+from partage.http import json_documents, openapi
+from partage.http.messages import Reply
+from partage.http.partage.descriptions import DESCRIPTIONS, PARAMETERS, SCHEMAS
+from partage.http.partage.routes import PREFIX, ROWS
+
+_PROBLEM = {"schema": {"$ref": "#/components/schemas/problem"}}
+_ABOUT = (
+    "What Partage adds to the Image API: shares with terms. Identifiers and statuses are those of the Image API. "
+    "Errors are problem documents (RFC 9457)."
+)
+
+
+def build_document() -> openapi.Part:
+    """Describe the sharing API."""
+    api = openapi.API(
+        prefix=PREFIX,
+        title="Sharing API v1",
+        version="1.0",
+        about=_ABOUT,
+        descriptions=DESCRIPTIONS,
+        schemas=SCHEMAS,
+        parameters=PARAMETERS,
+        failure={"application/problem+json": _PROBLEM},
+    )
+    return openapi.build_document(api, ROWS)
+
+
+def reply() -> Reply:
+    """Build the reply that carries the document, with a strong ETag. It is the same for every client."""
+    return json_documents.reply(build_document())
