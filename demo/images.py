@@ -33,7 +33,8 @@ def make(folder: Path) -> Images:
         return images
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"Creating a disk image of {_DISK}iB: ext4 with {_FILES_BYTES >> 20} MiB of files of this machine", flush=True)
+    size = _DISK.removesuffix("M")
+    print(f"Creating a disk image of {size} MiB: ext4 with {_FILES_BYTES >> 20} MiB of files of this machine", flush=True)
     tree = folder / "files"
     shutil.rmtree(tree, ignore_errors=True)
     count, sources = _copy_files(tree)
