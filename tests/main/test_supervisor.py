@@ -39,11 +39,11 @@ def test_worker_that_cannot_start_stops_the_service_with_its_reason() -> None:
     assert "Traceback" not in err
 
 
-def test_workers_that_keep_dying_are_not_replaced_for_ever() -> None:
+def test_supervisor_ends_when_every_worker_exits_at_once() -> None:
     status, out, err = ended(start("os._exit(9)"))
     assert status == 1
     assert out.count("worker") == 5
-    assert "workers die as soon as they start, the last one with status 9" in err
+    assert "every worker exits as soon as it starts, the last one with status 9" in err
 
 
 def test_failure_in_a_worker_is_logged_with_its_traceback() -> None:
@@ -94,7 +94,7 @@ sys.exit(Supervisor(jobs=[dies, lives], grace_seconds=1).run())
     status, out, err = ended(supervisor)
     assert status == 0
     assert "lives" not in out
-    pauses = [line.partition("replaced")[2].strip() for line in err.splitlines() if "ended with status 9" in line]
+    pauses = [line.partition("restarted")[2].strip() for line in err.splitlines() if "exited with status 9" in line]
     assert pauses[:6] == ["", "in 0.2 s", "in 0.4 s", "in 0.8 s", "in 1.6 s", "in 3.2 s"]
 
 

@@ -1,4 +1,4 @@
-"""How many uploads one process takes at a time."""
+"""The limit of concurrent uploads of one process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,19 +7,19 @@ from partage import problems
 
 
 class Admission:
-    """Counts the uploads under way in this process. Belongs to the event loop's thread."""
+    """Counts the running uploads of this process. Belongs to the event loop's thread."""
 
     def __init__(self, at_once: int) -> None:
-        """Begin with none."""
+        """Allow `at_once` uploads at a time."""
         self._at_once = at_once
         self.count = 0
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """Count one upload until the block is left.
+        """Count one upload until the end of the block.
 
         Raises:
-            UploadsFull: as many are under way as this process takes.
+            UploadsFull: the limit is reached.
         """
         if self.count >= self._at_once:
             raise problems.UploadsFull(

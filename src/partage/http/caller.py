@@ -1,8 +1,8 @@
-"""Who sends a request: the token's bearer, as the identity service knows it. No other header says anything of identity.
+"""Finds the caller of a request: the owner of the token, as the identity service states. No other header states identity.
 
-A token that this process does not know is validated in threads that do nothing else, and only so many requests wait for them:
-tokens sent at random hold up nobody whose token is known. A token that was valid when it was last asked about has threads of its
-own, so that a caller who comes back does not wait behind tokens that nobody has seen before.
+An unknown token is validated in threads of a separate pool, with a limit of waiting tokens: random tokens do not delay callers with
+known tokens. Tokens that were valid at their last validation have a pool of their own, so that a returning caller does not wait
+behind unknown tokens.
 """
 
 import asyncio
@@ -21,26 +21,26 @@ class Identity(Protocol):
     """What the edge needs of the identity service. Thread-safe."""
 
     def find_cached(self, token: str, service_token: str | None = None) -> Caller | None:
-        """Return what is known of the token already, or None. Never waits; called in the event loop's thread.
+        """Return the cached caller of the token, or None. Never waits; called in the event loop's thread.
 
         Raises:
-            Unauthenticated: it is known that the token is not valid.
+            Unauthenticated: the token is cached as invalid.
         """
 
     def was_valid(self, token: str, service_token: str | None = None) -> bool:
-        """Say whether the identity service vouched for the tokens when it was last asked. Never waits."""
+        """Say whether the tokens were valid at their last validation. Never waits."""
 
     def validate(self, token: str, service_token: str | None = None) -> Caller:
-        """Return who is behind the token. May wait for the network.
+        """Validate the token and return its caller. May wait for the network.
 
         Raises:
-            Unauthenticated: nobody is.
-            IdentityUnavailable: the identity service did not say.
+            Unauthenticated: the token is not valid.
+            IdentityUnavailable: the identity service did not respond.
         """
 
 
 class Callers:
-    """Finds who sends a request. Used from the event loop's thread only.
+    """Finds the callers of requests. Used from the event loop's thread only.
 
     Requests that bring the same unknown token at the same time share one validation and one thread.
     """
@@ -51,15 +51,15 @@ class Callers:
         self._threads = threads
         self._waiting = waiting
         self._anonymous = anonymous
-        self._asked: dict[_Tokens, asyncio.Task[Caller | problems.Explained]] = {}
-        self._strangers = 0
+        self._pending: dict[_Tokens, asyncio.Task[Caller | problems.Explained]] = {}
+        self._unknown_waiting = 0
 
     async def find(self, headers: Mapping[bytes, bytes], *, reads: bool) -> Caller:
-        """Return who sent a request with these headers. A request that only `reads` may be anonymous, where that is allowed.
+        """Return the caller of a request with these headers. A request that only `reads` may be anonymous, if that is enabled.
 
         Raises:
-            Unauthenticated: there is no token, or not one that the identity service vouches for.
-            IdentityUnavailable: the identity service did not say, or too many tokens wait for it.
+            Unauthenticated: there is no token, or it is not valid.
+            IdentityUnavailable: the identity service did not respond, or too many tokens wait for it.
         """
         token = headers.get(b"x-auth-token")
         if not token:
@@ -69,33 +69,33 @@ class Callers:
         service_token = headers.get(b"x-service-token")
         tokens = token.decode("latin-1"), service_token.decode("latin-1") if service_token else None
         known = self._identity.find_cached(*tokens)
-        return known if known is not None else await self._validated(tokens)
+        return known if known is not None else await self._validate(tokens)
 
-    async def _validated(self, tokens: _Tokens) -> Caller:
-        asked = self._asked.get(tokens)
-        if asked is None:
-            asked = self._ask(tokens)
-        found = await asyncio.shield(asked)  # one request that is given up does not end the question of the others
+    async def _validate(self, tokens: _Tokens) -> Caller:
+        pending = self._pending.get(tokens)
+        if pending is None:
+            pending = self._start_validation(tokens)
+        found = await asyncio.shield(pending)  # a cancelled request does not cancel the validation for the others
         if isinstance(found, Caller):
             return found
         raise type(found)(found.reason) from found.__cause__  # one exception object must not be raised in many tasks
 
-    def _ask(self, tokens: _Tokens) -> asyncio.Task[Caller | problems.Explained]:
-        is_stranger = not self._identity.was_valid(*tokens)
-        if is_stranger and self._strangers >= self._waiting:
+    def _start_validation(self, tokens: _Tokens) -> asyncio.Task[Caller | problems.Explained]:
+        is_unknown = not self._identity.was_valid(*tokens)
+        if is_unknown and self._unknown_waiting >= self._waiting:
             raise problems.IdentityUnavailable(
-                f"{self._strangers} tokens wait to be validated by the identity service already; try again in a few seconds"
+                f"{self._unknown_waiting} tokens wait to be validated by the identity service already; try again in a few seconds"
             )
-        asked = self._asked[tokens] = asyncio.create_task(self._answer(tokens, is_stranger=is_stranger))
-        return asked
+        pending = self._pending[tokens] = asyncio.create_task(self._run_validation(tokens, is_unknown=is_unknown))
+        return pending
 
-    async def _answer(self, tokens: _Tokens, *, is_stranger: bool) -> Caller | problems.Explained:
-        self._strangers += is_stranger
-        call = self._threads.call_validation if is_stranger else self._threads.call_revalidation
+    async def _run_validation(self, tokens: _Tokens, *, is_unknown: bool) -> Caller | problems.Explained:
+        self._unknown_waiting += is_unknown
+        call = self._threads.call_validation if is_unknown else self._threads.call_revalidation
         try:
             return await call(self._identity.validate, *tokens)
         except (problems.Unauthenticated, problems.IdentityUnavailable) as problem:
             return problem
         finally:
-            self._strangers -= is_stranger
-            del self._asked[tokens]
+            self._unknown_waiting -= is_unknown
+            del self._pending[tokens]

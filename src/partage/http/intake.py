@@ -1,11 +1,11 @@
-"""Image data from a client into an operation, by turns: a thread is taken only when there is something for it to do.
+"""Passes image data from a client to an operation in turns: a thread is held only while there are bytes to process.
 
     event loop: wait for bytes ── wait for a buffer of the pool ──┐        ┌── wait for bytes …
     a thread of the upload pool:                                  └─ turn ─┘   fill pieces, `Arrival.take` each, pause
 
-Of a body of known length the turn receives on the connection's own socket (`lending.py`, docs/decisions/0047), and the kernel keeps
-what has come until it is a piece, or the end, or nothing more comes for a moment. Other bodies come through the server, half a
-mebibyte at a time. An upload that waits for its client holds a socket, no thread, and no buffer of the pool.
+A body of known length is received on the handed-off socket (`socket_handoff.py`, docs/decisions/0047). The kernel buffers data
+until it has a piece, or the end, or nothing more arrives for a moment. Other bodies are received through the server, half a
+mebibyte at a time. An upload that waits for its client holds a socket, but no thread and no buffer of the pool.
 """
 
 import array
@@ -32,13 +32,13 @@ _GATHER_SECONDS = 0.5
 
 
 async def store(body: RequestBody, edge: Edge, begin: Callable[[], Arrival]) -> None:
-    """Begin, let the operation have the whole body, and finish. Nothing is received before `begin` has returned.
+    """Begin, pass the whole body to the arrival, and finish. Nothing is received before `begin` has returned.
 
-    What `begin` and the `Arrival` raise passes through; the arrival has failed then.
+    Errors of `begin` and of the `Arrival` pass through, after the arrival has failed.
 
     Raises:
-        UploadsFull: as many uploads are under way as this process takes.
-        ClientGone: the body did not arrive whole, or too slowly.
+        UploadsFull: this process runs as many uploads as it may.
+        ClientGone: the client disconnected, or is too slow.
     """
     with edge.uploads.admit():
         arrival = await _begin(edge, begin)
@@ -49,7 +49,7 @@ async def store(body: RequestBody, edge: Edge, begin: Callable[[], Arrival]) -> 
             intake.abandon()
             raise
         except BaseException as error:
-            body.return_socket()  # the server then sees by itself whether the client is still there, while the image is put back
+            body.return_socket()  # so that the server notices a disconnect while the image is reset
             await edge.threads.call_upload(arrival.fail, error)
             raise
 
@@ -64,12 +64,12 @@ async def _begin(edge: Edge, begin: Callable[[], Arrival]) -> Arrival:
 
 
 def _fail(edge: Edge, arrival: Arrival) -> None:
-    with contextlib.suppress(RuntimeError):  # the threads have ended: whoever starts next puts the image back
+    with contextlib.suppress(RuntimeError):  # the pools are closed: recovery resets the image later
         edge.threads.call_upload(arrival.fail, problems.ClientGone(GONE))
 
 
 class _Intake:
-    """One body on its way in. Belongs to the event loop's thread, but for `_take_turn`: during it the loop only gathers ahead."""
+    """One body. Belongs to the event loop's thread, except `_take_turn`, during which the loop only gathers ahead."""
 
     def __init__(self, body: RequestBody, edge: Edge, arrival: Arrival) -> None:
         options = edge.options
@@ -83,7 +83,7 @@ class _Intake:
         self._pieces: Buffers = edge.service.writer_resources.pieces
         self._arrival = arrival
         self._rate = ReceiveRate(limits)
-        self._waiting: deque[memoryview] = deque()
+        self._queued: deque[memoryview] = deque()
         self._receive_socket: socket.socket | None = None
         self._ready = select.poll()
         self._counted_bytes = 0
@@ -92,11 +92,11 @@ class _Intake:
         self._is_abandoned = False
 
     async def run(self) -> None:
-        """Let the arrival take all of the body, and finish."""
+        """Pass all of the body to the arrival, and finish."""
         try:
             await self._begin_receiving()
             while not self._is_done():
-                if not self._waiting:
+                if not self._queued:
                     await self._wait_for_bytes()
                 if self._is_done():
                     break
@@ -111,7 +111,7 @@ class _Intake:
                 self._ahead.cancel()
 
     def abandon(self) -> None:
-        """End the turn that may be running, and after it give the socket back and let the arrival fail."""
+        """End the running turn, if any; then return the socket and fail the arrival."""
         self._is_abandoned = True
         if self._turn is None:
             self._end()
@@ -120,20 +120,20 @@ class _Intake:
 
     def _end(self, turn: "asyncio.Future[None] | None" = None) -> None:
         if turn is not None and not turn.cancelled():
-            turn.exception()  # whatever it was, nobody waits for it any more
+            turn.exception()  # retrieved, so that asyncio does not log it
         self._body.return_socket()
         _fail(self._edge, self._arrival)
 
     def _is_done(self) -> bool:
-        return self._body.is_finished and not self._waiting and self._ahead is None
+        return self._body.is_finished and not self._queued and self._ahead is None
 
     async def _begin_receiving(self) -> None:
         if self._body.is_finished or not self._body.can_hand_off:
             return
-        self._keep(await self._body.gather(1, self._rate))  # which tells a client that waits for it to go on
+        self._queue(await self._body.gather(1, self._rate))  # this sends 100 Continue if the client expects it
         connection = self._body.take_socket()
         if connection is not None:
-            self._keep([connection.early])
+            self._queue([connection.early])
             self._receive_socket = connection.socket
             self._ready.register(connection.socket, select.POLLIN)
 
@@ -142,7 +142,7 @@ class _Intake:
             await self._wait_at_socket(self._receive_socket)
             return
         ahead, self._ahead = self._ahead or self._gather(), None
-        self._keep(await ahead)
+        self._queue(await ahead)
 
     def _gather_ahead(self) -> None:
         if self._receive_socket is None and not self._body.is_finished and self._ahead is None:
@@ -151,26 +151,26 @@ class _Intake:
     def _gather(self) -> "asyncio.Task[list[bytes]]":
         return asyncio.ensure_future(self._body.gather(PIECE_BYTES, self._rate, seconds=_GATHER_SECONDS))
 
-    def _keep(self, parts: list[bytes]) -> None:
-        self._waiting.extend(memoryview(part) for part in parts if part)
+    def _queue(self, parts: list[bytes]) -> None:
+        self._queued.extend(memoryview(part) for part in parts if part)
 
     async def _wait_at_socket(self, connection: socket.socket) -> None:
-        """Wait until the kernel has a piece, or the end, or nothing more comes to what it has."""
+        """Wait until the kernel has a piece, or the end, or has bytes and receives no more."""
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
             is_ready = await _wait_until_readable(connection, self._count_missing(PIECE_BYTES), self._rate.tick_seconds)
             present = _count_readable_bytes(connection)
             total = self._body.received_bytes + present
-            came, self._counted_bytes = total - self._counted_bytes, total
-            self._rate.record(loop.time() - began, came)
-            if is_ready or (present and not came):
+            arrived, self._counted_bytes = total - self._counted_bytes, total
+            self._rate.record(loop.time() - began, arrived)
+            if is_ready or (present and not arrived):
                 return
 
     def _take_turn(self, piece: Piece) -> None:
-        """Take what there is, in this thread, until there is no more at the moment, or others should have their turn."""
+        """Process bytes in this thread until no more have arrived or the turn is over."""
         filling: Piece | None = piece
-        taken_bytes, moment = 0, _MOMENT_MILLISECONDS if self._waiting else 0
+        taken_bytes, moment = 0, _MOMENT_MILLISECONDS if self._queued else 0
         try:
             while filling is not None and not self._is_abandoned:
                 self._fill(filling, moment)
@@ -179,8 +179,8 @@ class _Intake:
                 was_full, taken_bytes = filling.is_full, taken_bytes + filling.size_bytes
                 passed, filling = filling, None
                 self._arrival.take(passed)
-                goes_on = self._waiting or (self._receive_socket is not None and not self._body.is_finished)
-                if was_full and goes_on and taken_bytes < _TURN_BYTES:
+                has_more = self._queued or (self._receive_socket is not None and not self._body.is_finished)
+                if was_full and has_more and taken_bytes < _TURN_BYTES:
                     buffer = self._pieces.take_now()
                     filling = None if buffer is None else Piece(self._pieces, buffer)
                     moment = _MOMENT_MILLISECONDS
@@ -191,16 +191,16 @@ class _Intake:
             self._arrival.pause()
 
     def _fill(self, piece: Piece, moment: int) -> None:
-        while self._waiting and not piece.is_full:
-            part = self._waiting.popleft()
+        while self._queued and not piece.is_full:
+            part = self._queued.popleft()
             rest = part[piece.append(part) :]
             if rest:
-                self._waiting.appendleft(rest)
+                self._queued.appendleft(rest)
         if self._receive_socket is not None and not piece.is_full and not self._body.is_finished:
             self._receive(self._receive_socket, piece, moment)
 
     def _receive(self, connection: socket.socket, piece: Piece, moment: int) -> None:
-        """Receive what fills a piece, past the event loop, which saves a fifth of an upload; nothing if it does not come soon."""
+        """Receive directly into a piece, which saves a fifth of an upload's processor time; nothing if no bytes arrive soon."""
         wanted = self._count_missing(len(piece.buffer) - piece.size_bytes)
         try:
             if moment:
@@ -223,7 +223,7 @@ class _Intake:
 
 
 async def _wait_for_buffer(buffers: Buffers) -> memoryview:
-    """Wait for a buffer of the pool behind those that asked before, without a thread."""
+    """Wait for a buffer of the pool, in first-come order, without a thread."""
     buffer = buffers.take_now()
     if buffer is not None:
         return buffer
@@ -236,21 +236,21 @@ async def _wait_for_buffer(buffers: Buffers) -> memoryview:
         else:
             waiting.set_result(buffer)
 
-    def granted(buffer: memoryview) -> None:
+    def pass_buffer(buffer: memoryview) -> None:
         loop.call_soon_threadsafe(deliver, buffer)
 
-    buffers.ask(granted)
+    buffers.ask(pass_buffer)
     try:
         return await waiting
     except asyncio.CancelledError:
-        buffers.cancel(granted)
+        buffers.cancel(pass_buffer)
         if waiting.done() and not waiting.cancelled():
             buffers.give_back(waiting.result())
         raise
 
 
 async def _wait_until_readable(connection: socket.socket, wanted_bytes: int, seconds: float) -> bool:
-    """Wait until the kernel calls the socket ready; say whether it did so in time."""
+    """Wait until the socket is readable; say whether that was in time."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     set_low_watermark(connection, wanted_bytes)
@@ -266,7 +266,7 @@ async def _wait_until_readable(connection: socket.socket, wanted_bytes: int, sec
 
 
 def _count_readable_bytes(connection: socket.socket) -> int:
-    """Ask the kernel how many bytes have come and were not received. Source: FIONREAD in tcp(7)."""
+    """Return the size of the kernel's receive queue. Source: FIONREAD in tcp(7)."""
     found = array.array("i", [0])
     fcntl.ioctl(connection.fileno(), termios.FIONREAD, found, True)  # noqa: FBT003 - the library's signature
     return found[0]

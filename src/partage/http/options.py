@@ -1,4 +1,4 @@
-"""What an operator may set about the edge."""
+"""Settings of the HTTP edge."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,23 +7,22 @@ from partage.model.document import KnownFormats
 from partage.model.import_request import ImportMethod
 
 STALL_SECONDS = 300.0
-"""How long a client may neither send nor take a byte, unless the operator says otherwise."""
+"""The default timeout of a client that neither sends nor reads a byte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeOptions:
     """The edge's settings.
 
-    `public_endpoint` is how clients reach the service when the Host header does not say it (behind a proxy).
-    `stall_seconds`: a peer that neither sends nor takes a byte for so long is given up.
-    `has_cache`: the service has a cache, and the versions of the API that brought it are listed.
-    `reading_threads` answer what only reads documents, `listing_threads` lists of them.
-    `validation_threads` ask the identity service about tokens that nothing is known of, and as many more about tokens that were
-    valid before; at most `validations_waiting` of the former wait.
-    `uploads_at_once` bounds the uploads that are under way in one process; more are refused. `upload_threads` are taken by those of
-    them whose bytes have come. Over each `window_seconds` of waiting for it, a body of image data brings at least
-    `slowest_bytes_per_second`.
-    `data_thread_begins` is called first in every thread that moves image data.
+    `public_endpoint` is the URL of the service for clients when the Host header does not show it (behind a proxy).
+    `stall_seconds`: timeout of a client that neither sends nor reads a byte.
+    `has_cache`: the service has a cache, and lists the API versions that include it.
+    `reading_threads` read documents, `listing_threads` list them.
+    `validation_threads` validate unknown tokens, and as many more validate tokens that were valid before; at most
+    `validations_waiting` unknown tokens wait.
+    `uploads_at_once` limits the running uploads of one process; more are refused. `upload_threads` store received bytes. In each
+    `window_seconds` of waiting the client must send at least `slowest_bytes_per_second` of image data.
+    `data_thread_begins` is called first in every thread that transfers image data.
     """
 
     www_authenticate_uri: str

@@ -36,9 +36,9 @@ def work(load: Callable[[], Settings]) -> int:
         supervisor = Supervisor(jobs=[partial(run_imports, settings, identities)], grace_seconds=settings.grace_seconds)
 
         def reload() -> Sequence[Job]:
-            again = reloading.reload(settings, load)
-            supervisor.grace_seconds = again.grace_seconds
-            return [partial(run_imports, again, identities)]
+            reloaded = reloading.reload(settings, load)
+            supervisor.grace_seconds = reloaded.grace_seconds
+            return [partial(run_imports, reloaded, identities)]
 
         supervisor.reload = reload
         return supervisor.run()

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from partage.main.configuration.sections import LogSettings
 
 _MARGIN = "    "
-"""Stands before the lines of a traceback, so that a message in it cannot begin a line."""
-_ODD = re.compile(
+"""Indents the lines of a traceback, so that no message in it can start a line."""
+_CONTROL_CHARACTERS = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb"
     "\\U000e0000-\\U000e007f]"
 )
-_USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
 def configure(settings: LogSettings) -> None:
@@ -28,7 +28,7 @@ def configure(settings: LogSettings) -> None:
     logging.getLogger("partage").setLevel(settings.level.upper())
     # SQLAlchemy logs a pool under the module of its class, and says at every close that the pool was disposed of.
     logging.getLogger("partage.records.pool").setLevel(logging.WARNING)
-    # It warns of odd headers by naming the URL, which may hold a signature that lets anybody in.
+    # Its warnings of malformed headers contain the URL, which may include a signature that grants access.
     logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
@@ -37,9 +37,9 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Make one line, and lines of a traceback below it when there is one."""
-        extra = "".join(f" {key}={value}" for key, value in _extra(record).items())
-        line = escape(f"{_time(record)} {record.levelname.lower()} {record.name}: {record.getMessage()}{extra}")
-        below = _below(self, record)
+        extra = "".join(f" {key}={value}" for key, value in _list_extra_fields(record).items())
+        line = escape(f"{_format_time(record)} {record.levelname.lower()} {record.name}: {record.getMessage()}{extra}")
+        below = _format_traceback(self, record)
         return "\n".join([line, *(f"{_MARGIN}{escape(each)}" for each in below)])
 
 
@@ -49,17 +49,19 @@ class JSONLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Make one line."""
         document: dict[str, object] = {
-            "time": _time(record),
+            "time": _format_time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        document |= _extra(record)
-        below = _below(self, record)
+        document |= _list_extra_fields(record)
+        below = _format_traceback(self, record)
         if below:
             document["traceback"] = "\n".join(below)
-        # JSON escapes most of them itself; what it leaves would still reach a terminal.
-        return _ODD.sub(lambda found: json.dumps(found[0])[1:-1], json.dumps(document, default=str, ensure_ascii=False))
+        # json.dumps escapes most control characters; the others would still reach a terminal.
+        return _CONTROL_CHARACTERS.sub(
+            lambda found: json.dumps(found[0])[1:-1], json.dumps(document, default=str, ensure_ascii=False)
+        )
 
 
 def escape(text: str) -> str:
@@ -67,10 +69,10 @@ def escape(text: str) -> str:
 
     Source: Unicode's categories Cc, Cs, Zl and Zp, and of Cf what changes the direction of text or is invisible.
     """
-    return _ODD.sub(lambda found: ascii(found[0])[1:-1], text)
+    return _CONTROL_CHARACTERS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-def _below(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+def _format_traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
     """Return the lines of a traceback and of a stack, if the record has them. Only line feeds separate lines here."""
     parts = [formatter.formatException(record.exc_info)] if record.exc_info and record.exc_info[0] else []
     parts += [record.exc_text] if record.exc_text and not parts else []
@@ -78,9 +80,9 @@ def _below(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]
     return [line for part in parts for line in part.split("\n")]
 
 
-def _time(record: logging.LogRecord) -> str:
+def _format_time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _extra(record: logging.LogRecord) -> dict[str, object]:
-    return {key: value for key, value in vars(record).items() if key not in _USUAL}
+def _list_extra_fields(record: logging.LogRecord) -> dict[str, object]:
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD_FIELDS}

@@ -1,4 +1,4 @@
-"""Read the settings again while the service runs, for the workers that shall take over."""
+"""Reload the settings while the service runs, for the workers that replace the present ones."""
 
 import logging
 from collections.abc import Callable
@@ -11,18 +11,18 @@ _LOG = logging.getLogger(__name__)
 
 
 def reload(settings: Settings, load: Callable[[], Settings]) -> Settings:
-    """Read the settings and the files that they name again, and make sure that workers can start with them.
+    """Read the settings and the files that they name again, and check that workers can start with them.
 
     Raises:
-        Problem: they cannot.
+        Problem: a setting or file is wrong.
     """
-    again = load()
-    if (again.host, again.port) != (settings.host, settings.port):
-        _LOG.warning("host and port stay as they are until the next start")
-        again = again.model_copy(update={"host": settings.host, "port": settings.port})
-    readiness.prepare_directories(again)
-    with compose.open_service(again) as service:
+    reloaded = load()
+    if (reloaded.host, reloaded.port) != (settings.host, settings.port):
+        _LOG.warning("host and port cannot be reloaded; restart the service to change them")
+        reloaded = reloaded.model_copy(update={"host": settings.host, "port": settings.port})
+    readiness.prepare_directories(reloaded)
+    with compose.open_service(reloaded) as service:
         readiness.check_database(service, upgrade=False)
-        again = readiness.fit_connections(again, service)
-    logs.configure(again.log)
-    return again
+        reloaded = readiness.fit_connections(reloaded, service)
+    logs.configure(reloaded.log)
+    return reloaded

@@ -1,4 +1,4 @@
-"""`partage serve`: the image service alone, against somebody's Keystone and database."""
+"""`partage serve`: the image service, with an existing Keystone and database."""
 
 import logging
 import socket
@@ -8,10 +8,10 @@ from functools import partial
 import uvicorn
 
 from partage.http.app import Application
-from partage.http.server.accepting import Shares
+from partage.http.server.accepting import ConnectionCounts
 from partage.http.server.connections import Connections
 from partage.http.server.protocol import BoundedProtocol
-from partage.http.server.server import Patience, Server, most_connections
+from partage.http.server.server import Server, StopTimeouts, limit_connections
 from partage.main import cache_keeper, housekeeping, logs, reloading
 from partage.main.composition import compose, readiness
 from partage.main.configuration.config import Settings
@@ -24,12 +24,12 @@ _LOG = logging.getLogger(__name__)
 
 
 def serve(load: Callable[[], Settings]) -> int:
-    """Check everything, start the workers, and return the exit status when a stop signal has ended them.
+    """Check the configuration, run the workers until a stop signal, and return the exit status.
 
     `load` reads the settings, now and after each SIGHUP.
 
     Raises:
-        Problem: something stands in the way of every worker.
+        Problem: workers cannot start.
     """
     settings = load()
     listener = listening.listen(settings.host, settings.port)
@@ -45,7 +45,7 @@ def serve(load: Callable[[], Settings]) -> int:
 
 
 def url(settings: Settings) -> str:
-    """Return the URL that clients of this machine use."""
+    """Return the URL for clients on this machine."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - compared, not listened on
     return settings.public_endpoint or f"http://{host}:{settings.port}"
 
@@ -59,11 +59,10 @@ def run(
     dependencies: Sequence[Dependency] = (),
     jobs: Sequence[Callable[[Settings], None]] = (),
 ) -> int:
-    """Answer requests on `listener` with as many workers as the settings say; return the exit status when all have ended.
+    """Serve requests on `listener` with the configured number of workers; return the exit status when all have ended.
 
-    `identities` are those of the stores, as they were found at the start.
-    Each of the further `jobs` is done by a process of its own, and so is looking after the cache, if there is one. After SIGHUP
-    other workers, with the settings that `load` reads, take over.
+    `identities` are those of the stores, as they were found at the start. Each of the further `jobs` has a process of its own, and
+    so has the maintenance of the cache, if there is one. After SIGHUP new workers, with the settings that `load` reads, take over.
     """
     logs.configure(settings.log)
     for name in compose.list_unused_rules(settings):
@@ -78,9 +77,9 @@ def run(
     )
 
     def reload() -> Sequence[Job]:
-        again = reloading.reload(settings, load)
-        supervisor.grace_seconds = again.grace_seconds
-        return _list_jobs(again, listener, identities, jobs)
+        reloaded = reloading.reload(settings, load)
+        supervisor.grace_seconds = reloaded.grace_seconds
+        return _list_jobs(reloaded, listener, identities, jobs)
 
     supervisor.reload = reload
     return supervisor.run()
@@ -92,37 +91,41 @@ def _list_jobs(
     identities: Mapping[StoreID, Identity],
     further: Sequence[Callable[[Settings], None]],
 ) -> list[Job]:
-    shares = Shares(settings.workers)
-    jobs: list[Job] = [partial(_work, settings, listener, identities, (shares, number)) for number in range(settings.workers)]
+    shares = ConnectionCounts(settings.workers)
+    jobs: list[Job] = [
+        partial(_serve_requests, settings, listener, identities, (shares, number)) for number in range(settings.workers)
+    ]
     if settings.cache.directory:
         readiness.prepare_cache(settings)
         further = [*further, partial(cache_keeper.maintain_cache, identities=identities)]
-    return [*jobs, *(partial(_work_beside, settings, listener, job) for job in further)]
+    return [*jobs, *(partial(_run_beside, settings, listener, job) for job in further)]
 
 
-def _work_beside(settings: Settings, listener: socket.socket, job: Callable[[Settings], None]) -> None:
-    listener.close()  # it would stay open for as long as this process runs, and nobody would answer
+def _run_beside(settings: Settings, listener: socket.socket, job: Callable[[Settings], None]) -> None:
+    listener.close()  # otherwise the socket would stay open in a process that accepts no connections
     job(settings)
 
 
-def _work(settings: Settings, listener: socket.socket, identities: Mapping[StoreID, Identity], share: tuple[Shares, int]) -> None:
+def _serve_requests(
+    settings: Settings, listener: socket.socket, identities: Mapping[StoreID, Identity], share: tuple[ConnectionCounts, int]
+) -> None:
     memory.reuse_freed_buffers()
     priority.shorten_switch_interval()
     given = settings.connections
     connections = Connections(
-        most=most_connections(given.per_worker, descriptors.raise_limit(), descriptors.RESERVED),
+        most=limit_connections(given.per_worker, descriptors.raise_limit(), descriptors.RESERVED),
         head_seconds=given.header_timeout_seconds,
         idle_seconds=given.idle_seconds,
         unsent_bytes=given.max_unsent_bytes,
     )
-    patience = Patience(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
+    timeouts = StopTimeouts(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
     with compose.open_service(settings, with_cache=True, identities=identities) as service:
-        server = Server(_uvicorn(settings, compose.build_application(settings, service)), connections, share, patience)
+        server = Server(_configure_uvicorn(settings, compose.build_application(settings, service)), connections, share, timeouts)
         with housekeeping.start(service):
             server.run(sockets=[listener])
 
 
-def _uvicorn(settings: Settings, application: Application) -> uvicorn.Config:
+def _configure_uvicorn(settings: Settings, application: Application) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         http=type("Protocol", (BoundedProtocol,), {"stall_seconds": settings.stall_seconds}),
@@ -132,5 +135,5 @@ def _uvicorn(settings: Settings, application: Application) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nobody is believed about who a client is; public_endpoint says what a proxy would
+        proxy_headers=False,  # headers of a proxy are not trusted; public_endpoint states what a proxy would
     )

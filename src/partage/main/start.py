@@ -1,6 +1,6 @@
-"""The command `partage` as it is installed: quiet when Ctrl-C comes before it has begun.
+"""The installed command `partage`: Ctrl-C during its start ends it without a traceback.
 
-Most of the first second is spent on imports, in the middle of which Python's own handler would raise a traceback.
+Most of the first second is spent on imports, during which Python's own handler would print a traceback.
 """
 
 import signal
@@ -11,7 +11,7 @@ from partage.main import cli  # noqa: E402 - after the line above, or it would c
 
 
 def main() -> int:
-    """Run the command; let Ctrl-C end it quietly before and after."""
+    """Run the command; Ctrl-C before and after ends it without a traceback."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return cli.main()

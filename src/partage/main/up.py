@@ -54,7 +54,7 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
             identities = _prepare(settings)
             child.wait_until_ready()
             with block_signals():
-                _greet(settings, kept)
+                _print_welcome(settings, kept)
                 jobs = [partial(import_worker.run_imports, identities=identities)]
                 return serve.run(settings, listener, identities, load=load, dependencies=[child], jobs=jobs)
 
@@ -84,7 +84,7 @@ def _prepare(settings: Settings) -> Mapping[StoreID, Identity]:
         return readiness.check_stores(service)
 
 
-def _greet(settings: Settings, kept: Standalone) -> None:
+def _print_welcome(settings: Settings, kept: Standalone) -> None:
     clouds = folder.write_clouds(kept)
     client = "openstack" if shutil.which("openstack") else Path(sys.executable).with_name("openstack")
     print(

@@ -1,1 +1,1 @@
-"""The HTTP server below every API: connections, bodies, sockets handed to threads, limits on what one client holds."""
+"""The HTTP server below every API: connections, bodies, socket hand-off, timeouts and limits of each client."""

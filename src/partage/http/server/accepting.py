@@ -1,9 +1,9 @@
-"""New connections, one at a time, from an accept queue that several workers share.
+"""Accepts connections one at a time from an accept queue that several workers share.
 
-A loop that takes all that waits, as uvloop's does, leaves nothing for the other workers: of 160 connections at once one of two had
-152. So each worker takes one in a turn of its loop, and a worker that has more connections than another one leaves a new one to
-that one for a moment. There is one queue and not one for each worker (`SO_REUSEPORT`): what waits in the queue of a worker that is
-busy, or has just died, would wait for it.
+A loop that accepts everything in the queue, as uvloop's does, leaves nothing for other workers: of 160 connections at once one of
+two workers had 152. So each worker accepts one connection in a turn of its loop, and a worker with more connections than another
+defers for a moment. There is one queue and not one for each worker (`SO_REUSEPORT`): connections in the queue of a worker that is
+busy, or has just died, would wait for that worker.
 """
 
 import asyncio
@@ -17,136 +17,138 @@ from typing import Any
 _LOG = logging.getLogger(__name__)
 
 _ABSENT = 0xFFFF_FFFF
-_MORE = 4
-"""How many connections more than another one a worker may have before it leaves new ones to that one."""
+_TOLERANCE = 4
+"""How many connections more than another a worker may have before it defers."""
 
-_MOMENT_SECONDS = 0.005
-_MOST_MOMENTS = 40
-_NEW_PATIENCE_SECONDS = 1.0
+_DEFER_SECONDS = 0.005
+_MAX_DEFERS = 40
+_DEFER_PERIOD_SECONDS = 1.0
 _AFTER_FAILURE_SECONDS = 0.1
 _MOST_WAITING = 4096
-_OUT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-class Shares:
-    """How many connections each worker has, in memory that they share. Made before they are forked."""
+class ConnectionCounts:
+    """The number of connections of each worker, in shared memory. Created before the fork."""
 
     def __init__(self, workers: int) -> None:
-        """Make a place for each worker; none is there yet."""
+        """Make an entry for each worker; no worker accepts yet."""
         self._counts = memoryview(mmap.mmap(-1, 4 * workers)).cast("I")
         for number in range(workers):
             self._counts[number] = _ABSENT
 
-    def note(self, worker: int, connections: int) -> None:
-        """Note how many connections a worker has."""
+    def publish(self, worker: int, connections: int) -> None:
+        """Record the number of connections of a worker."""
         self._counts[worker] = connections
 
     def leave(self, worker: int) -> None:
-        """Note that a worker takes no connections any more."""
+        """Record that a worker accepts no more connections."""
         self._counts[worker] = _ABSENT
 
     def has_too_many(self, worker: int) -> bool:
-        """Say whether a worker has more connections than another one, by more than a few."""
-        return self._counts[worker] > min(self._counts) + _MORE
+        """Say whether a worker has at least a few connections more than another."""
+        return self._counts[worker] > min(self._counts) + _TOLERANCE
 
 
 class Acceptor:
-    """Takes connections from a listening socket in this process. Belongs to the event loop's thread."""
+    """Accepts connections from a listening socket. Belongs to the event loop's thread."""
 
-    def __init__(self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol], share: "Share") -> None:
-        """Begin to take connections; each gets a new `protocol`."""
+    def __init__(self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol], share: "ConnectionCount") -> None:
+        """Start accepting; each connection gets a new `protocol`."""
         self._listener = listener
         self._protocol = protocol
         self._share = share
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[Any]] = set()
-        self._moments = 0
-        self._patience_from = 0.0
+        self._defers = 0
+        self._deferring_since = 0.0
         self._pause: asyncio.TimerHandle | None = None
         listener.settimeout(0)
-        share.note(0)
+        share.publish(0)
         self._resume()
 
     def close(self) -> None:
-        """Take what waits already, and then nothing more: the listening socket is closed in this process."""
+        """Accept what is in the queue, then close the listening socket in this process."""
         self._share.leave()
         if self._pause is not None:
             self._pause.cancel()
         self._loop.remove_reader(self._listener.fileno())
         for _ in range(_MOST_WAITING):
-            if not self._take():
+            if not self._accept():
                 break
         self._listener.close()
 
-    async def opened(self) -> None:
-        """Wait until every connection that was taken has its protocol."""
+    async def wait_until_open(self) -> None:
+        """Wait until every accepted connection has its protocol."""
         while self._opening:
             await asyncio.wait(tuple(self._opening))
 
-    def _ready(self) -> None:
-        self._share.note(len(self._opening))
-        if self._share.has_too_many() and self._is_patient():
-            self._rest(_MOMENT_SECONDS)
+    def _accept_or_defer(self) -> None:
+        self._share.publish(len(self._opening))
+        if self._share.has_too_many() and self._may_defer():
+            self._pause_accepting(_DEFER_SECONDS)
         else:
-            self._take()
+            self._accept()
 
-    def _is_patient(self) -> bool:
-        """Say whether this worker may leave connections to others, who may be too busy to take any: so long in every second."""
+    def _may_defer(self) -> bool:
+        """Say whether this worker may defer: a limited time in every second, since other workers may be busy."""
         now = self._loop.time()
-        if now - self._patience_from > _NEW_PATIENCE_SECONDS:
-            self._patience_from, self._moments = now, 0
-        self._moments += 1
-        return self._moments <= _MOST_MOMENTS
+        if now - self._deferring_since > _DEFER_PERIOD_SECONDS:
+            self._deferring_since, self._defers = now, 0
+        self._defers += 1
+        return self._defers <= _MAX_DEFERS
 
-    def _take(self) -> bool:
+    def _accept(self) -> bool:
         try:
-            taken, _address = self._listener.accept()
+            accepted, _address = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False
         except OSError as error:
-            if error.errno in _OUT_OF:
-                _LOG.warning("connections wait: %s", error.strerror)
-                self._rest(_AFTER_FAILURE_SECONDS)
-            return False  # whatever else the network says is about the one connection
-        taken.settimeout(0)
-        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        opening = self._loop.create_task(self._open(taken))
+            if error.errno in _EXHAUSTED:
+                _LOG.warning(
+                    "no free descriptors or buffers, new connections wait: %s; raise the limit of open files", error.strerror
+                )
+                self._pause_accepting(_AFTER_FAILURE_SECONDS)
+            return False  # other errors concern only this connection
+        accepted.settimeout(0)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opening = self._loop.create_task(self._open(accepted))
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
         return True
 
-    async def _open(self, taken: socket.socket) -> None:
+    async def _open(self, accepted: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._protocol, taken)
-        except OSError:  # its client has gone already
-            taken.close()
+            await self._loop.connect_accepted_socket(self._protocol, accepted)
+        except OSError:  # the client has already disconnected
+            accepted.close()
 
-    def _rest(self, seconds: float) -> None:
+    def _pause_accepting(self, seconds: float) -> None:
         self._loop.remove_reader(self._listener.fileno())
         self._pause = self._loop.call_later(seconds, self._resume)
 
     def _resume(self) -> None:
         self._pause = None
-        self._loop.add_reader(self._listener.fileno(), self._ready)
+        self._loop.add_reader(self._listener.fileno(), self._accept_or_defer)
 
 
-class Share:
-    """The share of one worker in the connections of all."""
+class ConnectionCount:
+    """The connection count of one worker among those of all."""
 
-    def __init__(self, shares: Shares, worker: int, connections: Callable[[], int]) -> None:
-        """Look at `shares` as worker number `worker`, that has so many `connections`."""
+    def __init__(self, shares: ConnectionCounts, worker: int, connections: Callable[[], int]) -> None:
+        """Use `shares` as worker number `worker`; `connections` returns its present number of connections."""
         self._shares = shares
         self._worker = worker
         self._connections = connections
 
-    def note(self, opening: int) -> None:
-        """Tell the others how many connections this worker has, those that it is opening included."""
-        self._shares.note(self._worker, self._connections() + opening)
+    def publish(self, opening: int) -> None:
+        """Publish the number of connections of this worker, including those that it is opening."""
+        self._shares.publish(self._worker, self._connections() + opening)
 
     def has_too_many(self) -> bool:
-        """Say whether a new connection is better left to another worker."""
+        """Say whether another worker should accept the next connection."""
         return self._shares.has_too_many(self._worker)
 
     def leave(self) -> None:
-        """Tell the others that this worker takes no more."""
+        """Publish that this worker accepts no more connections."""
         self._shares.leave(self._worker)

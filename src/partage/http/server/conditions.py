@@ -1,4 +1,4 @@
-"""Headers that ask for less than the whole: byte ranges and entity tags. Pure.
+"""Conditional and range requests: byte ranges and entity tags. Pure.
 
 Source: RFC 9110, sections 13 and 14.
 """
@@ -7,12 +7,12 @@ import re
 
 from partage import problems
 
-# Nothing is given back (`*+`): with 64 KiB of blanks to divide among them, the parts would try every way, for seconds.
+# Possessive quantifiers (`*+`) prevent backtracking, which takes seconds for 64 KiB of blanks.
 _RANGE = re.compile(r"bytes\s*+=\s*+([0-9]{0,4000}+)\s*+-\s*+([0-9]{0,4000}+)\s*+", re.IGNORECASE)
 
 
 def parse_range(header: str | None, size_bytes: int) -> tuple[int, int] | None:
-    """Understand a Range header as [start, stop); None when the whole is asked for.
+    """Parse a Range header as [start, stop); None without a range.
 
     Raises:
         Invalid: several ranges at once.
@@ -38,7 +38,7 @@ def parse_range(header: str | None, size_bytes: int) -> tuple[int, int] | None:
 
 
 def matches_etag(if_none_match: str | None, etag: bytes) -> bool:
-    """Say whether the client has this representation already. Weak and strong tags compare alike here."""
+    """Say whether If-None-Match contains the tag, compared weakly."""
     if if_none_match is None:
         return False
     known = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
@@ -46,5 +46,5 @@ def matches_etag(if_none_match: str | None, etag: bytes) -> bool:
 
 
 def range_applies(if_range: str | None, etag: bytes | None) -> bool:
-    """Say whether a Range header counts: without If-Range it does, with one only while it is known to be the same."""
+    """Say whether a Range header applies: always without If-Range, else only if the tag is equal."""
     return if_range is None or (etag is not None and if_range.strip() == etag.decode())

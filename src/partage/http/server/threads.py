@@ -1,9 +1,9 @@
-"""The one bridge between the async edge and the blocking core.
+"""The thread pools through which the event loop calls blocking operations.
 
-Pools, so that work of one kind never waits for another: uploads hold a thread while bytes that have come are stored, downloads
-while a buffer is read from a store, everything else for milliseconds. What only reads documents does not wait behind changes,
-which wait for each other, nor behind lists, which may be long. What waits for servers elsewhere, which may be slow, has a pool of
-its own: they hold up each other, but nobody else. So have validations of tokens, and those of tokens that were valid before.
+Each kind of work has its own pool, so that no kind waits for another. An upload holds a thread while received bytes are stored, a
+download while a buffer is read, other operations for milliseconds. Reads of documents do not wait behind changes, which wait for
+each other, nor behind lists, which may be long. Calls to other servers, which may be slow, delay only each other. Tokens that were
+valid before do not wait behind unknown tokens.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class Threads:
         validation: int = 1,
         data_thread_begins: Callable[[], None] | None = None,
     ) -> None:
-        """Make pools of these sizes; threads start when they are first needed, those that move image data with that call."""
+        """Make pools of these sizes. Threads start on first use; threads for image data first call `data_thread_begins`."""
         self._reading = ThreadPoolExecutor(reading, thread_name_prefix="reading")
         self._listing = ThreadPoolExecutor(listing, thread_name_prefix="listing")
         self._metadata = ThreadPoolExecutor(metadata, thread_name_prefix="metadata")
@@ -50,11 +50,11 @@ class Threads:
         return _run(self._reading, function, *given, **named)
 
     def call_listing(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
-        """Run an operation that lists documents, and writes the list, in a thread."""
+        """Run an operation that lists documents, and renders the list, in a thread."""
         return _run(self._listing, function, *given, **named)
 
     def call_upload(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
-        """Run in a thread what begins or ends an upload, or stores bytes of it that have come."""
+        """Begin or end an upload, or store received bytes, in a thread."""
         return _run(self._upload, function, *given, **named)
 
     def call_download(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> asyncio.Future[Result]:
@@ -62,19 +62,19 @@ class Threads:
         return _run(self._download, function, *given, **named)
 
     def call_remote(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> asyncio.Future[Result]:
-        """Run in a thread what waits for a server elsewhere."""
+        """Run an operation that waits for another server in a thread."""
         return _run(self._remote, function, *given, **named)
 
     def call_validation(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
-        """Ask the identity service in a thread about a token that nothing is known of."""
+        """Validate an unknown token in a thread."""
         return _run(self._validation, function, *given, **named)
 
     def call_revalidation(self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
-        """Ask the identity service in a thread about a token that was valid before."""
+        """Validate a token that was valid before in a thread."""
         return _run(self._revalidation, function, *given, **named)
 
     def close(self) -> None:
-        """Take no more work; what runs is not waited for."""
+        """Accept no more work; do not wait for running calls."""
         documents = (self._reading, self._listing, self._metadata, self._validation, self._revalidation)
         for pool in (*documents, self._upload, self._download, self._remote):
             pool.shutdown(wait=False, cancel_futures=True)

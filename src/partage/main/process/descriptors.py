@@ -1,18 +1,18 @@
-"""How many files and sockets this process may have open."""
+"""The limit of open file descriptors of this process."""
 
 import contextlib
 import math
 import resource
 
 RESERVED = 256
-"""Descriptors that connections leave alone, for the database's connections, files of stores and logs."""
+"""Descriptors that are not used for clients, but for the database, files of stores and logs."""
 
 
 def raise_limit() -> float:
-    """Raise the limit to the highest that this user may have; return it. Processes that this one starts have it, too."""
+    """Raise the soft limit to the hard limit and return it. Child processes inherit it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        with contextlib.suppress(ValueError, OSError):  # a sandbox may not like to be asked
+        with contextlib.suppress(ValueError, OSError):  # a sandbox may forbid it
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
     return math.inf if soft == resource.RLIM_INFINITY else float(soft)

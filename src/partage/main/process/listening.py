@@ -1,4 +1,4 @@
-"""The socket that clients connect to, opened once before workers are started."""
+"""The listening socket, opened once before workers are spawned."""
 
 import errno
 import socket
@@ -12,7 +12,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Listen on `host` and `port`; the caller closes the socket.
 
     Raises:
-        Unavailable: the port is taken, may not be had, or the address is not this machine's.
+        Unavailable: the port is in use or not permitted, or the address is not this machine's.
     """
     try:
         family, _kind, _protocol, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
@@ -28,7 +28,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def find_free_port() -> int:
-    """Find a port of the loopback interface that nothing listens on at the moment."""
+    """Find a free port of the loopback interface."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     return port

@@ -1,4 +1,4 @@
-"""Names for processes that outlive a reused process id, and whether the process of a name still runs. Linux: it reads /proc."""
+"""Unique names of processes, also when pids are reused, and whether a named process still runs. Linux: reads /proc."""
 
 import os
 import socket
@@ -9,13 +9,13 @@ _PROC = Path("/proc")
 
 
 def name_own_process() -> str:
-    """Name this process so that no other, on this machine or another, before or later, has the same name."""
+    """Return a name that no other process has, on any machine, at any time."""
     pid = os.getpid()
     return f"{_name_host()}:{pid}:{_find_start_time(pid)}"
 
 
 def is_alive(name: str) -> bool | None:
-    """Say whether the process of that name still runs; None when it is of another machine or container: nobody here can tell."""
+    """Say whether the named process still runs; None if it belongs to another machine or container."""
     place, _colon, rest = name.partition(":")
     if place != _name_host():
         return None
@@ -29,7 +29,7 @@ def age_seconds() -> float:
 
 
 def _name_host() -> str:
-    # Two containers of one machine share the boot id, but neither their process ids nor their namespace for them.
+    # Containers of one machine share the boot id, but have pid namespaces of their own.
     boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     namespace = (_PROC / "self/ns/pid").readlink().name.strip("pid:[]")
     return f"{socket.gethostname()}/{boot}/{namespace}"

@@ -1,4 +1,4 @@
-"""How this process asks the kernel for memory."""
+"""Settings of the C library's memory allocator."""
 
 import ctypes
 
@@ -10,17 +10,17 @@ _KEPT_BYTES = 32 << 20
 _ARENAS = 1
 
 TRIM_SECONDS = 5.0
-"""How often free memory goes back to the kernel."""
+"""How often free memory is returned to the kernel."""
 
 
 def reuse_freed_buffers() -> None:
-    """Let freed buffers be used again instead of going back to the kernel, where the C library can be told so.
+    """Make glibc reuse freed buffers instead of returning them to the kernel; no effect with another C library.
 
-    Image data passes through in blocks of a mebibyte. By default glibc maps each one anew, and the kernel clears every page of it:
-    an upload of 1 GiB cost 90,000 page faults and 12 % more processor time.
+    Image data passes in blocks of a mebibyte. By default glibc maps each block anew, and the kernel clears every page: an upload of
+    1 GiB cost 90,000 page faults and 12 % more processor time.
 
-    Each thread would otherwise come to have an arena of its own, of which nothing freed is of use to another thread: a process of
-    170 uploads, six at a time, had 600 MiB and grew; with two arenas it had 270. One grows least. Source: mallopt(3).
+    By default each thread gets an arena, and no other thread can use what is free in it: a process of 170 uploads, six at a time,
+    had 600 MiB and grew; with two arenas it had 270. One grows least. Source: mallopt(3).
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -33,10 +33,10 @@ def reuse_freed_buffers() -> None:
 
 
 def return_free_memory() -> None:
-    """Let the kernel have whole pages that are free, also those between blocks in use, where the C library can do so.
+    """Return free pages to the kernel, also those between blocks in use; no effect with another C library.
 
-    Freed buffers are used again until then, so the page faults of a few seconds' peak are all that this costs. Without it a process
-    keeps the sum of what its heap needed at different times in different places. Source: malloc_trim(3).
+    Between two calls freed buffers are reused, so the cost is the page faults of a few seconds' peak. Without it a process keeps
+    the peak of every part of its heap. Source: malloc_trim(3).
     """
     try:
         trim = ctypes.CDLL(None).malloc_trim

@@ -1,24 +1,24 @@
-"""Who goes first when there is more to do than cores: whoever answers questions, before whoever moves image data."""
+"""Thread priorities: requests for documents run before transfers of image data."""
 
 import contextlib
 import os
 import sys
 
-_BEHIND = 10
-_HANDOVER_SECONDS = 0.001
+_NICE_STEPS = 10
+_SWITCH_SECONDS = 0.001
 
 
 def lower_thread_priority() -> None:
-    """Let this thread, and those that it will start, go behind others of the machine by ten steps of nice; on Linux only.
+    """Run this thread, and threads that it starts, at nice +10. Linux only, where each thread has a nice value: sched(7).
 
-    A document is read in tenths of a millisecond, and was waited for 53 ms while eight images were on their way through two cores:
-    4 ms when their threads go behind, which are as fast as before (bench/README.md). A nice value is a thread's own: sched(7).
+    A document takes tenths of a millisecond, but took 53 ms while eight images were transferred on two cores. With transfer threads
+    at nice +10 it takes 4 ms, and the transfers are as fast as before (bench/README.md).
     """
     if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # a sandbox may not like to be asked
-            os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + _BEHIND))
+        with contextlib.suppress(OSError):  # a sandbox may forbid it
+            os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + _NICE_STEPS))
 
 
 def shorten_switch_interval() -> None:
-    """Let a thread that computes in Python hand over to one that waits after a millisecond, not five."""
-    sys.setswitchinterval(_HANDOVER_SECONDS)
+    """Let the interpreter switch threads after one millisecond instead of five."""
+    sys.setswitchinterval(_SWITCH_SECONDS)

@@ -1,8 +1,8 @@
-"""Worker processes: fork them, replace one that dies, reload them all, end them all.
+"""The supervisor of worker processes: spawn, reap and restart them with back-off, reload on SIGHUP, stop.
 
-The parent does nothing but wait for signals. It forks after every module is imported and before any thread or connection exists,
-so workers start in milliseconds and share memory. Each worker is a process group of its own: Ctrl-C on a terminal reaches the
-parent alone, which passes on a stop signal; a second one ends the workers at once.
+The parent only waits for signals. It forks after every module is imported and before any thread or connection exists, so workers
+start in milliseconds and share memory. Each worker has its own process group: Ctrl-C on a terminal reaches only the parent, which
+forwards the stop signal; a second one kills the workers at once.
 """
 
 import contextlib
@@ -35,15 +35,15 @@ Job = Callable[[], None]
 
 
 class Dependency(Protocol):
-    """Another child of the parent that workers cannot do without."""
+    """Another child of the parent, without which workers cannot run."""
 
     def fault(self) -> str | None:
-        """Say in a sentence that it is no longer there, or None."""
+        """Return a sentence that says that the child has ended, or None while it runs."""
 
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """A job, and the worker that does it at the moment. Times are on the monotonic clock."""
+    """A job and the worker that runs it now. Times are on the monotonic clock."""
 
     job: Job
     pid: int | None = None
@@ -51,25 +51,25 @@ class _Slot:
     not_before: float = 0.0
     quick_exits: int = 0
     has_started: bool = False
-    """A worker of this slot has lived for long enough to have started."""
+    """A worker of this slot has run long enough to count as started."""
 
     def update_age(self, now: float) -> None:
-        """Forget the short lives of workers before, if this one lives for long enough."""
+        """Reset the count of quick exits once the worker has run long enough."""
         if self.pid is not None and now - self.since >= _QUICK_EXIT_SECONDS:
             self.has_started = True
             self.quick_exits = 0
 
     def backoff_seconds(self) -> float:
-        """Say how long to wait before the next worker: nothing after one short life, then twice as long each time."""
+        """Return the back-off before the next spawn: none after one quick exit, then doubled each time."""
         return 0.0 if self.quick_exits <= 1 else min(_MAX_BACKOFF_SECONDS, _MIN_BACKOFF_SECONDS * 2.0 ** (self.quick_exits - 2))
 
 
 @dataclass(slots=True)
 class Supervisor:
-    """Workers and what became of them. Used by the parent's only thread.
+    """Spawns workers and reaps them. Used by the parent's only thread.
 
-    `reload` returns jobs for workers that shall take the place of those there are, or raises a Problem; without it SIGHUP is a
-    stop signal. `close_shared` is called as soon as no more workers will be forked: the parent closes then what only workers need.
+    `reload` returns the jobs of workers that replace the present ones, or raises a Problem; without it SIGHUP is a stop signal.
+    `close_shared` is called when no more workers will be spawned, to close what only workers need.
     """
 
     jobs: Sequence[Job]
@@ -79,17 +79,17 @@ class Supervisor:
     close_shared: Callable[[], None] = lambda: None
     _slots: list[_Slot] = field(default_factory=list)
     _previous: list[_Slot] = field(default_factory=list)
-    """The slots whose place `_slots` take as soon as these have lived for long enough."""
+    """The slots before a reload. They are retired when all workers of `_slots` have started."""
     _retired: set[int] = field(default_factory=set)
     _stop_signal: signal.Signals = signal.SIGTERM
     _has_terminal: bool = False
 
     def run(self) -> int:
-        """Keep a worker running for each job until a stop signal; return the exit status of the whole."""
+        """Keep a worker running for each job until a stop signal; return the exit status of the program."""
         self._has_terminal = _is_terminal()
         with block_signals():
             gc.collect()
-            gc.freeze()  # workers then do not copy pages only because the collector marked them
+            gc.freeze()  # otherwise the collector's marks make workers copy shared pages
             try:
                 self._slots = [_Slot(job) for job in self.jobs]
                 self._spawn_due()
@@ -116,32 +116,32 @@ class Supervisor:
             self._retire_previous()
 
     def _is_stop(self, number: signal.Signals) -> bool:
-        """Say whether a signal ends all this: SIGHUP does when the terminal is gone, or when there is nothing to reload."""
+        """Say whether a signal stops the program. SIGHUP does when the terminal was closed, or when there is no `reload`."""
         if number in _STOPS:
             self._stop_signal = number
             return True
         return number == signal.SIGHUP and (self.reload is None or (self._has_terminal and not _is_terminal()))
 
     def _reload(self) -> None:
-        """Let workers with new jobs start beside those there are, which are still needed if that does not work."""
+        """Spawn workers with new jobs beside the present ones, which stay if the new workers fail."""
         if self.reload is None or self._previous:
-            return  # new workers are starting already; whoever changed the settings since then asks again
+            return  # a reload is in progress; after a later change of settings SIGHUP is sent again
         try:
             jobs = self.reload()
         except problems.Problem as problem:
-            _LOG.error("nothing was changed: %s", problem)
+            _LOG.error("reload failed, the workers keep the old settings: %s", problem)
             return
         self._previous, self._slots = self._slots, [_Slot(job) for job in jobs]
 
     def _retire_previous(self) -> None:
-        """Let the workers of before retire, once the new ones have all lived for long enough."""
+        """Retire the workers before a reload, once all new workers have started."""
         now = time.monotonic()
         for slot in (*self._slots, *self._previous):
             slot.update_age(now)
         if self._previous and all(slot.has_started for slot in self._slots):
             self._retire(self._previous, signal.SIGHUP)
             self._previous = []
-            _LOG.warning("settings and policy were read again")
+            _LOG.warning("reload complete: new workers run with the present settings and policy")
 
     def _retire(self, slots: Sequence[_Slot], number: signal.Signals) -> None:
         for slot in slots:
@@ -150,7 +150,7 @@ class Supervisor:
                 self._retired.add(slot.pid)
 
     def _reap(self) -> str | None:
-        """See who has died, and who is to be replaced when; return a reason to end if there is one."""
+        """Reap exited workers and schedule their replacements; return a reason to stop the program, or None."""
         for slot, pid, status in self._reap_exited():
             now = time.monotonic()
             slot.update_age(now)
@@ -159,20 +159,23 @@ class Supervisor:
             if self._previous and slot in self._slots:
                 self._retire(self._slots, signal.SIGTERM)
                 self._slots, self._previous = self._previous, []
-                _LOG.error("nothing was changed: a worker with the new settings ended with status %d", code)
+                _LOG.error(
+                    "reload failed, the workers keep the old settings: a new worker exited with status %d, see the error above",
+                    code,
+                )
                 return None
             if code == _FAILED_AT_START and not slot.has_started and slot.quick_exits == 0:
-                return "a worker could not start; the reason stands above"
+                return "a worker could not start; see the error above"
             slot.quick_exits = slot.quick_exits + 1 if now - slot.since < _QUICK_EXIT_SECONDS else 0
             if all(each.quick_exits >= _MAX_QUICK_EXITS and not each.has_started for each in self._slots):
-                return f"workers die as soon as they start, the last one with status {code}"
+                return f"every worker exits as soon as it starts, the last one with status {code}; see the errors above"
             pause = slot.backoff_seconds()
             slot.not_before = now + pause
-            _LOG.warning("worker %d ended with status %d and is replaced%s", pid, code, f" in {pause:g} s" if pause else "")
+            _LOG.warning("worker %d exited with status %d and is restarted%s", pid, code, f" in {pause:g} s" if pause else "")
         return None
 
     def _reap_exited(self) -> Iterator[tuple[_Slot, int, int]]:
-        """Find each worker that has ended: its number may be another process's from now on."""
+        """Reap each exited worker and yield it. From then on its pid may be reused."""
         for pid in tuple(self._retired):
             if os.waitpid(pid, os.WNOHANG)[0]:
                 self._retired.discard(pid)
@@ -220,9 +223,9 @@ class Supervisor:
 
 @contextlib.contextmanager
 def block_signals() -> Iterator[None]:
-    """Let signals wait for whoever asks for them. What was not asked for when the block ends is forgotten.
+    """Block signals, so that they wait for `sigtimedwait`. Signals that are still pending at the end of the block are discarded.
 
-    So a stop signal is the same from the greeting on, whatever the parent does at that moment.
+    So a stop signal has the same effect from the first message on, whatever the parent does at that moment.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     try:
@@ -266,9 +269,9 @@ def _become_worker(parent: int, work: Job) -> NoReturn:
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else _FAILED_AT_START
     except BaseException:  # noqa: BLE001 - nothing above this line is the worker's: it must not return into the parent's code
-        _LOG.exception("a worker failed")
+        _LOG.exception("a worker failed and exits with status 1")
         status = 1
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(status)  # threads that still read from a client that is silent must not keep the process
+        os._exit(status)  # a thread that still reads from a silent client must not keep the process alive
