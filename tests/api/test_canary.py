@@ -14,7 +14,7 @@ import requests
 
 from tests.api.conftest import World, cast_of
 from tests.api.personas import PATCH, Cast, Persona
-from tests.api.test_imports_told import task_from
+from tests.api.test_import_stories import task_from
 from tests.unit.outbound.test_outbound_rules import REFUSED
 
 Everybody = dict[str, tuple[str, str]]

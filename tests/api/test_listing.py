@@ -153,7 +153,7 @@ def test_filters_by_what_the_service_sets(shelf: Shelf) -> None:
         "name=%00",
     ],
 )
-def test_a_query_that_makes_no_sense_is_refused_in_words(query: str, cast: Cast) -> None:
+def test_invalid_query_is_refused_with_a_reason(query: str, cast: Cast) -> None:
     answer = cast.owner.call("GET", f"/v2/images?{query}", headers={"Accept": "application/json"})
     assert answer.status_code == 400
     assert len(answer.json()["message"]) > 15

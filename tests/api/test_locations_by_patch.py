@@ -230,7 +230,7 @@ def test_forbidden_locations_are_refused_and_change_nothing(url: str, status: st
     ],
     ids=repr,
 )
-def test_a_location_that_makes_no_sense_is_refused(given: Any, words: str, shown: tuple[World, Cast]) -> None:
+def test_invalid_location_is_refused(given: Any, words: str, shown: tuple[World, Cast]) -> None:
     _world, cast = shown
     image = cast.owner.has_an_image(None)
     for answer in (adds(cast.owner, image, given), replaces(cast.owner, image, given)):

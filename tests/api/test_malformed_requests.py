@@ -37,7 +37,7 @@ def test_a_document_that_cannot_be_read_is_refused(kind: str, cast: Cast) -> Non
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_a_change_that_makes_no_sense_is_refused(kind: str, cast: Cast) -> None:
+def test_invalid_change_is_refused(kind: str, cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     before = cast.owner.shows(image).json()
     for patch in ([CHANGES[kind]], [add("first"), CHANGES[kind]]):

@@ -78,7 +78,7 @@ def test_a_new_namespace_is_answered_with_what_it_was_given(cast: Cast) -> None:
     assert {part: answer[part] for part in parts} == {part: document[part] for part in parts}
 
 
-def test_tags_sorted_by_name_leave_case_out_of_account(cast: Cast) -> None:
+def test_tags_are_sorted_by_name_ignoring_case(cast: Cast) -> None:
     name = made(cast, tags=[{"name": "Round"}, {"name": "flat"}])
     query = "sort_key=name&sort_dir=asc"
     assert cast.owner.call("GET", f"{AT}/{name}/tags?{query}").json()["tags"] == [{"name": "flat"}, {"name": "Round"}]
@@ -144,7 +144,7 @@ def test_namespaces_are_found_by_visibility_and_type(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=x", "limit=-1", "visibility=shared", "sort_key=x", "sort_dir=x"])
-def test_a_list_that_makes_no_sense_is_refused(query: str, cast: Cast) -> None:
+def test_invalid_query_of_metadefs_is_refused(query: str, cast: Cast) -> None:
     assert cast.owner.call("GET", f"{AT}?{query}").status_code == 400
 
 

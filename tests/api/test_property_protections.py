@@ -143,7 +143,7 @@ def test_policies_may_decide_in_place_of_roles(
         ("create=@", "roles", "cannot be read"),
     ],
 )
-def test_a_file_that_makes_no_sense_stops_the_start(text: str, form: str, words: str, tmp_path: Path) -> None:
+def test_invalid_property_protections_stop_the_start(text: str, form: str, words: str, tmp_path: Path) -> None:
     file = tmp_path / "protections.conf"
     file.write_text(text)
     with pytest.raises(problems.Unavailable, match=words):

@@ -93,7 +93,7 @@ def left_over(service: Service, folder: Path) -> int:
 
 @pytest.mark.parametrize("road", ROADS)
 @pytest.mark.parametrize("name", PICKED)
-def test_a_hostile_file_is_refused_on_every_road_and_leaves_nothing(road: str, name: str, service: Service, tmp_path: Path) -> None:
+def test_hostile_file_is_refused_by_every_route_and_leaves_nothing(road: str, name: str, service: Service, tmp_path: Path) -> None:
     """T-41 to T-48 and T-50. Behind each stands noise that no other image has, so that there is something to leave behind."""
     image = declared(service, "raw" if "VMDK" not in name else "vmdk")
     ROADS[road](service, image, HOSTILE[name] + noise(3, 2))

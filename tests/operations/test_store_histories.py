@@ -366,7 +366,7 @@ def test_read_only_store_is_never_written(tmp_path: Path, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("encoded", [b"", b"{}", b"[]", b'{"partage_store": 2}', b"\xff", b"x" * 5000])
-def test_identity_that_makes_no_sense_stops_the_command(tmp_path: Path, clock: Clock, encoded: bytes) -> None:
+def test_invalid_store_identity_stops_the_command(tmp_path: Path, clock: Clock, encoded: bytes) -> None:
     service = service_at(tmp_path / "one", tmp_path / "store", clock)
     (tmp_path / "store" / "identity").write_bytes(encoded)
     with pytest.raises(problems.StoreUnavailable, match=r"damaged|newer release"):

@@ -281,7 +281,7 @@ def test_invalid_member_id_is_refused(body: bytes) -> None:
     assert call(f"/v2/images/{UUID}/members", TOKEN, method="POST", body=body).status == 400
 
 
-def test_a_patch_of_another_media_type_is_refused_and_told_which_to_use() -> None:
+def test_patch_of_another_media_type_is_refused_naming_the_right_one() -> None:
     answer = call(f"/v2/images/{UUID}", TOKEN, (b"content-type", b"application/json-patch+json"), method="PATCH", body=b"[]")
     assert answer.status == 415
     assert "application/openstack-images-v2.1-json-patch" in answer.headers["accept-patch"]

@@ -288,7 +288,7 @@ def test_answers_that_were_taken_count_for_nothing() -> None:
 
 
 @pytest.mark.parametrize(("version", "said"), [(b"1.0", False), (b"1.1", True)])
-def test_only_clients_that_know_it_are_told_to_go_on(version: bytes, said: bool) -> None:
+def test_only_http_1_1_clients_get_100_continue(version: bytes, said: bool) -> None:
     """A client of HTTP/1.0 takes "100 Continue" for the answer. Source: RFC 9110, 10.1.1."""
 
     async def reading(scope: Any, receive: Any, send: Any) -> None:

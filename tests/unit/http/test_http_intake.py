@@ -209,7 +209,7 @@ def test_client_that_goes_away_never_looks_like_the_end(before: int) -> None:
     assert [type(each) for each in taken.ended] == [problems.ClientGone]
 
 
-def test_client_that_falls_silent_is_given_up() -> None:
+def test_silent_client_is_disconnected() -> None:
     taken = Taken()
     with pytest.raises(problems.ClientGone, match=r"within 0\.05 seconds"):
         stored(Peer(part(b"x")), taken, stall_seconds=0.05)

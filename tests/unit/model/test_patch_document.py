@@ -45,7 +45,7 @@ def test_whole_numbers_may_be_written_as_fractions() -> None:
     assert parsed({"min_ram": 512.0}).min_ram == 512
 
 
-def test_a_digest_is_left_out_of_account() -> None:
+def test_digest_is_ignored() -> None:
     assert parsed({"os_hash_algo": "md5", "os_hash_value": "x"}) == NewImage()
 
 

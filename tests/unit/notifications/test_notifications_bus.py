@@ -175,7 +175,7 @@ def test_nothing_starts_before_something_is_announced() -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "nonsense://user:secret@host/", "rabbit://user:secret@host:port/"])
-def test_a_url_that_makes_no_sense_is_refused_without_saying_it(url: str) -> None:
+def test_invalid_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(problems.Invalid, match="transport_url") as caught:
         Connection(url, topics=["t"], publisher_id="p")
     assert "secret" not in str(caught.value)

@@ -225,7 +225,7 @@ def test_name_with_any_internal_address_is_refused(
     assert tried == []
 
 
-def test_unresolvable_name_gets_the_sentence_of_an_internal_one(tried: list[Any]) -> None:
+def test_unresolvable_name_gets_the_message_of_an_internal_one(tried: list[Any]) -> None:
     names = origins.Names({"inside.example": [["10.0.0.1"]], "empty.example": [[]]})
     words = set()
     for name in ("inside.example", "empty.example", "unknown.example"):

@@ -232,7 +232,7 @@ def test_invalid_response_is_a_failure(raw: bytes) -> None:
     ],
     ids=lambda raw: ascii(raw[17:70]),
 )
-def test_content_that_ends_early_or_makes_no_sense(raw: bytes) -> None:
+def test_truncated_or_invalid_content_fails(raw: bytes) -> None:
     seconds, _ = failure(origins.saying(raw))
     assert seconds < 5
 

@@ -1,6 +1,7 @@
 """Objects as files below one directory of a POSIX file system.
 
-An object appears under its name only when it is whole and durable: written to `incoming/`, fsynced, renamed, its directory fsynced.
+An object appears under its name only when it is whole and durable: it is written to `incoming/` and fsynced, an atomic rename
+moves it, and its directory is fsynced.
 After a failed fsync the kernel may have dropped the pages and report success the next time, so the file is abandoned, never retried
 (reliability rule of PostgreSQL). Directory tree: stores/layout.py.
 """

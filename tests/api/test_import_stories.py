@@ -140,7 +140,7 @@ def test_bytes_without_the_promised_digest_are_not_kept(near: World, origin: str
         ({"url": "http://x/", "validation_data": {"os_hash_algo": "md5", "os_hash_value": "zz"}}, "hexadecimal"),
     ],
 )
-def test_a_location_that_makes_no_sense_changes_nothing(document: object, words: str, cast: Cast) -> None:
+def test_invalid_location_changes_nothing(document: object, words: str, cast: Cast) -> None:
     image = cast.owner.has_an_image(None)
     before = cast.owner.shows(image).json()
     service = {"X-Service-Token": cast.service.token}
@@ -233,7 +233,7 @@ def test_empty_list_of_stores_means_the_default_store(world: World, cast: Cast) 
         ({"method": {"name": "glance-download", "glance_region": "x", "glance_image_id": "y"}}, 400, "look like a UUID"),
     ],
 )
-def test_an_import_that_makes_no_sense_changes_nothing(body: object, status: int, words: str, cast: Cast) -> None:
+def test_invalid_import_changes_nothing(body: object, status: int, words: str, cast: Cast) -> None:
     owner = cast.owner
     image = owner.has_an_image(None)
     owner.stages(image, DATA)
@@ -264,7 +264,7 @@ def test_reserved_import_properties_are_refused(cast: Cast) -> None:
 @pytest.mark.parametrize(
     "query", ["status=nothing", "type=nothing", "limit=x", "limit=-1", "marker=x", "sort_key=x", "sort_dir=x", f"marker={'0' * 32}"]
 )
-def test_a_list_of_tasks_that_makes_no_sense_is_refused(query: str, cast: Cast) -> None:
+def test_invalid_query_of_tasks_is_refused(query: str, cast: Cast) -> None:
     assert cast.admin.call("GET", f"/v2/tasks?{query}").status_code == 400
 
 
@@ -331,7 +331,7 @@ def test_an_administrator_imports_by_a_task(near: World, origin: str, everybody:
         task_from("http://example.org/", input={"import_from": 1, "import_from_format": "raw", "image_properties": {}}),
     ],
 )
-def test_a_task_that_makes_no_sense_makes_no_image(document: object, cast: Cast) -> None:
+def test_invalid_task_creates_no_image(document: object, cast: Cast) -> None:
     before = len(cast.admin.call("GET", "/v2/tasks?limit=1000").json()["tasks"])
     assert cast.admin.call("POST", "/v2/tasks", json=document).status_code == 400
     assert len(cast.admin.call("GET", "/v2/tasks?limit=1000").json()["tasks"]) == before
