@@ -24,7 +24,7 @@ from partage.http.server.connections import HEAD_SECONDS, Connections
 from partage.http.server.send_timeout import SendTimeout, count_acknowledged, reset_on_close
 
 LONGEST_HEAD_BYTES = 131_072
-"""Above the application's own bound, so that a client just above that one still gets an answer in its form."""
+"""Higher than the application's limit, so that a client just above that limit still gets the application's error response."""
 
 _LOG = logging.getLogger(__name__)
 _HEAD_TOO_LONG = "The request's first line and headers are too long."

@@ -38,7 +38,7 @@ class TimeoutSend:
             async with asyncio.timeout(self._stall_seconds):
                 await self._send(message)
         except TimeoutError as error:
-            raise problems.ClientGone(f"The client took nothing of the answer within {self._stall_seconds:g} seconds") from error
+            raise problems.ClientGone(f"The client read nothing of the response within {self._stall_seconds:g} seconds") from error
 
 
 class CountingSend:
