@@ -23,7 +23,7 @@ def but(**changes: Any) -> ImageQuery:
 
 
 def condition(attribute: str, operator: Operator, *values: Any) -> dict[str, Any]:
-    return {"conditions": (Filter(attribute, operator, values),)}
+    return {"filters": (Filter(attribute, operator, values),)}
 
 
 def order(text: str) -> dict[str, Any]:
