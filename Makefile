@@ -26,7 +26,7 @@ help:
 	@echo 'make demo    start the service, run the sharing walk-through with the real openstack client, run until Ctrl-C'
 	@echo '             (ONCE=1: stop after the walk-through; DEMO_PORT=9292: the port of the image service)'
 	@echo 'make test    run all tests (TESTS=tests/unit: one folder)'
-	@echo 'make quick   run the fast suites, without PostgreSQL, qemu or strace: a minute or two'
+	@echo 'make quick   run the fast suites, without PostgreSQL, qemu or strace: about a minute'
 	@echo 'make pythons run all tests on each installed Python, 3.11 or later (PYTHONS="python3.13 /path/to/python3": on these; TESTS)'
 	@echo 'make check   run what CI runs: fmt-check, lint, types, layers, test'
 	@echo 'make fmt     format the code'

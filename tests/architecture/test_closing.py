@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.thorough  # each test runs pytest in a process of its own
+
 ROOT = Path(__file__).parents[2]
 LEFT_TO_THE_COLLECTOR = """
 import gc, sqlite3

@@ -115,6 +115,7 @@ def test_archives_of_real_programs_are_unpacked() -> None:
         assert unpacked(subprocess.run(program, input=MIXED, capture_output=True, check=True).stdout) == MIXED
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_archive_that_is_cut_short_is_refused_wherever_it_is_cut(kind: str) -> None:
     raw = ARCHIVES[kind]
@@ -127,6 +128,7 @@ def test_archive_that_is_cut_short_is_refused_wherever_it_is_cut(kind: str) -> N
             unpacked(raw[:place], 1 << 20)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_archive_with_a_changed_byte_gives_the_same_data_or_raises(kind: str) -> None:
     """Some bytes, such as times, do not matter; then the content is right."""

@@ -344,6 +344,7 @@ class TestRot:
     def packs(self, root: Path) -> Any:
         return sorted((root / "packs").glob("*/*"))
 
+    @pytest.mark.thorough
     def test_every_kind_of_damage_is_found(self, tmp_path: Path, index: Any, image: Any) -> None:
         store = posix.PosixStore(tmp_path)
         done = doubles.written(store, index, split(image, 65536))
