@@ -2,6 +2,7 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,21 @@ def test_putting_again_is_fine(store: Any) -> None:
     store.put(KEY, [b"same"])
     assert store.get(KEY, 0, 4) == b"same"
     assert list(store.enumerate("")) == [KEY]
+
+
+def test_put_if_absent_leaves_what_is_there(store: Any) -> None:
+    assert store.put_if_absent(KEY, [b"fi", b"rst"])
+    assert not store.put_if_absent(KEY, [b"second"])
+    assert store.get(KEY, 0, 5) == b"first"
+    assert store.stat(KEY).size_bytes == 5
+    assert list(store.enumerate("")) == [KEY]
+
+
+def test_one_of_many_puts_if_absent_at_once_succeeds(store: Any) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda number: store.put_if_absent(KEY, [b"%d" % number]), range(8)))
+    assert won.count(True) == 1
+    assert store.get(KEY, 0, 1) == b"%d" % won.index(True)
 
 
 def test_empty_object_exists(store: Any) -> None:

@@ -10,6 +10,7 @@ import struct
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import blake3
 import pytest
@@ -268,6 +269,86 @@ def test_empty_store_is_claimed_and_known_afterwards(tmp_path: Path, clock: Cloc
     claimed = store_identities.check_stores(service)
     assert identity.read(service.stores[LOCAL].store) == claimed[LOCAL]
     assert store_identities.check_stores(service) == claimed
+
+
+def test_one_of_two_databases_claims_an_empty_store(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second claims while the first has looked and not yet written."""
+    first, second = service_at(tmp_path / "one", tmp_path / "store", clock), service_at(tmp_path / "two", tmp_path / "store", clock)
+    claim = identity.claim
+
+    def claim_late(store: Any, mine: identity.Identity) -> bool:
+        monkeypatch.setattr(identity, "claim", claim)
+        store_identities.check_stores(second)
+        return claim(store, mine)
+
+    monkeypatch.setattr(identity, "claim", claim_late)
+    with pytest.raises(problems.StoreUnavailable, match="at the same moment"):
+        store_identities.check_stores(first)
+    assert store_identities.check_stores(second)
+    with pytest.raises(problems.StoreUnavailable, match="belongs to another database"):
+        store_identities.check_stores(first)
+
+
+class RefusingStore(PosixStore):
+    """A store in which one object can be neither read nor removed, as a disk with a bad block or a file of another user."""
+
+    refused = ""
+
+    def get(self, key: str, start: int, length: int) -> bytes:
+        self._refuse(key)
+        return super().get(key, start, length)
+
+    def remove(self, key: str) -> None:
+        self._refuse(key)
+        super().remove(key)
+
+    def _refuse(self, key: str) -> None:
+        if key == self.refused:
+            raise problems.StoreUnavailable(f"The store could not read {key} (Input/output error)")
+
+
+def test_rebuild_names_a_pack_that_cannot_be_read_and_goes_on(tmp_path: Path, clock: Clock) -> None:
+    history = History(tmp_path, clock)
+    store = RefusingStore(history.store)
+    with history.restored.database.read() as tx:
+        known = {each.id for each in contents.every_pack(tx, LOCAL)}
+    unknown = sorted(packs_in(history.store) - known)
+    assert len(unknown) > 1
+    store.refused = layout.pack_key(PackID(unknown[0]))
+    restored = make(tmp_path / "restored", store=store, clock=clock)
+    rebuilt = rebuild_index.rebuild_index(restored)
+    assert rebuilt.unreadable == (f"local: {store.refused}",)
+    assert rebuilt.packs == len(unknown) - 1
+
+
+def test_sweep_names_packs_that_cannot_be_removed_and_goes_on(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "store").mkdir()
+    store = RefusingStore(tmp_path / "store")
+    service = make(tmp_path / "one", store=store, clock=clock)
+    store_identities.check_stores(service)
+    doomed = [image_with(service, noise(seed)) for seed in (1, 2)]
+    for image in doomed:
+        images.delete_image(service, OWNER, image.id)
+    store.refused = layout.pack_key(PackID(min(packs_in(tmp_path / "store"))))
+    swept = sweep_for_days(service, clock)
+    assert packs_in(tmp_path / "store") == {store.refused.rpartition("/")[2]}
+    assert any(store.refused in reason and "Input/output error" in reason for each in swept for reason in each.postponed)
+    store.refused = ""
+    sweep_for_days(service, clock)
+    assert packs_in(tmp_path / "store") == set()
+
+
+def test_sweep_of_a_store_that_does_not_answer_ends_with_its_reason(tmp_path: Path, clock: Clock) -> None:
+    service = service_at(tmp_path / "one", tmp_path / "store", clock)
+    checked = store_identities.check_stores(service)
+    images.delete_image(service, OWNER, image_with(service, noise(1)).id)
+    away = make(tmp_path / "one", store=PosixStore(tmp_path / "store", identity=checked[LOCAL]), clock=clock)
+    sweep_for_days(away, clock, grace=NOW)
+    images.delete_image(service, OWNER, image_with(service, noise(2)).id)
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    (tmp_path / "store").mkdir()
+    with pytest.raises(problems.StoreUnavailable):
+        sweep_for_days(away, clock)
 
 
 def test_store_that_is_not_mounted_is_refused(tmp_path: Path, clock: Clock) -> None:

@@ -58,7 +58,8 @@ def sweep_content(settings: Settings) -> int:
     if swept.held_for is not None:
         print(f"Removed nothing from the stores: {swept.held_for}; sweep again afterwards")
     if swept.postponed:
-        print(f"Kept {swept.postponed} packs with unreferenced chunks: they are damaged, or the store has no space to rewrite them")
+        print(f"Kept {len(swept.postponed)} packs that could not be rewritten or removed; the next sweep tries them again:")
+        _print_names(swept.postponed)
     if swept.unknown:
         print(f"Kept {len(swept.unknown)} objects that this database did not write; 'partage manage rebuild-index' indexes packs:")
         _print_names(swept.unknown)
@@ -76,7 +77,7 @@ def rebuild(settings: Settings) -> int:
         rebuilt = rebuild_index.rebuild_index(service)
     print(f"Indexed {rebuilt.packs} packs that the database did not know, and {rebuilt.chunks} chunks")
     if rebuilt.unreadable:
-        print(f"Skipped {len(rebuilt.unreadable)} objects that are damaged or not packs:")
+        print(f"Skipped {len(rebuilt.unreadable)} objects that are damaged, not packs, or that the store refuses to read:")
         _print_names(rebuilt.unreadable)
     if rebuilt.lost:
         print(
@@ -84,7 +85,7 @@ def rebuild(settings: Settings) -> int:
             "Restore the packs from a backup and run this command again, or upload the images again",
             file=sys.stderr,
         )
-    return 1 if rebuilt.lost else 0
+    return 1 if rebuilt.lost or rebuilt.unreadable else 0
 
 
 def take_over_store(settings: Settings, store_id: str, owner: str) -> int:

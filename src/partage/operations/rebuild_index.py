@@ -33,7 +33,8 @@ from partage.stores.engine.pack import SealedPack
 class Rebuilt:
     """What was found: `packs` without a row, and `chunks` that have a place again or for the first time.
 
-    `unreadable` packs are damaged or not packs, each with its store before it; `lost` chunks are needed by images and are nowhere.
+    `unreadable` packs are damaged, not packs, or refused by the store, each with its store before it; `lost` chunks are needed by
+    images and are nowhere.
     """
 
     packs: int = 0
@@ -117,7 +118,9 @@ class _Rebuilding:
             self._hold.renew_when_due()
             try:
                 yield pack.read_index(self._named.store, pack_id)
-            except (problems.ContentCorrupt, ValueError):
+            except (problems.ContentCorrupt, problems.StoreUnavailable, ValueError) as error:
+                if isinstance(error, problems.StoreUnavailable):
+                    store_identities.require_answer(self._named)
                 self._unreadable.append(f"{self._named.id}: {layout.pack_key(pack_id)}")
 
     def _chunks_of(self, pack_ids: Iterable[PackID]) -> set[ChunkDigest]:

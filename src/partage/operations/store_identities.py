@@ -45,6 +45,15 @@ class _Pair:
         return f"partage manage take-over-store {self.named.id} --from {owner}"
 
 
+def require_answer(named: NamedStore) -> None:
+    """Make sure that a store answers at all, after one of its objects could not be read or removed.
+
+    Raises:
+        StoreUnavailable: it does not.
+    """
+    named.store.stat(layout.IDENTITY)
+
+
 def check_stores(service: Service, *, after_restore: bool = False) -> dict[StoreID, Identity]:
     """Compare every store with what the database knows of it, claim new ones, and return the identities of all that have one.
 
@@ -190,18 +199,19 @@ def _without_identity(service: Service, tx: Transaction, pair: _Pair) -> Identit
             f"{pair.place} is not empty, has no identity, and the database knows nothing in it. Correct the path of the store or "
             f"the URL of the database. If it is to be this database's all the same: {pair.take_over}"
         )
-    return _claim(service, tx, named, Identity(service.new_id().replace("-", ""), pair.database, 0))
+    here = Identity(service.new_id().replace("-", ""), pair.database, 0)
+    if not identity.claim(named.store, here):
+        raise problems.StoreUnavailable(f"{pair.place} was claimed by another process at the same moment; start again")
+    return _note(service, tx, named, here)
 
 
 def _claim(service: Service, tx: Transaction, named: NamedStore, here: Identity) -> Identity:
-    """Write the identity into the store, then into the database: a claim that is cut short between is completed by the next check.
-
-    Raises:
-        StoreUnavailable: another database claimed the store at the same moment.
-    """
+    """Write the identity into the store, then into the database. The next check completes a claim that was cut short between."""
     identity.write(named.store, here)
-    if identity.read(named.store) != here:
-        raise problems.StoreUnavailable(f"The store {named.id} was claimed by another database at the same moment; start again")
+    return _note(service, tx, named, here)
+
+
+def _note(service: Service, tx: Transaction, named: NamedStore, here: Identity) -> Identity:
     store_identities.put(tx, named.id, KnownStore(here.store, here.generation), now=service.clock())
     return here
 

@@ -30,7 +30,7 @@ from partage.operations.chunk_index import chunk_rows, row_of
 from partage.operations.packs import PackNames
 from partage.operations.service import NamedStore, Service
 from partage.records import contents, holds
-from partage.records.contents import ChunkRow
+from partage.records.contents import ChunkRow, PackRow
 from partage.stores import layout
 from partage.stores.engine import pack
 from partage.stores.engine.pack import ChunkEntry, Encoding, SealedPack
@@ -48,9 +48,9 @@ _PREFIXES = (layout.PACKS, layout.INCOMING)
 class Swept:
     """What one sweep did. Sizes are bytes as stored.
 
-    `postponed` packs were left as they are, damaged or for lack of room. `unknown` are the objects that this database did not
-    write, each with its store before it. `lost` chunks are needed by images and are not where the index says. `held_for`: nothing
-    was removed from the stores, for that reason.
+    `postponed` packs were left as they are, each with its store before it and the reason behind it. `unknown` are the objects that
+    this database did not write, each with its store before it. `lost` chunks are needed by images and are not where the index
+    says. `held_for`: nothing was removed from the stores, for that reason.
     """
 
     contents: int = 0
@@ -59,7 +59,7 @@ class Swept:
     packs: int = 0
     bytes: int = 0
     leftovers: int = 0
-    postponed: int = 0
+    postponed: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     lost: int = 0
     held_for: str | None = None
@@ -83,7 +83,7 @@ def sweep(service: Service, *, grace: timedelta) -> Swept:
         packs=sum(each.packs for each in swept),
         bytes=sum(each.bytes for each in swept),
         leftovers=sum(each.leftovers for each in swept),
-        postponed=sum(each.postponed for each in swept),
+        postponed=tuple(reason for each in swept for reason in each.postponed),
         unknown=tuple(key for each in swept for key in each.unknown),
         lost=sum(each.lost for each in swept),
         held_for=next((each.held_for for each in swept if each.held_for), None),
@@ -97,8 +97,8 @@ def _sweep_store(service: Service, named: NamedStore, grace: timedelta) -> Swept
     held_for = _held_for(service)
     if held_for is not None:
         return Swept(condemned=condemned, lost=len(lost), held_for=held_for)
-    removed, postponed = _empty_packs(service, named, dead)
-    packs, stored = _remove_retired(service, named, lost, service.clock() - grace)
+    removed, kept = _empty_packs(service, named, dead)
+    packs, stored, also_kept = _remove_retired(service, named, lost, service.clock() - grace)
     leftovers, unknown = _remove_leftovers(service, named, lost, now - max(grace, LEFTOVER_AGE))
     return Swept(
         condemned=condemned,
@@ -106,7 +106,7 @@ def _sweep_store(service: Service, named: NamedStore, grace: timedelta) -> Swept
         packs=packs,
         bytes=stored,
         leftovers=leftovers,
-        postponed=postponed,
+        postponed=tuple(f"{named.id}: {reason}" for reason in (*kept, *also_kept)),
         unknown=unknown,
         lost=len(lost),
     )
@@ -165,20 +165,22 @@ def _find_lost(
     return frozenset(unplaced | (displaced & live))
 
 
-def _empty_packs(service: Service, named: NamedStore, dead: Mapping[ChunkDigest, datetime]) -> tuple[int, int]:
-    """Remove dead chunks pack by pack; return how many, and how many packs that was not possible in.
+def _empty_packs(service: Service, named: NamedStore, dead: Mapping[ChunkDigest, datetime]) -> tuple[int, list[str]]:
+    """Remove dead chunks pack by pack; return how many, and the packs in which that was not possible, with the reasons.
 
     A pack that cannot be rewritten keeps its dead chunks until the next sweep. It must not hold up the others: in a full store they
     are what makes room. A damaged one may have been taken by another sweep meanwhile; otherwise that is for verify to tell.
     """
-    removed = postponed = 0
+    removed, postponed = 0, list[str]()
     with service.database.read() as tx:
         found = contents.packs_holding(tx, named.id, dead.keys())
     for pack_id in found:
         try:
             removed += _empty_pack(service, named, pack_id, dead)
-        except (problems.StoreFull, problems.ContentCorrupt):
-            postponed += 1
+        except (problems.StoreFull, problems.ContentCorrupt, problems.StoreUnavailable) as problem:
+            if isinstance(problem, problems.StoreUnavailable):
+                store_identities.require_answer(named)
+            postponed.append(f"{layout.pack_key(pack_id)}: {problem.sentence()}")
     with service.database.write() as tx:
         contents.retire_empty_packs(tx, named.id, now=service.clock())
     return removed, postponed
@@ -199,20 +201,29 @@ def _empty_pack(service: Service, named: NamedStore, pack_id: PackID, dead: Mapp
         return contents.remove_condemned(tx, named.id, going)
 
 
-def _remove_retired(service: Service, named: NamedStore, lost: frozenset[ChunkDigest], retired_before: datetime) -> tuple[int, int]:
+def _remove_retired(
+    service: Service, named: NamedStore, lost: frozenset[ChunkDigest], retired_before: datetime
+) -> tuple[int, int, list[str]]:
     with service.database.read() as tx:
         every = contents.every_pack(tx, named.id)
     gone = [each for each in every if each.retired_at is not None and each.retired_at <= retired_before]
     # Who holds packs from now on has seen these retired, and needs none of them.
     if not gone or _held_for(service) is not None:
-        return 0, 0
+        return 0, 0, []
     gone = [each for each in gone if not _holds_some(named, each.id, lost)]
     store_identities.raise_generation(service, named)
+    removed, postponed = list[PackRow](), list[str]()
     for each in gone:
-        named.store.remove(layout.pack_key(each.id))
+        try:
+            named.store.remove(layout.pack_key(each.id))
+        except problems.StoreUnavailable as problem:
+            store_identities.require_answer(named)
+            postponed.append(f"{layout.pack_key(each.id)}: {problem.sentence()}")
+            continue
         with service.database.write() as tx:
             contents.remove_pack(tx, each.id)
-    return len(gone), sum(each.size_bytes for each in gone)
+        removed.append(each)
+    return len(removed), sum(each.size_bytes for each in removed), postponed
 
 
 def _remove_leftovers(
@@ -257,7 +268,7 @@ def _holds_some(named: NamedStore, pack_id: PackID | None, lost: frozenset[Chunk
         return False
     try:
         return any(entry.digest in lost for entry in pack.read_index(named.store, pack_id).entries)
-    except (problems.ContentCorrupt, ValueError):
+    except (problems.ContentCorrupt, problems.StoreUnavailable, ValueError):
         return True
 
 

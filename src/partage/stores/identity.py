@@ -89,6 +89,15 @@ def read(store: Store) -> Identity | None:
     return decode(store.get(layout.IDENTITY, 0, found.size_bytes))
 
 
+def claim(store: Store, identity: Identity) -> bool:
+    """Give a store without an identity one, durably and atomically; return False when it has got one meanwhile.
+
+    Raises:
+        StoreFull, StoreUnavailable: as `Store.put_if_absent`.
+    """
+    return store.put_if_absent(layout.IDENTITY, [encode(identity)])
+
+
 def write(store: Store, identity: Identity) -> None:
     """Give a store an identity, durably, in place of the one that it has.
 

@@ -1,4 +1,4 @@
-"""The Store protocol: five verbs over immutable objects named by keys.
+"""The Store protocol: six verbs over immutable objects named by keys.
 
 Every driver passes tests/contract/test_stores.py. Callers never write two different byte strings under one key: keys are random.
 """
@@ -36,6 +36,15 @@ class Store(Protocol):
         Raises:
             StoreFull: no space or quota left.
             StoreUnavailable: anything else that kept the store from making it durable.
+        """
+
+    def put_if_absent(self, key: str, parts: Sequence[Buffer]) -> bool:
+        """Put as `put` does, but only where there is no object under `key`; return whether this call put it.
+
+        Atomic: of several calls at the same time, in any processes on any hosts, exactly one returns True.
+
+        Raises:
+            StoreFull, StoreUnavailable: as `put`.
         """
 
     def get(self, key: str, start: int, length: int) -> bytes:

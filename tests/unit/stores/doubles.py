@@ -88,6 +88,10 @@ class FailingStore:
         self._count()
         self._store.put(key, parts)
 
+    def put_if_absent(self, key: str, parts: Any) -> Any:
+        self._count()
+        return self._store.put_if_absent(key, parts)
+
     def get(self, key: str, start: int, length: int) -> Any:
         self._count()
         return self._store.get(key, start, length)

@@ -39,6 +39,10 @@ class CachedStore:
         """See `store.Store.put`. What is written is not kept near: nobody has asked for it yet."""
         self._behind.put(key, parts)
 
+    def put_if_absent(self, key: str, parts: Sequence[digest.Buffer]) -> bool:
+        """See `store.Store.put_if_absent`."""
+        return self._behind.put_if_absent(key, parts)
+
     def get(self, key: str, start: int, length: int) -> bytes:
         """See `store.Store.get`. The first byte that is read of a pack brings all of it near."""
         pack_id = layout.pack_id_or_none(layout.checked(key))

@@ -21,6 +21,14 @@ class MemoryStore:
         with self._lock:
             self._objects[layout.checked(key)] = (b"".join(parts), datetime.now(UTC))
 
+    def put_if_absent(self, key: str, parts: Sequence[Buffer]) -> bool:
+        """See `store.Store.put_if_absent`."""
+        with self._lock:
+            if layout.checked(key) in self._objects:
+                return False
+            self._objects[key] = (b"".join(parts), datetime.now(UTC))
+        return True
+
     def get(self, key: str, start: int, length: int) -> bytes:
         """See `store.Store.get`."""
         with self._lock:

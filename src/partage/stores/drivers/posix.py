@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,13 @@ from partage import problems
 from partage.content.digest import Buffer
 from partage.stores import layout, store
 from partage.stores.identity import LONGEST_BYTES, Identity, decode
+
+_Publish = Callable[[int, str, str], None]
+"""Gives a draft its name: the root's descriptor, the draft, the key."""
+
+
+class _TakenError(Exception):
+    """There is an object under the key already."""
 
 
 class PosixStore:
@@ -38,14 +45,15 @@ class PosixStore:
 
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """See `store.Store.put`."""
-        layout.checked(key)
-        with self._opened(f"store {key}") as root:
-            try:
-                self._put(root, key, parts)
-            except FileNotFoundError:
-                # Somebody removed a folder that this process has made: make it again, and try once more.
-                self._settled.clear()
-                self._put(root, key, parts)
+        self._store(key, parts, _move)
+
+    def put_if_absent(self, key: str, parts: Sequence[Buffer]) -> bool:
+        """See `store.Store.put_if_absent`. The file system has to have hard links."""
+        try:
+            self._store(key, parts, _link)
+        except _TakenError:
+            return False
+        return True
 
     def get(self, key: str, start: int, length: int) -> bytes:
         """See `store.Store.get`."""
@@ -104,6 +112,16 @@ class PosixStore:
                 raise
         return True
 
+    def _store(self, key: str, parts: Sequence[Buffer], publish: _Publish) -> None:
+        layout.checked(key)
+        with self._opened(f"store {key}") as root:
+            try:
+                self._write(root, key, parts, publish)
+            except FileNotFoundError:
+                # Another process removed a folder that this one has made: make it again, and try once more.
+                self._settled.clear()
+                self._write(root, key, parts, publish)
+
     @contextlib.contextmanager
     def _opened(self, action: str) -> Iterator[int]:
         """Open the root, make sure that it is this store's, and translate what the system refuses meanwhile."""
@@ -134,14 +152,14 @@ class PosixStore:
             raise problems.StoreUnavailable(_NOT_THIS_STORE)
         self._seen = mark
 
-    def _put(self, root: int, key: str, parts: Sequence[Buffer]) -> None:
+    def _write(self, root: int, key: str, parts: Sequence[Buffer], publish: _Publish) -> None:
         folder, _slash, name = key.rpartition("/")
         draft = f"{layout.INCOMING}{name}.{secrets.token_hex(4)}"
         self._settle(root, layout.INCOMING.rstrip("/"))
         self._settle(root, folder)
         try:
             _write_durably(root, draft, parts)
-            os.rename(draft, key, src_dir_fd=root, dst_dir_fd=root)
+            publish(root, draft, key)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(draft, dir_fd=root)
@@ -187,6 +205,19 @@ class PosixStore:
             os.mkdir(folder, dir_fd=root)
         _fsync_directory(root, parent)
         self._settled.add(settled)
+
+
+def _move(root: int, draft: str, key: str) -> None:
+    os.rename(draft, key, src_dir_fd=root, dst_dir_fd=root)
+
+
+def _link(root: int, draft: str, key: str) -> None:
+    """Name a draft where nothing has that name: rename(2) would replace what has it, link(2) fails."""
+    try:
+        os.link(draft, key, src_dir_fd=root, dst_dir_fd=root)
+    except FileExistsError as taken:
+        raise _TakenError from taken
+    os.unlink(draft, dir_fd=root)
 
 
 def _write_durably(root: int, path: str, parts: Sequence[Buffer]) -> None:
