@@ -1,4 +1,4 @@
-"""Which headers of a request are read at all: the Image API's, HTTP's own, and tokens. No other header can steer the service.
+"""Which headers of a request are read at all: those of both APIs, HTTP's own, and tokens. No other header can steer the service.
 
 T-40 and T-61 of docs/security.md: there are no internal headers that a client could send, because none is read.
 """
@@ -13,6 +13,7 @@ READ = {
     "content-type",
     "expect",
     "host",
+    "idempotency-key",
     "if-none-match",
     "if-range",
     "range",

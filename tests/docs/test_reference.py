@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 from partage import problems
 from partage.http.errors import kind_of
+from partage.http.partage.routes import ROWS as SHARING_ROWS
 from partage.http.routing import Row
 from partage.http.v2 import query
 from partage.http.v2.routes import ROWS
@@ -41,6 +42,14 @@ def test_every_route_is_described_with_its_rule_and_status() -> None:
 
     found = rows_of("api.md", "Routes")
     assert [row[:4] for row in found] == [described(row) for row in ROWS]
+    assert all(len(row) == 5 and row[4] for row in found)
+
+
+def test_every_route_of_the_sharing_api_is_described() -> None:
+    found = rows_of("sharing-api.md", "Routes")
+    assert [row[:4] for row in found] == [
+        (row.method, f"`{row.path}`", row.rule or "any token", str(row.status.value)) for row in SHARING_ROWS
+    ]
     assert all(len(row) == 5 and row[4] for row in found)
 
 

@@ -41,11 +41,17 @@ class Exploration:
 
 
 def explore(
-    who: Persona, *, seed: int, examples: int, phases: str = "examples,coverage,fuzzing,stateful", **more: str
+    who: Persona,
+    *,
+    seed: int,
+    examples: int,
+    phases: str = "examples,coverage,fuzzing,stateful",
+    document: str = OPENAPI_PATH,
+    **more: str,
 ) -> Exploration:
-    """Explore the service as somebody; of each operation so many examples. `more` are further options of schemathesis."""
+    """Explore the API of a document as somebody; of each operation so many examples. `more` are options of schemathesis."""
     command = [
-        *(str(SCHEMATHESIS), "run", f"{who.endpoint}{OPENAPI_PATH}", "--header", f"X-Auth-Token: {who.token}"),
+        *(str(SCHEMATHESIS), "run", f"{who.endpoint}{document}", "--header", f"X-Auth-Token: {who.token}"),
         *("--phases", phases, "--checks", ",".join(CHECKS), "--seed", str(seed), "--max-examples", str(examples)),
         *("--request-timeout", "10", "--continue-on-failure", "--no-color", "--warnings", "off", "--generation-database", "none"),
         *(word for name, value in more.items() for word in (f"--{name.replace('_', '-')}", value)),

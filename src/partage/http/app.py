@@ -61,7 +61,7 @@ def application(*, service: Service, identity: Identity, options: EdgeOptions) -
         data_thread_begins=options.data_thread_begins,
     )
     edge = Edge(service=service, threads=threads, options=options, uploads=Admission(options.uploads_at_once))
-    return _Application(edge, identity, (sharing_api.build(), image_api.build(options)))
+    return _Application(edge, identity, (sharing_api.build(service), image_api.build(options)))
 
 
 class _Application:

@@ -1,15 +1,21 @@
 """A share as its owner and its member see it: the image, the member's answer, the terms, the ending; and pages of shares."""
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+import orjson
+
+from partage import problems
 from partage.model.ending import Ending
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.member import Member, MemberStatus
 from partage.model.terms import Terms
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Direction(StrEnum):
@@ -71,6 +77,30 @@ class SharePosition:
     def after(cls, share: Share) -> "SharePosition":
         """Return a share's position."""
         return cls(share.image.created_at, share.image.id, share.member_id)
+
+    @classmethod
+    def parse(cls, marker: str) -> "SharePosition":
+        """Read what `marker` wrote.
+
+        Raises:
+            QueryInvalid: it did not write that.
+        """
+        try:
+            microseconds, image_id, member_id = orjson.loads(
+                base64.b64decode(marker + "=" * (-len(marker) % 4), b"-_", validate=True)
+            )
+            if "\x00" in f"{image_id}{member_id}":
+                raise ValueError(marker)  # noqa: TRY301 -- no database keeps it
+            return cls(_EPOCH + timedelta(microseconds=microseconds), ImageID(str(image_id)), ProjectID(str(member_id)))
+        except (ValueError, TypeError, OverflowError) as error:
+            raise problems.QueryInvalid("The marker is not one of this service; follow the link next of a page") from error
+
+    @property
+    def marker(self) -> str:
+        """Write the position as text for a URL, from which it can be read again."""
+        microseconds = (self.image_created_at - _EPOCH) // timedelta(microseconds=1)
+        encoded = base64.urlsafe_b64encode(orjson.dumps([microseconds, self.image_id, self.member_id]))
+        return encoded.rstrip(b"=").decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

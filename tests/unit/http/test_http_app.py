@@ -12,6 +12,7 @@ from partage.http.app import application
 from partage.http.options import EdgeOptions
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID, UserID
+from partage.model.terms import NoticeBounds, Terms
 from partage.operations.failures import FailureLog
 from partage.operations.service import Service
 
@@ -99,7 +100,7 @@ async def served(
         return {"type": "http.request", "body": body, "more_body": False}
 
     app = application(
-        service=cast(Service, SimpleNamespace(failures=FailureLog())),
+        service=cast(Service, SimpleNamespace(failures=FailureLog(), default_terms=Terms(), notice_bounds=NoticeBounds())),
         identity=identity or OneToken(),
         options=EdgeOptions(www_authenticate_uri="https://id", **options),
     )

@@ -3,18 +3,157 @@
 from collections.abc import Mapping
 
 from partage.http.openapi import Description, Part
+from partage.http.partage.query import NAMES
+from partage.model.ending import EndReason
+from partage.model.image import ImageStatus, Visibility
+from partage.model.member import MemberStatus
+from partage.model.offer import MOST_PAIRS
+from partage.model.share import Direction
+from partage.model.terms import LONGEST_MESSAGE
 
-DESCRIPTIONS: Mapping[str, Description] = {}
+_JSON = "application/json"
+_SHARES = "/partage/v1/shares"
+_SHARE = _SHARES + "/{image_id}/{project_id}"
 
-_PROBLEM: Part = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-    },
+
+def _json(name: str) -> Mapping[str, str]:
+    return {_JSON: name}
+
+
+_IDS = {"image_id": "$response.body#/shares/0/image_id", "project_id": "$response.body#/shares/0/member_id"}
+
+DESCRIPTIONS: Mapping[str, Description] = {
+    f"GET {_SHARES}": Description(gives=_json("shares"), query=NAMES, names=_IDS),
+    f"POST {_SHARES}": Description(takes=_json("new_offers"), gives=_json("outcomes"), headers=("Idempotency-Key",), fails=(409,)),
+    f"POST {_SHARES}/accept": Description(takes=_json("image_ids"), gives=_json("answers")),
+    f"POST {_SHARES}/reject": Description(takes=_json("image_ids"), gives=_json("answers")),
+    f"GET {_SHARE}": Description(gives=_json("share")),
+    f"PATCH {_SHARE}": Description(takes=_json("terms_change"), gives=_json("share"), fails=(409,)),
+    f"DELETE {_SHARE}": Description(gives=_json("share"), also=(204,)),
+    f"POST {_SHARE}/cancel-ending": Description(gives=_json("share"), fails=(409, 413)),
+    f"POST {_SHARE}/accept": Description(gives=_json("share"), fails=(409,)),
+    f"POST {_SHARE}/reject": Description(gives=_json("share"), fails=(409,)),
+    f"POST {_SHARE}/leave": Description(),
+    "POST /partage/v1/images/{image_id}/restore": Description(gives=_json("restored_image"), fails=(413,)),
 }
-SCHEMAS: Mapping[str, Part] = {"problem": _PROBLEM}
-PARAMETERS: Mapping[str, Part] = {}
+
+
+def _object(properties: Mapping[str, Part], required: tuple[str, ...] | None = None, *, is_open: bool = False) -> Part:
+    """Describe an object; all its members are required unless said otherwise."""
+    written: Part = {
+        "type": "object",
+        "properties": dict(properties),
+        "required": [*(properties if required is None else required)],
+    }
+    return written if is_open else {**written, "additionalProperties": False}
+
+
+def _reference(name: str) -> Part:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _or_null(schema: Part) -> Part:
+    return {"oneOf": [schema, {"type": "null"}]}
+
+
+_TEXT: Part = {"type": "string"}
+_TEXT_OR_NULL: Part = {"type": ["string", "null"]}
+_TIME: Part = {"type": "string", "format": "date-time"}
+_TIME_OR_NULL: Part = {"type": ["string", "null"], "format": "date-time"}
+_NAME: Part = {"type": "string", "minLength": 1, "maxLength": 255}
+_NAMES: Part = {"type": "array", "minItems": 1, "maxItems": MOST_PAIRS, "items": _NAME}
+_NOTICE: Part = {"type": "string", "description": "An ISO 8601 duration without years and months, such as P30D, or forever"}
+_MESSAGE: Part = {"type": "string", "maxLength": LONGEST_MESSAGE}
+_TERMS: Mapping[str, Part] = {"notice": _NOTICE, "expires_at": _TIME_OR_NULL, "message": _MESSAGE}
+_STATUS: Part = {"enum": [*MemberStatus]}
+_IMAGE_STATUS: Part = {"enum": [*ImageStatus]}
+
+SCHEMAS: Mapping[str, Part] = {
+    "problem": _object(
+        {"type": {"type": "string", "format": "uri"}, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}, is_open=True
+    ),
+    "terms": _object(_TERMS),
+    "terms_change": _object(_TERMS, required=()),
+    "share": _object(
+        {
+            "image_id": _TEXT,
+            "image_name": _TEXT_OR_NULL,
+            "image_status": _IMAGE_STATUS,
+            "size": {"type": ["integer", "null"], "description": "Bytes of image data"},
+            "disk_format": _TEXT_OR_NULL,
+            "container_format": _TEXT_OR_NULL,
+            "owner_id": _TEXT_OR_NULL,
+            "owner_name": {**_TEXT_OR_NULL, "description": "Known of projects in the caller's domain"},
+            "member_id": _TEXT,
+            "member_name": {**_TEXT_OR_NULL, "description": "Known of projects in the caller's domain"},
+            "status": _STATUS,
+            "terms": _reference("terms"),
+            "offered_at": _TIME,
+            "answered_at": _TIME_OR_NULL,
+            "ending": _or_null(_reference("ending")),
+        }
+    ),
+    "ending": _object(
+        {
+            "reason": {"enum": [*EndReason]},
+            "began_at": _TIME,
+            "ends_at": {**_TIME_OR_NULL, "description": "When access ends; null is never"},
+        }
+    ),
+    "shares": _object({"shares": {"type": "array", "items": _reference("share")}, "next": _TEXT}, required=("shares",)),
+    "new_offers": _object(
+        {
+            "image_ids": _NAMES,
+            "projects": {**_NAMES, "description": "Each an id, a name in the caller's domain, or domain/name"},
+            "terms": _reference("terms_change"),
+            "make_shared": {"type": "boolean", "default": False},
+            "all_or_nothing": {"type": "boolean", "default": False},
+        },
+        required=("image_ids", "projects"),
+    ),
+    "outcomes": _object({"results": {"type": "array", "items": _reference("outcome")}}),
+    "outcome": _object(
+        {
+            "image_id": _TEXT,
+            "project": {**_TEXT, "description": "As the request named it"},
+            "project_id": _TEXT_OR_NULL,
+            "problem": _or_null(_reference("problem")),
+        }
+    ),
+    "image_ids": _object({"image_ids": _NAMES}),
+    "answers": _object({"results": {"type": "array", "items": _reference("answer")}}),
+    "answer": _object({"image_id": _TEXT, "share": _or_null(_reference("share")), "problem": _or_null(_reference("problem"))}),
+    "restored_image": _object(
+        {"image_id": _TEXT, "image_name": _TEXT_OR_NULL, "image_status": _IMAGE_STATUS, "visibility": {"enum": [*Visibility]}}
+    ),
+}
+
+
+def _query(name: str, schema: Part, words: str) -> Part:
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": words}
+
+
+def _header(name: str, schema: Part, words: str) -> Part:
+    return {**_query(name, schema, words), "in": "header"}
+
+
+def _path(name: str, words: str) -> Part:
+    return {"name": name, "in": "path", "required": True, "schema": _NAME, "description": words}
+
+
+PARAMETERS: Mapping[str, Part] = {
+    "path.image_id": _path("image_id", "The image's id"),
+    "path.project_id": _path("project_id", "The id of the project that the image is shared with"),
+    "direction": _query("direction", {"enum": [*Direction], "default": "in"}, "in: received shares; out: offered ones"),
+    "status": _query("status", _STATUS, "The member's answer"),
+    "image": _query("image", _TEXT, "The image's id"),
+    "project": _query("project", _TEXT, "The id of the other side: of the owner in an inbox, of the member in an outbox"),
+    "limit": _query("limit", {"type": "integer", "minimum": 0}, "Shares in one page; at most 1000, 25 unless said"),
+    "marker": _query("marker", _TEXT, "From the link next"),
+    "Idempotency-Key": _header(
+        "Idempotency-Key",
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        "Names this request: sent again within a day, it is not carried out again and gets the same answer",
+    ),
+    "If-None-Match": _header("If-None-Match", _TEXT, "An ETag that the client has"),
+}

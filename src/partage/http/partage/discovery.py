@@ -6,18 +6,26 @@ from partage.http import json_documents
 from partage.http.incoming import Incoming
 from partage.http.messages import Reply
 from partage.http.partage.routes import PREFIX
+from partage.operations.service import Service
 
 PATH = "/partage"
 OPENAPI_PATH = f"{PREFIX}/openapi.json"
-FEATURES = ("notice", "retained-images")
+FEATURES = ("notice", "retained-images", "shares", "restore")
 """What this service does, by name. A name stays once it has been in a release."""
 
 
-def describe(incoming: Incoming) -> Reply:
-    """Describe the API to any client, with or without a token."""
+def describe(service: Service, incoming: Incoming) -> Reply:
+    """Describe the API to any client, with or without a token. The notice is that of the cloud; domains can have their own."""
     links = [
         {"rel": "self", "href": f"{incoming.origin}{PREFIX}/"},
         {"rel": "describedby", "href": f"{incoming.origin}{OPENAPI_PATH}"},
     ]
-    found = json_documents.reply({"versions": [{"id": "v1.0", "status": "CURRENT", "links": links}], "features": FEATURES})
+    notice = {
+        "default": str(service.default_terms.notice),
+        "least": str(service.notice_bounds.least),
+        "longest": str(service.notice_bounds.longest),
+        "while_used": False,
+    }
+    versions = [{"id": "v1.0", "status": "CURRENT", "links": links}]
+    found = json_documents.reply({"versions": versions, "features": FEATURES, "notice": notice})
     return Reply(status=HTTPStatus.OK, body=found.body, content_type=found.content_type, etag=found.etag)

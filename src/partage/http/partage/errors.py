@@ -10,6 +10,7 @@ import orjson
 from partage import problems
 from partage.http.errors import UNEXPECTED, Asked, Kind, headers_of, kind_of
 from partage.http.messages import Header, Reply
+from partage.model.offer import OfferOutcome
 
 CONTENT_TYPE = b"application/problem+json"
 
@@ -29,22 +30,42 @@ def type_of(problem: type[problems.Problem]) -> str:
 
 def reply_to(problem: problems.Problem, asked: Asked) -> Reply:
     """Build the reply that tells a client of a problem."""
+    document = describe(problem)
+    if isinstance(problem, problems.MethodNotAllowed) and not problem.sentence().strip():
+        document["detail"] = f"This path takes {', '.join(problem.allowed)}, not {asked.method[:20]}"
+    return _reply(kind_of(type(problem)), document, headers_of(problem, asked))
+
+
+def describe(problem: problems.Problem) -> dict[str, Any]:
+    """Write a problem as the document of a reply, or as a part of one."""
     kind = kind_of(type(problem))
-    detail = problem.sentence()
-    if isinstance(problem, problems.MethodNotAllowed) and not detail.strip():
-        detail = f"This path takes {', '.join(problem.allowed)}, not {asked.method[:20]}"
     fields = {name: getattr(problem, name) for name in _FIELDS.get(type(problem), ())}
-    return _reply(kind, type_of(type(problem)), detail, fields, headers_of(problem, asked))
+    if isinstance(problem, problems.OffersRefused):
+        fields["results"] = [outcome_to_wire(each) for each in problem.outcomes if isinstance(each, OfferOutcome)]
+    return _document(kind, type_of(type(problem)), problem.sentence()) | fields
+
+
+def outcome_to_wire(outcome: OfferOutcome) -> dict[str, Any]:
+    """Write what became of one pair of image and project."""
+    return {
+        "image_id": outcome.image_id,
+        "project": outcome.project,
+        "project_id": outcome.project_id,
+        "problem": None if outcome.problem is None else describe(outcome.problem),
+    }
 
 
 def reply_to_unexpected(_asked: Asked) -> Reply:
     """Build the reply to a request that failed unexpectedly. It tells the client nothing of the failure."""
     detail = "The service failed unexpectedly; give the operator the x-openstack-request-id of this answer"
-    return _reply(UNEXPECTED, f"{_TYPES}unexpected", detail, {}, ())
+    return _reply(UNEXPECTED, _document(UNEXPECTED, f"{_TYPES}unexpected", detail), ())
 
 
-def _reply(kind: Kind, problem_type: str, detail: str, fields: Mapping[str, Any], headers: tuple[Header, ...]) -> Reply:
+def _document(kind: Kind, problem_type: str, detail: str) -> dict[str, Any]:
     # A sentence may repeat a client's text, and that may hold surrogates, which JSON cannot carry.
     detail = detail.encode("utf-8", "replace").decode()
-    body = {"type": problem_type, "title": kind.title, "status": kind.status.value, "detail": detail, **fields}
-    return Reply(status=kind.status, body=orjson.dumps(body), content_type=CONTENT_TYPE, headers=headers)
+    return {"type": problem_type, "title": kind.title, "status": kind.status.value, "detail": detail}
+
+
+def _reply(kind: Kind, document: Mapping[str, Any], headers: tuple[Header, ...]) -> Reply:
+    return Reply(status=kind.status, body=orjson.dumps(document), content_type=CONTENT_TYPE, headers=headers)

@@ -17,6 +17,7 @@ from partage.operations.service import Service
 from partage.operations.sharing import shares
 from partage.policies import authority
 from partage.policies import sharing as rules
+from partage.policies.images import GET_IMAGE
 from partage.records import endings, images, members
 from partage.records.database import Transaction
 
@@ -96,6 +97,8 @@ def _restore(service: Service, caller: Caller, image_id: ImageID, allowance: All
         if retained is None:
             raise problems.ImageNotFound(visible.NO_IMAGE.format(image_id))
         target = authority.image_target(caller, replace(retained, owner=owner))
+        if not service.authority.allows(caller, GET_IMAGE, target):
+            raise problems.ImageNotFound(visible.NO_IMAGE.format(image_id))
         service.authority.require(caller, rules.RESTORE_IMAGE, target)
         quota.check_moved_image(tx, retained.give_back(now=service.clock()), allowance, now=service.clock())
         return promises.give_back(service, tx, retained)

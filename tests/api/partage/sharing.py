@@ -1,0 +1,56 @@
+"""The sharing API as personas use it."""
+
+from typing import Any
+
+import requests
+
+from tests.api.personas import Cast, Persona
+
+SHARES = "/partage/v1/shares"
+
+
+def share_path(image: str, project: str, action: str = "") -> str:
+    """Name a share, or something to do with it."""
+    return f"{SHARES}/{image}/{project}{f'/{action}' if action else ''}"
+
+
+def offer(who: Persona, images: list[str], projects: list[str], **more: Any) -> requests.Response:
+    """Offer images to projects."""
+    headers = more.pop("headers", {})
+    document = {"image_ids": images, "projects": projects, **more}
+    return who.call("POST", SHARES, json=document, headers=headers)
+
+
+def offered_image(cast: Cast, *people: Persona, notice: str = "P30D", data: bytes = b"x" * 5000) -> str:
+    """Make an image with data and offer it to the projects of some people, or of the member."""
+    image = cast.owner.has_an_image(data)
+    projects = [each.project_id for each in people or (cast.member,)]
+    answer = offer(cast.owner, [image], projects, terms={"notice": notice})
+    assert [each["problem"] for each in answer.json()["results"]] == [None] * len(projects), answer.text
+    return image
+
+
+def shared_image(cast: Cast, notice: str = "P30D") -> str:
+    """Make an image that the member has accepted."""
+    image = offered_image(cast, notice=notice)
+    assert cast.member.call("POST", share_path(image, cast.member.project_id, "accept")).status_code == 200
+    return image
+
+
+def seen(who: Persona, image: str, project: str) -> dict[str, Any]:
+    """Show a share; the request must succeed."""
+    answer = who.call("GET", share_path(image, project))
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def listed(who: Persona, query: str) -> list[dict[str, Any]]:
+    """List every share that a query finds, page by page."""
+    path, found = f"{SHARES}?limit=1000&{query}", []
+    while path:
+        answer = who.call("GET", path)
+        assert answer.status_code == 200, answer.text
+        found += answer.json()["shares"]
+        path = answer.json().get("next")
+    return found

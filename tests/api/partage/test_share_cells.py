@@ -1,0 +1,203 @@
+"""Every operation of every persona on shares: `cells/shares.txt`; and the rules beside the routes."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from partage.http import routing
+from partage.http.partage.routes import PREFIX, ROWS
+from partage.http.routing import Row
+from partage.policies import sharing as rules
+from partage.policies.authority import Authority
+from tests.api.conftest import World, cast_of
+from tests.api.partage.sharing import SHARES, offer, offered_image, share_path
+from tests.api.personas import Cast, Persona
+from tests.api.test_shared_image import COLUMNS
+
+LINES = [
+    line
+    for line in (Path(__file__).parents[1] / "cells" / "shares.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+]
+CELLS = {" ".join(line.split()[: -len(COLUMNS)]): line.split()[-len(COLUMNS) :] for line in LINES[1:]}
+READS = ("inbox", "outbox", "show")
+
+
+def shared_with_all(cast: Cast, operation: str) -> str:
+    """Make an image that is offered to three projects: one has accepted, one has not answered, one has rejected."""
+    image = offered_image(cast, cast.member, cast.pending, cast.rejected)
+    for who, action in ((cast.member, "accept"), (cast.rejected, "reject")):
+        assert who.call("POST", share_path(image, who.project_id, action)).status_code == 200
+    if "ending" in operation:
+        assert cast.owner.call("DELETE", share_path(image, cast.member.project_id)).status_code == 200
+    if operation.endswith("when retained"):
+        assert cast.owner.deletes(image).status_code == 204
+    return image
+
+
+def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Response:
+    other = cast.rejected if who.name == "pending" else cast.pending
+    mine, theirs = who.project_id or "nobody", other.project_id
+    post = lambda path: lambda: who.call("POST", path)  # noqa: E731 -- one line of a table
+    return {
+        "inbox": lambda: who.call("GET", f"{SHARES}?direction=in&limit=1000"),
+        "outbox": lambda: who.call("GET", f"{SHARES}?direction=out&limit=1000"),
+        "show self": lambda: who.call("GET", share_path(image, mine)),
+        "show other": lambda: who.call("GET", share_path(image, theirs)),
+        "show ending": lambda: who.call("GET", share_path(image, cast.member.project_id)),
+        "offer": lambda: offer(who, [image], ["e" * 32]),
+        "terms other": lambda: who.call("PATCH", share_path(image, theirs), json={"notice": "P60D"}),
+        "terms self": lambda: who.call("PATCH", share_path(image, mine), json={"notice": "P60D"}),
+        "accept self": post(share_path(image, mine, "accept")),
+        "reject self": post(share_path(image, mine, "reject")),
+        "leave self": post(share_path(image, mine, "leave")),
+        "accept other": post(share_path(image, theirs, "accept")),
+        "reject other": post(share_path(image, theirs, "reject")),
+        "leave other": post(share_path(image, theirs, "leave")),
+        "accept many": lambda: who.call("POST", f"{SHARES}/accept", json={"image_ids": [image]}),
+        "reject many": lambda: who.call("POST", f"{SHARES}/reject", json={"image_ids": [image]}),
+        "end self": lambda: who.call("DELETE", share_path(image, mine)),
+        "end other": lambda: who.call("DELETE", share_path(image, theirs)),
+        "cancel ending": post(share_path(image, cast.member.project_id, "cancel-ending")),
+        "restore": post(f"{PREFIX}/images/{image}/restore"),
+        "restore when retained": post(f"{PREFIX}/images/{image}/restore"),
+    }[operation]()
+
+
+def outcome(who: Persona, operation: str, image: str, cast: Cast) -> str:
+    answer = act(who, operation, image, cast)
+    if answer.status_code != 200:
+        return str(answer.status_code)
+    document = answer.json()
+    if "shares" in document:
+        return "yes" if any(each["image_id"] == image for each in document["shares"]) else "no"
+    if "results" in document:
+        problem = document["results"][0]["problem"]
+        return "200" if problem is None else f"p{problem['status']}"
+    return "200"
+
+
+@pytest.mark.parametrize("operation", CELLS)
+def test_answers_about_shares_match_the_table(operation: str, cast: Cast) -> None:
+    common = shared_with_all(cast, operation)
+    expected = dict(zip(COLUMNS, CELLS[operation], strict=True))
+    answers = {}
+    for column, name in COLUMNS.items():
+        changes = expected[column].startswith("2") and not operation.startswith(READS)
+        image = shared_with_all(cast, operation) if changes else common
+        answers[column] = outcome(cast.people[name], operation, image, cast)
+    assert answers == expected
+
+
+class Noting(Persona):
+    """Notes which routes it would call, and calls none."""
+
+    def call(self, method: str, path: str, **more: Any) -> requests.Response:
+        del more
+        found = routing.find(routing.build_tree(ROWS, PREFIX), path.partition("?")[0].removeprefix(f"{PREFIX}/").split("/"))
+        if found is not None:
+            self.http.headers[named(found[0].rows[method])] = "called"
+        answer = requests.Response()
+        answer.status_code = 404
+        return answer
+
+
+def named(row: Row) -> str:
+    return f"{row.method} {row.path}"
+
+
+def each_row() -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("row", ROWS, ids=named)
+
+
+def test_every_route_of_shares_has_cells_for_every_persona() -> None:
+    nobody = Noting("owner", "http://nowhere", project_id="a" * 32)
+    cast = Cast(dict.fromkeys(("owner", "member", "pending", "rejected", "outsider"), nobody))
+    for operation in CELLS:
+        act(nobody, operation, "0" * 32, cast)
+    assert {named(row) for row in ROWS} - set(nobody.http.headers) == set()
+
+
+def test_every_rule_of_shares_is_printed_at_a_route() -> None:
+    assert {row.rule for row in ROWS} == {rule.name for rule in rules.RULES}
+
+
+def path_of(row: Row, image: str = "6f0a3c59-8a5e-4bb4-9f65-2c1f9f0d7c11", project: str = "m") -> str:
+    return row.path.format(image_id=image, project_id=project)
+
+
+@each_row()
+@pytest.mark.parametrize("who", ["anonymous", "badtoken"])
+def test_every_route_of_shares_asks_for_a_token(row: Row, who: str, cast: Cast) -> None:
+    answer = cast.people[who].call(row.method, path_of(row))
+    assert (answer.status_code, answer.headers["Content-Type"]) == (401, "application/problem+json")
+    assert answer.headers["WWW-Authenticate"] == 'Keystone uri="http://identity.example"'
+
+
+def succeeds_at(row: Row, cast: Cast) -> tuple[Callable[[], requests.Response], int]:
+    """Give a call of the route that succeeds, with the status it must have, and make all that it needs."""
+    image, project = offered_image(cast), cast.member.project_id
+    member_calls = ("/accept", "/reject", "/leave")
+    if row.method == "DELETE" or row.path.endswith(("/cancel-ending", "/restore")):
+        assert cast.member.call("POST", share_path(image, project, "accept")).status_code == 200
+    if row.path.endswith("/cancel-ending"):
+        assert cast.owner.call("DELETE", share_path(image, project)).status_code == 200
+    if row.path.endswith("/restore"):
+        assert cast.owner.deletes(image).status_code == 204
+    more: dict[str, Any] = {
+        f"POST {SHARES}": {"json": {"image_ids": [image], "projects": ["e" * 32]}},
+        f"POST {SHARES}/accept": {"json": {"image_ids": [image]}},
+        f"POST {SHARES}/reject": {"json": {"image_ids": [image]}},
+        f"PATCH {SHARES}/{{image_id}}/{{project_id}}": {"json": {"message": "m"}},
+    }.get(named(row), {})
+    who = cast.member if row.path.endswith(member_calls) else cast.owner
+    return lambda: who.call(row.method, path_of(row, image, project), **more), row.status
+
+
+@each_row()
+def test_the_rule_beside_a_route_of_shares_is_required(row: Row, world: World, cast: Cast) -> None:
+    call, status = succeeds_at(row, cast)
+    world.rules_asked.clear()
+    assert call().status_code == status
+    assert {rule for rule in world.rules_asked if rule != "get_image"} == {row.rule}
+
+
+@each_row()
+def test_a_route_of_shares_is_closed_once_its_rule_allows_nobody(
+    row: Row, another_world: Callable[..., World], everybody: dict[str, tuple[str, str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("{}")
+    world = another_world(authority=Authority(file))
+    cast = cast_of(world, everybody)
+    call, _ = succeeds_at(row, cast)
+    file.write_text(f'"{row.rule}": "!"')
+    os.utime(file, (2**31, 2**31))  # another time of change, however quick the test is
+    answer = call()
+    if answer.status_code == 200:  # one of many images is refused, not the request
+        assert [each["problem"]["status"] for each in answer.json()["results"]] == [403]
+    else:
+        assert answer.status_code == 403
+    cast.leave()
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.rule not in (rules.RESTORE_IMAGE, rules.LEAVE_SHARE)], ids=named)
+def test_rule_of_the_image_api_closes_its_twin(
+    row: Row, another_world: Callable[..., World], everybody: dict[str, tuple[str, str]], tmp_path: Path
+) -> None:
+    """An operator who keeps users from adding members keeps them from offering shares."""
+    file = tmp_path / "policy.yaml"
+    file.write_text("{}")
+    world = another_world(authority=Authority(file))
+    cast = cast_of(world, everybody)
+    call, _ = succeeds_at(row, cast)
+    twin = next(rule.check_str for rule in rules.RULES if rule.name == row.rule).removeprefix("rule:")
+    file.write_text(f'"{twin}": "!"')
+    os.utime(file, (2**31, 2**31))
+    answer = call()
+    assert answer.status_code == 403 or answer.json()["results"][0]["problem"]["status"] == 403
+    cast.leave()
