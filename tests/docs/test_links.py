@@ -46,6 +46,15 @@ def test_files_that_a_page_names_are_there(page: Path) -> None:
         assert (ROOT / name).exists(), f"{page.relative_to(ROOT)} names {name}"
 
 
+@pytest.mark.parametrize("name", ["architecture.md", "life-of-a-request.md"])
+def test_modules_and_folders_that_a_map_names_exist(name: str) -> None:
+    source = ROOT / "src" / "partage"
+    folders = "|".join(path.name for path in source.iterdir() if path.is_dir() and path.name != "__pycache__")
+    named = re.findall(rf"`((?:{folders})/[\w/]*(?:\.py)?)(?::\w+)?`", (ROOT / "docs" / name).read_text())
+    assert len(named) > 10
+    assert [each for each in named if not (source / each).exists()] == []
+
+
 def test_every_page_of_the_documentation_is_led_to() -> None:
     led_to = set()
     for page in pages():
