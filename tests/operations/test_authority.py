@@ -172,4 +172,4 @@ def test_file_that_breaks_while_running_leaves_the_last_rules(
 def test_unknown_rule_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
     file.write_text('"get_imagse": "!"\n"default": "!"\n"staff": "role:staff"\n"get_image": "rule:staff"\n"mine": "role:x"\n')
-    assert Authority(file).unused_rules({"mine"}) == ["get_imagse"]
+    assert Authority(file).list_unused_rules({"mine"}) == ["get_imagse"]

@@ -78,7 +78,7 @@ def decompress(blocks: Iterable[Buffer], *, limit_bytes: int, expansion: Expansi
     """
     source = _Source(blocks)
     given_bytes = 0
-    for piece in _unpacked(source):
+    for piece in _unpack(source):
         given_bytes += len(piece)
         if given_bytes > limit_bytes:
             raise problems.ImageTooLarge(f"The image data is too large once it is unpacked: at most {limit_bytes} bytes are taken")
@@ -129,12 +129,12 @@ class _Source:
         self.taken_bytes -= count
 
 
-def _unpacked(source: _Source) -> Iterator[bytes]:
+def _unpack(source: _Source) -> Iterator[bytes]:
     head = source.look(7)
     if head.startswith(_GZIP):
-        yield from _gunzipped(source)
+        yield from _gunzip(source)
     elif head.startswith(_ZIP):
-        yield from _unzipped(source)
+        yield from _unzip(source)
     elif head[2:5] == b"-lh" and head[6:] == b"-":
         raise problems.ArchiveRefused("LHA archives are not unpacked here; unpack it and send the disk image, or use gzip")
     else:
@@ -142,15 +142,15 @@ def _unpacked(source: _Source) -> Iterator[bytes]:
             yield piece
 
 
-def _gunzipped(source: _Source) -> Iterator[bytes]:
+def _gunzip(source: _Source) -> Iterator[bytes]:
     while source.look(3) == _GZIP:
-        yield from _inflated(source, _GZIP_WINDOW)
+        yield from _inflate(source, _GZIP_WINDOW)
     while piece := source.some(PIECE_BYTES):
         if piece.strip(b"\0"):
             raise problems.ArchiveRefused(_DAMAGED)
 
 
-def _inflated(source: _Source, window: int) -> Iterator[bytes]:
+def _inflate(source: _Source, window: int) -> Iterator[bytes]:
     """Inflate one deflate stream, and leave what follows it in the source. Little is fed at first: it may be of the next member."""
     inflater = zlib.decompressobj(window)
     fed_bytes = _FIRST_FED_BYTES
@@ -180,10 +180,10 @@ class _Member:
     plain_bytes: int
 
 
-def _unzipped(source: _Source) -> Iterator[bytes]:
+def _unzip(source: _Source) -> Iterator[bytes]:
     said = _local_header(source)
     before, crc, plain_bytes = source.taken_bytes, 0, 0
-    for piece in _stored(source, said.packed_bytes) if said.method == _STORED else _inflated(source, _RAW_WINDOW):
+    for piece in _read_stored(source, said.packed_bytes) if said.method == _STORED else _inflate(source, _RAW_WINDOW):
         crc = zlib.crc32(piece, crc)
         plain_bytes += len(piece)
         yield piece
@@ -204,11 +204,11 @@ def _local_header(source: _Source) -> _Member:
         raise problems.ArchiveRefused("The zip archive is packed in a way that is not unpacked here; use deflate, or gzip")
     if name.endswith(b"/"):
         raise problems.ArchiveRefused(_SEVERAL)
-    plain_bytes, packed_bytes, _ = _widened(extra, plain_bytes, packed_bytes, 0)
+    plain_bytes, packed_bytes, _ = _widen(extra, plain_bytes, packed_bytes, 0)
     return _Member(name, flags, method, crc, packed_bytes, plain_bytes)
 
 
-def _widened(extra: bytes, *sizes: int) -> Iterator[int]:
+def _widen(extra: bytes, *sizes: int) -> Iterator[int]:
     """Give plain size, packed size and offset, taking from the zip64 field those that do not fit into 32 bits."""
     wide, position = b"", 0
     while position + _FIELD.size <= len(extra):
@@ -225,7 +225,7 @@ def _widened(extra: bytes, *sizes: int) -> Iterator[int]:
             yield size
 
 
-def _stored(source: _Source, left_bytes: int) -> Iterator[bytes]:
+def _read_stored(source: _Source, left_bytes: int) -> Iterator[bytes]:
     while left_bytes:
         piece = source.take(min(left_bytes, _FED_BYTES))
         left_bytes -= len(piece)
@@ -272,7 +272,7 @@ def _entry(directory: bytes) -> tuple[int, int, _Member]:
         raise problems.ArchiveRefused(_CONTRADICTORY)
     name = directory[_CENTRAL.size :][:name_bytes]
     extra = directory[_CENTRAL.size + name_bytes :][:extra_bytes]
-    plain_bytes, packed_bytes, offset = _widened(extra, plain_bytes, packed_bytes, offset)
+    plain_bytes, packed_bytes, offset = _widen(extra, plain_bytes, packed_bytes, offset)
     length = _CENTRAL.size + name_bytes + extra_bytes + comment_bytes
     return length, offset, _Member(name, flags, method, crc, packed_bytes, plain_bytes)
 

@@ -42,7 +42,7 @@ def of_chunk(plain: Buffer) -> ids.ChunkDigest:
     return ids.ChunkDigest(blake3.blake3(plain).digest())
 
 
-def verified(buffers: Iterable[bytes], algorithm: str, expected: str) -> Iterator[bytes]:
+def verify_stream(buffers: Iterable[bytes], algorithm: str, expected: str) -> Iterator[bytes]:
     """Pass a stream on, and stop with a problem in place of its normal end when its digest is another one.
 
     Lazy. A consumer that trusts the bytes only after the iterator has ended never trusts wrong ones.

@@ -113,7 +113,7 @@ class Inspector:
         self._inspect_vmdk(final=True)
         if 0 < size_bytes < _SECTOR_BYTES:
             self._check_as_padded()
-        found = self._found()
+        found = self._list_formats()
         self._check_several(found)
         self._check_match(found, final=True)
         for name in found:
@@ -135,7 +135,7 @@ class Inspector:
                 self._head = None
         for parser in self._parsers.values():
             parser.eat(piece)
-        found = self._found()
+        found = self._list_formats()
         self._check_several(found)
         self._check_match(found, final=False)
         for name in found:
@@ -148,7 +148,7 @@ class Inspector:
         self._head += memoryview(buffer)[: vmdk.HEAD_BYTES - len(self._head)]
         if len(self._head) == vmdk.HEAD_BYTES:
             self._inspect_vmdk(final=False)
-            found = self._found()
+            found = self._list_formats()
             self._check_several(found)
             self._check_match(found, final=False)
 
@@ -169,7 +169,7 @@ class Inspector:
         else:
             self._end = (self._end + bytes(buffer))[-vmdk.END_BYTES :]
 
-    def _found(self) -> list[str]:
+    def _list_formats(self) -> list[str]:
         """Name the formats that the stream shows so far, in alphabetical order."""
         found = [name for name, parser in self._parsers.items() if parser.matches]
         if self._vmdk is not None and self._vmdk.matches:
@@ -191,14 +191,14 @@ class Inspector:
         actual = "iso" if set(found) == {"iso", "gpt"} else next(iter(found), "raw")
         if declared == actual or (actual == "raw" and declared not in format_inspector.ALL_FORMATS):
             return
-        if not final and not self._settled(declared, found):
+        if not final and not self._is_settled(declared, found):
             return
         if declared != "vhd" or actual not in {"raw", "gpt"}:  # a fixed VHD is told what it is, not what its disk holds
             for name in found:
                 self._check_safety(name, final=final)
         raise refusals.mismatch(declared, actual, self._first, self._disk_formats)
 
-    def _settled(self, declared: str, found: Collection[str]) -> bool:
+    def _is_settled(self, declared: str, found: Collection[str]) -> bool:
         """Say whether later bytes can change neither that the stream is not what was declared, nor what it is instead."""
         if self._head is not None:
             return False
@@ -214,7 +214,7 @@ class Inspector:
         reason = parser.unsafe()
         if name == "gpt" and self._disk_format in ("aki", "ari"):
             return  # Linux kernels look like a damaged MBR on purpose. Source: Glance's set_data.
-        if not reason or (name == "gpt" and "iso" in self._found()):
+        if not reason or (name == "gpt" and "iso" in self._list_formats()):
             return
         if name == "gpt":
             self._check_partitions()
@@ -243,7 +243,7 @@ class Inspector:
     def _check_footer(self) -> None:
         """Refuse a disk of another format that is a fixed VHD, too: those have their only header at the end."""
         if self._bare and self._end[-_SECTOR_BYTES:].startswith(b"conectix") and not self._parsers["vhd"].matches:
-            raise refusals.with_vhd_footer(self._disk_format, self._found())
+            raise refusals.with_vhd_footer(self._disk_format, self._list_formats())
         if self._first[:8] == b"conectix" and self._first[_VHD_TYPE:][:4] == _VHD_DIFFERENCING:
             raise refusals.unsafe(self._disk_format, "vhd", _REASONS["parent"], _MERGE)
 

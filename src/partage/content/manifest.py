@@ -75,7 +75,7 @@ def decode(segment: Segment) -> list[ManifestEntry]:
         ContentCorrupt: the bytes are damaged or belong to another offset.
         ValueError: they were written by a newer version of the service.
     """
-    count, body = _opened(segment)
+    count, body = _open(segment)
     digests = _digests(body, count)
     return [
         ManifestEntry(None, word & _LENGTH) if word & _ZEROS else ManifestEntry(next(digests), word)
@@ -89,7 +89,7 @@ def digests(segment: Segment) -> Iterator[ids.ChunkDigest]:
     Raises:
         ContentCorrupt, ValueError: as `decode`, before the first digest.
     """
-    count, body = _opened(segment)
+    count, body = _open(segment)
     return _digests(body, count)
 
 
@@ -99,7 +99,7 @@ def within(segment: Segment, start: int, stop: int) -> Iterator[tuple[ManifestEn
     Raises:
         ContentCorrupt, ValueError: as `decode`.
     """
-    count, body = _opened(segment)
+    count, body = _open(segment)
     words = struct.unpack_from(f"<{count}Q", body)
     # Only what the range needs becomes entries: a small range from a full segment takes 0.1 ms in place of 0.8.
     ends = list(accumulate((word & _LENGTH for word in words), initial=segment.start))
@@ -118,7 +118,7 @@ def within(segment: Segment, start: int, stop: int) -> Iterator[tuple[ManifestEn
 
 def length(segment: Segment) -> int:
     """Say how many bytes of the content a segment describes."""
-    count, body = _opened(segment)
+    count, body = _open(segment)
     return sum(word & _LENGTH for word in struct.unpack_from(f"<{count}Q", body))
 
 
@@ -157,21 +157,21 @@ def _checksum(head: bytes, body: bytes) -> bytes:
     return blake3.blake3(head + body).digest(_CHECKSUM_BYTES)
 
 
-def _opened(segment: Segment) -> tuple[int, bytes]:
+def _open(segment: Segment) -> tuple[int, bytes]:
     """Check a segment's bytes; return how many entries it has and their bytes."""
     encoded = bytes(segment.encoded)
     head, body = encoded[: _HEAD.size], encoded[_HEAD.size + _CHECKSUM_BYTES :]
     if len(head) < _HEAD.size or not head.startswith(_MAGIC):
-        raise problems.ContentCorrupt(_damaged(segment))
+        raise problems.ContentCorrupt(_describe_damage(segment))
     _magic, version, count, start = _HEAD.unpack(head)
     if version != VERSION:
         raise ValueError(f"A manifest segment has version {version}, this service reads version {VERSION}; run a newer one")
     if start != segment.start or encoded[_HEAD.size : _HEAD.size + _CHECKSUM_BYTES] != _checksum(head, body):
-        raise problems.ContentCorrupt(_damaged(segment))
+        raise problems.ContentCorrupt(_describe_damage(segment))
     return count, body
 
 
-def _damaged(segment: Segment) -> str:
+def _describe_damage(segment: Segment) -> str:
     return f"The manifest of the image data is damaged at offset {segment.start}; restore the database from a backup"
 
 

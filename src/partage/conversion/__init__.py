@@ -1,1 +1,1 @@
-"""From one disk format to another, by a program that is locked away. Only for image data that was inspected and found safe."""
+"""From one disk format to another, by a program in a sandbox. Only for image data that was inspected and found safe."""

@@ -81,20 +81,20 @@ def convert(
     try:
         target.touch(mode=0o600, exist_ok=False)
     except OSError as error:
-        raise _failed(source_format, target_format, f"{target}: {error}") from error
+        raise _conversion_problem(source_format, target_format, f"{target}: {error}") from error
     try:
         _run(command, bounds, goes_on)
     except (OSError, _BrokenError) as error:
         with contextlib.suppress(OSError):
             target.unlink()
-        raise _failed(source_format, target_format, str(error)) from error
+        raise _conversion_problem(source_format, target_format, str(error)) from error
 
 
 class _BrokenError(Exception):
     """The program did not do what it was asked to."""
 
 
-def _failed(source_format: str, target_format: str, detail: str) -> problems.ConversionFailed:
+def _conversion_problem(source_format: str, target_format: str, detail: str) -> problems.ConversionFailed:
     return problems.ConversionFailed(
         f"The image data could not be converted from {source_format} to {target_format}; "
         f"convert it with qemu-img convert -O {target_format} and import the result",
@@ -106,16 +106,16 @@ def _command(source: Path, source_format: str, target: Path, target_format: str,
     """Write the command line. Absolute names have no colon before their first slash, so none is taken for a protocol."""
     qemu_img, bubblewrap = shutil.which(programs.qemu_img), programs.bubblewrap and shutil.which(programs.bubblewrap)
     if source_format not in DRIVERS or target_format not in DRIVERS:
-        raise _failed(source_format, target_format, "qemu-img has no driver for one of the formats")
+        raise _conversion_problem(source_format, target_format, "qemu-img has no driver for one of the formats")
     if qemu_img is None:
-        raise _failed(source_format, target_format, f"{programs.qemu_img} is not installed")
+        raise _conversion_problem(source_format, target_format, f"{programs.qemu_img} is not installed")
     outside = (str(source.absolute()), str(target.absolute()))
     inside = (_SOURCE, _TARGET) if bubblewrap else outside
-    locked = _locked(bubblewrap, qemu_img, *outside) if bubblewrap else []
+    locked = _sandbox_command(bubblewrap, qemu_img, *outside) if bubblewrap else []
     return [*locked, qemu_img, "convert", "-f", DRIVERS[source_format], "-O", DRIVERS[target_format], "--", *inside]
 
 
-def _locked(bubblewrap: str, program: str, source: str, target: str) -> list[str]:
+def _sandbox_command(bubblewrap: str, program: str, source: str, target: str) -> list[str]:
     """Show the program itself, its libraries, one file to read and one to write; no network, no other processes."""
     system = [option for folder in ("/usr", "/lib", "/lib64", "/bin", program) for option in ("--ro-bind-try", folder, folder)]
     linker = ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]

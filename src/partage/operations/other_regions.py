@@ -141,7 +141,7 @@ def _require_known_digest(image: RemoteImage) -> None:
 def _checked(image: RemoteImage, blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Pass bytes on, and end with a problem when they are not those of the image's description."""
     counted = _counted(blocks, image.size_bytes)
-    return counted if image.digest is None else digest.verified(counted, *image.digest)
+    return counted if image.digest is None else digest.verify_stream(counted, *image.digest)
 
 
 def _counted(blocks: Iterator[bytes], expected_bytes: int) -> Iterator[bytes]:

@@ -82,7 +82,7 @@ def address_of(text: str) -> Address | None:
     return address.ipv4_mapped or address
 
 
-def embedded(address: Address) -> Iterator[ipaddress.IPv4Address]:
+def find_embedded(address: Address) -> Iterator[ipaddress.IPv4Address]:
     """Give the IPv4 addresses that a gateway or tunnel would forward packets for this one to."""
     if isinstance(address, ipaddress.IPv4Address):
         return

@@ -236,10 +236,10 @@ def _answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
     found = resolve(target, call.rules, call.resolver)
     until = min(time.monotonic() + call.rules.connect_seconds, call.until)
     try:
-        connected = _connected(found, target.port, until, call.cancellation)
+        connected = _connect(found, target.port, until, call.cancellation)
         try:
             if target.scheme == "https":
-                connected = _encrypted(connected, target.host, call, until)
+                connected = _encrypt(connected, target.host, call, until)
             return _ask(connected, target, headers, call, until)
         except BaseException:
             call.cancellation.forget(connected)
@@ -247,16 +247,16 @@ def _answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
             raise
     except (*_BROKEN, _UselessError) as error:
         call.cancellation.check()
-        failure = problems.FetchFailed(_told(error), status=error.status if isinstance(error, _UselessError) else None)
+        failure = problems.FetchFailed(_describe(error), status=error.status if isinstance(error, _UselessError) else None)
         if call.rules.hides_failures:
             call.cancellation.sleep(max(0.0, until - time.monotonic()))
         raise failure from error
 
 
-def _connected(found: Sequence[addresses.Address], port: int, until: float, cancellation: Cancellation) -> socket.socket:
+def _connect(found: Sequence[addresses.Address], port: int, until: float, cancellation: Cancellation) -> socket.socket:
     """Connect to the first address that takes it; each gets its share of the time."""
     for position, address in enumerate(found, start=1):
-        seconds = wire.remaining(until) / (len(found) - position + 1)
+        seconds = wire.seconds_left(until) / (len(found) - position + 1)
         family = socket.AF_INET if isinstance(address, ipaddress.IPv4Address) else socket.AF_INET6
         made = socket.socket(family, socket.SOCK_STREAM)
         cancellation.watch(made)
@@ -274,11 +274,11 @@ def _connected(found: Sequence[addresses.Address], port: int, until: float, canc
     raise _UselessError("no address")
 
 
-def _encrypted(connected: socket.socket, name: str, call: _Call, until: float) -> ssl.SSLSocket:
+def _encrypt(connected: socket.socket, name: str, call: _Call, until: float) -> ssl.SSLSocket:
     """Check the certificate against the name in the URL, not against the address."""
     context = ssl.create_default_context(cafile=call.rules.cafile or None)
     context.set_alpn_protocols(["http/1.1"])
-    connected.settimeout(wire.remaining(until))
+    connected.settimeout(wire.seconds_left(until))
     # An end that the server did not sign may be anybody's cut, which goes unnoticed where no length was announced.
     encrypted = context.wrap_socket(connected, server_hostname=name, suppress_ragged_eofs=False, do_handshake_on_connect=False)
     # From here on the first socket is an empty shell.
@@ -299,7 +299,7 @@ def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], c
     connection = HTTPConnection(target.host, target.port)
     connection.auto_open = 0  # it never connects by itself: the name is not resolved again
     connection.sock = wire.Line(connected, limited)  # all that http.client wants of a socket
-    connected.settimeout(wire.remaining(until))
+    connected.settimeout(wire.seconds_left(until))
     connection.request(
         call.method,
         target.path,
@@ -328,7 +328,7 @@ def _judge(connected: socket.socket, limited: wire.Wire, response: urllib3.BaseH
     """Decide by its head whether an answer is of use."""
     if response.status in _REDIRECTS:
         return _Answer(connected, limited, response, _location(response), None, call.cancellation)
-    size_bytes = _announced_bytes(response)
+    size_bytes = _read_length(response)
     if response.status == http.client.PARTIAL_CONTENT and call.part is not None and not call.part.is_whole:
         _check_part(response, size_bytes, call.part)
     elif response.status != http.client.OK:
@@ -354,7 +354,7 @@ def _location(response: urllib3.BaseHTTPResponse) -> str:
     return str(found[0])
 
 
-def _announced_bytes(response: urllib3.BaseHTTPResponse) -> int | None:
+def _read_length(response: urllib3.BaseHTTPResponse) -> int | None:
     """Read how the content is delimited. Where two headers contradict each other, programs would not agree on its end."""
     lengths = response.headers.getlist("content-length")
     codings = response.headers.getlist("transfer-encoding")
@@ -378,7 +378,7 @@ def _blocks(answer: _Answer, limit_bytes: int) -> Iterator[bytes]:
             block = answer.response.read(most, decode_content=False)
         except _BROKEN as error:
             answer.cancellation.check()
-            raise problems.FetchFailed(f"after {received_bytes} bytes: {_told(error)}") from error
+            raise problems.FetchFailed(f"after {received_bytes} bytes: {_describe(error)}") from error
         answer.cancellation.check()  # what was cut off may look like an end
         if not block:
             return
@@ -409,7 +409,7 @@ def _too_large(limit_bytes: int) -> problems.ImageTooLarge:
     return problems.ImageTooLarge(f"The image data at the URL is too large: at most {limit_bytes} bytes are taken")
 
 
-def _told(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     """Name an error, and what was below it where the library put words of its own around it."""
     below = f", from {error.__cause__}" if error.__cause__ is not None else ""
     return f"{type(error).__name__}: {error}{below}"

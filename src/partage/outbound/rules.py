@@ -61,7 +61,7 @@ class Rules:
 
     def permits(self, address: addresses.Address) -> bool:
         """Say whether a connection to the address may be opened; so must be every address that it embeds."""
-        return all(self._permits(each) for each in (address, *addresses.embedded(address)))
+        return all(self._permits(each) for each in (address, *addresses.find_embedded(address)))
 
     def _permits(self, address: addresses.Address) -> bool:
         if any(address in network for network in self.networks_denied):
@@ -99,7 +99,7 @@ def check_url(url: str, rules: Rules) -> Target:
     """
     scheme, authority, path = _parts(url)
     if scheme not in rules.schemes or scheme not in DEFAULT_PORTS:
-        raise problems.UriRefused(f"Image data is fetched by {_listed(rules.schemes)} only, not by {scheme[:20]}")
+        raise problems.UriRefused(f"Image data is fetched by {_join(rules.schemes)} only, not by {scheme[:20]}")
     host, port = _host_and_port(authority)
     address = _address_of_host(host)
     target = Target(
@@ -110,7 +110,7 @@ def check_url(url: str, rules: Rules) -> Target:
         address=address,
     )
     if target.port not in rules.ports:
-        raise problems.UriRefused(f"Image data is not fetched from port {target.port}; allowed: {_listed(rules.ports)}")
+        raise problems.UriRefused(f"Image data is not fetched from port {target.port}; allowed: {_join(rules.ports)}")
     if not _host_allowed(target.host, rules) or (address is not None and not rules.permits(address)):
         raise host_refused()
     return target
@@ -226,5 +226,5 @@ def _host_listed(host: str, entries: Collection[str]) -> bool:
     return any(host == entry.lower().strip("[].") or (entry.startswith(".") and host.endswith(entry.lower())) for entry in entries)
 
 
-def _listed(values: Collection[str] | Collection[int]) -> str:
+def _join(values: Collection[str] | Collection[int]) -> str:
     return ", ".join(str(value) for value in sorted(values, key=str)) or "nothing"

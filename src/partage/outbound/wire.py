@@ -50,7 +50,7 @@ class Wire(io.RawIOBase):
             raise OSError("more bytes than allowed")
         view = memoryview(buffer)[: self._allowed_bytes]
         before = time.monotonic()
-        self._socket.settimeout(remaining(self._until, self._silence_seconds))
+        self._socket.settimeout(seconds_left(self._until, self._silence_seconds))
         count = self._socket.recv_into(view)
         self._allowed_bytes -= count
         self._check_pace(count, time.monotonic() - before)
@@ -89,7 +89,7 @@ class Line:
         """Close nothing: http.client closes its socket while the response goes on reading."""
 
 
-def remaining(until: float, at_most: float = float("inf")) -> float:
+def seconds_left(until: float, at_most: float = float("inf")) -> float:
     """Give the seconds left until a time of time.monotonic(), `at_most` so many.
 
     Raises:

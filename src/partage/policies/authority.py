@@ -88,7 +88,7 @@ class Authority:
         if not self.allows(caller, rule, target):
             raise problems.PolicyForbids(rule=rule)
 
-    def unused_rules(self, also_known: Collection[str] = ()) -> list[str]:
+    def list_unused_rules(self, also_known: Collection[str] = ()) -> list[str]:
         """List the rules of the policy file that are not used: misspelt, perhaps, or of another service."""
         known = {*(rule.name for rule in RULES), *also_known}
         return policy_file.list_unused(self._current().own, known)

@@ -42,7 +42,7 @@ def barbican(*, auth_url: str, cafile: str) -> Any:
     return BarbicanKeyManager(options)
 
 
-def configured(file: Path) -> Any:
+def open_key_manager(file: Path) -> Any:
     """Make the key manager that a file with castellan's own sections describes.
 
     Raises:
@@ -110,7 +110,7 @@ class KeyManagerSignatures:
         def work() -> None:
             try:
                 answer.append(ask())
-            except Exception as error:  # noqa: BLE001 - it is raised again by whoever waits
+            except Exception as error:  # noqa: BLE001 - the waiting thread raises it again
                 failure.append(error)
             finally:
                 self._places.release()

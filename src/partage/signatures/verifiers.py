@@ -51,8 +51,8 @@ def _verifier(signature: ImageSignature, certificate: Certificate) -> Any:
         key_type = methods.SignatureKeyType.lookup(signature.key_type)
     except failures.SignatureVerificationError as error:
         raise problems.SignatureRefused(
-            f"The image's signature cannot be verified: img_signature_hash_method is one of {_listed(methods.HASH_METHODS)}, "
-            f"img_signature_key_type one of {_listed(methods.SignatureKeyType.REGISTERED_TYPES)}"
+            f"The image's signature cannot be verified: img_signature_hash_method is one of {_join(methods.HASH_METHODS)}, "
+            f"img_signature_key_type one of {_join(methods.SignatureKeyType.REGISTERED_TYPES)}"
         ) from error
     try:
         key = x509.load_der_x509_certificate(certificate.der).public_key()
@@ -65,5 +65,5 @@ def _verifier(signature: ImageSignature, certificate: Certificate) -> Any:
     return key_type.create_verifier(value, hash_method, key)
 
 
-def _listed(names: Any) -> str:
+def _join(names: Any) -> str:
     return ", ".join(sorted(names))

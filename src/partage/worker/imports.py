@@ -64,7 +64,7 @@ def run(service: Service, claimers: JobRunner, slots: Mapping[TaskLane, Slots]) 
         )
         lanes = [_Lane(service, lane, of_lane) for lane, of_lane in slots.items()]
         for each in lanes:
-            claimers.start(f"imports-{each.lane}", [each.polling_job()])
+            claimers.start(f"imports-{each.lane}", [each.make_polling_job()])
         claimers.join()
         for each in lanes:
             each.wait()
@@ -79,7 +79,7 @@ class _Lane:
         self._slots = slots
         self._free = threading.Semaphore(slots.at_once)
 
-    def polling_job(self) -> PeriodicJob:
+    def make_polling_job(self) -> PeriodicJob:
         """Make the job that claims a task when a slot is free."""
         return PeriodicJob(
             name=f"Polling for imports ({self.lane})",

@@ -20,8 +20,8 @@ def test_chunk_is_named_by_blake3() -> None:
 
 def test_verified_stream_passes_or_ends_with_a_problem() -> None:
     sha = hashlib.sha256(b"abc").hexdigest()
-    assert b"".join(digest.verified([b"a", b"bc"], "sha256", sha.upper())) == b"abc"
-    stream = digest.verified([b"a", b"bd"], "sha256", sha)
+    assert b"".join(digest.verify_stream([b"a", b"bc"], "sha256", sha.upper())) == b"abc"
+    stream = digest.verify_stream([b"a", b"bd"], "sha256", sha)
     assert [next(stream), next(stream)] == [b"a", b"bd"]
     with pytest.raises(problems.DigestMismatch, match=sha):
         next(stream)

@@ -156,7 +156,7 @@ def list_unused_rules(settings: Settings) -> list[str]:
     """
     authority = Authority(settings.policy_file)
     protections = _load_protections(settings, authority)
-    return authority.unused_rules(protections.policies if protections else ())
+    return authority.list_unused_rules(protections.policies if protections else ())
 
 
 def _build_database(settings: Settings) -> Database:
@@ -230,7 +230,7 @@ def _build_signatures(settings: Settings) -> Signatures:
             )
         return Unverifiable()
     auth_url = keystone.append_version(identity_.url)
-    keys = certificates.configured(Path(file)) if file else certificates.barbican(auth_url=auth_url, cafile=identity_.cafile)
+    keys = certificates.open_key_manager(Path(file)) if file else certificates.barbican(auth_url=auth_url, cafile=identity_.cafile)
     return certificates.KeyManagerSignatures(keys, auth_url=auth_url, timeout_seconds=settings.signatures.timeout_seconds)
 
 
