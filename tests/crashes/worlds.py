@@ -24,11 +24,15 @@ from partage.model.ids import ImageID, ProjectID, StoreID, UserID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.limits import Limits
+from partage.model.member import MemberStatus
+from partage.model.offer import OfferRequest, RequestKey
 from partage.model.patch import Change, Operation
+from partage.model.terms import TermsChange
 from partage.operations import image_data, images, members, recovery, sweep, tasks
 from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
 from partage.operations.service import Formats, NamedStore, Service
+from partage.operations.sharing import answers, endings, offers
 from partage.policies.authority import Authority
 from partage.records import images as image_rows
 from partage.records import schema
@@ -209,6 +213,13 @@ def _import(service: Service) -> None:
         raise problems.StoreUnavailable(tasks.tasks_of_image(service, OWNER, image.id)[-1].message)
 
 
+def _offer(service: Service) -> None:
+    """Offer two images to two projects. Repeated with its key, the request is answered and changes nothing."""
+    asked = OfferRequest(image_ids=(id_of("beta"), id_of("delta")), projects=("D", "E"), terms=TermsChange())
+    answer = offers.offer_shares(service, OWNER, asked, key=RequestKey("k", "r"), render=lambda all_: str(len(all_)))
+    assert answer == "4"
+
+
 def _sweep(service: Service) -> None:
     """Twice: what the first one retires the second one removes, as the clock has moved on."""
     sweep.sweep(service, grace=NO_GRACE)
@@ -240,6 +251,11 @@ ACTS: Mapping[str, Act] = MappingProxyType(
             lambda service: members.remove_member(service, OWNER, id_of("alpha"), ProjectID("C")),
             problems.MemberNotFound,
         ),
+        "offer-shares": Act(_offer),
+        "accept-shares": Act(
+            lambda service: answers.answer_shares(service, caller("B"), [id_of("alpha")], MemberStatus.ACCEPTED),
+        ),
+        "end-share": Act(lambda service: endings.end_share(service, OWNER, id_of("alpha"), ProjectID("C")), problems.ShareNotFound),
         "sweep": Act(_sweep),
         "recover": Act(recovery.recover),
     },

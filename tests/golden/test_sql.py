@@ -10,7 +10,8 @@ from sqlalchemy.sql import Executable
 from partage.model.ids import ImageID
 from partage.model.image import Visibility
 from partage.model.query import Filter, ImageQuery, Operator, SortKey
-from partage.records import cache, contents, images, members, paging
+from partage.model.share import Direction
+from partage.records import cache, contents, images, members, paging, shares
 
 FOLDER = Path(__file__).parent / "sql"
 DIALECTS = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}
@@ -40,6 +41,12 @@ STATEMENTS: dict[str, Executable] = {
     "page_of_administrator": page(ImageQuery(limit=25), is_admin=True),
     "page_of_all_visibilities": page(ImageQuery(limit=25, all_visibilities=True)),
     "list_members": members._LIST[False].statement,  # noqa: SLF001
+    "inbox_after_marker": shares.page_statement(
+        Direction.IN, has_status=False, has_image=False, has_project=False, has_position=True
+    ),
+    "outbox_with_everything": shares.page_statement(
+        Direction.OUT, has_status=True, has_image=True, has_project=True, has_position=True
+    ),
     "manifest_segments": contents._SEGMENTS,  # noqa: SLF001
     "list_cached_images": cache._LIST,  # noqa: SLF001
 }

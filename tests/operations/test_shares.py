@@ -259,7 +259,7 @@ def test_cancelled_ending_leaves_the_share_as_it_was(service: Service, clock: Cl
 
 @pytest.mark.parametrize(
     ("road", "words"),
-    [("none", "not ending"), ("private", "make the image shared"), ("deactivate", "reactivate"), ("delete", "restore the image")],
+    [("none", "not ending"), ("private", "make the image shared"), ("deactivate", "reactivate"), ("delete", "restore it before")],
 )
 def test_other_endings_are_cancelled_by_undoing_what_began_them(service: Service, road: str, words: str) -> None:
     image = share(service)
@@ -269,7 +269,9 @@ def test_other_endings_are_cancelled_by_undoing_what_began_them(service: Service
         endings.cancel_ending(service, OWNER, image.id, B)
 
 
-@pytest.mark.parametrize(("then", "words"), [("offer", "anew"), ("private", "private"), ("deactivate", "deactivated")])
+@pytest.mark.parametrize(
+    ("then", "words"), [("offer", "anew"), ("private", "private"), ("deactivate", "deactivated"), ("delete", "restore it before")]
+)
 def test_ending_is_not_cancelled_where_that_would_take_access(service: Service, then: str, words: str) -> None:
     image = share(service)
     endings.end_share(service, OWNER, image.id, B)

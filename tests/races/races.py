@@ -12,9 +12,13 @@ from partage import problems
 from partage.content.manifest import digests
 from partage.model.ids import ProjectID
 from partage.model.limits import Limits
+from partage.model.member import MemberStatus
+from partage.model.offer import OfferRequest, RequestKey
 from partage.model.patch import Change, Operation
+from partage.model.terms import Notice, TermsChange
 from partage.operations import images, members, recovery, sweep, verify
 from partage.operations.service import Service
+from partage.operations.sharing import answers, endings, offers, shares
 from partage.operations.sweep import Swept
 from partage.records import contents, uploads
 from partage.stores import layout
@@ -26,6 +30,9 @@ from tests.races.stages import Stage
 
 DATA = noise(1, 0.2)
 HALF = DATA[: len(DATA) // 2]
+B = ProjectID("B")
+MEMBER = worlds.caller("B")
+KEY = RequestKey("key", "request")
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,32 @@ def a_shared_one(service: Service) -> None:
     """An image with a member that has not answered."""
     send(service, worlds.create(service, "old"), DATA)
     members.add_member(service, OWNER, id_of("old"), ProjectID("B"))
+
+
+def a_share_with_notice(service: Service) -> None:
+    """An image with a member that has accepted; its notice is forever."""
+    send(service, worlds.create(service, "old"), DATA)
+    offer(service, notice=Notice(None))
+    answers.answer_share(service, MEMBER, id_of("old"), B, MemberStatus.ACCEPTED)
+
+
+def an_ending_share(service: Service) -> None:
+    """As before, and the owner has ended the share."""
+    a_share_with_notice(service)
+    endings.end_share(service, OWNER, id_of("old"), B)
+
+
+def a_retained_image(service: Service) -> None:
+    """As before, and the owner has deleted the image."""
+    a_share_with_notice(service)
+    delete_old(service)
+
+
+def offer(service: Service, notice: Notice | None = None, key: RequestKey | None = None) -> str:
+    """Offer the image to the member's project."""
+    terms = TermsChange() if notice is None else TermsChange(given=frozenset({"notice"}), notice=notice)
+    asked = OfferRequest(image_ids=(id_of("old"),), projects=(B,), terms=terms)
+    return offers.offer_shares(service, OWNER, asked, key=key, render=lambda made: str([each.problem for each in made]))
 
 
 def upload(service: Service) -> None:
@@ -143,6 +176,41 @@ def remove(service: Service) -> None:
 def add(service: Service) -> object:
     """Share with one more project."""
     return members.add_member(service, OWNER, id_of("old"), ProjectID("D"))
+
+
+def end_share(service: Service) -> object:
+    """End the share as the owner."""
+    return endings.end_share(service, OWNER, id_of("old"), B)
+
+
+def cancel_ending(service: Service) -> object:
+    """Take the end of the share back."""
+    return endings.cancel_ending(service, OWNER, id_of("old"), B)
+
+
+def leave(service: Service) -> None:
+    """Give up the share as the member."""
+    answers.leave_share(service, MEMBER, id_of("old"), B)
+
+
+def restore(service: Service) -> object:
+    """Take the deleted image back."""
+    return endings.restore_image(service, OWNER, id_of("old"))
+
+
+def the_member_has_nothing(service: Service, _ended: Ended) -> bool:
+    with service.database.read() as tx:
+        left = tx.exec_driver_sql("SELECT (SELECT count(*) FROM members) + (SELECT count(*) FROM endings)").scalar_one()
+    return left == 0
+
+
+def the_member_has_access(service: Service, _ended: Ended) -> bool:
+    return fetch(service, id_of("old"), MEMBER) == DATA and shares.show_share(service, MEMBER, id_of("old"), B).member_id == B
+
+
+def both_were_answered_alike(service: Service, ended: Ended) -> bool:
+    is_offered = shares.show_share(service, MEMBER, id_of("old"), B).status is MemberStatus.PENDING
+    return is_offered and set(ended.results.values()) == {"[None]"}
 
 
 def both_properties_are_there(service: Service, _ended: Ended) -> bool:
@@ -261,6 +329,54 @@ RACES = {
         {"add": add, "add too": add},
         {"add": (problems.MemberExists,), "add too": (problems.MemberExists,)},
         exactly_one_was_taken,
+    ),
+    "end share, leave": Race(
+        a_share_with_notice,
+        {"end": end_share, "leave": leave},
+        {"end": (problems.ShareNotFound,)},
+        the_member_has_nothing,
+    ),
+    "end share, end share, delete": Race(
+        a_share_with_notice,
+        {"end": end_share, "end too": end_share, "delete": delete_old},
+        {},
+        the_member_has_access,
+    ),
+    "cancel ending, leave": Race(
+        an_ending_share,
+        {"cancel": cancel_ending, "leave": leave},
+        {"cancel": (problems.ShareNotFound,)},
+        the_member_has_nothing,
+    ),
+    "cancel ending, cancel ending": Race(
+        an_ending_share,
+        {"cancel": cancel_ending, "cancel too": cancel_ending},
+        {"cancel": (problems.ShareConflict,), "cancel too": (problems.ShareConflict,)},
+        exactly_one_was_taken,
+    ),
+    "cancel ending, delete": Race(
+        an_ending_share,
+        {"cancel": cancel_ending, "delete": delete_old},
+        {"cancel": (problems.ShareConflict,)},
+        the_member_has_access,
+    ),
+    "restore, restore": Race(
+        a_retained_image,
+        {"restore": restore, "restore too": restore},
+        {"restore": (problems.ImageNotFound,), "restore too": (problems.ImageNotFound,)},
+        exactly_one_was_taken,
+    ),
+    "restore, leave": Race(
+        a_retained_image,
+        {"restore": restore, "leave": leave},
+        {"restore": (problems.ImageNotFound,)},
+        the_member_has_nothing,
+    ),
+    "offer, offer again": Race(
+        lambda service: send(service, worlds.create(service, "old"), DATA),
+        {"offer": lambda service: offer(service, key=KEY), "offer again": lambda service: offer(service, key=KEY)},
+        {},
+        both_were_answered_alike,
     ),
     "delete, accept, patch": Race(
         a_shared_one,

@@ -16,6 +16,7 @@ from tests.api.partage.sharing import SHARES, listed, offer, offered_image, seen
 from tests.api.personas import Cast, Persona
 from tests.standalone import RunningKeystone
 
+Story = Callable[[Cast], None]
 MISSING = "00000000-0000-4000-8000-000000000000"
 
 
@@ -96,7 +97,7 @@ def test_lists_have_limit_marker_and_next_as_in_v2(cast: Cast) -> None:
     path, walked = f"{SHARES}?limit=2&direction=in&project={cast.owner.project_id}&status=pending", []
     while path and not set(made) <= {each["image_id"] for each in walked}:
         page = cast.member.call("GET", path).json()
-        assert len(page["shares"]) == 2
+        assert len(page["shares"]) == 2 or "next" not in page
         walked += page["shares"]
         path = page.get("next")
         assert path is None or path.startswith(SHARES)

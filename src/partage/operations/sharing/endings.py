@@ -24,7 +24,7 @@ from partage.records.database import Transaction
 _HOW_TO_CANCEL = {
     EndReason.PRIVATE: "The share ends because its image is private; make the image shared to cancel all of its endings",
     EndReason.DEACTIVATED: "The share ends because its image is deactivated; reactivate the image to cancel all of its endings",
-    EndReason.DELETED: "The share ends because its image was deleted; restore the image to cancel all of its endings",
+    EndReason.DELETED: "The image was deleted; restore it before an ending is cancelled",
     EndReason.PROJECT_CLOSED: "The share ends because the project of its owner was closed; only restoring the image cancels that",
 }
 
@@ -135,8 +135,9 @@ def _find_ended(service: Service, tx: Transaction, caller: Caller, share: Share)
 def _require_cancellable(share: Share) -> None:
     if share.ending is None:
         raise problems.ShareConflict("The share is not ending; there is nothing to cancel")
-    if share.ending.reason is not EndReason.REMOVED:
-        raise problems.ShareConflict(_HOW_TO_CANCEL[share.ending.reason])
+    reason = EndReason.DELETED if share.image.is_retained else share.ending.reason
+    if reason is not EndReason.REMOVED:
+        raise problems.ShareConflict(_HOW_TO_CANCEL[reason])
     if share.is_current:
         raise problems.ShareConflict(
             "The image was offered to the project anew; end that offer to cancel the ending of the former one"
