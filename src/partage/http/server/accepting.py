@@ -18,7 +18,9 @@ _LOG = logging.getLogger(__name__)
 
 _ABSENT = 0xFFFF_FFFF
 _TOLERANCE = 4
-"""How many connections more than another a worker may have before it defers."""
+_TOLERANCE_DIVISOR = 4
+"""A worker defers when it has a quarter more connections than another, and four. Were only four allowed, a few idle connections
+more would send every new one, and all the work, to the other worker."""
 
 _DEFER_SECONDS = 0.005
 _MAX_DEFERS = 40
@@ -46,8 +48,9 @@ class ConnectionCounts:
         self._counts[worker] = _ABSENT
 
     def has_too_many(self, worker: int) -> bool:
-        """Say whether a worker has at least a few connections more than another."""
-        return self._counts[worker] > min(self._counts) + _TOLERANCE
+        """Say whether a worker has a quarter more connections than another, and a few."""
+        fewest = min(self._counts)
+        return self._counts[worker] > fewest + fewest // _TOLERANCE_DIVISOR + _TOLERANCE
 
 
 class Acceptor:
