@@ -1,5 +1,6 @@
 """Which shares an inbox, an outbox and a look-up have, against short definitions, on random worlds; and what the lists walk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from partage.model.ids import ProjectID
 from partage.model.image import Image
 from partage.model.member import MemberStatus
 from partage.model.share import Direction, Share, SharePosition, ShareQuery
-from partage.records import schema, shares
+from partage.records import images, members, schema, shares
 from partage.records.database import Database, Transaction
 from tests.contract import records_worlds
 from tests.contract.records_worlds import build, caller, undone
@@ -123,7 +124,7 @@ def test_a_share_is_found_by_its_two_sides_and_by_administrators_only(
 
 @pytest.mark.parametrize(
     ("direction", "indexes"),
-    [(Direction.IN, ("ix_members_member", "ix_endings_member")), (Direction.OUT, ("ix_images_owner", "ix_images_former_owner"))],
+    [(Direction.IN, ("ix_members_member", "ix_endings_member")), (Direction.OUT, ("ix_members_owner", "ix_endings_owner"))],
 )
 def test_list_of_shares_walks_indexes(tmp_path: Path, direction: Direction, indexes: tuple[str, ...]) -> None:
     database = open_database(f"sqlite:///{tmp_path}/partage.db")
@@ -135,3 +136,29 @@ def test_list_of_shares_walks_indexes(tmp_path: Path, direction: Direction, inde
         plan = "\n".join(str(row[-1]) for row in rows)
     assert all(f"INDEX {index}" in plan for index in indexes), plan
     assert not any(f"SCAN {table}" in plan for table in ("members", "endings", "images")), plan
+
+
+def outbox_of(tx: Transaction, project: str) -> list[str]:
+    return [each.image.id for each in walk(tx, project, ShareQuery(direction=Direction.OUT, limit=10))]
+
+
+def test_shares_follow_an_image_to_its_new_owner(database: Database) -> None:
+    each = records_worlds.image(1)
+    share = records_worlds.Share(each, "C", MemberStatus.ACCEPTED)
+    notice = records_worlds.Notice(each, "D", MemberStatus.ACCEPTED, None)
+    with undone(database) as tx:
+        build(tx, [each], [share], [notice])
+        assert outbox_of(tx, "A") == [each.id] * 2
+        images.save(tx, replace(each, owner=ProjectID("B")), was=each)
+        assert outbox_of(tx, "A") == []
+        assert outbox_of(tx, "B") == [each.id] * 2
+
+
+def test_shares_that_an_older_release_made_get_their_owner(database: Database) -> None:
+    each, nobodys = records_worlds.image(1), records_worlds.image(2, owner=None)
+    with undone(database) as tx:
+        build(tx, [each, nobodys], [records_worlds.Share(one, "C", MemberStatus.ACCEPTED) for one in (each, nobodys)])
+        tx.exec_driver_sql("UPDATE members SET owner = NULL")
+        assert outbox_of(tx, "A") == []
+        assert (members.add_owners(tx), members.add_owners(tx)) == (1, 0)
+        assert outbox_of(tx, "A") == [each.id]

@@ -46,6 +46,7 @@ def put(tx: Transaction, ending: Ending, image: Image) -> None:
         "began_at": to_microseconds(ending.began_at),
         "ends_at": ends_at,
         "image_created_at": to_microseconds(image.created_at),
+        "owner": image.former_owner or image.owner,
         **members.terms_row(ending.terms),
         "offered_at": None if ending.offered_at is None else to_microseconds(ending.offered_at),
         "answered_at": None if ending.answered_at is None else to_microseconds(ending.answered_at),

@@ -158,6 +158,10 @@ def save(tx: Transaction, image: Image, *, was: Image) -> None:
         tx.execute(delete(image_tags).where(image_tags.c.image_id == image.id))
         tx.execute(delete(image_properties).where(image_properties.c.image_id == image.id))
         _add_details(tx, image)
+    owner, former = image.former_owner or image.owner, was.former_owner or was.owner
+    if owner != former:
+        for table in (members, endings):
+            tx.execute(update(table).where(table.c.image_id == image.id).values(owner=owner))
 
 
 def change_status(tx: Transaction, image: Image, *, was: ImageStatus) -> bool:

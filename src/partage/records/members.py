@@ -90,7 +90,7 @@ def add(tx: Transaction, member: Member, image: Image) -> None:
     Raises:
         MemberExists: the project is a member already.
     """
-    row = _row(member) | {"image_created_at": to_microseconds(image.created_at)}
+    row = _row(member) | {"image_created_at": to_microseconds(image.created_at), "owner": image.owner}
     try:
         tx.execute(insert(members), row)
     except exc.IntegrityError as error:
@@ -111,6 +111,13 @@ def set_terms(tx: Transaction, member: Member) -> bool:
     """Write the terms of a share; return whether the membership existed."""
     values = {**terms_row(member.terms), "updated_at": to_microseconds(member.updated_at)}
     return tx.execute(update(members).where(*_is_row(member)).values(values)).rowcount == 1
+
+
+def add_owners(tx: Transaction) -> int:
+    """Write the image's owner to the memberships that lack it, because an older release made them; return how many."""
+    owner = select(images.c.owner).where(images.c.id == members.c.image_id, images.c.owner.is_not(None))
+    lacking = update(members).where(members.c.owner.is_(None), owner.exists())
+    return tx.execute(lacking.values(owner=owner.scalar_subquery())).rowcount
 
 
 def remove_expired(tx: Transaction, *, now: datetime) -> int:

@@ -145,15 +145,15 @@ def _inbox() -> list[_Branch]:
 
 
 def _outbox() -> list[_Branch]:
-    """Walk the images of one project, and the retained images that were its own."""
-    current = (images.c.created_at, images.c.id, members.c.member_id)
-    ended = (images.c.created_at, images.c.id, endings.c.member_id)
-    offered = _select_key(current).join(members, members.c.image_id == images.c.id)
-    ending = _select_key(ended).join(endings, endings.c.image_id == images.c.id).where(visibility.RUNNING)
+    """Walk the memberships and the endings of one project's images, each in the order of its index."""
+    current = (members.c.image_created_at, members.c.image_id, members.c.member_id)
+    ended = (endings.c.image_created_at, endings.c.image_id, endings.c.member_id)
+    # The owner beside a share is for the index; the image says whose it is.
+    offered = _select_key(current).join(images, and_(images.c.id == members.c.image_id, images.c.owner == visibility.PROJECT))
+    ending = _select_key(ended).join(images, and_(images.c.id == endings.c.image_id, _OWNER == visibility.PROJECT))
     return [
-        (offered.where(images.c.owner == visibility.PROJECT, _SHARED_NOW), current, members.c.status),
-        (ending.where(images.c.owner == visibility.PROJECT, ~_REPLACED), ended, endings.c.status),
-        (ending.where(images.c.former_owner == visibility.PROJECT), ended, endings.c.status),
+        (offered.where(members.c.owner == visibility.PROJECT, _SHARED_NOW), current, members.c.status),
+        (ending.where(endings.c.owner == visibility.PROJECT, visibility.RUNNING, ~_REPLACED), ended, endings.c.status),
     ]
 
 

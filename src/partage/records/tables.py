@@ -72,15 +72,6 @@ images = Table(
     Index("ix_images_owner_name", "owner", text("coalesce(name, '')"), "created_at", "id"),
     Index("ix_images_visibility_name", "visibility", text("coalesce(name, '')"), "created_at", "id"),
     Index("ix_images_content_id", "content_id"),
-    # Only retained images have one: the outbox of their former owner walks it.
-    Index(
-        "ix_images_former_owner",
-        "former_owner",
-        "created_at",
-        "id",
-        sqlite_where=text("former_owner IS NOT NULL"),
-        postgresql_where=text("former_owner IS NOT NULL"),
-    ),
 )
 
 image_tags = Table(
@@ -113,6 +104,9 @@ members = Table(
     Column("expires_at", BigInteger, nullable=False, server_default=str(NEVER)),
     Column("message", Text, nullable=False, server_default=""),
     Column("answered_at", BigInteger),
+    # The image's owner: a project's list of offered shares walks this index in list order.
+    Column("owner", String(255)),
+    Index("ix_members_owner", "owner", "image_created_at", "image_id", "member_id"),
     Index("ix_members_member_status", "member_id", "status", "image_created_at", "image_id"),
     Index("ix_members_member", "member_id", "image_created_at", "image_id"),
 )
@@ -134,6 +128,9 @@ endings = Table(
     Column("message", Text, nullable=False, server_default=""),
     Column("offered_at", BigInteger),
     Column("answered_at", BigInteger),
+    # The image's owner, also after it has deleted the image.
+    Column("owner", String(255)),
+    Index("ix_endings_owner", "owner", "image_created_at", "image_id", "member_id"),
     Index("ix_endings_member", "member_id", "image_created_at", "image_id"),
     Index("ix_endings_ends_at", "ends_at"),
 )
