@@ -29,11 +29,11 @@ from partage.policies.authority import Authority
 from partage.records import schema
 from partage.stores.cache.cache_directory import CacheDirectory
 from partage.stores.cache.cached_store import CachedStore
-from partage.stores.drivers.memory import MemoryStore
 from partage.stores.drivers.posix import PosixStore
 from tests import databases, invariants, postgresql
 from tests.api import personas
 from tests.api.personas import Cast, register
+from tests.memory_store import MemoryStore
 from tests.standalone import RunningKeystone
 
 LOCAL, SECOND = StoreID("local"), StoreID("second")

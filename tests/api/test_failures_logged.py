@@ -18,10 +18,10 @@ from partage.content.digest import Buffer
 from partage.identity.keystone import Keystone, connect
 from partage.identity.tokens import TokenCache
 from partage.operations.service import NamedStore
-from partage.stores.drivers.memory import MemoryStore
 from tests.api import personas
 from tests.api.conftest import LOCAL, World, cast_of, make_service, serving
 from tests.api.personas import Cast
+from tests.memory_store import MemoryStore
 from tests.standalone import RunningKeystone
 
 DATA = random.Random(5).randbytes(20_000_000)

@@ -1,7 +1,8 @@
-"""What every store promises. Every driver, and the double that fails on demand, goes through all of it."""
+"""What every store promises. Every driver in `tests/contract/drivers.py` goes through all of it."""
 
 import os
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,22 +11,16 @@ from typing import Any
 import pytest
 
 from partage import problems
-from partage.stores.cache import cache_directory, cached_store
-from partage.stores.drivers import memory, posix
-from tests.unit.stores import doubles
+from partage.main.configuration import store_types
+from tests.contract import drivers
 
 KEY = "packs/ab/" + "ab" * 16
 
 
-@pytest.fixture(params=["memory", "posix", "cached", "failing double"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    if request.param == "memory":
-        return memory.MemoryStore()
-    if request.param == "posix":
-        return posix.PosixStore(tmp_path)
-    if request.param == "cached":
-        return cached_store.CachedStore(memory.MemoryStore(), cache_directory.CacheDirectory(tmp_path, limit_bytes=1 << 30))
-    return doubles.FailingStore(memory.MemoryStore())
+@pytest.fixture(params=list(drivers.STORES))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    with drivers.STORES[request.param](tmp_path) as built:
+        yield built
 
 
 def test_parts_come_back_as_one(store: Any) -> None:
@@ -158,3 +153,24 @@ def test_threads_may_use_a_store_at_once(store: Any) -> None:
         thread.join()
     assert failures == []
     assert len(list(store.enumerate("packs/"))) == 160
+
+
+def test_object_that_is_whole_is_no_draft(store: Any) -> None:
+    store.put(KEY, [b"x"])
+    assert list(store.list_drafts()) == []
+
+
+def test_url_in_the_environment_adds_an_empty_store(tmp_path: Path) -> None:
+    url = f"posix://{tmp_path}"
+    stores = drivers.find_stores({drivers.VARIABLE: url})
+    assert [*stores] == [*drivers.find_stores({}), url]
+    for _ in range(2):
+        with stores[url](tmp_path) as added:
+            assert list(added.enumerate("")) == []
+            added.put(KEY, [b"x"])
+            assert len(list(tmp_path.rglob("packs"))) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_driver_can_be_added_by_url() -> None:
+    assert {*drivers.BY_SCHEME} == {name for name, each in store_types.STORE_TYPES.items() if each.build is not None}

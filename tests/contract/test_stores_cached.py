@@ -17,14 +17,14 @@ from partage.content import digest
 from partage.model.ids import PackID
 from partage.stores import layout
 from partage.stores.cache import cache_directory, cached_store
-from partage.stores.drivers import memory
 from partage.stores.engine import pack
+from tests.memory_store import MemoryStore
 from tests.unit.stores import doubles
 
 LIMIT = 1 << 30
 
 
-class Counting(memory.MemoryStore):
+class Counting(MemoryStore):
     """Notes which ranges are read, and can be told to hold every read until it is let go."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ def test_a_copy_answers_while_the_store_is_away(there: Setting) -> None:
 def test_copy_cached_by_another_process_is_used(there: Setting) -> None:
     pack_id, whole = a_pack(there.behind)
     there.reads(pack_id, 0, 1)
-    another = cached_store.CachedStore(memory.MemoryStore(), cache_directory.CacheDirectory(there.root, limit_bytes=LIMIT))
+    another = cached_store.CachedStore(MemoryStore(), cache_directory.CacheDirectory(there.root, limit_bytes=LIMIT))
     assert another.get(layout.pack_key(pack_id), 5, 5) == whole[5:10]
 
 

@@ -124,7 +124,15 @@ def test_draft_is_recognised_by_its_folder(tmp_path: Path) -> None:
     store.put(KEY, [b"x"])
     (tmp_path / "incoming" / "left.0badcafe").write_bytes(b"half")
     assert list(store.enumerate("")) == [KEY]
-    assert list(store.enumerate("incoming/")) == ["incoming/left.0badcafe"]
+    assert list(store.enumerate("incoming/")) == []
+    (tmp_path / "incoming" / f"{'ab' * 16}.0badcafe").write_bytes(b"half")
+    (tmp_path / "incoming" / "of somebody").write_bytes(b"half")
+    drafts = {draft.name.removeprefix("incoming/"): draft for draft in store.list_drafts()}
+    keys = {name: draft.key for name, draft in drafts.items()}
+    assert keys == {"left.0badcafe": "left", f"{'ab' * 16}.0badcafe": KEY, "of somebody": None}
+    for _ in range(2):
+        store.remove_draft(drafts["left.0badcafe"])
+    assert sorted(draft.key for draft in store.list_drafts() if draft.key) == [KEY]
 
 
 @pytest.mark.parametrize("folder", ["incoming", "packs/ab", "packs"])

@@ -18,7 +18,7 @@ from partage.http.v2 import query
 from partage.http.v2.routes import ROWS
 from partage.main.configuration.config import Settings
 from partage.main.configuration.renames import RENAMES
-from partage.main.configuration.sections import StoreSettings
+from partage.main.configuration.store_types import list_fields
 from partage.model.limits import Limits
 from partage.model.query import SORT_ATTRIBUTES
 from partage.policies.authority import RULES
@@ -104,7 +104,7 @@ def settings() -> Iterator[tuple[str, ...]]:
             yield from described(field.annotation, f"{name}.")
         elif name != "stores":
             yield row(name, field)
-    yield from described(StoreSettings, "stores.")
+    yield from (row(f"stores.{name}", field) for name, field in list_fields())
 
 
 def described(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, ...]]:

@@ -16,7 +16,7 @@ from partage import problems
 from partage.http.options import EdgeOptions
 from partage.identity.sealing import TokenSeal
 from partage.main.composition import compose
-from partage.main.configuration import config, renames, sample, validation_errors
+from partage.main.configuration import config, renames, sample, store_types, validation_errors
 from partage.main.process import priority
 from partage.model.ids import StoreID, TaskID
 from partage.model.import_request import ImportMethod
@@ -265,9 +265,9 @@ def test_a_node_has_a_name(tmp_path: Path, node: str, told: str) -> None:
         ("[cache]\nstores = ['x']", "cache.stores are x, but the stores are local"),
         ("[cache]\nsize_bytes = -1", "cache.size_bytes"),
         ("[[stores]]\nid = 'a'\npath = '/a'\n[[stores]]\nid = 'a'\npath = '/b'", "two stores have the same id"),
-        ("[[stores]]\nid = 'a'\npath = '/a'\ntype = 'tape'", "stores.0.type"),
-        ("[[stores]]\nid = 'a'", "a store of type posix needs a path"),
-        ("[[stores]]\nid = 'a'\npath = '/a'\ntype = 'http'", "a store of type http has no path"),
+        ("[[stores]]\nid = 'a'\npath = '/a'\ntype = 'tape'", "stores.0.type is 'tape', but must be one of 'posix', 'http'"),
+        ("[[stores]]\nid = 'a'", "stores.0.path is required"),
+        ("[[stores]]\nid = 'a'\npath = '/a'\ntype = 'http'", "there is no setting stores.0.path"),
         ("[[stores]]\nid = 'a'\ntype = 'http'", "every store has the type http, which keeps no image data"),
         (f"{_FAST}{_WEB}{_WEB.replace('web', 'web2')}", "there are two stores of type http; only one is possible"),
         (f"default_store = 'web'\n{_FAST}{_WEB}", "default_store is web, but the stores are fast"),
@@ -400,8 +400,7 @@ def test_unknown_rules_are_listed(tmp_path: Path) -> None:
 def test_every_setting_that_is_a_path_is_resolved() -> None:
     named = {
         name.rpartition(".")[2]
-        for model in (config.Settings, config.StoreSettings)
-        for name, field in validation_errors.list_settings(model)
+        for name, field in (*validation_errors.list_settings(config.Settings), *store_types.list_fields())
         if name.endswith(("file", "directory", "path")) or "Path" in str(field.annotation)
     }
     assert named == {*config.PATHS}
@@ -435,7 +434,7 @@ def test_sample_names_every_setting_and_is_toml_once_uncommented(tmp_path: Path)
     assert settings.data == tmp_path / "partage-data", "a path in a file starts at the file"
     settings = settings.model_copy(update={"data": config.load({}).data})
     assert settings.model_dump(exclude={"stores"}) == config.load({}).model_dump(exclude={"stores"})
-    for name in (*config.Settings.model_fields, *config.IdentitySettings.model_fields, *config.StoreSettings.model_fields):
+    for name in (*config.Settings.model_fields, *config.IdentitySettings.model_fields, *dict(store_types.list_fields())):
         assert name in text
 
 

@@ -19,7 +19,7 @@ from partage.operations import backup, images, rebuild_index, store_identities, 
 from partage.operations.service import NamedStore, Service
 from partage.records import backups, holds
 from partage.stores import archive
-from partage.stores.drivers.memory import MemoryStore
+from tests.memory_store import MemoryStore
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make
 
 NOW = timedelta(0)

@@ -23,8 +23,8 @@ from partage.operations.import_plugins import ImportPlugins
 from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
 from partage.operations.service import NamedStore, Service
-from partage.stores.drivers.memory import MemoryStore
 from tests import uploading
+from tests.memory_store import MemoryStore
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make, queued_image
 
 DATA = random.Random(4).randbytes(700_000)

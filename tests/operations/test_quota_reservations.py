@@ -19,8 +19,8 @@ from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
 from partage.operations.service import NamedStore, Service
 from partage.records import reservations
-from partage.stores.drivers.memory import MemoryStore
 from tests import uploading
+from tests.memory_store import MemoryStore
 from tests.operations.services import OWNER, image_with, make, queued_image, upload
 from tests.operations.test_imports import ADMIN
 

@@ -17,9 +17,9 @@ from sqlalchemy import event
 from partage.operations.service import Service
 from partage.records import schema, tables
 from partage.records.database import Database, Transaction
-from partage.stores.drivers.memory import MemoryStore
 from partage.stores.store import Store
 from tests.crashes import worlds
+from tests.memory_store import MemoryStore
 from tests.races import scheduling
 from tests.races.scheduling import Actor, Chooser, Ended, Step
 

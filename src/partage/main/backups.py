@@ -21,7 +21,7 @@ def back_up(settings: Settings, folder: Path) -> int:
     """
     folder = folder.absolute()
     for store in settings.keeping_stores:
-        if folder.resolve().is_relative_to(store.directory.resolve()):
+        if store.directory and folder.resolve().is_relative_to(store.directory.resolve()):
             raise problems.Invalid(f"{folder} is inside the store {store.id}; name a directory elsewhere")
     with manage.open_service(settings) as service:
         made = backup.back_up(service, folder)
@@ -52,7 +52,7 @@ def restore_backup(settings: Settings, folder: Path) -> int:
     if database is None:
         raise problems.Invalid("The configured database is PostgreSQL; restore it with pg_restore, see docs/backup.md")
     readiness.prepare_directory(database.parent)
-    stores = {StoreID(store.id): store.directory.absolute() for store in settings.keeping_stores}
+    stores = {StoreID(store.id): store.directory.absolute() for store in settings.keeping_stores if store.directory}
     found = backup.restore(folder.absolute(), database=database, stores=stores)
     print(f"Restored the backup of {found.created_at} to {database} and {len(found.stores)} stores; every file matched its digest")
     if found.missing:

@@ -41,8 +41,6 @@ LEFTOVER_AGE = timedelta(hours=1)
 INTENT_AGE = timedelta(days=30)
 """So long it is remembered that a pack was to be written, of which nothing was seen: longer than any upload."""
 
-_PREFIXES = (layout.PACKS, layout.INCOMING)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
@@ -230,31 +228,32 @@ def _remove_leftovers(
     service: Service, named: NamedStore, lost: frozenset[ChunkDigest], written_before: datetime
 ) -> tuple[int, tuple[str, ...]]:
     """Remove what crashes of this database's own processes left; return how many objects, and the names of what others wrote."""
-    keys = [key for prefix in _PREFIXES for key in named.store.enumerate(prefix)]
+    keys = list(named.store.enumerate(layout.PACKS))
+    drafts = list(named.store.list_drafts())
     with service.database.read() as tx:
         intents = contents.list_intents(tx, named.id)
         entered = {each.id for each in contents.every_pack(tx, named.id)}
-    written = {key: pack_id for key in keys if (pack_id := _written_as(key)) in intents or pack_id in entered}
-    drafts_of_identities = [key for key in keys if layout.draft_name(key) == layout.IDENTITY]  # which hold no image data
-    unknown = tuple(f"{named.id}: {key}" for key in keys if key not in written and key not in drafts_of_identities)
-    packs = {layout.pack_key(each) for each in entered}
-    gone = [key for key in (*written, *drafts_of_identities) if key not in packs and _is_old(named, key, written_before)]
-    gone = [key for key in gone if not _holds_some(named, layout.pack_id_or_none(key), lost)]
+    own = intents.keys() | entered
+    written = {key: pack_id for key in keys if (pack_id := layout.pack_id_or_none(key)) in own}
+    begun = {draft: pack_id for draft in drafts if (pack_id := layout.pack_id_or_none(draft.key or "")) in own}
+    identities = [draft for draft in drafts if draft.key == layout.IDENTITY]  # which hold no image data
+    foreign = [key for key in keys if key not in written]
+    foreign += [draft.name for draft in drafts if draft not in begun and draft not in identities]
+    gone = [key for key, pack_id in written.items() if pack_id not in entered and _is_old(named, key, written_before)]
+    gone = [key for key in gone if not _holds_some(named, written[key], lost)]
     for key in gone:
         named.store.remove(key)
+    gone_drafts = [draft for draft in (*begun, *identities) if draft.modified_at <= written_before]
+    for draft in gone_drafts:
+        named.store.remove_draft(draft)
     left = {pack_id for key, pack_id in written.items() if key not in gone}
-    settled = {pack_id for key, pack_id in written.items() if pack_id not in left}
+    left |= {pack_id for draft, pack_id in begun.items() if draft not in gone_drafts}
+    settled = ({*written.values()} | {*begun.values()}) - left
     stale = {each for each, noted_at in intents.items() if each not in left and noted_at < written_before - INTENT_AGE}
     if settled or stale:
         with service.database.write() as tx:
             contents.remove_intents(tx, settled | stale)
-    return len(gone), unknown
-
-
-def _written_as(key: str) -> PackID | None:
-    """Say which pack an object is, or is a draft of; None for what is neither."""
-    draft = layout.draft_name(key)
-    return layout.pack_id_or_none(key) if draft is None else layout.pack_id_or_none(f"{layout.PACKS}{draft[:2]}/{draft}")
+    return len(gone) + len(gone_drafts), tuple(f"{named.id}: {name}" for name in foreign)
 
 
 def _is_old(named: NamedStore, key: str, written_before: datetime) -> bool:

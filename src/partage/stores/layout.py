@@ -5,8 +5,6 @@
       packs/
         3f/
           3f9c1a…(32 hexadecimal digits)     one pack, immutable: stores/engine/pack.py
-      incoming/                              POSIX driver only: being written, not yet named; safe to remove when old
-        3f9c1a….5c01                         name of the object to be, and a random suffix
 
 The first two digits spread packs over 256 folders, so that no folder grows large.
 """
@@ -17,10 +15,8 @@ from partage.model import ids
 
 IDENTITY = "identity"
 PACKS = "packs/"
-INCOMING = "incoming/"
 
 _PACK_ID = re.compile(r"[0-9a-f]{32}")
-_DRAFT = re.compile(rf"{INCOMING}([A-Za-z0-9_-]+)\.[0-9a-f]{{8}}")
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 
 
@@ -41,10 +37,9 @@ def pack_id_or_none(key: str) -> ids.PackID | None:
     return ids.PackID(name) if _PACK_ID.fullmatch(name) and key == f"{PACKS}{name[:2]}/{name}" else None
 
 
-def draft_name(key: str) -> str | None:
-    """Say which object's draft this is: the last part of that object's key; None for what is no draft."""
-    found = _DRAFT.fullmatch(key)
-    return found[1] if found else None
+def key_of_name(name: str) -> str:
+    """Return the key whose last part is `name`."""
+    return f"{PACKS}{name[:2]}/{name}" if _PACK_ID.fullmatch(name) else name
 
 
 def checked(key: str) -> str:

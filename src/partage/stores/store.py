@@ -1,4 +1,4 @@
-"""The Store protocol: six verbs over immutable objects named by keys.
+"""The Store protocol: eight verbs over immutable objects named by keys.
 
 Every driver passes tests/contract/test_stores.py. Callers never write two different byte strings under one key: keys are random.
 """
@@ -16,6 +16,19 @@ class Stat:
     """What a store knows of an object. `modified_at` is UTC, aware: when it was put, by the store's clock."""
 
     size_bytes: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An object whose put has not returned: it is being written, or a crash has left it.
+
+    `name` is the driver's own. `key` is the key that the object would get, or None if the driver cannot tell. `modified_at` is UTC,
+    by the store's clock.
+    """
+
+    name: str
+    key: str | None
     modified_at: datetime
 
 
@@ -76,4 +89,18 @@ class Store(Protocol):
 
         Raises:
             StoreUnavailable: the store does not tell.
+        """
+
+    def list_drafts(self) -> Iterator[Draft]:
+        """List the objects whose put has not returned, in no particular order. Nothing, for a driver that leaves none.
+
+        Raises:
+            StoreUnavailable: the store does not tell.
+        """
+
+    def remove_draft(self, draft: Draft) -> None:
+        """Remove a draft; absent is fine. The caller knows that no process is writing it.
+
+        Raises:
+            StoreUnavailable: the store refuses or does not answer.
         """

@@ -108,6 +108,14 @@ class FailingStore:
         self._count()
         return self._store.enumerate(prefix)
 
+    def list_drafts(self) -> Any:
+        self._count()
+        return self._store.list_drafts()
+
+    def remove_draft(self, draft: Any) -> None:
+        self._count()
+        self._store.remove_draft(draft)
+
 
 def new_pack_id() -> Any:
     return ids.PackID(uuid.uuid4().hex)

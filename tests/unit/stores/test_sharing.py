@@ -11,11 +11,11 @@ import pytest
 
 from partage.content import inspection
 from partage.content.chunking import PIECE_BYTES
-from partage.stores.drivers import memory
 from partage.stores.engine import reader, writer
 from partage.stores.engine.buffers import Buffers, Piece
 from partage.stores.engine.resources import LEAST_BUFFER_BYTES, WriterResources
 from partage.stores.engine.strand import Strand
+from tests.memory_store import MemoryStore
 from tests.unit.stores import doubles
 
 MIB = 1 << 20
@@ -144,7 +144,7 @@ def feed(into: writer.Writer, data: bytes) -> None:
 def test_stalled_streams_do_not_block_other_uploads() -> None:
     """Twelve idle streams hold more half-filled packs than there are buffers: the next ones have them put, and go through."""
     resources = WriterResources(buffer_bytes=LEAST_BUFFER_BYTES)
-    store, index = memory.MemoryStore(), doubles.MemoryIndex()
+    store, index = MemoryStore(), doubles.MemoryIndex()
     parts = [random.Random(number).randbytes(4 * MIB) for number in range(12)]
     streams = [begun(store, index, resources) for _ in parts]
     for stream, part in zip(streams, parts, strict=True):
@@ -165,7 +165,7 @@ def reader_of(store: Any, index: Any, written: writer.Written) -> Iterator[bytes
 
 def test_stream_that_is_closed_on_the_way_gives_everything_back() -> None:
     resources = WriterResources(buffer_bytes=LEAST_BUFFER_BYTES)
-    stream = begun(memory.MemoryStore(), doubles.MemoryIndex(), resources)
+    stream = begun(MemoryStore(), doubles.MemoryIndex(), resources)
     feed(stream, random.Random(1).randbytes(5 * MIB))
     stream.close()
     assert (resources.pieces.in_use, resources.extents.in_use) == (0, 0)

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from partage import problems
 from partage.content import digest, inspection, manifest
 from partage.stores import layout
-from partage.stores.drivers import memory, posix
+from partage.stores.drivers import posix
 from partage.stores.engine import pack, reader
 from tests import manifests
+from tests.memory_store import MemoryStore
 from tests.unit.stores import doubles
 
 MIB = 1 << 20
@@ -61,7 +62,7 @@ def own_threads() -> Any:
 
 @pytest.fixture(params=["memory", "posix"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return memory.MemoryStore() if request.param == "memory" else posix.PosixStore(tmp_path)
+    return MemoryStore() if request.param == "memory" else posix.PosixStore(tmp_path)
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_large_mixed_image_comes_back_in_buffers_of_a_mebibyte_at_most(store: An
 @given(st.integers(0, 5), st.data())
 def test_every_range_is_the_slice(seed: int, data: Any) -> None:
     image = mixed(seed, 900)
-    store, index = memory.MemoryStore(), doubles.MemoryIndex()
+    store, index = MemoryStore(), doubles.MemoryIndex()
     done = doubles.written(store, index, split(image, 300_000))
     start = data.draw(st.integers(0, len(image)))
     stop = data.draw(st.integers(start, len(image)))
@@ -116,7 +117,7 @@ def test_every_range_is_the_slice(seed: int, data: Any) -> None:
 def test_manifest_does_not_depend_on_buffers() -> None:
     data = mixed(7, 3000)
     ways = ([data], split(data, 4095), split(data, MIB))
-    stored = [doubles.written(memory.MemoryStore(), doubles.MemoryIndex(), way).segments for way in ways]
+    stored = [doubles.written(MemoryStore(), doubles.MemoryIndex(), way).segments for way in ways]
     assert all(each == stored[0] for each in stored)
 
 
@@ -290,7 +291,7 @@ class TestFaults:
         """Fail the first call, then the second, and so on until a write meets no fault."""
         data = random.Random(2).randbytes(40 * MIB)
         for number in range(1, 20):
-            real, index = memory.MemoryStore(), doubles.MemoryIndex()
+            real, index = MemoryStore(), doubles.MemoryIndex()
             store = doubles.FailingStore(real, fail_at=number, error=error)
             try:
                 done = doubles.written(store, index, split(data, MIB))
@@ -311,7 +312,7 @@ class TestFaults:
         assert own_threads() == []
 
     def test_failing_get_ends_the_read_with_its_problem(self, index: Any) -> None:
-        real = memory.MemoryStore()
+        real = MemoryStore()
         data = random.Random(4).randbytes(20 * MIB)
         done = doubles.written(real, index, split(data, MIB))
         for number in (1, 2, 7):
@@ -479,7 +480,7 @@ def test_closing_a_read_ends_its_threads(store: Any, index: Any) -> None:
 
 
 def test_reads_ahead_only_so_far(index: Any) -> None:
-    real = memory.MemoryStore()
+    real = MemoryStore()
     data = random.Random(15).randbytes(60 * MIB)
     done = doubles.written(real, index, split(data, MIB))
     store = doubles.FailingStore(real)
@@ -537,7 +538,7 @@ def test_memory_of_a_stream_does_not_grow_with_it(tmp_path: Path, kind: Any) -> 
 
 
 def test_reads_share_threads_and_buffers(index: Any) -> None:
-    real = memory.MemoryStore()
+    real = MemoryStore()
     data = random.Random(21).randbytes(40 * MIB)
     done = doubles.written(real, index, split(data, MIB))
     before = len(own_threads())
@@ -564,7 +565,7 @@ def test_reads_share_threads_and_buffers(index: Any) -> None:
 
 
 def test_lone_read_goes_ahead_as_far_as_it_may(index: Any) -> None:
-    real = memory.MemoryStore()
+    real = MemoryStore()
     data = random.Random(22).randbytes(40 * MIB)
     done = doubles.written(real, index, split(data, MIB))
     shared = reader.ReadAhead()
@@ -579,7 +580,7 @@ def test_lone_read_goes_ahead_as_far_as_it_may(index: Any) -> None:
 
 def test_read_goes_on_when_no_thread_is_free(index: Any) -> None:
     """A store that hangs holds the threads that all reads share; whoever reads from another store fetches alone."""
-    real = memory.MemoryStore()
+    real = MemoryStore()
     data = random.Random(23).randbytes(20 * MIB)
     done = doubles.written(real, index, split(data, MIB))
     answers = threading.Event()
@@ -606,7 +607,7 @@ def test_read_goes_on_when_no_thread_is_free(index: Any) -> None:
 
 
 def test_failed_read_gives_its_buffers_back(index: Any) -> None:
-    real = memory.MemoryStore()
+    real = MemoryStore()
     data = random.Random(24).randbytes(20 * MIB)
     done = doubles.written(real, index, split(data, MIB))
     shared = reader.ReadAhead()

@@ -24,7 +24,8 @@ from partage.identity.projects import Projects
 from partage.identity.sealing import TokenSeal
 from partage.identity.tokens import TokenCache
 from partage.main.configuration.config import Settings
-from partage.main.configuration.sections import IdentitySettings, ImportSettings, NotificationSettings, StoreSettings
+from partage.main.configuration.sections import IdentitySettings, ImportSettings, NotificationSettings
+from partage.main.configuration.store_types import StoreSettings, build_driver
 from partage.main.process import liveness, priority
 from partage.model import image_schema
 from partage.model.document import ATTRIBUTES, DISALLOWED, KnownFormats, check_allowed
@@ -45,7 +46,6 @@ from partage.records.database import Database
 from partage.signatures import certificates
 from partage.stores.cache.cache_directory import CacheDirectory
 from partage.stores.cache.cached_store import CachedStore
-from partage.stores.drivers.posix import PosixStore
 from partage.stores.engine.reader import ReadAhead
 from partage.stores.engine.resources import WriterResources
 from partage.stores.identity import Identity
@@ -347,7 +347,7 @@ def _build_cache(settings: Settings) -> Cache:
 
 
 def _build_store(settings: StoreSettings, cache: CacheDirectory | None, identity: Identity | None) -> NamedStore:
-    store = PosixStore(settings.directory, identity=identity)
+    store = build_driver(settings, identity)
     return NamedStore(
         id=StoreID(settings.id),
         store=store if cache is None else CachedStore(store, cache),
@@ -355,7 +355,7 @@ def _build_store(settings: StoreSettings, cache: CacheDirectory | None, identity
         description=settings.description,
         weight=settings.weight,
         read_only=settings.read_only,
-        properties={"data_dir": str(settings.directory)},
+        properties=settings.properties,
     )
 
 

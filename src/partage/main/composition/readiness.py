@@ -13,6 +13,7 @@ from partage.operations import store_identities
 from partage.operations.service import Service
 from partage.records import schema
 from partage.stores import layout
+from partage.stores.drivers import posix
 from partage.stores.identity import Identity
 
 _LOG = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def prepare_directories(settings: Settings) -> None:
     if not settings.database_url.get_secret_value():
         prepare_directory(settings.data)
     for store in settings.keeping_stores:
-        if not store.read_only:
+        if store.directory is not None and not store.read_only:
             prepare_directory(store.directory)
     if settings.cache.directory:
         _require_cache_apart(settings, Path(settings.cache.directory))
@@ -141,7 +142,8 @@ def _require_cache_apart(settings: Settings, cache: Path) -> None:
         Invalid: the directory of the cache is a store of this or another service, or one is inside the other's folders.
     """
     for store in settings.keeping_stores:
-        if any(_is_same(one, other) for one in _list_folders(cache) for other in _list_folders(store.directory)):
+        folders = _list_folders(store.directory) if store.directory else ()
+        if any(_is_same(one, other) for one in _list_folders(cache) for other in folders):
             raise problems.Invalid(
                 f"cache.directory is {cache}, which shares a directory with the store {store.id} at {store.directory}; the cache "
                 "would remove the store's packs. Name a directory that holds nothing else"
@@ -155,7 +157,7 @@ def _require_cache_apart(settings: Settings, cache: Path) -> None:
 
 def _list_folders(root: Path) -> tuple[Path, ...]:
     """List the directories that contain files of a store or of the cache."""
-    return root, root / layout.PACKS, root / layout.INCOMING
+    return root, root / layout.PACKS, root / posix.INCOMING
 
 
 def _is_same(one: Path, other: Path) -> bool:

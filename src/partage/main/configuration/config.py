@@ -36,9 +36,9 @@ from partage.main.configuration.sections import (
     Positive,
     SharingSettings,
     SignatureSettings,
-    StoreSettings,
     UploadSettings,
 )
+from partage.main.configuration.store_types import STORE_TYPES, AnyStoreSettings, PosixStoreSettings, StoreSettings
 
 PREFIX = "PARTAGE_"
 FILE_VARIABLE = "PARTAGE_CONFIG"
@@ -161,7 +161,7 @@ class Settings(BaseSettings):
     notifications: NotificationSettings = NotificationSettings()
     log: LogSettings = LogSettings()
     stores: Annotated[
-        tuple[StoreSettings, ...],
+        tuple[AnyStoreSettings, ...],
         Field(description="Stores of image data; without a [[stores]] table there is one, named local, in the data directory"),
     ] = ()
 
@@ -184,12 +184,12 @@ class Settings(BaseSettings):
     @property
     def effective_stores(self) -> tuple[StoreSettings, ...]:
         """The configured stores, or the default store."""
-        return self.stores or (StoreSettings(id="local", path=self.data / "store"),)
+        return self.stores or (PosixStoreSettings(id="local", path=self.data / "store"),)
 
     @property
     def keeping_stores(self) -> tuple[StoreSettings, ...]:
         """The stores that keep image data."""
-        return tuple(store for store in self.effective_stores if store.type != "http")
+        return tuple(store for store in self.effective_stores if STORE_TYPES[store.type].build is not None)
 
     @property
     def http_store(self) -> StoreSettings | None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from partage.main.configuration.config import PREFIX, Settings
-from partage.main.configuration.sections import StoreSettings
+from partage.main.configuration.store_types import list_fields
 
 _MASK = "********"
 
@@ -60,7 +60,7 @@ def _format_section(model: type[BaseModel], table: str) -> Iterator[str]:
     if model is Settings:
         yield f"# {model.model_fields['stores'].description}"
         yield "# [[stores]]"
-        for name, field in StoreSettings.model_fields.items():
+        for name, field in list_fields():
             yield from _format_setting(name, field)
 
 

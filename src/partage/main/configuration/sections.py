@@ -43,41 +43,6 @@ def _require_certificates(cafile: str) -> str:
     return cafile
 
 
-class StoreSettings(_Section):
-    """A store of image data, or the store of type http, which keeps only URLs."""
-
-    id: Annotated[str, Field(min_length=1, description="The name of the store; clients see it")]
-    type: Annotated[
-        Literal["posix", "http"],
-        Field(description="posix: files below a directory; http: keeps only URLs, every download reads from the web"),
-    ] = "posix"
-    path: Annotated[
-        Path | None, Field(description="The directory of a posix store; only the service may have write permission")
-    ] = None
-    description: Annotated[str, Field(description="A sentence about the store; clients see it")] = ""
-    weight: Annotated[int, Field(description="Downloads prefer the store with the greater weight")] = 0
-    read_only: Annotated[bool, Field(description="Store no new image data here; a store of type http never does")] = False
-
-    @property
-    def directory(self) -> Path:
-        """The directory of a store of type posix.
-
-        Raises:
-            Invalid: it is of another type.
-        """
-        if self.path is None:
-            raise problems.Invalid(f"The store {self.id} is of type {self.type}, which has no directory")
-        return self.path
-
-    @model_validator(mode="after")
-    def _require_path(self) -> "StoreSettings":
-        if self.type == "posix" and self.path is None:
-            raise ValueError("a store of type posix needs a path")
-        if self.type == "http" and self.path is not None:
-            raise ValueError("a store of type http has no path: it keeps only URLs")
-        return self
-
-
 class IdentitySettings(_Section):
     """The identity service (Keystone), and the account of this service in it."""
 

@@ -8,13 +8,16 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from partage.main.configuration.store_types import list_fields
+
 _MAX_VALUE_CHARACTERS = 80
 _MASK = "********"
+_STORE_TYPE_AT = 2
 _ALLOWED: Mapping[str, str] = MappingProxyType(
     {
         "int_": "a whole number",
@@ -98,34 +101,44 @@ def _is_list(field: FieldInfo) -> bool:
 
 
 def _describe_error(error: Any, settings: type[BaseModel]) -> str:
-    place, kind, context = error["loc"], error["type"], error.get("ctx", {})
+    place, type_ = _split_store_type(error["loc"])
+    kind, context = error["type"], error.get("ctx", {})
     name = ".".join(str(part) for part in place)
     if kind == "extra_forbidden":
-        return describe_unknown_setting(name, _list_names_beside(place, settings))
+        return describe_unknown_setting(name, _list_names_beside(place, type_, settings))
     if kind == "missing":
         return f"{name} is required"
     if kind == "value_error":
         words = error["msg"].removeprefix("Value error, ")
         return f"{name}: {words[:1].lower()}{words[1:]}" if name else words
+    if kind == "union_tag_invalid":
+        return f"{name}.type is {context['tag']!r}, but must be one of {context['expected_tags']}"
     beginning = max((each for each in _ALLOWED if kind.startswith(each)), key=len, default="")
     allowed = _ALLOWED[beginning].format(**context) if beginning else re.sub("^Input should be ", "", error["msg"])
     return f"{name} is {_format_value(place, error['input'], settings)}, but must be {allowed}"
 
 
-def _list_names_beside(place: tuple[int | str, ...], settings: type[BaseModel]) -> Collection[str]:
+def _split_store_type(place: tuple[int | str, ...]) -> tuple[tuple[int | str, ...], str | None]:
+    """Take out the type of a store, which pydantic names between the store's number and the setting."""
+    if place[:1] == ("stores",) and len(place) > _STORE_TYPE_AT:
+        return (*place[:_STORE_TYPE_AT], *place[_STORE_TYPE_AT + 1 :]), str(place[_STORE_TYPE_AT])
+    return place, None
+
+
+def _list_names_beside(place: tuple[int | str, ...], type_: str | None, settings: type[BaseModel]) -> Collection[str]:
     table = ".".join(str(part) for part in place[:-1])
     known = [name for name, _field in list_settings(settings)]
-    if len(place) > 1 and place[0] == "stores":
-        return [f"{table}.{name}" for name in get_args(settings.model_fields["stores"].annotation)[0].model_fields]
+    if type_ is not None:
+        return [f"{table}.{name}" for name, _field in list_fields(type_)]
     return [name for name in known if name.count(".") == len(place) - 1]
 
 
 def _format_value(place: tuple[int | str, ...], value: object, settings: type[BaseModel]) -> str:
     words = tuple(part for part in place if isinstance(part, str))
-    field = dict(list_settings(settings)).get(".".join(words))
+    fields = dict(list_fields()) if words[:1] == ("stores",) else dict(list_settings(settings))
+    field = fields.get(".".join(words).removeprefix("stores."))
     if field is None or SecretStr.__name__ in str(field.annotation):
-        # A store has no secrets; any other unknown value is masked.
-        return repr(value) if words[:1] == ("stores",) and not isinstance(value, dict) else _MASK
+        return _MASK  # an unknown value may be a secret
     if isinstance(value, (dict, list, tuple)):
         return "a table" if isinstance(value, dict) else "a list"
     text = repr(value)

@@ -21,6 +21,7 @@ from partage import problems
 from partage.content.digest import Buffer
 from partage.model.ids import PackID
 from partage.stores import layout
+from partage.stores.drivers import posix
 
 BLOCK_BYTES = 64 << 10
 """So many bytes of a pack have a digest of their own: a read of any part checks the blocks it touches, and no others."""
@@ -66,7 +67,7 @@ class CacheDirectory:
         self.limit_bytes = limit_bytes
         self._root = root
         self._packs = root / layout.PACKS.rstrip("/")
-        self._incoming = root / layout.INCOMING.rstrip("/")
+        self._incoming = root / posix.INCOMING.rstrip("/")
         self._lock = threading.Lock()
         self._estimate: int | None = None
         self._rests_until = 0.0
@@ -165,7 +166,7 @@ class CacheDirectory:
             StoreUnavailable: the directory cannot be changed.
         """
         written_before = time.time() - STALLED_SECONDS
-        drafts = [each for each in _files(self._incoming) if layout.draft_name(f"{layout.INCOMING}{each.path.name}")]
+        drafts = [each for each in _files(self._incoming) if posix.parse_draft(each.path.name)]
         stalled = [each for each in drafts if each.used_at < written_before]
         for each in stalled:
             _remove(each.path)

@@ -70,6 +70,14 @@ class CachedStore:
         """See `store.Store.enumerate`."""
         return self._behind.enumerate(prefix)
 
+    def list_drafts(self) -> Iterator[store.Draft]:
+        """See `store.Store.list_drafts`."""
+        return self._behind.list_drafts()
+
+    def remove_draft(self, draft: store.Draft) -> None:
+        """See `store.Store.remove_draft`."""
+        self._behind.remove_draft(draft)
+
     def _is_worth_while(self, pack_id: PackID) -> bool:
         return self._cache.takes and self._refused.get(pack_id, 0.0) <= time.monotonic()
 

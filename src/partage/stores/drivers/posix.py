@@ -3,12 +3,16 @@
 An object appears under its name only when it is whole and durable: it is written to `incoming/` and fsynced, an atomic rename
 moves it, and its directory is fsynced.
 After a failed fsync the kernel may have dropped the pages and report success the next time, so the file is abandoned, never retried
-(reliability rule of PostgreSQL). Directory tree: stores/layout.py.
+(reliability rule of PostgreSQL). Directory tree: stores/layout.py, and
+
+    incoming/
+      3f9c1a….0badcafe          an object that is being written: the last part of its key, and a random suffix
 """
 
 import contextlib
 import errno
 import os
+import re
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +24,10 @@ from partage import problems
 from partage.content.digest import Buffer
 from partage.stores import layout, store
 from partage.stores.identity import LONGEST_BYTES, Identity, decode
+
+INCOMING = "incoming/"
+
+_DRAFT = re.compile(r"([A-Za-z0-9_-]+)\.[0-9a-f]{8}")
 
 _Publish = Callable[[int, str, str], None]
 """Gives a draft its name: the root's descriptor, the draft, the key."""
@@ -88,10 +96,25 @@ class PosixStore:
 
     def enumerate(self, prefix: str) -> Iterator[str]:
         """See `store.Store.enumerate`."""
+        if prefix.startswith(INCOMING):
+            return
         folder, _slash, _name = prefix.rpartition("/")
         for key in self._walk(layout.checked(folder) if folder else ""):
             if key.startswith(prefix):
                 yield key
+
+    def list_drafts(self) -> Iterator[store.Draft]:
+        """See `store.Store.list_drafts`."""
+        for path in self._walk(INCOMING.rstrip("/")):
+            with self._opened(f"look at {path}") as root, contextlib.suppress(FileNotFoundError):
+                found = os.stat(path, dir_fd=root)
+                name = parse_draft(path.removeprefix(INCOMING))
+                key = None if name is None else layout.key_of_name(name)
+                yield store.Draft(path, key, datetime.fromtimestamp(found.st_mtime, UTC))
+
+    def remove_draft(self, draft: store.Draft) -> None:
+        """See `store.Store.remove_draft`."""
+        self.remove(draft.name)
 
     def link(self, key: str, target: Path) -> bool:
         """Give an object a second name, outside the store; False when that is not possible there, as on another file system.
@@ -154,8 +177,8 @@ class PosixStore:
 
     def _write(self, root: int, key: str, parts: Sequence[Buffer], publish: _Publish) -> None:
         folder, _slash, name = key.rpartition("/")
-        draft = f"{layout.INCOMING}{name}.{secrets.token_hex(4)}"
-        self._settle(root, layout.INCOMING.rstrip("/"))
+        draft = f"{INCOMING}{name}.{secrets.token_hex(4)}"
+        self._settle(root, INCOMING.rstrip("/"))
         self._settle(root, folder)
         try:
             _write_durably(root, draft, parts)
@@ -171,7 +194,7 @@ class PosixStore:
             path = f"{folder}/{name}" if folder else name
             if not is_folder:
                 yield path
-            elif path != layout.INCOMING.rstrip("/"):
+            elif path != INCOMING.rstrip("/"):
                 yield from self._walk(path)
 
     def _entries(self, folder: str) -> list[tuple[str, bool]]:
@@ -205,6 +228,12 @@ class PosixStore:
             os.mkdir(folder, dir_fd=root)
         _fsync_directory(root, parent)
         self._settled.add(settled)
+
+
+def parse_draft(name: str) -> str | None:
+    """Return the last part of the key of the object that a file in `incoming/` would become; None if it is no draft."""
+    found = _DRAFT.fullmatch(name)
+    return found[1] if found else None
 
 
 def _move(root: int, draft: str, key: str) -> None:

@@ -1,4 +1,4 @@
-"""A store in memory: for tests and for trying things out. Lost with the process, which is its only lie about durability."""
+"""A store in memory, for tests. Not durable: its objects are lost with the process."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -54,3 +54,10 @@ class MemoryStore:
         with self._lock:
             keys = list(self._objects)
         return (key for key in keys if key.startswith(prefix))
+
+    def list_drafts(self) -> Iterator[store.Draft]:
+        """See `store.Store.list_drafts`."""
+        return iter(())
+
+    def remove_draft(self, draft: store.Draft) -> None:
+        """See `store.Store.remove_draft`."""
