@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from sqlalchemy import event
+
 from partage.content.manifest import Content, Segment
 from partage.model.ids import ChunkDigest, ContentID, PackID, StoreID
 from partage.records import contents, images
@@ -31,6 +33,19 @@ def test_a_range_finds_only_the_segments_that_cover_it(database: Database) -> No
             for span in [(0, 30), (0, 10), (9, 11), (10, 20), (25, 30), (19, 20)]
         }
     assert found == {(0, 30): [0, 10, 20], (0, 10): [0], (9, 11): [0, 10], (10, 20): [10], (25, 30): [20], (19, 20): [10]}
+
+
+def test_lists_of_chunks_of_any_length_need_few_statements(database: Database) -> None:
+    """SQLite keeps compiled statements in memory, one for each text."""
+    statements: set[str] = set()
+    digests = [ChunkDigest(number.to_bytes(32, "big")) for number in range(300)]
+    with undone(database) as tx:
+        contents.add_pack(tx, STORE, pack(1), rows(*digests), now=START)
+        event.listen(tx, "before_cursor_execute", lambda _tx, _cursor, sql, *_rest: statements.add(sql))
+        for length in range(1, 300, 7):
+            assert contents.spare(tx, STORE, digests[:length]) == set(digests[:length])
+            contents.remove_intents(tx, [PackID(f"{number:032x}") for number in range(length)])
+    assert 3 <= len(statements) <= 12
 
 
 def test_a_chunk_keeps_its_first_place_when_a_second_pack_brings_it_again(database: Database) -> None:

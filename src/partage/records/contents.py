@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import orjson
 from sqlalchemy import ColumnElement, Insert, LargeBinary, bindparam, delete, exists, func, insert, or_, select, update
@@ -16,7 +16,10 @@ from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.tables import chunks, contents, images, manifests, pack_intents, packs, pending_deletes, stagings
 
+_Value = TypeVar("_Value", ChunkDigest, PackID)
+
 _IN_ONE_STATEMENT = 900
+_LENGTHS = (8, 32, 128, _IN_ONE_STATEMENT)
 """How many values one IN list takes: SQLite refuses more than 999 parameters where it was built with the old default."""
 
 
@@ -253,9 +256,7 @@ def list_intents(tx: Transaction, store_id: StoreID) -> dict[PackID, datetime]:
 def intents_among(tx: Transaction, pack_ids: Collection[PackID]) -> list[PackID]:
     """Say which of these packs were about to be written and were not entered."""
     found: list[PackID] = []
-    ordered = sorted(pack_ids)
-    for first in range(0, len(ordered), _IN_ONE_STATEMENT):
-        part = ordered[first : first + _IN_ONE_STATEMENT]
+    for part in _parts(pack_ids):
         rows = tx.execute(select(pack_intents.c.pack_id).where(pack_intents.c.pack_id.in_(part)))
         found += [PackID(each) for each in rows.scalars()]
     return found
@@ -263,9 +264,8 @@ def intents_among(tx: Transaction, pack_ids: Collection[PackID]) -> list[PackID]
 
 def remove_intents(tx: Transaction, pack_ids: Collection[PackID]) -> None:
     """Forget packs that were about to be written: they are not there, or not any more."""
-    ordered = sorted(pack_ids)
-    for first in range(0, len(ordered), _IN_ONE_STATEMENT):
-        tx.execute(delete(pack_intents).where(pack_intents.c.pack_id.in_(ordered[first : first + _IN_ONE_STATEMENT])))
+    for part in _parts(pack_ids):
+        tx.execute(delete(pack_intents).where(pack_intents.c.pack_id.in_(part)))
 
 
 def spare(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
@@ -354,9 +354,7 @@ def every_pack(tx: Transaction, store_id: StoreID) -> list[PackRow]:
 def pack_sizes(tx: Transaction, pack_ids: Collection[PackID]) -> dict[PackID, int]:
     """Say how many bytes these packs have; those that are gone, or retired and about to go, are absent from the answer."""
     found: dict[PackID, int] = {}
-    ordered = sorted(pack_ids)
-    for first in range(0, len(ordered), _IN_ONE_STATEMENT):
-        part = ordered[first : first + _IN_ONE_STATEMENT]
+    for part in _parts(pack_ids):
         statement = select(packs.c.id, packs.c.size).where(packs.c.id.in_(part), packs.c.retired_at.is_(None))
         found.update((PackID(row.id), row.size) for row in tx.execute(statement))
     return found
@@ -416,10 +414,16 @@ def _locked(tx: Transaction, store_id: StoreID, part: list[ChunkDigest]) -> set[
     return {ChunkDigest(bytes(digest)) for digest in tx.execute(statement).scalars()}
 
 
-def _parts(digests: Collection[ChunkDigest]) -> Iterator[list[ChunkDigest]]:
-    ordered = sorted(digests)
+def _parts(values: Collection[_Value]) -> Iterator[list[_Value]]:
+    """Yield the values in order, in lists of a few lengths; the last value fills a list up, which changes no `IN`.
+
+    SQLite keeps compiled statements, one for each length: those of lists of every length had 3 MiB for each connection.
+    """
+    ordered = sorted(values)
     for first in range(0, len(ordered), _IN_ONE_STATEMENT):
-        yield ordered[first : first + _IN_ONE_STATEMENT]
+        part = ordered[first : first + _IN_ONE_STATEMENT]
+        length = next(each for each in _LENGTHS if len(part) <= each)
+        yield part + part[-1:] * (length - len(part))
 
 
 def _listed(digests: Collection[ChunkDigest], count: int) -> Iterator[dict[str, ChunkDigest]]:
