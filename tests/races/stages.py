@@ -17,7 +17,7 @@ from sqlalchemy import event
 from partage.operations.service import Service
 from partage.records import schema, tables
 from partage.records.database import Database, Transaction
-from partage.stores.store import Store
+from partage.stores.store import Draft, Store
 from tests.crashes import worlds
 from tests.memory_store import MemoryStore
 from tests.races import scheduling
@@ -231,3 +231,13 @@ class SteppingStore:
         """See `Store.enumerate`."""
         self.step("enumerate")
         return iter(list(self.store.enumerate(prefix)))
+
+    def list_drafts(self) -> Iterator[Draft]:
+        """See `Store.list_drafts`."""
+        self.step("list drafts")
+        return self.store.list_drafts()
+
+    def remove_draft(self, draft: Draft) -> None:
+        """See `Store.remove_draft`."""
+        self.step("remove draft")
+        self.store.remove_draft(draft)
