@@ -6,7 +6,7 @@ from sqlalchemy import event
 
 from partage.content.manifest import Content, Segment
 from partage.model.ids import ChunkDigest, ContentID, PackID, StoreID
-from partage.records import contents, images
+from partage.records import content_references, contents, images, tables
 from partage.records.contents import ChunkRow, PackRow
 from partage.records.database import Database
 from tests.contract.records_worlds import START, build, image, undone
@@ -66,7 +66,7 @@ def test_the_index_of_one_store_knows_nothing_of_another(database: Database) -> 
 def test_marked_chunk_is_not_deduplicated_and_is_stored_again(database: Database) -> None:
     with undone(database) as tx:
         contents.add_pack(tx, STORE, pack(1), rows(ONE, TWO), now=START)
-        contents.condemn(tx, STORE, {ONE}, now=START)
+        contents.mark(tx, STORE, {ONE}, now=START)
         assert contents.known(tx, STORE, {ONE, TWO}) == {TWO}
         contents.add_pack(tx, STORE, pack(2), rows(ONE), now=START)
         assert contents.locate(tx, STORE, {ONE})[ONE].pack_id == pack(2).id
@@ -76,28 +76,28 @@ def test_marked_chunk_is_not_deduplicated_and_is_stored_again(database: Database
 def test_unmarking_clears_the_mark_and_returns_missing_chunks(database: Database) -> None:
     with undone(database) as tx:
         contents.add_pack(tx, STORE, pack(1), rows(ONE, TWO), now=START)
-        contents.condemn(tx, STORE, {ONE, TWO}, now=START)
-        assert contents.spare(tx, STORE, {ONE, THREE}) == {ONE}
-        assert contents.remove_condemned(tx, STORE, {ONE: START, TWO: START}) == 1
+        contents.mark(tx, STORE, {ONE, TWO}, now=START)
+        assert contents.unmark(tx, STORE, {ONE, THREE}) == {ONE}
+        assert contents.remove_marked(tx, STORE, {ONE: START, TWO: START}) == 1
         assert contents.known(tx, STORE, {ONE, TWO}) == {ONE}
 
 
 def test_chunk_marked_again_gets_a_new_mark_time(database: Database) -> None:
     with undone(database) as tx:
         contents.add_pack(tx, STORE, pack(1), rows(ONE), now=START)
-        contents.condemn(tx, STORE, {ONE}, now=START)
-        contents.spare(tx, STORE, {ONE})
-        contents.condemn(tx, STORE, {ONE}, now=START + timedelta(seconds=1))
-        assert contents.remove_condemned(tx, STORE, {ONE: START}) == 0
-        assert contents.remove_condemned(tx, STORE, {ONE: START + timedelta(seconds=1)}) == 1
+        contents.mark(tx, STORE, {ONE}, now=START)
+        contents.unmark(tx, STORE, {ONE})
+        contents.mark(tx, STORE, {ONE}, now=START + timedelta(seconds=1))
+        assert contents.remove_marked(tx, STORE, {ONE: START}) == 0
+        assert contents.remove_marked(tx, STORE, {ONE: START + timedelta(seconds=1)}) == 1
 
 
 def test_only_packs_without_chunks_are_retired(database: Database) -> None:
     with undone(database) as tx:
         contents.add_pack(tx, STORE, pack(1), rows(ONE), now=START)
         contents.add_pack(tx, STORE, pack(2), rows(TWO), now=START)
-        contents.condemn(tx, STORE, {ONE}, now=START)
-        contents.remove_condemned(tx, STORE, {ONE: START})
+        contents.mark(tx, STORE, {ONE}, now=START)
+        contents.remove_marked(tx, STORE, {ONE: START})
         assert contents.retire_empty_packs(tx, STORE, now=START) == 1
         assert [each.retired_at for each in contents.every_pack(tx, STORE)] == [START, None]
 
@@ -115,3 +115,14 @@ def test_only_contents_that_no_image_names_are_forgotten(database: Database) -> 
         assert contents.every_content(tx) == [ContentID("kept")]
         assert contents.segments_of(tx, ContentID("dropped"), 0, 30, limit_rows=9) == []
         assert [each.id for each in images.list_by_content(tx, ContentID("kept"))] == [image(1).id]
+
+
+def test_every_column_that_names_contents_is_listed() -> None:
+    """Manifests belong to their content: they are deleted with it and do not keep it."""
+    naming = {
+        column
+        for table in tables.metadata.tables.values()
+        for column in table.columns
+        if any(key.column is tables.contents.c.id for key in column.foreign_keys)
+    }
+    assert naming - {tables.manifests.c.content_id} == {each.column for each in content_references.REFERENCES}

@@ -60,7 +60,7 @@ def fill_the_store(service: Service, disk: Path) -> None:
         images.delete_image(service, OWNER, id_of("old"))
         all_else_works(service)
         # The packs of the upload that failed go without a byte being written; the half of a pack that "old" had stays for now.
-        assert sweep.sweep(service, grace=NO_GRACE).condemned > 0
+        assert sweep.sweep(service, grace=NO_GRACE).marked > 0
         assert sweep.sweep(service, grace=NO_GRACE).packs > 0 or stored(disk) < SMALL // 2
     send(service, id_of("new"), noise(6, 5))
     later = replace(service, clock=lambda: datetime.now(UTC) + timedelta(hours=2))

@@ -42,22 +42,18 @@ REFUSED = {
 REMAINING: dict[str, set[str]] = {
     "content": {r"\bby chance\b", r"\bhand(s|ed|ing)? over\b", r"\bmakes? no sense\b", r"\btold\b", r"\bwhoever\b"},
     "http": {r"\b(a|new|the|under) sentence of\b", r"\bmakes? no sense\b", r"\bnear\b", r"\bof no use\b", r"\btold\b"},
-    "main": {r"condemn", r"rehears"},
+    "main": {r"rehears"},
     "operations": {
-        r"\b(spare|spares|spared|sparing)\b",
         r"\berrands?\b",
         r"\bnear\b",
         r"\bof no use\b",
         r"\btaken for dead\b",
         r"\btold\b",
         r"\bwhoever\b",
-        r"condemn",
         r"rehears",
     },
     "outbound": {r"\bhand(s|ed|ing)? over\b", r"\bof no use\b", r"\btold\b", r"\bwhoever\b"},
     "records": {
-        r"\b(a|new|the|under) sentence of\b",
-        r"\b(spare|spares|spared|sparing)\b",
         r"\bhand(s|ed|ing)? over\b",
         r"\blen(t|d|ds|ding|der)\b",
         r"\bnear\b",

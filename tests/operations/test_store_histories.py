@@ -45,7 +45,7 @@ def service_at(folder: Path, store: Path, clock: Clock) -> Service:
 
 
 def sweep_for_days(service: Service, clock: Clock, grace: timedelta = DAY) -> list[sweep.Swept]:
-    """Sweep as often as it takes until nothing is left to do: condemned, removed, retired, removed again."""
+    """Sweep as often as it takes until nothing is left to do: marked, removed, retired, removed again."""
     swept = []
     for _ in range(5):
         swept.append(sweep.sweep(service, grace=grace))

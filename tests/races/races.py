@@ -58,7 +58,7 @@ def a_deleted_old_and_a_new(service: Service) -> None:
     images.delete_image(service, OWNER, id_of("old"))
 
 
-def a_condemned_old_and_a_new(service: Service) -> None:
+def a_marked_old_and_a_new(service: Service) -> None:
     """As before, and a sweep with a grace period has been here."""
     a_deleted_old_and_a_new(service)
     sweep.sweep(service, grace=timedelta(days=1))
@@ -253,8 +253,8 @@ RACES = {
         {"upload": upload, "sweep": sweeping},
         {"upload": SWEPT},
     ),
-    "upload, sweep of condemned bytes": Race(
-        a_condemned_old_and_a_new,
+    "upload, sweep of marked bytes": Race(
+        a_marked_old_and_a_new,
         {"upload": upload, "sweep": sweeping},
         {"upload": SWEPT},
     ),
@@ -268,14 +268,14 @@ RACES = {
         {"upload": upload, "sweep": sweeping, "sweep too": sweeping},
         {"upload": SWEPT},
     ),
-    "two sweeps": Race(a_condemned_old_and_a_new, {"sweep": sweeping, "sweep too": sweeping}, {}),
+    "two sweeps": Race(a_marked_old_and_a_new, {"sweep": sweeping, "sweep too": sweeping}, {}),
     "two uploads of the same bytes, sweep": Race(
-        a_condemned_old_and_a_new,
+        a_marked_old_and_a_new,
         {"upload": upload, "restore": lambda service: send(service, worlds.create(service, "again"), DATA), "sweep": sweeping},
         {"upload": SWEPT, "restore": SWEPT},
     ),
     "download, sweep that rewrites its pack": Race(
-        a_condemned_old_and_a_new,
+        a_marked_old_and_a_new,
         {"download": download_other, "sweep": sweeping},
         {},
         it_was_read_whole,

@@ -40,15 +40,15 @@ def test_many_orders_drawn_at_random_end_well(stage: Stage, name: str) -> None:
 
 
 SCRIPTS = {
-    # It condemned what an upload had named meanwhile, and before it could spare it, the other one took it.
+    # It marked what an upload had named meanwhile, and before it could unmark it, the other one removed it.
     ("sqlite", "upload, two sweeps of the same bytes"): [
-        ("sweep", "write in _condemn"),
+        ("sweep", "write in _mark"),
         ("sweep too", "in _empty_packs"),
         ("upload", ""),
-        ("sweep", "read in _spare"),
+        ("sweep", "read in _unmark"),
         ("sweep too", ""),
     ],
-    # The upload spared what was not condemned yet, then waited for the sweep that was about to; it was condemned all the same.
+    # The upload unmarked what was not marked yet, then waited for the sweep that was about to; it was marked all the same.
     ("postgresql", "upload, sweep of the same bytes"): [
         ("sweep", "UPDATE chunks SET"),
         ("sweep", "COMMIT"),

@@ -52,7 +52,7 @@ def sweep_content(settings: Settings) -> int:
     with open_service(settings) as service:
         swept = sweep.sweep(service, grace=timedelta(seconds=settings.sweep_grace_seconds))
     print(
-        f"Removed {swept.contents} contents, marked {swept.condemned} unreferenced chunks, removed {swept.chunks} chunks, "
+        f"Removed {swept.contents} contents, marked {swept.marked} unreferenced chunks, removed {swept.chunks} chunks, "
         f"{swept.packs} packs ({swept.bytes} bytes) and {swept.leftovers} leftovers of crashes",
     )
     if swept.held_for is not None:

@@ -563,7 +563,7 @@ def require_chunks(tx: Transaction, named: NamedStore, manifest: Collection[Segm
         StoreUnavailable: one did.
     """
     wanted = {digest for segment in manifest for digest in digests(segment)}
-    if contents.spare(tx, named.id, wanted) != wanted:
+    if contents.unmark(tx, named.id, wanted) != wanted:
         raise problems.StoreUnavailable("Parts of the image were swept while it was uploaded; upload it again")
 
 

@@ -1,12 +1,12 @@
 """Free what nothing names. Mark and sweep: references are asked of the manifests, never counted.
 
 1. Contents that no image has named for longer than the grace period are forgotten.
-2. Mark: chunks that no image's manifest names are condemned. From then on writers do not find them and store them anew.
-3. Mark again: an upload may have finished while the first mark was read. What a manifest names now is spared. Uploads that finish
-   later spare their chunks themselves, in the transaction that names them.
-4. Chunks that were condemned for longer than the grace period when they were marked again, and are so since the same moment, go:
-   packs that still hold others are rewritten without them, and packs that no chunk row points to are retired. A sweep never takes
-   what only another one has condemned, as that one may not have marked again yet.
+2. Mark: chunks that no image's manifest names are marked. From then on writers do not find them and store them again.
+3. Mark again: an upload may have finished while the first mark was read. What a manifest names now is unmarked. Uploads that
+   finish later unmark their chunks themselves, in the transaction that names them.
+4. Chunks that step 3 found marked for longer than the grace period are removed, if their mark is still the same: packs that hold
+   other chunks too are rewritten without them, and packs that no chunk row points to are retired. A sweep never removes a chunk
+   that only another sweep has marked, because that sweep may not have reached step 3.
 5. Packs retired for longer than the grace period are removed from the store, and so is what a crash left: packs that were noted
    before they were written and never entered, once they are older than any write could take.
 
@@ -52,7 +52,7 @@ class Swept:
     """
 
     contents: int = 0
-    condemned: int = 0
+    marked: int = 0
     chunks: int = 0
     packs: int = 0
     bytes: int = 0
@@ -76,7 +76,7 @@ def sweep(service: Service, *, grace: timedelta) -> Swept:
     swept = [_sweep_store(service, named, grace) for named in service.stores.values() if not named.read_only]
     return Swept(
         contents=forgotten,
-        condemned=sum(each.condemned for each in swept),
+        marked=sum(each.marked for each in swept),
         chunks=sum(each.chunks for each in swept),
         packs=sum(each.packs for each in swept),
         bytes=sum(each.bytes for each in swept),
@@ -90,16 +90,16 @@ def sweep(service: Service, *, grace: timedelta) -> Swept:
 
 def _sweep_store(service: Service, named: NamedStore, grace: timedelta) -> Swept:
     now = service.clock()
-    condemned = _condemn(service, named, now)
-    dead, lost = _spare(service, named, condemned_before=now - grace)
+    marked = _mark(service, named, now)
+    dead, lost = _unmark(service, named, marked_before=now - grace)
     held_for = _held_for(service)
     if held_for is not None:
-        return Swept(condemned=condemned, lost=len(lost), held_for=held_for)
+        return Swept(marked=marked, lost=len(lost), held_for=held_for)
     removed, kept = _empty_packs(service, named, dead)
     packs, stored, also_kept = _remove_retired(service, named, lost, service.clock() - grace)
     leftovers, unknown = _remove_leftovers(service, named, lost, now - max(grace, LEFTOVER_AGE))
     return Swept(
-        condemned=condemned,
+        marked=marked,
         chunks=removed,
         packs=packs,
         bytes=stored,
@@ -121,27 +121,27 @@ def live_chunks(service: Service, named: NamedStore) -> set[ChunkDigest]:
         return {digest for segment in contents.live_segments(tx, named.id) for digest in digests(segment)}
 
 
-def _condemn(service: Service, named: NamedStore, now: datetime) -> int:
+def _mark(service: Service, named: NamedStore, now: datetime) -> int:
     with service.database.read() as tx:
-        indexed = [digest for digest, condemned_at in contents.every_chunk(tx, named.id) if condemned_at is None]
+        indexed = [digest for digest, marked_at in contents.every_chunk(tx, named.id) if marked_at is None]
     live = live_chunks(service, named)
     unnamed = [digest for digest in indexed if digest not in live]
     with service.database.write() as tx:
-        contents.condemn(tx, named.id, unnamed, now=now)
+        contents.mark(tx, named.id, unnamed, now=now)
     return len(unnamed)
 
 
-def _spare(
-    service: Service, named: NamedStore, *, condemned_before: datetime
+def _unmark(
+    service: Service, named: NamedStore, *, marked_before: datetime
 ) -> tuple[dict[ChunkDigest, datetime], frozenset[ChunkDigest]]:
-    """Spare what is named again; return what has been condemned for long enough, with the moment of its sentence; and the lost."""
+    """Unmark what is named again; return the chunks that are marked for long enough, each with its mark, and the lost chunks."""
     with service.database.read() as tx:
         indexed = dict(contents.every_chunk(tx, named.id))
     live = live_chunks(service, named)
-    condemned = {digest: at for digest, at in indexed.items() if at is not None}
+    marked = {digest: at for digest, at in indexed.items() if at is not None}
     with service.database.write() as tx:
-        contents.spare(tx, named.id, condemned.keys() & live)
-    dead = {digest: at for digest, at in condemned.items() if digest not in live and at <= condemned_before}
+        contents.unmark(tx, named.id, marked.keys() & live)
+    dead = {digest: at for digest, at in marked.items() if digest not in live and at <= marked_before}
     return dead, _find_lost(service, named, live, indexed.keys())
 
 
@@ -196,7 +196,7 @@ def _empty_pack(service: Service, named: NamedStore, pack_id: PackID, dead: Mapp
         with service.database.write() as tx:
             contents.move_chunks(tx, named.id, row_of(copy), chunk_rows(copy), now=service.clock())
     with service.database.write() as tx:
-        return contents.remove_condemned(tx, named.id, going)
+        return contents.remove_marked(tx, named.id, going)
 
 
 def _remove_retired(

@@ -127,7 +127,7 @@ def _one_of(count: int) -> ColumnElement[bool]:
 
 
 _KNOWN = CompiledSelect(
-    select(chunks.c.digest).where(_one_of(_FEW), chunks.c.store_id == bindparam("store_id"), chunks.c.condemned_at.is_(None)),
+    select(chunks.c.digest).where(_one_of(_FEW), chunks.c.store_id == bindparam("store_id"), chunks.c.marked_at.is_(None)),
 )
 _PLACES = select(
     chunks.c.digest,
@@ -162,18 +162,18 @@ def live_segments(tx: Transaction, store_id: StoreID) -> Iterator[Segment]:
 
 
 def mark_unnamed(tx: Transaction, *, now: datetime) -> None:
-    """Note since when no image names a content, nor waits for it; forget the note where one does."""
+    """Set `unnamed_at` of contents that nothing names; clear it where something does."""
     tx.execute(update(contents).where(contents.c.unnamed_at.is_not(None), _NAMED).values(unnamed_at=None))
     tx.execute(update(contents).where(contents.c.unnamed_at.is_(None), ~_NAMED).values(unnamed_at=to_microseconds(now)))
 
 
 def remove_unnamed(tx: Transaction, *, unnamed_before: datetime) -> int:
-    """Delete the contents that no image has named since that moment, with their manifests; return how many there were."""
+    """Delete the contents that nothing has named since that time, with their manifests; return how many."""
     return tx.execute(delete(contents).where(contents.c.unnamed_at <= to_microseconds(unnamed_before), ~_NAMED)).rowcount
 
 
 def known(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
-    """Say which of these chunks the store has and will keep: condemned ones are left out, so that a writer stores them anew."""
+    """Say which of these chunks the store has and will keep: marked ones are left out, so that a writer stores them again."""
     found: set[ChunkDigest] = set()
     for given in _listed(digests, _FEW):
         found.update(ChunkDigest(bytes(digest)) for (digest,) in _KNOWN.fetch_all(tx, {"store_id": store_id, **given}))
@@ -191,15 +191,15 @@ def locate(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest])
 
 
 def add_pack(tx: Transaction, store_id: StoreID, pack: PackRow, rows: Sequence[ChunkRow], *, now: datetime) -> None:
-    """Insert a pack and its chunks. A chunk that is there already keeps its place, unless it was condemned."""
+    """Insert a pack and its chunks. A chunk that is there already keeps its place, unless it was marked."""
     _insert_pack(tx, store_id, pack, now=now)
-    _put_chunks(tx, store_id, pack.id, rows, only_condemned=True)
+    _put_chunks(tx, store_id, pack.id, rows, only_marked=True)
 
 
 def move_chunks(tx: Transaction, store_id: StoreID, pack: PackRow, rows: Sequence[ChunkRow], *, now: datetime) -> None:
     """Insert a pack that holds copies of chunks, and let the index point to the copies."""
     _insert_pack(tx, store_id, pack, now=now)
-    _put_chunks(tx, store_id, pack.id, rows, only_condemned=False)
+    _put_chunks(tx, store_id, pack.id, rows, only_marked=False)
 
 
 def enter_found_pack(
@@ -222,7 +222,7 @@ def enter_found_pack(
     for part in _parts({row.digest for row in rows}):
         known.update(_locked(tx, store_id, part))
     taken = [row for row in rows if row.digest not in known or row.digest in displaced]
-    _put_chunks(tx, store_id, pack.id, taken, only_condemned=False)
+    _put_chunks(tx, store_id, pack.id, taken, only_marked=False)
     return {row.digest for row in taken}
 
 
@@ -237,7 +237,7 @@ def use_again(tx: Transaction, store_id: StoreID, pack_id: PackID, rows: Sequenc
     """Let the index point to these chunks of a known pack, retired or not; False when the pack is gone."""
     if not tx.execute(update(packs).where(packs.c.id == pack_id).values(retired_at=None)).rowcount:
         return False
-    _put_chunks(tx, store_id, pack_id, rows, only_condemned=False)
+    _put_chunks(tx, store_id, pack_id, rows, only_marked=False)
     return True
 
 
@@ -268,33 +268,33 @@ def remove_intents(tx: Transaction, pack_ids: Collection[PackID]) -> None:
         tx.execute(delete(pack_intents).where(pack_intents.c.pack_id.in_(part)))
 
 
-def spare(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
-    """Lift the sentence of these chunks, which a manifest is about to name; return those that are in the index.
+def unmark(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
+    """Unmark these chunks, which a manifest is about to name; return those that are in the index.
 
-    They are locked first: a sweep that is about to condemn them has done so before they are spared, or does so after this
-    transaction has ended, and then finds the manifest.
+    Locks them first: a concurrent sweep has either marked them before, or marks them after this transaction and then finds the
+    manifest.
     """
     found: set[ChunkDigest] = set()
     for part in _parts(digests):
         found.update(_locked(tx, store_id, part))
-        mine = (chunks.c.digest.in_(part), chunks.c.store_id == store_id, chunks.c.condemned_at.is_not(None))
-        tx.execute(update(chunks).where(*mine).values(condemned_at=None))
+        mine = (chunks.c.digest.in_(part), chunks.c.store_id == store_id, chunks.c.marked_at.is_not(None))
+        tx.execute(update(chunks).where(*mine).values(marked_at=None))
     return found
 
 
 def every_chunk(tx: Transaction, store_id: StoreID) -> Iterator[tuple[ChunkDigest, datetime | None]]:
-    """Walk the index of one store: each chunk and when it was condemned."""
-    statement = select(chunks.c.digest, chunks.c.condemned_at).where(chunks.c.store_id == store_id)
-    for digest, condemned_at in tx.execute(statement):
-        yield ChunkDigest(bytes(digest)), None if condemned_at is None else from_microseconds(condemned_at)
+    """Walk the index of one store: each chunk and when it was marked."""
+    statement = select(chunks.c.digest, chunks.c.marked_at).where(chunks.c.store_id == store_id)
+    for digest, marked_at in tx.execute(statement):
+        yield ChunkDigest(bytes(digest)), None if marked_at is None else from_microseconds(marked_at)
 
 
-def condemn(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest], *, now: datetime) -> None:
+def mark(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest], *, now: datetime) -> None:
     """Mark chunks that no manifest names."""
     for part in _parts(digests):
         _locked(tx, store_id, part)
-        mine = (chunks.c.digest.in_(part), chunks.c.store_id == store_id, chunks.c.condemned_at.is_(None))
-        tx.execute(update(chunks).where(*mine).values(condemned_at=to_microseconds(now)))
+        mine = (chunks.c.digest.in_(part), chunks.c.store_id == store_id, chunks.c.marked_at.is_(None))
+        tx.execute(update(chunks).where(*mine).values(marked_at=to_microseconds(now)))
 
 
 def packs_holding(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> list[PackID]:
@@ -307,31 +307,31 @@ def packs_holding(tx: Transaction, store_id: StoreID, digests: Collection[ChunkD
 
 
 def chunks_of_pack(tx: Transaction, pack_id: PackID) -> list[tuple[ChunkRow, datetime | None]]:
-    """List a pack's chunks in the order of their bytes, each with when it was condemned."""
+    """List a pack's chunks in the order of their bytes, each with when it was marked."""
     columns = (
         chunks.c.digest,
         chunks.c.offset,
         chunks.c.stored_bytes,
         chunks.c.length_bytes,
         chunks.c.encoding,
-        chunks.c.condemned_at,
+        chunks.c.marked_at,
     )
     rows = tx.execute(select(*columns).where(chunks.c.pack_id == pack_id).order_by(chunks.c.offset))
     return [
-        (ChunkRow(ChunkDigest(bytes(digest)), *place), None if condemned_at is None else from_microseconds(condemned_at))
-        for digest, *place, condemned_at in rows
+        (ChunkRow(ChunkDigest(bytes(digest)), *place), None if marked_at is None else from_microseconds(marked_at))
+        for digest, *place, marked_at in rows
     ]
 
 
-def remove_condemned(tx: Transaction, store_id: StoreID, dead: Mapping[ChunkDigest, datetime]) -> int:
-    """Delete these chunks as far as they still are under the sentence of that moment, not spared or under a later one."""
+def remove_marked(tx: Transaction, store_id: StoreID, dead: Mapping[ChunkDigest, datetime]) -> int:
+    """Delete those of these chunks that are still marked with that time; return how many."""
     removed = 0
     for part in _parts(dead.keys()):
         _locked(tx, store_id, part)
-        for condemned_at in {dead[digest] for digest in part}:
-            of_then = [digest for digest in part if dead[digest] == condemned_at]
+        for marked_at in {dead[digest] for digest in part}:
+            of_then = [digest for digest in part if dead[digest] == marked_at]
             mine = (chunks.c.digest.in_(of_then), chunks.c.store_id == store_id)
-            removed += tx.execute(delete(chunks).where(*mine, chunks.c.condemned_at == to_microseconds(condemned_at))).rowcount
+            removed += tx.execute(delete(chunks).where(*mine, chunks.c.marked_at == to_microseconds(marked_at))).rowcount
     return removed
 
 
@@ -374,7 +374,7 @@ def _insert_pack(tx: Transaction, store_id: StoreID, pack: PackRow, *, now: date
     )
 
 
-def _put_chunks(tx: Transaction, store_id: StoreID, pack_id: PackID, rows: Sequence[ChunkRow], *, only_condemned: bool) -> None:
+def _put_chunks(tx: Transaction, store_id: StoreID, pack_id: PackID, rows: Sequence[ChunkRow], *, only_marked: bool) -> None:
     # In the order of digests, so that two writers with the same chunks take their row locks in the same order.
     values = [
         {
@@ -385,25 +385,25 @@ def _put_chunks(tx: Transaction, store_id: StoreID, pack_id: PackID, rows: Seque
             "stored_bytes": row.stored_bytes,
             "length_bytes": row.length_bytes,
             "encoding": row.encoding,
-            "condemned_at": None,
+            "marked_at": None,
         }
         for row in sorted(rows, key=lambda row: row.digest)
     ]
     if values:
-        tx.execute(_put(tx.dialect.name, only_condemned=only_condemned), values)
+        tx.execute(_put(tx.dialect.name, only_marked=only_marked), values)
 
 
 @cache
-def _put(dialect: str, *, only_condemned: bool) -> Insert:
+def _put(dialect: str, *, only_marked: bool) -> Insert:
     """Build the statement that enters a chunk, or moves it to another place if it is there."""
     make = postgresql.insert if dialect == "postgresql" else sqlite.insert
     statement = make(chunks)
     places = ("pack_id", "offset", "stored_bytes", "length_bytes", "encoding")
-    new: Mapping[str, object] = {name: statement.excluded[name] for name in places} | {"condemned_at": None}
+    new: Mapping[str, object] = {name: statement.excluded[name] for name in places} | {"marked_at": None}
     return statement.on_conflict_do_update(
         index_elements=["digest", "store_id"],
         set_=new,
-        where=chunks.c.condemned_at.is_not(None) if only_condemned else None,
+        where=chunks.c.marked_at.is_not(None) if only_marked else None,
     )
 
 

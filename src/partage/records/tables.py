@@ -232,7 +232,7 @@ chunks = Table(
     Column("length_bytes", Integer, nullable=False),
     Column("encoding", Integer, nullable=False),
     # Set by the sweep when no manifest has the chunk; writers then no longer find it.
-    Column("condemned_at", BigInteger),
+    Column("condemned_at", BigInteger, key="marked_at"),
     Index("ix_chunks_pack_id", "pack_id"),
     sqlite_with_rowid=False,
 )
