@@ -6,15 +6,15 @@ from datetime import datetime
 from functools import cache
 from typing import NamedTuple, TypeVar
 
-import orjson
-from sqlalchemy import ColumnElement, Insert, LargeBinary, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Insert, LargeBinary, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from partage.content.manifest import Content, Segment
 from partage.model.ids import ChunkDigest, ContentID, PackID, StoreID
+from partage.records import content_references
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, to_microseconds
-from partage.records.tables import chunks, contents, images, manifests, pack_intents, packs, pending_deletes, stagings
+from partage.records.tables import chunks, contents, manifests, pack_intents, packs
 
 _Value = TypeVar("_Value", ChunkDigest, PackID)
 
@@ -78,32 +78,8 @@ def find(tx: Transaction, content_id: ContentID) -> Content | None:
     return Content(size_bytes=row.size, md5=row.md5, sha256=row.sha256, sha512=row.sha512, virtual_size_bytes=None)
 
 
-_NAMED = or_(
-    exists(select(images.c.id).where(images.c.content_id == contents.c.id)),
-    exists(select(stagings.c.image_id).where(stagings.c.content_id == contents.c.id)),
-    exists(select(pending_deletes.c.image_id).where(pending_deletes.c.content_id == contents.c.id)),
-)
-"""Mean "contents that are some image's data, are staged to become it, or were it and may be again"."""
-
-_LIVE = select(manifests.c.start, manifests.c.encoded).where(
-    or_(
-        exists(
-            select(images.c.id)
-            .where(images.c.content_id == manifests.c.content_id)
-            .where(images.c.stores.like(bindparam("quoted_store"), escape="\\")),
-        ),
-        exists(
-            select(stagings.c.image_id)
-            .where(stagings.c.content_id == manifests.c.content_id)
-            .where(stagings.c.store_id == bindparam("store_id")),
-        ),
-        exists(
-            select(pending_deletes.c.image_id)
-            .where(pending_deletes.c.content_id == manifests.c.content_id)
-            .where(pending_deletes.c.stores.like(bindparam("quoted_store"), escape="\\")),
-        ),
-    ),
-)
+_NAMED = content_references.is_named(contents.c.id)
+_LIVE = select(manifests.c.start, manifests.c.encoded).where(content_references.is_named_in_store(manifests.c.content_id))
 _SEGMENTS = (
     select(manifests.c.start, manifests.c.encoded)
     .where(manifests.c.content_id == bindparam("content_id"), manifests.c.start < bindparam("stop"))
@@ -153,11 +129,8 @@ def every_content(tx: Transaction) -> list[ContentID]:
 
 
 def live_segments(tx: Transaction, store_id: StoreID) -> Iterator[Segment]:
-    """Walk the manifest segments of every content that an image has or may have again in this store, or that is staged there."""
-    quoted = orjson.dumps(store_id).decode()
-    for sign in "\\%_":
-        quoted = quoted.replace(sign, "\\" + sign)
-    for row in tx.execute(_LIVE, {"store_id": store_id, "quoted_store": f"%{quoted}%"}):
+    """Yield the manifest segments of every content that something names in this store."""
+    for row in tx.execute(_LIVE, content_references.bind_store(store_id)):
         yield Segment(start=row.start, encoded=row.encoded)
 
 

@@ -1,0 +1,48 @@
+"""What names a content: one list. A content that nothing names is removed by the sweep; a new kind of name is one row here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+from sqlalchemy import Column, ColumnElement, bindparam, exists, or_, select
+
+from partage.model.ids import StoreID
+from partage.records.tables import images, pending_deletes, stagings
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A column that names contents, and the condition that its row has the content in the store of `bind_store`."""
+
+    column: Column[str]
+    is_in_store: ColumnElement[bool]
+
+
+def _lists_store(stores: Column[str]) -> ColumnElement[bool]:
+    return stores.like(bindparam("quoted_store"), escape="\\")
+
+
+REFERENCES = (
+    Reference(images.c.content_id, _lists_store(images.c.stores)),
+    Reference(stagings.c.content_id, stagings.c.store_id == bindparam("store_id")),
+    Reference(pending_deletes.c.content_id, _lists_store(pending_deletes.c.stores)),
+)
+"""The data of an image, data that is staged to become it, and the data of a deleted image that can be restored."""
+
+
+def is_named(content_id: Column[str]) -> ColumnElement[bool]:
+    """SQL condition: something names the content."""
+    return or_(*(exists(select(each.column).where(each.column == content_id)) for each in REFERENCES))
+
+
+def is_named_in_store(content_id: Column[str]) -> ColumnElement[bool]:
+    """SQL condition: something that names the content has it in the store of `bind_store`."""
+    return or_(*(exists(select(each.column).where(each.column == content_id, each.is_in_store)) for each in REFERENCES))
+
+
+def bind_store(store_id: StoreID) -> Mapping[str, str]:
+    """Return the parameters of `is_named_in_store`."""
+    quoted = orjson.dumps(store_id).decode()
+    for sign in "\\%_":
+        quoted = quoted.replace(sign, "\\" + sign)
+    return {"store_id": store_id, "quoted_store": f"%{quoted}%"}
