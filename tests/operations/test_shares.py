@@ -400,6 +400,15 @@ def test_message_may_change_at_any_time(service: Service) -> None:
     assert changed.terms == Terms(notice=MONTH, message="the new kernel")
 
 
+def test_change_that_changes_nothing_leaves_the_share(service: Service, clock: Clock) -> None:
+    image = share(service)
+    before = shares.show_share(service, OWNER, image.id, B)
+    clock.passes(hours=1)
+    for change in (TermsChange(), noticed("P30D")):
+        assert terms.change_terms(service, OWNER, image.id, B, change) == before
+    assert shares.show_share(service, OWNER, image.id, B) == before
+
+
 def test_terms_of_an_ending_share_are_settled(service: Service) -> None:
     image = share(service)
     endings.end_share(service, OWNER, image.id, B)

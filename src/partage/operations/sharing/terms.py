@@ -32,6 +32,8 @@ def change_terms(service: Service, caller: Caller, image_id: ImageID, member_id:
         if share.ending is not None:
             raise problems.ShareConflict("The share is ending, and its terms are settled; cancel the ending first")
         terms = change.apply(share.terms)
+        if terms == share.terms:
+            return share
         check_terms(service, caller, terms, was=share.terms)
         if share.status is MemberStatus.ACCEPTED:
             terms.require_extended(share.terms)
