@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, exists, func, or_, select, tuple_, union_all
 
 from partage import problems
 from partage.model.caller import Caller
@@ -98,10 +98,10 @@ def _compile_page(direction: Direction, has_status: bool, has_image: bool, has_p
 def page_statement(direction: Direction, has_status: bool, has_image: bool, has_project: bool, has_position: bool) -> Select[Any]:  # noqa: FBT001 -- as above
     """Build the statement of a page: the keys of each branch in order, limited; then the rows of the final page only."""
 
-    def narrow(statement: Select[Any], key: _Key, status: ColumnElement[str]) -> Select[Any]:
-        other = key[2] if direction is Direction.OUT else _OWNER
+    def narrow(statement: Select[Any], key: _Key, table: Table) -> Select[Any]:
+        other = table.c.member_id if direction is Direction.OUT else table.c.owner
         if has_status:
-            statement = statement.where(status == bindparam("status"))
+            statement = statement.where(table.c.status == bindparam("status"))
         if has_image:
             statement = statement.where(key[1] == bindparam("only_image_id"))
         if has_project:
@@ -129,7 +129,7 @@ def page_statement(direction: Direction, has_status: bool, has_image: bool, has_
     )
 
 
-_Branch = tuple[Select[Any], _Key, ColumnElement[str]]
+_Branch = tuple[Select[Any], _Key, Table]
 
 
 def _inbox() -> list[_Branch]:
@@ -139,8 +139,8 @@ def _inbox() -> list[_Branch]:
     offered = _select_key(current).join(images, images.c.id == members.c.image_id)
     ending = _select_key(ended).join(images, images.c.id == endings.c.image_id)
     return [
-        (offered.where(members.c.member_id == visibility.PROJECT, _SHARED_NOW), current, members.c.status),
-        (ending.where(endings.c.member_id == visibility.PROJECT, visibility.RUNNING, ~_REPLACED), ended, endings.c.status),
+        (offered.where(members.c.member_id == visibility.PROJECT, _SHARED_NOW), current, members),
+        (ending.where(endings.c.member_id == visibility.PROJECT, visibility.RUNNING, ~_REPLACED), ended, endings),
     ]
 
 
@@ -148,12 +148,12 @@ def _outbox() -> list[_Branch]:
     """Walk the memberships and the endings of one project's images, each in the order of its index."""
     current = (members.c.image_created_at, members.c.image_id, members.c.member_id)
     ended = (endings.c.image_created_at, endings.c.image_id, endings.c.member_id)
-    # The owner beside a share is for the index; the image says whose it is.
     offered = _select_key(current).join(images, and_(images.c.id == members.c.image_id, images.c.owner == visibility.PROJECT))
-    ending = _select_key(ended).join(images, and_(images.c.id == endings.c.image_id, _OWNER == visibility.PROJECT))
+    # Not the image's own columns: PostgreSQL cannot estimate coalesce(former_owner, owner), and read every image.
+    ending = _select_key(ended).join(images, images.c.id == endings.c.image_id)
     return [
-        (offered.where(members.c.owner == visibility.PROJECT, _SHARED_NOW), current, members.c.status),
-        (ending.where(endings.c.owner == visibility.PROJECT, visibility.RUNNING, ~_REPLACED), ended, endings.c.status),
+        (offered.where(members.c.owner == visibility.PROJECT, _SHARED_NOW), current, members),
+        (ending.where(endings.c.owner == visibility.PROJECT, visibility.RUNNING, ~_REPLACED), ended, endings),
     ]
 
 

@@ -107,6 +107,7 @@ members = Table(
     # The image's owner: a project's list of offered shares walks this index in list order.
     Column("owner", String(255)),
     Index("ix_members_owner", "owner", "image_created_at", "image_id", "member_id"),
+    Index("ix_members_owner_status", "owner", "status", "image_created_at", "image_id", "member_id"),
     Index("ix_members_member_status", "member_id", "status", "image_created_at", "image_id"),
     Index("ix_members_member", "member_id", "image_created_at", "image_id"),
 )

@@ -21,3 +21,4 @@ def upgrade() -> None:
             f"UPDATE {name} SET owner = (SELECT coalesce(former_owner, owner) FROM images WHERE images.id = {name}.image_id)"  # noqa: S608 -- constants
         )
         op.create_index(f"ix_{name}_owner", name, ["owner", "image_created_at", "image_id", "member_id"])
+    op.create_index("ix_members_owner_status", "members", ["owner", "status", "image_created_at", "image_id", "member_id"])
