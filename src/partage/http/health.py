@@ -2,8 +2,7 @@
 
 from http import HTTPStatus
 
-from partage.http import json_documents
-from partage.http.messages import Reply
+from partage.http.messages import Reply, json_reply
 from partage.http.v2.errors import choose_form
 
 
@@ -16,6 +15,6 @@ def check(method: str, accept: str | None, *, is_draining: bool) -> Reply:
     if method == "HEAD":
         return Reply(status=status if is_draining else HTTPStatus.NO_CONTENT)
     if choose_form(accept) == "application/json":
-        written = json_documents.reply({"detailed": False, "reasons": [reason]})
+        written = json_reply({"detailed": False, "reasons": [reason]})
         return Reply(status=status, body=written.body, content_type=written.content_type)
     return Reply(status=status, body=reason.encode(), content_type=b"text/plain; charset=UTF-8")

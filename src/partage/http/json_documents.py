@@ -10,7 +10,6 @@ import orjson
 import xxhash
 
 from partage import problems
-from partage.http.messages import Reply
 
 CONTENT_TYPE = b"application/json"
 
@@ -22,12 +21,6 @@ _DEEPEST = 100
 
 _TEXT = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)[^"\[\]{}]*+)++', re.DOTALL)
 """Texts with what is between them, also one without its end: whatever begins one is gone over once only."""
-
-
-def reply(document: object) -> Reply:
-    """Make the reply that carries a document, with a strong ETag: the digest of exactly these bytes."""
-    body = encode(document)
-    return Reply(body=body, content_type=CONTENT_TYPE, etag=etag_of(body))
 
 
 def encode(document: object) -> bytes:

@@ -1,22 +1,28 @@
-"""A request as handlers see it, and the reply they make of it. No framework's: two small values over ASGI."""
+"""A request as handlers see it, and the reply that they return: small values over ASGI, without a framework."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from partage.http import json_documents
 from partage.http.admission import Admission
 from partage.http.options import EdgeOptions
 from partage.http.server.body import RequestBody
 from partage.http.server.threads import Threads
 from partage.model.caller import Caller
+from partage.model.ids import ImageID
 from partage.operations.service import Service
 
 Header = tuple[bytes, bytes]
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+Operation = Callable[Concatenate[Service, Caller, Given], Result]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """What every handler is handed besides the request."""
+    """What the requests of one process share."""
 
     service: Service
     threads: Threads
@@ -26,10 +32,10 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request whose bearer is known. `headers` have lower-case names; repeated ones are one, with commas.
+    """One request whose caller is known. `headers` have lower-case names; repeated headers are joined by commas.
 
-    `origin` is scheme and authority by which the client reached the service, without a slash at the end;
-    `path` holds the decoded values of the route's parameters, `peer` the address that the connection comes from.
+    `origin` is the scheme and authority by which the client reached the service, without a slash at the end;
+    `path` has the decoded values of the route's parameters; `peer` is the address of the connection's other end.
     """
 
     edge: Edge
@@ -47,6 +53,55 @@ class Request:
         """Return a header's text, or None."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1").strip()
+
+    @property
+    def image_id(self) -> ImageID:
+        """The image that the path names."""
+        return ImageID(self.path["image_id"])
+
+    @property
+    def token(self) -> str:
+        """The caller's token; empty for an anonymous caller."""
+        return self.header(b"x-auth-token") or ""
+
+    @property
+    def media_type(self) -> str:
+        """The media type of the body, without parameters; empty without one. Source: Glance's comparison is case-sensitive."""
+        return (self.header(b"content-type") or "").partition(";")[0].strip()
+
+    async def read_body(self) -> bytes:
+        """Read the whole body, which may have as many bytes as a document may.
+
+        Raises:
+            TooLarge: the body has more bytes.
+            ClientGone: the client did not send the whole body.
+        """
+        return await self.body.read(self.edge.options.document_bytes)
+
+    async def document(self) -> dict[str, Any] | list[Any]:
+        """Read the body and parse it as JSON.
+
+        Raises:
+            BodyInvalid: see `json_documents.parse`.
+            TooLarge, ClientGone: see `read_body`.
+        """
+        return json_documents.parse(await self.read_body())
+
+    def run(self, operation: Operation[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
+        """Run an operation in a thread, for this request's caller."""
+        return self.edge.threads.call(operation, self.edge.service, self.caller, *given, **named)
+
+    def run_reading(self, operation: Operation[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
+        """Run an operation that only reads documents."""
+        return self.edge.threads.call_reading(operation, self.edge.service, self.caller, *given, **named)
+
+    def run_listing(self, operation: Operation[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
+        """Run an operation that lists documents."""
+        return self.edge.threads.call_listing(operation, self.edge.service, self.caller, *given, **named)
+
+    def run_remote(self, operation: Operation[Given, Result], *given: Given.args, **named: Given.kwargs) -> Awaitable[Result]:
+        """Run an operation that waits for another server."""
+        return self.edge.threads.call_remote(operation, self.edge.service, self.caller, *given, **named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,3 +131,9 @@ class Reply:
     headers: tuple[Header, ...] = ()
     status: HTTPStatus | None = None
     etag: bytes | None = None
+
+
+def json_reply(document: object) -> Reply:
+    """Build the reply that carries a document as JSON, with a strong ETag: the digest of exactly these bytes."""
+    body = json_documents.encode(document)
+    return Reply(body=body, content_type=json_documents.CONTENT_TYPE, etag=json_documents.etag_of(body))

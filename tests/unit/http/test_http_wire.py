@@ -8,6 +8,7 @@ import pytest
 
 from partage import problems
 from partage.http import json_documents
+from partage.http.messages import json_reply
 from partage.http.options import EdgeOptions
 from partage.http.v2 import schemas, wire
 from partage.model.caller import Caller
@@ -139,7 +140,7 @@ def test_schemas_are_those_of_glance(name: str) -> None:
 
 
 def test_a_reply_is_named_by_its_bytes() -> None:
-    assert json_documents.reply({"a": 1}).etag == json_documents.reply({"a": 1}).etag != json_documents.reply({"a": 2}).etag
+    assert json_reply({"a": 1}).etag == json_reply({"a": 1}).etag != json_reply({"a": 2}).etag
 
 
 UNREADABLE = [

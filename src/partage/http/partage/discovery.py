@@ -2,9 +2,8 @@
 
 from http import HTTPStatus
 
-from partage.http import json_documents
 from partage.http.incoming import Incoming
-from partage.http.messages import Reply
+from partage.http.messages import Reply, json_reply
 from partage.http.partage.routes import PREFIX
 from partage.operations.service import Service
 
@@ -27,5 +26,5 @@ def describe(service: Service, incoming: Incoming) -> Reply:
         "while_used": False,
     }
     versions = [{"id": "v1.0", "status": "CURRENT", "links": links}]
-    found = json_documents.reply({"versions": versions, "features": FEATURES, "notice": notice})
+    found = json_reply({"versions": versions, "features": FEATURES, "notice": notice})
     return Reply(status=HTTPStatus.OK, body=found.body, content_type=found.content_type, etag=found.etag)

@@ -1,7 +1,7 @@
 """The OpenAPI document of the sharing API. It names no image and no project, so that nobody needs a token for it."""
 
-from partage.http import json_documents, openapi
-from partage.http.messages import Reply
+from partage.http import openapi
+from partage.http.messages import Reply, json_reply
 from partage.http.partage.descriptions import DESCRIPTIONS, PARAMETERS, SCHEMAS
 from partage.http.partage.routes import PREFIX, ROWS
 
@@ -29,4 +29,4 @@ def build_document() -> openapi.Part:
 
 def reply() -> Reply:
     """Build the reply that carries the document, with a strong ETag. It is the same for every client."""
-    return json_documents.reply(build_document())
+    return json_reply(build_document())

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from partage import problems
 from partage.http import json_documents
-from partage.http.messages import Reply, Request
+from partage.http.messages import Reply, Request, json_reply
 from partage.http.partage import query, wire
 from partage.model.ids import ImageID, ProjectID
 from partage.model.member import MemberStatus
@@ -21,26 +21,22 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 async def list_shares(request: Request) -> Reply:
     """List the shares that the caller's project has received, or those that it has offered."""
-    edge = request.edge
-    asked, pairs = query.parse(request.query, edge.service.limits)
-    found = await edge.threads.call_listing(shares.list_shares, edge.service, request.caller, asked)
+    asked, pairs = query.parse(request.query, request.edge.service.limits)
+    found = await request.run_listing(shares.list_shares, asked)
     known = await _find_names(request, found.shares)
     document: wire.Document = {"shares": [wire.share_to_wire(each, request.caller, known) for each in found.shares]}
     if found.has_more:
         document["next"] = query.link(PATH, pairs, found.shares[-1])
-    return json_documents.reply(document)
+    return json_reply(document)
 
 
 async def offer_shares(request: Request) -> Reply:
     """Offer images to projects, with an outcome for each pair."""
-    edge = request.edge
-    body = await request.body.read(edge.options.document_bytes)
+    body = await request.read_body()
     wanted = wire.parse_offer(json_documents.parse(body))
     # It waits for the identity service, which looks for the projects.
-    answer = await edge.threads.call_remote(
+    answer = await request.run_remote(
         offers.offer_shares,
-        edge.service,
-        request.caller,
         wanted,
         key=_read_key(request, body),
         render=lambda outcomes: json_documents.encode(wire.outcomes_to_wire(outcomes)).decode(),
@@ -50,33 +46,25 @@ async def offer_shares(request: Request) -> Reply:
 
 async def show_share(request: Request) -> Reply:
     """Show one share."""
-    edge = request.edge
-    return await _reply(
-        request, await edge.threads.call_reading(shares.show_share, edge.service, request.caller, *_read_ids(request))
-    )
+    return await _reply(request, await request.run_reading(shares.show_share, *_read_ids(request)))
 
 
 async def change_terms(request: Request) -> Reply:
     """Change the terms of a share; what a member has accepted can only be extended."""
-    edge = request.edge
-    change = wire.parse_terms(json_documents.parse(await request.body.read(edge.options.document_bytes)))
+    change = wire.parse_terms(await request.document())
     image_id, project_id = _read_ids(request)
-    return await _reply(
-        request, await edge.threads.call(terms.change_terms, edge.service, request.caller, image_id, project_id, change)
-    )
+    return await _reply(request, await request.run(terms.change_terms, image_id, project_id, change))
 
 
 async def end_share(request: Request) -> Reply:
     """End a share: the member keeps access until its notice has run out. Without notice the reply is 204."""
-    edge = request.edge
-    ended = await edge.threads.call(endings.end_share, edge.service, request.caller, *_read_ids(request))
+    ended = await request.run(endings.end_share, *_read_ids(request))
     return Reply(status=HTTPStatus.NO_CONTENT) if ended is None else await _reply(request, ended)
 
 
 async def cancel_ending(request: Request) -> Reply:
     """Cancel the ending of a share whose notice runs."""
-    edge = request.edge
-    return await _reply(request, await edge.threads.call(endings.cancel_ending, edge.service, request.caller, *_read_ids(request)))
+    return await _reply(request, await request.run(endings.cancel_ending, *_read_ids(request)))
 
 
 async def accept_share(request: Request) -> Reply:
@@ -101,48 +89,41 @@ async def reject_shares(request: Request) -> Reply:
 
 async def leave_share(request: Request) -> Reply:
     """Leave a share: access ends at once, also where a notice runs."""
-    edge = request.edge
-    await edge.threads.call(answers.leave_share, edge.service, request.caller, *_read_ids(request))
+    await request.run(answers.leave_share, *_read_ids(request))
     return Reply(status=HTTPStatus.NO_CONTENT)
 
 
 async def restore_image(request: Request) -> Reply:
     """Take back a retained image that the caller's project has deleted."""
-    edge = request.edge
     # Where quotas are limits of Keystone, it waits for it.
-    image = await edge.threads.call_remote(endings.restore_image, edge.service, request.caller, ImageID(request.path["image_id"]))
-    return json_documents.reply(wire.image_to_wire(image))
+    image = await request.run_remote(endings.restore_image, request.image_id)
+    return json_reply(wire.image_to_wire(image))
 
 
 async def _answer(request: Request, status: MemberStatus) -> Reply:
-    edge = request.edge
     image_id, project_id = _read_ids(request)
-    return await _reply(
-        request, await edge.threads.call(answers.answer_share, edge.service, request.caller, image_id, project_id, status)
-    )
+    return await _reply(request, await request.run(answers.answer_share, image_id, project_id, status))
 
 
 async def _answer_many(request: Request, status: MemberStatus) -> Reply:
-    edge = request.edge
-    image_ids = wire.parse_image_ids(json_documents.parse(await request.body.read(edge.options.document_bytes)))
-    found = await edge.threads.call(answers.answer_shares, edge.service, request.caller, image_ids, status)
+    image_ids = wire.parse_image_ids(await request.document())
+    found = await request.run(answers.answer_shares, image_ids, status)
     known = await _find_names(request, (each for each in found if isinstance(each, Share)))
-    return json_documents.reply(wire.answers_to_wire(image_ids, found, request.caller, known))
+    return json_reply(wire.answers_to_wire(image_ids, found, request.caller, known))
 
 
 async def _reply(request: Request, share: Share) -> Reply:
     known = await _find_names(request, [share])
-    return json_documents.reply(wire.share_to_wire(share, request.caller, known))
+    return json_reply(wire.share_to_wire(share, request.caller, known))
 
 
 async def _find_names(request: Request, found: Iterable[Share]) -> Mapping[ProjectID, str]:
-    edge = request.edge
     wanted = [each for share in found for each in (share.owner_id, share.member_id)]
-    return await edge.threads.call_remote(names.find_names, edge.service, request.caller, wanted)
+    return await request.run_remote(names.find_names, wanted)
 
 
 def _read_ids(request: Request) -> tuple[ImageID, ProjectID]:
-    return ImageID(request.path["image_id"]), ProjectID(request.path["project_id"])
+    return request.image_id, ProjectID(request.path["project_id"])
 
 
 def _read_key(request: Request, body: bytes) -> RequestKey | None:

@@ -2,8 +2,7 @@
 
 from http import HTTPStatus
 
-from partage.http import json_documents
-from partage.http.messages import Reply
+from partage.http.messages import Reply, json_reply
 
 FEATURES = {
     "2.18": "cleaning and pruning a node's cache, the nodes that have an image near",
@@ -47,7 +46,7 @@ def versions(origin: str, status: HTTPStatus, *, with_cache: bool) -> Reply:
         }
         for minor in served
     ]
-    written = json_documents.reply({"versions": listed})
+    written = json_reply({"versions": listed})
     return Reply(status=status, body=written.body, content_type=written.content_type)
 
 

@@ -8,8 +8,7 @@ from partage.http import intake
 from partage.http.messages import Header, Reply, Request, Stream
 from partage.http.server import conditions
 from partage.http.v2 import query
-from partage.http.v2.images import media_type
-from partage.model.ids import ImageID, StoreID
+from partage.model.ids import StoreID
 from partage.model.image import Image
 from partage.operations import image_data
 
@@ -26,10 +25,10 @@ async def upload(request: Request) -> Reply:
         image_data.begin_upload,
         request.edge.service,
         request.caller,
-        ImageID(request.path["image_id"]),
+        request.image_id,
         announced_bytes=announced_bytes(request),
         store_id=None if store is None else StoreID(store),
-        token=request.header(b"x-auth-token") or "",
+        token=request.token,
     )
     await intake.store(request.body, request.edge, begin)
     return Reply()
@@ -37,10 +36,9 @@ async def upload(request: Request) -> Reply:
 
 async def download(request: Request) -> Reply:
     """Send an image's data, or the range of it that is asked for."""
-    edge = request.edge
-    image_id = ImageID(request.path["image_id"])
+    image_id = request.image_id
     preferred = _preferred(request)
-    data = await edge.threads.call(image_data.open_image_data, edge.service, request.caller, image_id, preferred=preferred)
+    data = await request.run(image_data.open_image_data, image_id, preferred=preferred)
     if not data.has_data:
         return Reply(status=HTTPStatus.NO_CONTENT)
     etag = etag_of(data.image)
@@ -49,7 +47,7 @@ async def download(request: Request) -> Reply:
     asked = request.header(b"range") if conditions.range_applies(request.header(b"if-range"), etag) else None
     part = conditions.parse_range(asked, data.size_bytes)
     start, stop = part or (0, data.size_bytes)
-    reading, read_ahead = data.reading(start, stop), edge.service.read_ahead
+    reading, read_ahead = data.reading(start, stop), request.edge.service.read_ahead
     return Reply(
         status=HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT,
         body=Stream(
@@ -93,7 +91,7 @@ def require_octets(request: Request) -> None:
     Raises:
         MediaTypeUnsupported: it is declared as something else.
     """
-    found = media_type(request)
+    found = request.media_type
     if found != _OCTETS:
         raise problems.MediaTypeUnsupported(f"Invalid content type {found[:100] or None}; image data is sent as {_OCTETS}")
 

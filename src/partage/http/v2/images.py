@@ -6,10 +6,9 @@ from typing import Literal
 from partage import problems
 from partage.http import json_documents
 from partage.http.errors import PATCH_TYPES
-from partage.http.messages import Header, Reply, Request
+from partage.http.messages import Header, Reply, Request, json_reply
 from partage.http.v2 import query, wire
 from partage.model import document, patch
-from partage.model.ids import ImageID
 from partage.model.query import ImageQuery
 from partage.operations import images
 
@@ -20,74 +19,66 @@ _VERSIONS: dict[str, Literal["2.0", "2.1"]] = {PATCH_TYPES[0]: "2.0", PATCH_TYPE
 
 async def create(request: Request) -> Reply:
     """Create an image."""
-    edge = request.edge
-    body = await request.body.read(edge.options.document_bytes)
+    body = await request.read_body()
     given = json_documents.parse(body)
-    parse = partial(document.parse_new_image, given, edge.options.formats)
-    new = await edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
-    image = await edge.threads.call(images.create_image, edge.service, request.caller, new)
-    written = json_documents.reply(wire.image_to_wire(image, request.caller, _shown(request)))
+    parse = partial(document.parse_new_image, given, request.edge.options.formats)
+    new = await request.edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
+    image = await request.run(images.create_image, new)
+    written = json_reply(wire.image_to_wire(image, request.caller, _shown(request)))
     location = f"{request.origin}/v2/images/{image.id}".encode()
     headers: tuple[Header, ...] = (
         (b"location", location),
-        (b"openstack-image-store-ids", ",".join(store.id for store in edge.service.all_stores).encode()),
+        (b"openstack-image-store-ids", ",".join(store.id for store in request.edge.service.all_stores).encode()),
     )
-    if edge.options.import_methods:
-        headers += ((b"openstack-image-import-methods", ",".join(edge.options.import_methods).encode()),)
+    if request.edge.options.import_methods:
+        headers += ((b"openstack-image-import-methods", ",".join(request.edge.options.import_methods).encode()),)
     return Reply(body=written.body, content_type=written.content_type, headers=headers)
 
 
 async def index(request: Request) -> Reply:
     """List images."""
-    edge = request.edge
     parameters = query.parameters_of(request.query)
-    limits = edge.service.limits
+    limits = request.edge.service.limits
     asked = query.parse(parameters, page_default=limits.page_default, page_max=limits.page_max)
-    return await edge.threads.call_listing(_listed, request, parameters, asked)
+    return await request.edge.threads.call_listing(_listed, request, parameters, asked)
 
 
 async def show(request: Request) -> Reply:
     """Show one image."""
-    edge = request.edge
-    image = await edge.threads.call_reading(images.show_image, edge.service, request.caller, ImageID(request.path["image_id"]))
-    return json_documents.reply(wire.image_to_wire(image, request.caller, _shown(request)))
+    image = await request.run_reading(images.show_image, request.image_id)
+    return json_reply(wire.image_to_wire(image, request.caller, _shown(request)))
 
 
 async def update(request: Request) -> Reply:
     """Change an image by a JSON patch of either media type."""
-    edge = request.edge
-    version = _VERSIONS.get(media_type(request))
+    version = _VERSIONS.get(request.media_type)
     if version is None:
         raise problems.PatchTypeUnsupported(f"Image PATCH expects Content-Type one of: {', '.join(PATCH_TYPES)}")
-    body = await request.body.read(edge.options.document_bytes)
+    body = await request.read_body()
     given = json_documents.parse(body)
-    most = edge.service.limits.patch_operations
-    parse = partial(patch.parse, given, version=version, known=edge.options.formats, most=most)
-    changes = await edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
-    image_id = ImageID(request.path["image_id"])
-    call = edge.threads.call_remote if "locations" in patch.list_changed_names(changes) else edge.threads.call
-    image = await call(images.update_image, edge.service, request.caller, image_id, changes)
-    return json_documents.reply(wire.image_to_wire(image, request.caller, _shown(request)))
+    most = request.edge.service.limits.patch_operations
+    parse = partial(patch.parse, given, version=version, known=request.edge.options.formats, most=most)
+    changes = await request.edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
+    run = request.run_remote if "locations" in patch.list_changed_names(changes) else request.run
+    image = await run(images.update_image, request.image_id, changes)
+    return json_reply(wire.image_to_wire(image, request.caller, _shown(request)))
 
 
 async def delete(request: Request) -> Reply:
     """Delete an image."""
-    edge = request.edge
-    await edge.threads.call(images.delete_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    await request.run(images.delete_image, request.image_id)
     return Reply()
 
 
 async def deactivate(request: Request) -> Reply:
     """Withhold an image's data."""
-    edge = request.edge
-    await edge.threads.call(images.deactivate_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    await request.run(images.deactivate_image, request.image_id)
     return Reply()
 
 
 async def reactivate(request: Request) -> Reply:
     """Give an image's data out again."""
-    edge = request.edge
-    await edge.threads.call(images.reactivate_image, edge.service, request.caller, ImageID(request.path["image_id"]))
+    await request.run(images.reactivate_image, request.image_id)
     return Reply()
 
 
@@ -96,17 +87,9 @@ def _listed(request: Request, parameters: query.Parameters, asked: ImageQuery) -
     page = images.list_images(request.edge.service, request.caller, asked)
     first = query.link(parameters)
     following = None if page.next_marker is None else query.link(parameters, page.next_marker, page.position)
-    return json_documents.reply(wire.images_to_wire(page.items, request.caller, _shown(request), first=first, following=following))
+    return json_reply(wire.images_to_wire(page.items, request.caller, _shown(request), first=first, following=following))
 
 
 def _shown(request: Request) -> wire.Shown:
     options = request.edge.options
     return wire.Shown(direct_url=options.show_direct_url, locations=request.edge.service.locations_shown)
-
-
-def media_type(request: Request) -> str:
-    """Return the media type of the request's body, without parameters; empty when it has none.
-
-    Source: Glance compares it letter by letter, upper case and lower.
-    """
-    return (request.header(b"content-type") or "").partition(";")[0].strip()

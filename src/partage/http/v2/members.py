@@ -4,8 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from partage import problems
-from partage.http import json_documents
-from partage.http.messages import Reply, Request
+from partage.http.messages import Reply, Request, json_reply
 from partage.http.v2 import wire
 from partage.model import document
 from partage.model.ids import ImageID, ProjectID
@@ -16,50 +15,41 @@ _LONGEST_ID = 255
 
 async def create(request: Request) -> Reply:
     """Offer an image to a project."""
-    edge = request.edge
-    member_id = _member_id(json_documents.parse(await request.body.read(edge.options.document_bytes)))
-    image_id = ImageID(request.path["image_id"])
-    member = await edge.threads.call(members.add_member, edge.service, request.caller, image_id, member_id)
-    return json_documents.reply(wire.member_to_wire(member))
+    member_id = _member_id(await request.document())
+    member = await request.run(members.add_member, request.image_id, member_id)
+    return json_reply(wire.member_to_wire(member))
 
 
 async def index(request: Request) -> Reply:
     """List the members that the caller may see."""
-    edge = request.edge
-    found = await edge.threads.call_reading(members.list_members, edge.service, request.caller, ImageID(request.path["image_id"]))
-    return json_documents.reply(wire.members_to_wire(found))
+    found = await request.run_reading(members.list_members, request.image_id)
+    return json_reply(wire.members_to_wire(found))
 
 
 async def show(request: Request) -> Reply:
     """Show one membership."""
-    edge = request.edge
     image_id, member_id = _ids(request)
-    return json_documents.reply(
-        wire.member_to_wire(
-            await edge.threads.call_reading(members.show_member, edge.service, request.caller, image_id, member_id)
-        ),
-    )
+    member = await request.run_reading(members.show_member, image_id, member_id)
+    return json_reply(wire.member_to_wire(member))
 
 
 async def update(request: Request) -> Reply:
     """Answer an offer. Whether there is such a status is looked at after who may answer: see `model.member`."""
-    edge = request.edge
-    status = _status(json_documents.parse(await request.body.read(edge.options.document_bytes)))
+    status = _status(await request.document())
     image_id, member_id = _ids(request)
-    member = await edge.threads.call(members.update_member, edge.service, request.caller, image_id, member_id, status)
-    return json_documents.reply(wire.member_to_wire(member))
+    member = await request.run(members.update_member, image_id, member_id, status)
+    return json_reply(wire.member_to_wire(member))
 
 
 async def delete(request: Request) -> Reply:
     """End the share with a project."""
-    edge = request.edge
     image_id, member_id = _ids(request)
-    await edge.threads.call(members.remove_member, edge.service, request.caller, image_id, member_id)
+    await request.run(members.remove_member, image_id, member_id)
     return Reply(status=HTTPStatus.NO_CONTENT)  # Source: Glance gives this empty answer, of all, no media type
 
 
 def _ids(request: Request) -> tuple[ImageID, ProjectID]:
-    return ImageID(request.path["image_id"]), ProjectID(request.path["member_id"])
+    return request.image_id, ProjectID(request.path["member_id"])
 
 
 def _member_id(given: dict[str, Any] | list[Any]) -> ProjectID:

@@ -12,8 +12,7 @@ from urllib.parse import quote
 from oslo_utils import strutils
 
 from partage import problems
-from partage.http import json_documents
-from partage.http.messages import Reply, Request
+from partage.http.messages import Reply, Request, json_reply
 from partage.http.v2 import query
 from partage.model import metadef, metadef_schemas
 from partage.model.metadef import Association, Definition, DefinitionKind, Namespace
@@ -35,13 +34,12 @@ Handler = Callable[[Request], Awaitable[Reply]]
 
 async def index(request: Request) -> Reply:
     """List namespaces."""
-    edge = request.edge
     parameters = query.parameters_of(request.query)
     given = dict(parameters)
-    asked = _query(given, default=edge.service.limits.page_default, largest=edge.service.limits.page_max)
+    asked = _query(given, default=request.edge.service.limits.page_default, largest=request.edge.service.limits.page_max)
     # Source: Glance. What is asked for by nothing is nothing.
     is_for_some = bool(asked.limit) and all(given.get(name, "said") for name in ("visibility", "resource_types"))
-    found = await edge.threads.call_listing(metadefs.list_namespaces, edge.service, request.caller, asked) if is_for_some else []
+    found = await request.run_listing(metadefs.list_namespaces, asked) if is_for_some else []
     written: dict[str, Any] = {
         "namespaces": [_whole_to_wire(each) for each in found],
         "first": query.link(parameters, path=_AT),
@@ -50,41 +48,37 @@ async def index(request: Request) -> Reply:
     if found and len(found) == asked.limit:
         last = found[-1].namespace
         written["next"] = query.link(parameters, last.name, metadefs.position(last, asked), path=_AT)
-    return json_documents.reply(written)
+    return json_reply(written)
 
 
 async def create(request: Request) -> Reply:
     """Create a namespace with what is to be defined in it."""
-    edge = request.edge
     new = await _parsed(request, metadef.parse_namespace, rules.ADD_NAMESPACE)
-    made = await edge.threads.call(metadefs.create_namespace, edge.service, request.caller, new)
+    made = await request.run(metadefs.create_namespace, new)
     given = {name: new.document[name] for name in _PARTS if name in new.document}
-    written = json_documents.reply({**_namespace_to_wire(made.namespace), **given})
+    written = json_reply({**_namespace_to_wire(made.namespace), **given})
     location = f"{request.origin}{_path(made.namespace.name)}".encode()
     return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
 
 
 async def show(request: Request) -> Reply:
     """Show a namespace with all that it defines."""
-    edge = request.edge
     wanted = dict(query.parameters_of(request.query)).get("resource_type")
     name = request.path["namespace"]
-    found = await edge.threads.call_listing(metadefs.show_namespace, edge.service, request.caller, name, resource_type=wanted)
-    return json_documents.reply(_whole_to_wire(found))
+    found = await request.run_listing(metadefs.show_namespace, name, resource_type=wanted)
+    return json_reply(_whole_to_wire(found))
 
 
 async def update(request: Request) -> Reply:
     """Replace a namespace's attributes."""
-    edge = request.edge
     new = await _parsed(request, metadef.parse_namespace, rules.MODIFY_NAMESPACE)
-    changed = await edge.threads.call(metadefs.update_namespace, edge.service, request.caller, request.path["namespace"], new)
-    return json_documents.reply(_namespace_to_wire(changed))
+    changed = await request.run(metadefs.update_namespace, request.path["namespace"], new)
+    return json_reply(_namespace_to_wire(changed))
 
 
 async def delete(request: Request) -> Reply:
     """Delete a namespace."""
-    edge = request.edge
-    await edge.threads.call(metadefs.delete_namespace, edge.service, request.caller, request.path["namespace"])
+    await request.run(metadefs.delete_namespace, request.path["namespace"])
     return Reply()
 
 
@@ -105,12 +99,11 @@ def made(kind: DefinitionKind, list_to_wire: Callable[[str, Sequence[Definition]
 
     async def index_(request: Request) -> Reply:
         """List a namespace's definitions of one kind."""
-        edge = request.edge
         name = request.path["namespace"]
         if kind is DefinitionKind.OBJECT:
             _page_of(request, least=1)  # Source: Glance reads these parameters, and then lists every object
-        found = await edge.threads.call_listing(metadefs.list_definitions, edge.service, request.caller, name, kind)
-        return json_documents.reply(_tag_page_to_wire(request, found) if kind is DefinitionKind.TAG else list_to_wire(name, found))
+        found = await request.run_listing(metadefs.list_definitions, name, kind)
+        return json_reply(_tag_page_to_wire(request, found) if kind is DefinitionKind.TAG else list_to_wire(name, found))
 
     async def create_(request: Request) -> Reply:
         """Add a definition to a namespace."""
@@ -119,31 +112,27 @@ def made(kind: DefinitionKind, list_to_wire: Callable[[str, Sequence[Definition]
 
     async def show_(request: Request) -> Reply:
         """Show one definition."""
-        edge = request.edge
         of_type = dict(query.parameters_of(request.query)).get("resource_type") if kind is DefinitionKind.PROPERTY else None
         name, wanted = request.path["namespace"], _named(request, kind)
-        found = await edge.threads.call(metadefs.show_definition, edge.service, request.caller, name, wanted, resource_type=of_type)
-        return json_documents.reply(_definition_to_wire(name, found))
+        found = await request.run(metadefs.show_definition, name, wanted, resource_type=of_type)
+        return json_reply(_definition_to_wire(name, found))
 
     async def update_(request: Request) -> Reply:
         """Replace one definition."""
-        edge = request.edge
         new = await _parsed(request, partial(metadef.parse_definition, kind=kind), metadefs.MODIFY[kind])
         name, was = request.path["namespace"], _named(request, kind)
-        changed = await edge.threads.call(metadefs.update_definition, edge.service, request.caller, name, was, new)
-        return json_documents.reply(_definition_to_wire(name, changed))
+        changed = await request.run(metadefs.update_definition, name, was, new)
+        return json_reply(_definition_to_wire(name, changed))
 
     async def delete_(request: Request) -> Reply:
         """Remove one definition."""
-        edge = request.edge
         name = request.path["namespace"]
-        await edge.threads.call(metadefs.delete_definition, edge.service, request.caller, name, _named(request, kind))
+        await request.run(metadefs.delete_definition, name, _named(request, kind))
         return Reply()
 
     async def delete_all_(request: Request) -> Reply:
         """Remove every definition of one kind from a namespace."""
-        edge = request.edge
-        await edge.threads.call(metadefs.delete_definitions, edge.service, request.caller, request.path["namespace"], kind)
+        await request.run(metadefs.delete_definitions, request.path["namespace"], kind)
         return Reply()
 
     return Handlers(index_, create_, show_, update_, delete_, delete_all_)
@@ -157,40 +146,35 @@ async def create_tag(request: Request) -> Reply:
 
 async def create_tags(request: Request) -> Reply:
     """Create many tags, in the place of those there are unless `X-Openstack-Append` says otherwise."""
-    edge = request.edge
     tags = await _parsed(request, metadef.parse_tags, rules.ADD_TAGS)
     append = strutils.bool_from_string(request.header(b"x-openstack-append"))
-    await edge.threads.call(metadefs.add_tags, edge.service, request.caller, request.path["namespace"], tags, append=append)
-    return json_documents.reply({"tags": [{"name": each.name} for each in tags]})
+    await request.run(metadefs.add_tags, request.path["namespace"], tags, append=append)
+    return json_reply({"tags": [{"name": each.name} for each in tags]})
 
 
 async def resource_types(request: Request) -> Reply:
     """List the types of resources."""
-    edge = request.edge
-    found = await edge.threads.call(metadefs.list_resource_types, edge.service, request.caller)
-    return json_documents.reply({"resource_types": [_association_to_wire(each) for each in found]})
+    found = await request.run(metadefs.list_resource_types)
+    return json_reply({"resource_types": [_association_to_wire(each) for each in found]})
 
 
 async def associations(request: Request) -> Reply:
     """List the types of resources that a namespace is for."""
-    edge = request.edge
-    found = await edge.threads.call(metadefs.list_associations, edge.service, request.caller, request.path["namespace"])
-    return json_documents.reply({"resource_type_associations": [_association_to_wire(each) for each in found]})
+    found = await request.run(metadefs.list_associations, request.path["namespace"])
+    return json_reply({"resource_type_associations": [_association_to_wire(each) for each in found]})
 
 
 async def associate(request: Request) -> Reply:
     """Say that a namespace is for a type of resources."""
-    edge = request.edge
     new = await _parsed(request, metadef.parse_association, rules.ADD_ASSOCIATION)
-    added = await edge.threads.call(metadefs.associate, edge.service, request.caller, request.path["namespace"], new)
-    return json_documents.reply(_association_to_wire(added))
+    added = await request.run(metadefs.associate, request.path["namespace"], new)
+    return json_reply(_association_to_wire(added))
 
 
 async def dissociate(request: Request) -> Reply:
     """Say that a namespace is no longer for a type of resources."""
-    edge = request.edge
     name, resource_type = request.path["namespace"], request.path["name"]
-    await edge.threads.call(metadefs.dissociate, edge.service, request.caller, name, resource_type)
+    await request.run(metadefs.dissociate, name, resource_type)
     return Reply()
 
 
@@ -199,7 +183,7 @@ async def schema(request: Request) -> Reply:
     found = metadef_schemas.BY_NAME.get(request.path["schema"])
     if found is None:
         raise problems.RouteNotFound("The resource could not be found.")
-    return json_documents.reply(found)
+    return json_reply(found)
 
 
 async def _parsed(request: Request, parse: Callable[..., Parsed], rule: str) -> Parsed:
@@ -207,17 +191,15 @@ async def _parsed(request: Request, parse: Callable[..., Parsed], rule: str) -> 
 
     Validating a document with thousands of definitions takes long: nobody without permission can cause that.
     """
-    edge = request.edge
-    await edge.threads.call(metadefs.require_change, edge.service, request.caller, request.path.get("namespace"), rule)
-    document = json_documents.parse(await request.body.read(edge.options.document_bytes))
-    return await edge.threads.call(partial(parse, document, now=edge.service.clock()))
+    await request.run(metadefs.require_change, request.path.get("namespace"), rule)
+    document = await request.document()
+    return await request.edge.threads.call(partial(parse, document, now=request.edge.service.clock()))
 
 
 async def _added(request: Request, new: Definition) -> Reply:
-    edge = request.edge
     name = request.path["namespace"]
-    added = await edge.threads.call(metadefs.add_definition, edge.service, request.caller, name, new)
-    return json_documents.reply(_definition_to_wire(name, added))
+    added = await request.run(metadefs.add_definition, name, new)
+    return json_reply(_definition_to_wire(name, added))
 
 
 def _named(request: Request, kind: DefinitionKind) -> Definition:

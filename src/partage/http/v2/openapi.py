@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from partage.http import json_documents, openapi
-from partage.http.messages import Reply
+from partage.http import openapi
+from partage.http.messages import Reply, json_reply
 from partage.http.v2 import component_schemas, discovery, schemas
 from partage.http.v2.descriptions import DESCRIPTIONS
 from partage.http.v2.routes import PREFIX, ROWS
@@ -37,7 +37,7 @@ def build_document(formats: KnownFormats) -> openapi.Part:
 
 def reply(formats: KnownFormats) -> Reply:
     """Build the reply that carries the document, with a strong ETag. It is the same for every client."""
-    return json_documents.reply(build_document(formats))
+    return json_reply(build_document(formats))
 
 
 def _schemas(formats: KnownFormats) -> openapi.Part:

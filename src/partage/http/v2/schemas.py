@@ -6,8 +6,7 @@ Content as Glance 33 gives it, words included: `glance explain` prints them. Onl
 from collections.abc import Callable
 from typing import Any
 
-from partage.http import json_documents
-from partage.http.messages import Reply, Request
+from partage.http.messages import Reply, Request, json_reply
 from partage.model.document import STATUSES, VISIBILITIES, KnownFormats
 from partage.model.task import TaskStatus, TaskType
 
@@ -19,36 +18,36 @@ _DESCRIBED_BY = {"rel": "describedby", "href": "{schema}"}
 
 async def image(request: Request) -> Reply:
     """Give the schema of an image."""
-    return json_documents.reply(image_schema(request.edge.options.formats))
+    return json_reply(image_schema(request.edge.options.formats))
 
 
 async def images(request: Request) -> Reply:
     """Give the schema of a list of images."""
-    return json_documents.reply(images_schema(request.edge.options.formats))
+    return json_reply(images_schema(request.edge.options.formats))
 
 
 async def member(request: Request) -> Reply:
     """Give the schema of a membership."""
     del request
-    return json_documents.reply(member_schema())
+    return json_reply(member_schema())
 
 
 async def members(request: Request) -> Reply:
     """Give the schema of a list of memberships."""
     del request
-    return json_documents.reply(members_schema())
+    return json_reply(members_schema())
 
 
 async def task(request: Request) -> Reply:
     """Give the schema of a task."""
     del request
-    return json_documents.reply(task_schema())
+    return json_reply(task_schema())
 
 
 async def tasks(request: Request) -> Reply:
     """Give the schema of a list of tasks."""
     del request
-    return json_documents.reply(tasks_schema())
+    return json_reply(tasks_schema())
 
 
 def image_schema(formats: KnownFormats) -> Schema:

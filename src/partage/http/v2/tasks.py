@@ -4,10 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from partage import problems
-from partage.http import json_documents
-from partage.http.messages import Reply, Request
+from partage.http.messages import Reply, Request, json_reply
 from partage.http.v2 import query
-from partage.model.ids import ImageID, ProjectID, TaskID, is_uuid
+from partage.model.ids import ProjectID, TaskID, is_uuid
 from partage.model.new_task import parse_new_task
 from partage.model.task import SORT_KEYS, Task, TaskQuery, TaskStatus, TaskType
 from partage.operations import tasks
@@ -18,18 +17,16 @@ _DIRECTIONS = ("asc", "desc")
 
 async def list_of_image(request: Request) -> Reply:
     """List the tasks of an image, each whole, as the image's users may see it."""
-    edge = request.edge
-    found = await edge.threads.call_listing(tasks.tasks_of_image, edge.service, request.caller, ImageID(request.path["image_id"]))
-    return json_documents.reply({"tasks": [task_of_image_to_wire(task) for task in found]})
+    found = await request.run_listing(tasks.tasks_of_image, request.image_id)
+    return json_reply({"tasks": [task_of_image_to_wire(task) for task in found]})
 
 
 async def index(request: Request) -> Reply:
     """List tasks of every project."""
-    edge = request.edge
     parameters = query.parameters_of(request.query)
-    limits = edge.service.limits
+    limits = request.edge.service.limits
     asked = _query(dict(parameters), default=limits.page_default, largest=limits.page_max)
-    found = await edge.threads.call_listing(tasks.list_tasks, edge.service, request.caller, asked)
+    found = await request.run_listing(tasks.list_tasks, asked)
     written: dict[str, Any] = {
         "tasks": [_stub(task) for task in found],
         "first": query.link(parameters, path=_PATH),
@@ -37,38 +34,28 @@ async def index(request: Request) -> Reply:
     }
     if found and len(found) == asked.limit:
         written["next"] = query.link(parameters, found[-1].id, tasks.position(found[-1], asked), path=_PATH)
-    return json_documents.reply(written)
+    return json_reply(written)
 
 
 async def create(request: Request) -> Reply:
     """Make an image whose data a worker fetches."""
-    edge = request.edge
-    await edge.threads.call(tasks.require_access, edge.service, request.caller)
-    new = parse_new_task(json_documents.parse(await request.body.read(edge.options.document_bytes)), edge.options.formats)
-    task = await edge.threads.call(
-        tasks.create_task,
-        edge.service,
-        request.caller,
-        new,
-        request_id=request.request_id,
-        token=request.header(b"x-auth-token") or "",
-    )
-    written = json_documents.reply(task_to_wire(task))
+    await request.run(tasks.require_access)
+    new = parse_new_task(await request.document(), request.edge.options.formats)
+    task = await request.run(tasks.create_task, new, request_id=request.request_id, token=request.token)
+    written = json_reply(task_to_wire(task))
     location = f"{request.origin}/v2/tasks/{task.id}".encode()
     return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
 
 
 async def show(request: Request) -> Reply:
     """Show one task."""
-    edge = request.edge
-    task = await edge.threads.call(tasks.show_task, edge.service, request.caller, TaskID(request.path["task_id"]))
-    return json_documents.reply(task_to_wire(task))
+    task = await request.run(tasks.show_task, TaskID(request.path["task_id"]))
+    return json_reply(task_to_wire(task))
 
 
 async def delete(request: Request) -> Reply:
     """Refuse: tasks end by themselves. Source: Glance answers 405 to everybody who may use the tasks API."""
-    edge = request.edge
-    await edge.threads.call(tasks.require_access, edge.service, request.caller)
+    await request.run(tasks.require_access)
     raise problems.MethodNotAllowed(
         ("GET", "HEAD"), "Tasks cannot be deleted; they go by themselves once their expires_at has passed"
     )
