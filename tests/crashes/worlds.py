@@ -210,7 +210,7 @@ def _import(service: Service) -> None:
     while (work := import_runs.claim(service)) is not None:
         import_runs.run(service, work)
     if images.show_image(service, OWNER, image.id).status is not ImageStatus.ACTIVE:
-        raise problems.StoreUnavailable(tasks.tasks_of_image(service, OWNER, image.id)[-1].message)
+        raise problems.StoreUnavailable(tasks.list_image_tasks(service, OWNER, image.id)[-1].message)
 
 
 def _offer(service: Service) -> None:

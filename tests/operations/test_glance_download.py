@@ -117,7 +117,7 @@ def done(service: Service, image: Image) -> tuple[Image, Task]:
     assert claimed is not None
     assert TOKEN not in repr(claimed)
     import_runs.run(service, claimed)
-    return images.show_image(service, OWNER, image.id), tasks.tasks_of_image(service, OWNER, image.id)[-1]
+    return images.show_image(service, OWNER, image.id), tasks.list_image_tasks(service, OWNER, image.id)[-1]
 
 
 def imported(service: Service, catalog: Catalog, answer: origins.Answer, **changed: Any) -> tuple[Image, Task]:
@@ -319,7 +319,7 @@ def test_token_is_kept_sealed_and_only_while_the_task_needs_it(service: Service,
     waiting = sealed_tokens(service)[0]
     assert waiting is not None
     assert TOKEN not in waiting
-    assert service.regions_on().seal.unseal(waiting, task_id=tasks.tasks_of_image(service, OWNER, image.id)[0].id) == TOKEN
+    assert service.regions_on().seal.unseal(waiting, task_id=tasks.list_image_tasks(service, OWNER, image.id)[0].id) == TOKEN
     with origins.serving(region(), host="127.0.0.1") as origin:
         catalog.url = origin.url(host="127.0.0.1", path="")
         _, task = done(service, image)

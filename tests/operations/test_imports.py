@@ -81,7 +81,7 @@ def work(service: Service) -> int:
 
 
 def told(service: Service, image: Image) -> tuple[TaskStatus, str]:
-    last = tasks.tasks_of_image(service, OWNER, image.id)[-1]
+    last = tasks.list_image_tasks(service, OWNER, image.id)[-1]
     return last.status, last.message
 
 
@@ -287,7 +287,7 @@ def test_an_import_that_does_not_fit_the_image_makes_no_task(
     image = prepare(service)
     with pytest.raises(problems.StatusConflict, match=words):
         ask(service, image, request_)
-    assert tasks.tasks_of_image(service, OWNER, image.id) == []
+    assert tasks.list_image_tasks(service, OWNER, image.id) == []
     assert found(service, image) == image
 
 

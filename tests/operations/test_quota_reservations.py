@@ -214,7 +214,7 @@ def test_a_failed_import_keeps_nothing(tmp_path: Path) -> None:
     ask(service, image)
     assert usage(service).kept_stored_bytes == 608
     work(service)
-    assert tasks.tasks_of_image(service, OWNER, image.id)[-1].status == "failure"
+    assert tasks.list_image_tasks(service, OWNER, image.id)[-1].status == "failure"
     assert usage(service) == Usage(images=1)
 
 

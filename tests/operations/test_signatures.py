@@ -206,7 +206,7 @@ def run(service: Service, image: Image) -> tuple[Image, Task]:
     claimed = import_runs.claim(service)
     assert claimed is not None
     import_runs.run(service, claimed)
-    return shown(service, image), tasks.tasks_of_image(service, OWNER, image.id)[-1]
+    return shown(service, image), tasks.list_image_tasks(service, OWNER, image.id)[-1]
 
 
 def asks(service: Service, image: Image, request: ImportRequest = DIRECT) -> None:
@@ -242,7 +242,7 @@ def test_signature_that_no_bytes_can_have_makes_no_task(service: Service, rsa: S
     image = staged(service, rsa.signs(DATA), DATA)
     with pytest.raises(problems.SignatureRefused, match="There is no certificate"):
         asks(service, image)
-    assert tasks.tasks_of_image(service, OWNER, image.id) == []
+    assert tasks.list_image_tasks(service, OWNER, image.id) == []
     assert shown(service, image).status is ImageStatus.UPLOADING
 
 

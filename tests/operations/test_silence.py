@@ -178,7 +178,7 @@ def test_work_of_a_dead_host_is_recovered_after_its_timeout(hosts: Hosts) -> Non
     assert images.show_image(hosts.here, OWNER, image.id).status is ImageStatus.SAVING
     hosts.wait(4 * HEARTBEAT_SECONDS)
     assert images.show_image(hosts.here, OWNER, image.id).status is ImageStatus.QUEUED
-    assert tasks.tasks_of_image(hosts.here, OWNER, imported)[0].status is TaskStatus.PENDING
+    assert tasks.list_image_tasks(hosts.here, OWNER, imported)[0].status is TaskStatus.PENDING
 
 
 def test_a_dead_host_is_noticed_after_an_outage_too(hosts: Hosts) -> None:

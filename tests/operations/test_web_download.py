@@ -37,7 +37,7 @@ def imported(service: Service, uri: str, *ports: int, **rules: object) -> tuple[
     assert claimed is not None
     import_runs.run(service, claimed)
     assert service.running_tasks == {}
-    last = tasks.tasks_of_image(service, OWNER, image.id)[-1]
+    last = tasks.list_image_tasks(service, OWNER, image.id)[-1]
     return images.show_image(service, OWNER, image.id), last.status, last.message
 
 

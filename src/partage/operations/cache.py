@@ -132,7 +132,7 @@ def prune_cache(service: Service, caller: Caller) -> Pruned:
     return pruned
 
 
-def nodes_of(service: Service, caller: Caller, image_id: ImageID) -> list[str]:
+def list_nodes(service: Service, caller: Caller, image_id: ImageID) -> list[str]:
     """Name the nodes that have an image near.
 
     Raises:

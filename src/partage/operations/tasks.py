@@ -59,7 +59,7 @@ def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: s
     return task
 
 
-def tasks_of_image(service: Service, caller: Caller, image_id: ImageID) -> list[Task]:
+def list_image_tasks(service: Service, caller: Caller, image_id: ImageID) -> list[Task]:
     """List the newest tasks of an image, oldest first, as many as fit into a page.
 
     Raises:

@@ -17,7 +17,7 @@ _MOST_DIGITS = len(str(2**63))
 _NO_SIZE = "Invalid or missing image size in request headers."
 
 
-async def upload(request: Request) -> Reply:
+async def upload_image_data(request: Request) -> Reply:
     """Store the body as an image's data. Nothing of it is received before the caller is known to be allowed."""
     require_octets(request)
     store = request.header(b"x-image-meta-store")
@@ -34,7 +34,7 @@ async def upload(request: Request) -> Reply:
     return Reply()
 
 
-async def download(request: Request) -> Reply:
+async def download_image_data(request: Request) -> Reply:
     """Send an image's data, or the range of it that is asked for."""
     image_id = request.image_id
     preferred = _preferred(request)

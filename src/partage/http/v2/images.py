@@ -17,7 +17,7 @@ _LONG_BODY_BYTES = 65_536
 _VERSIONS: dict[str, Literal["2.0", "2.1"]] = {PATCH_TYPES[0]: "2.0", PATCH_TYPES[1]: "2.1"}
 
 
-async def create(request: Request) -> Reply:
+async def create_image(request: Request) -> Reply:
     """Create an image."""
     body = await request.read_body()
     given = json_documents.parse(body)
@@ -35,7 +35,7 @@ async def create(request: Request) -> Reply:
     return Reply(body=written.body, content_type=written.content_type, headers=headers)
 
 
-async def index(request: Request) -> Reply:
+async def list_images(request: Request) -> Reply:
     """List images."""
     parameters = query.parameters_of(request.query)
     limits = request.edge.service.limits
@@ -43,13 +43,13 @@ async def index(request: Request) -> Reply:
     return await request.edge.threads.call_listing(_listed, request, parameters, asked)
 
 
-async def show(request: Request) -> Reply:
+async def show_image(request: Request) -> Reply:
     """Show one image."""
     image = await request.run_reading(images.show_image, request.image_id)
     return json_reply(wire.image_to_wire(image, request.caller, _shown(request)))
 
 
-async def update(request: Request) -> Reply:
+async def update_image(request: Request) -> Reply:
     """Change an image by a JSON patch of either media type."""
     version = _VERSIONS.get(request.media_type)
     if version is None:
@@ -64,19 +64,19 @@ async def update(request: Request) -> Reply:
     return json_reply(wire.image_to_wire(image, request.caller, _shown(request)))
 
 
-async def delete(request: Request) -> Reply:
+async def delete_image(request: Request) -> Reply:
     """Delete an image."""
     await request.run(images.delete_image, request.image_id)
     return Reply()
 
 
-async def deactivate(request: Request) -> Reply:
+async def deactivate_image(request: Request) -> Reply:
     """Withhold an image's data."""
     await request.run(images.deactivate_image, request.image_id)
     return Reply()
 
 
-async def reactivate(request: Request) -> Reply:
+async def reactivate_image(request: Request) -> Reply:
     """Give an image's data out again."""
     await request.run(images.reactivate_image, request.image_id)
     return Reply()

@@ -12,7 +12,7 @@ from partage.operations import image_data as operations
 from partage.operations.imports import request as import_requests
 
 
-async def stage(request: Request) -> Reply:
+async def stage_image_data(request: Request) -> Reply:
     """Keep the body until an import makes it the image's data."""
     if ImportMethod.GLANCE_DIRECT not in request.edge.options.import_methods:
         raise problems.FeatureOff("'glance-direct' method is not available at this site.")
@@ -28,7 +28,7 @@ async def stage(request: Request) -> Reply:
     return Reply()
 
 
-async def begin(request: Request) -> Reply:
+async def request_import(request: Request) -> Reply:
     """Let a worker import image data."""
     header = request.header(b"x-image-meta-store")
     asked = parse_import_request(
@@ -40,7 +40,7 @@ async def begin(request: Request) -> Reply:
     return Reply()
 
 
-async def methods(request: Request) -> Reply:
+async def list_import_methods(request: Request) -> Reply:
     """List the import methods that are switched on."""
     value = list(request.edge.options.import_methods)
     return json_reply({"import-methods": {"description": "Import methods available.", "type": "array", "value": value}})

@@ -13,27 +13,27 @@ from partage.operations import members
 _LONGEST_ID = 255
 
 
-async def create(request: Request) -> Reply:
+async def add_member(request: Request) -> Reply:
     """Offer an image to a project."""
     member_id = _member_id(await request.document())
     member = await request.run(members.add_member, request.image_id, member_id)
     return json_reply(wire.member_to_wire(member))
 
 
-async def index(request: Request) -> Reply:
+async def list_members(request: Request) -> Reply:
     """List the members that the caller may see."""
     found = await request.run_reading(members.list_members, request.image_id)
     return json_reply(wire.members_to_wire(found))
 
 
-async def show(request: Request) -> Reply:
+async def show_member(request: Request) -> Reply:
     """Show one membership."""
     image_id, member_id = _ids(request)
     member = await request.run_reading(members.show_member, image_id, member_id)
     return json_reply(wire.member_to_wire(member))
 
 
-async def update(request: Request) -> Reply:
+async def update_member(request: Request) -> Reply:
     """Answer an offer. Whether there is such a status is looked at after who may answer: see `model.member`."""
     status = _status(await request.document())
     image_id, member_id = _ids(request)
@@ -41,7 +41,7 @@ async def update(request: Request) -> Reply:
     return json_reply(wire.member_to_wire(member))
 
 
-async def delete(request: Request) -> Reply:
+async def remove_member(request: Request) -> Reply:
     """End the share with a project."""
     image_id, member_id = _ids(request)
     await request.run(members.remove_member, image_id, member_id)

@@ -32,7 +32,7 @@ Parsed = TypeVar("Parsed")
 Handler = Callable[[Request], Awaitable[Reply]]
 
 
-async def index(request: Request) -> Reply:
+async def list_namespaces(request: Request) -> Reply:
     """List namespaces."""
     parameters = query.parameters_of(request.query)
     given = dict(parameters)
@@ -51,7 +51,7 @@ async def index(request: Request) -> Reply:
     return json_reply(written)
 
 
-async def create(request: Request) -> Reply:
+async def create_namespace(request: Request) -> Reply:
     """Create a namespace with what is to be defined in it."""
     new = await _parsed(request, metadef.parse_namespace, rules.ADD_NAMESPACE)
     made = await request.run(metadefs.create_namespace, new)
@@ -61,7 +61,7 @@ async def create(request: Request) -> Reply:
     return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
 
 
-async def show(request: Request) -> Reply:
+async def show_namespace(request: Request) -> Reply:
     """Show a namespace with all that it defines."""
     wanted = dict(query.parameters_of(request.query)).get("resource_type")
     name = request.path["namespace"]
@@ -69,14 +69,14 @@ async def show(request: Request) -> Reply:
     return json_reply(_whole_to_wire(found))
 
 
-async def update(request: Request) -> Reply:
+async def update_namespace(request: Request) -> Reply:
     """Replace a namespace's attributes."""
     new = await _parsed(request, metadef.parse_namespace, rules.MODIFY_NAMESPACE)
     changed = await request.run(metadefs.update_namespace, request.path["namespace"], new)
     return json_reply(_namespace_to_wire(changed))
 
 
-async def delete(request: Request) -> Reply:
+async def delete_namespace(request: Request) -> Reply:
     """Delete a namespace."""
     await request.run(metadefs.delete_namespace, request.path["namespace"])
     return Reply()
@@ -86,18 +86,18 @@ async def delete(request: Request) -> Reply:
 class Handlers:
     """The handlers of one kind of definitions."""
 
-    index: Handler
-    create: Handler
-    show: Handler
-    update: Handler
-    delete: Handler
-    delete_all: Handler
+    list_definitions: Handler
+    add_definition: Handler
+    show_definition: Handler
+    update_definition: Handler
+    delete_definition: Handler
+    delete_definitions: Handler
 
 
 def made(kind: DefinitionKind, list_to_wire: Callable[[str, Sequence[Definition]], dict[str, Any]]) -> Handlers:
     """Build the handlers of one kind; `list_to_wire` writes all of a namespace's."""
 
-    async def index_(request: Request) -> Reply:
+    async def list_definitions(request: Request) -> Reply:
         """List a namespace's definitions of one kind."""
         name = request.path["namespace"]
         if kind is DefinitionKind.OBJECT:
@@ -105,37 +105,37 @@ def made(kind: DefinitionKind, list_to_wire: Callable[[str, Sequence[Definition]
         found = await request.run_listing(metadefs.list_definitions, name, kind)
         return json_reply(_tag_page_to_wire(request, found) if kind is DefinitionKind.TAG else list_to_wire(name, found))
 
-    async def create_(request: Request) -> Reply:
+    async def add_definition(request: Request) -> Reply:
         """Add a definition to a namespace."""
         new = await _parsed(request, partial(metadef.parse_definition, kind=kind), metadefs.ADD[kind])
         return await _added(request, new)
 
-    async def show_(request: Request) -> Reply:
+    async def show_definition(request: Request) -> Reply:
         """Show one definition."""
         of_type = dict(query.parameters_of(request.query)).get("resource_type") if kind is DefinitionKind.PROPERTY else None
         name, wanted = request.path["namespace"], _named(request, kind)
         found = await request.run(metadefs.show_definition, name, wanted, resource_type=of_type)
         return json_reply(_definition_to_wire(name, found))
 
-    async def update_(request: Request) -> Reply:
+    async def update_definition(request: Request) -> Reply:
         """Replace one definition."""
         new = await _parsed(request, partial(metadef.parse_definition, kind=kind), metadefs.MODIFY[kind])
         name, was = request.path["namespace"], _named(request, kind)
         changed = await request.run(metadefs.update_definition, name, was, new)
         return json_reply(_definition_to_wire(name, changed))
 
-    async def delete_(request: Request) -> Reply:
+    async def delete_definition(request: Request) -> Reply:
         """Remove one definition."""
         name = request.path["namespace"]
         await request.run(metadefs.delete_definition, name, _named(request, kind))
         return Reply()
 
-    async def delete_all_(request: Request) -> Reply:
+    async def delete_definitions(request: Request) -> Reply:
         """Remove every definition of one kind from a namespace."""
         await request.run(metadefs.delete_definitions, request.path["namespace"], kind)
         return Reply()
 
-    return Handlers(index_, create_, show_, update_, delete_, delete_all_)
+    return Handlers(list_definitions, add_definition, show_definition, update_definition, delete_definition, delete_definitions)
 
 
 async def create_tag(request: Request) -> Reply:
@@ -144,7 +144,7 @@ async def create_tag(request: Request) -> Reply:
     return await _added(request, metadef.parse_definition(document, DefinitionKind.TAG, now=request.edge.service.clock()))
 
 
-async def create_tags(request: Request) -> Reply:
+async def add_tags(request: Request) -> Reply:
     """Create many tags, in the place of those there are unless `X-Openstack-Append` says otherwise."""
     tags = await _parsed(request, metadef.parse_tags, rules.ADD_TAGS)
     append = strutils.bool_from_string(request.header(b"x-openstack-append"))
@@ -152,13 +152,13 @@ async def create_tags(request: Request) -> Reply:
     return json_reply({"tags": [{"name": each.name} for each in tags]})
 
 
-async def resource_types(request: Request) -> Reply:
+async def list_resource_types(request: Request) -> Reply:
     """List the types of resources."""
     found = await request.run(metadefs.list_resource_types)
     return json_reply({"resource_types": [_association_to_wire(each) for each in found]})
 
 
-async def associations(request: Request) -> Reply:
+async def list_associations(request: Request) -> Reply:
     """List the types of resources that a namespace is for."""
     found = await request.run(metadefs.list_associations, request.path["namespace"])
     return json_reply({"resource_type_associations": [_association_to_wire(each) for each in found]})
@@ -178,7 +178,7 @@ async def dissociate(request: Request) -> Reply:
     return Reply()
 
 
-async def schema(request: Request) -> Reply:
+async def show_schema(request: Request) -> Reply:
     """Give a schema of metadata definitions."""
     found = metadef_schemas.BY_NAME.get(request.path["schema"])
     if found is None:

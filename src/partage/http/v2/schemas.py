@@ -16,35 +16,35 @@ _UUID = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([
 _DESCRIBED_BY = {"rel": "describedby", "href": "{schema}"}
 
 
-async def image(request: Request) -> Reply:
+async def show_image_schema(request: Request) -> Reply:
     """Give the schema of an image."""
     return json_reply(image_schema(request.edge.options.formats))
 
 
-async def images(request: Request) -> Reply:
+async def show_images_schema(request: Request) -> Reply:
     """Give the schema of a list of images."""
     return json_reply(images_schema(request.edge.options.formats))
 
 
-async def member(request: Request) -> Reply:
+async def show_member_schema(request: Request) -> Reply:
     """Give the schema of a membership."""
     del request
     return json_reply(member_schema())
 
 
-async def members(request: Request) -> Reply:
+async def show_members_schema(request: Request) -> Reply:
     """Give the schema of a list of memberships."""
     del request
     return json_reply(members_schema())
 
 
-async def task(request: Request) -> Reply:
+async def show_task_schema(request: Request) -> Reply:
     """Give the schema of a task."""
     del request
     return json_reply(task_schema())
 
 
-async def tasks(request: Request) -> Reply:
+async def show_tasks_schema(request: Request) -> Reply:
     """Give the schema of a list of tasks."""
     del request
     return json_reply(tasks_schema())

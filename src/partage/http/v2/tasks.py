@@ -15,13 +15,13 @@ _PATH = "/v2/tasks"
 _DIRECTIONS = ("asc", "desc")
 
 
-async def list_of_image(request: Request) -> Reply:
+async def list_image_tasks(request: Request) -> Reply:
     """List the tasks of an image, each whole, as the image's users may see it."""
-    found = await request.run_listing(tasks.tasks_of_image, request.image_id)
+    found = await request.run_listing(tasks.list_image_tasks, request.image_id)
     return json_reply({"tasks": [task_of_image_to_wire(task) for task in found]})
 
 
-async def index(request: Request) -> Reply:
+async def list_tasks(request: Request) -> Reply:
     """List tasks of every project."""
     parameters = query.parameters_of(request.query)
     limits = request.edge.service.limits
@@ -37,7 +37,7 @@ async def index(request: Request) -> Reply:
     return json_reply(written)
 
 
-async def create(request: Request) -> Reply:
+async def create_task(request: Request) -> Reply:
     """Make an image whose data a worker fetches."""
     await request.run(tasks.require_access)
     new = parse_new_task(await request.document(), request.edge.options.formats)
@@ -47,13 +47,13 @@ async def create(request: Request) -> Reply:
     return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
 
 
-async def show(request: Request) -> Reply:
+async def show_task(request: Request) -> Reply:
     """Show one task."""
     task = await request.run(tasks.show_task, TaskID(request.path["task_id"]))
     return json_reply(task_to_wire(task))
 
 
-async def delete(request: Request) -> Reply:
+async def delete_task(request: Request) -> Reply:
     """Refuse: tasks end by themselves. Source: Glance answers 405 to everybody who may use the tasks API."""
     await request.run(tasks.require_access)
     raise problems.MethodNotAllowed(
