@@ -12,7 +12,7 @@ from partage.model.ids import ProjectID
 from partage.model.image import Image
 from partage.model.member import MemberStatus
 from partage.model.share import Direction, Share, SharePosition, ShareQuery
-from partage.records import images, members, schema, shares
+from partage.records import endings, images, members, schema, shares
 from partage.records.database import Database, Transaction
 from tests.contract import records_worlds
 from tests.contract.records_worlds import build, caller, undone
@@ -157,8 +157,12 @@ def test_shares_follow_an_image_to_its_new_owner(database: Database) -> None:
 def test_shares_that_an_older_release_made_get_their_owner(database: Database) -> None:
     each, nobodys = records_worlds.image(1), records_worlds.image(2, owner=None)
     with undone(database) as tx:
-        build(tx, [each, nobodys], [records_worlds.Share(one, "C", MemberStatus.ACCEPTED) for one in (each, nobodys)])
+        made = (each, nobodys)
+        offered = [records_worlds.Share(one, "C", MemberStatus.ACCEPTED) for one in made]
+        build(tx, [*made], offered, [records_worlds.Notice(one, "D", MemberStatus.ACCEPTED, None) for one in made])
         tx.exec_driver_sql("UPDATE members SET owner = NULL")
+        tx.exec_driver_sql("UPDATE endings SET owner = NULL")
         assert outbox_of(tx, "A") == []
         assert (members.add_owners(tx), members.add_owners(tx)) == (1, 0)
-        assert outbox_of(tx, "A") == [each.id]
+        assert (endings.add_owners(tx), endings.add_owners(tx)) == (1, 0)
+        assert outbox_of(tx, "A") == [each.id] * 2

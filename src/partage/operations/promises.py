@@ -120,6 +120,7 @@ def remove_expired(service: Service) -> int:
     now = service.clock()
     with service.database.write() as tx:
         members.add_owners(tx)
+        endings.add_owners(tx)
         members.remove_expired(tx, now=now)
         idempotency.remove_old(tx, before=now - idempotency.KEPT)
         endings.remove_over(tx, now=now)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, insert, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, select, update
 
 from partage.model.caller import Caller
 from partage.model.ending import Ending, EndReason
@@ -96,6 +96,14 @@ def list_abandoned(tx: Transaction, *, now: datetime, limit_rows: int) -> list[I
     retained = and_(images.c.owner == RETAINED, images.c.former_owner.is_not(None))
     statement = select(images.c.id).where(retained, ~held).order_by(images.c.id).limit(limit_rows)
     return [ImageID(each) for each in tx.execute(statement).scalars()]
+
+
+def add_owners(tx: Transaction) -> int:
+    """Write the image's owner to the endings that lack it, because an older release made them; return how many."""
+    owner = func.coalesce(images.c.former_owner, images.c.owner)
+    of_image = select(owner).where(images.c.id == endings.c.image_id, owner.is_not(None))
+    lacking = update(endings).where(endings.c.owner.is_(None), of_image.exists())
+    return tx.execute(lacking.values(owner=of_image.scalar_subquery())).rowcount
 
 
 def find_retained(tx: Transaction, caller: Caller, image_id: ImageID, *, now: datetime) -> ProjectID | None:
