@@ -19,12 +19,12 @@ class MemoryStore:
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """See `store.Store.put`."""
         with self._lock:
-            self._objects[layout.checked(key)] = (b"".join(parts), datetime.now(UTC))
+            self._objects[layout.check_key(key)] = (b"".join(parts), datetime.now(UTC))
 
     def put_if_absent(self, key: str, parts: Sequence[Buffer]) -> bool:
         """See `store.Store.put_if_absent`."""
         with self._lock:
-            if layout.checked(key) in self._objects:
+            if layout.check_key(key) in self._objects:
                 return False
             self._objects[key] = (b"".join(parts), datetime.now(UTC))
         return True
@@ -32,7 +32,7 @@ class MemoryStore:
     def get(self, key: str, start: int, length: int) -> bytes:
         """See `store.Store.get`."""
         with self._lock:
-            held = self._objects.get(layout.checked(key))
+            held = self._objects.get(layout.check_key(key))
         found = held[0][start : start + length] if held else b""
         if len(found) != length or not held:
             raise problems.ContentCorrupt(f"The store should hold {key} with at least {start + length} bytes and does not")
@@ -41,13 +41,13 @@ class MemoryStore:
     def stat(self, key: str) -> store.Stat | None:
         """See `store.Store.stat`."""
         with self._lock:
-            held = self._objects.get(layout.checked(key))
+            held = self._objects.get(layout.check_key(key))
         return store.Stat(len(held[0]), held[1]) if held else None
 
     def remove(self, key: str) -> None:
         """See `store.Store.remove`."""
         with self._lock:
-            self._objects.pop(layout.checked(key), None)
+            self._objects.pop(layout.check_key(key), None)
 
     def enumerate(self, prefix: str) -> Iterator[str]:
         """See `store.Store.enumerate`."""

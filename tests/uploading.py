@@ -41,7 +41,7 @@ def push(service: Service, arrival: Arrival, blocks: Iterable[Buffer]) -> None:
         for block in blocks:
             rest = memoryview(block)
             while rest:
-                piece = Piece(pieces, pieces.take())
+                piece = Piece(pieces, pieces.acquire())
                 rest = rest[piece.append(rest) :]
                 arrival.take(piece)
             arrival.pause()

@@ -55,7 +55,7 @@ def find_stores(environment: Mapping[str, str]) -> dict[str, Build]:
     if environment.get(VARIABLE):
         url = urlsplit(environment[VARIABLE])
         open_at = BY_SCHEME[url.scheme]
-        stores[url.geturl()] = lambda _folder: open_at(url)
+        stores[environment[VARIABLE]] = lambda _folder: open_at(url)
     return stores
 
 

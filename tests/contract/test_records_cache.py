@@ -71,7 +71,7 @@ def test_the_queue_is_in_order_and_keeps_places(database: Database) -> None:
         cache.queue(tx, HERE, ONE.id, now=START + timedelta(seconds=1))
         cache.queue(tx, HERE, TWO.id, now=LATER)
         assert cache.list_queued(tx, HERE) == [TWO.id, ONE.id]
-        cache.put_off(tx, HERE, TWO.id, now=LATER)
+        cache.defer(tx, HERE, TWO.id, now=LATER)
         assert cache.list_queued(tx, HERE) == [ONE.id, TWO.id]
         assert [cache.unqueue(tx, HERE, ONE.id), cache.unqueue(tx, HERE, ONE.id)] == [True, False]
         assert cache.list_queued(tx, HERE) == [TWO.id]
@@ -94,6 +94,6 @@ def test_sizes_are_given_for_packs_that_are_not_retired(database: Database) -> N
         for pack_id, size in ((A, 100), (B, 200)):
             contents.add_pack(tx, StoreID("local"), PackRow(pack_id, size, None), [], now=START)
         many = {PackID(f"{number:032x}") for number in range(2000)}
-        assert contents.pack_sizes(tx, {A, B} | many) == {A: 100, B: 200}
+        assert contents.find_pack_sizes(tx, {A, B} | many) == {A: 100, B: 200}
         contents.retire_empty_packs(tx, StoreID("local"), now=START)
-        assert contents.pack_sizes(tx, {A, B}) == {}
+        assert contents.find_pack_sizes(tx, {A, B}) == {}

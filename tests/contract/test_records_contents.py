@@ -29,7 +29,7 @@ def test_a_range_finds_only_the_segments_that_cover_it(database: Database) -> No
     with undone(database) as tx:
         contents.add(tx, ContentID("c"), CONTENT, segments, now=START)
         found = {
-            span: [each.start for each in contents.segments_of(tx, ContentID("c"), *span, limit_rows=9)]
+            span: [each.start for each in contents.find_segments(tx, ContentID("c"), *span, limit_rows=9)]
             for span in [(0, 30), (0, 10), (9, 11), (10, 20), (25, 30), (19, 20)]
         }
     assert found == {(0, 30): [0, 10, 20], (0, 10): [0], (9, 11): [0, 10], (10, 20): [10], (25, 30): [20], (19, 20): [10]}
@@ -59,7 +59,7 @@ def test_a_chunk_keeps_its_first_place_when_a_second_pack_brings_it_again(databa
 def test_the_index_of_one_store_knows_nothing_of_another(database: Database) -> None:
     with undone(database) as tx:
         contents.add_pack(tx, STORE, pack(1), rows(ONE), now=START)
-        assert contents.known(tx, StoreID("other"), {ONE}) == set()
+        assert contents.find_stored(tx, StoreID("other"), {ONE}) == set()
         assert contents.locate(tx, StoreID("other"), {ONE}) == {}
 
 
@@ -67,10 +67,10 @@ def test_marked_chunk_is_not_deduplicated_and_is_stored_again(database: Database
     with undone(database) as tx:
         contents.add_pack(tx, STORE, pack(1), rows(ONE, TWO), now=START)
         contents.mark(tx, STORE, {ONE}, now=START)
-        assert contents.known(tx, STORE, {ONE, TWO}) == {TWO}
+        assert contents.find_stored(tx, STORE, {ONE, TWO}) == {TWO}
         contents.add_pack(tx, STORE, pack(2), rows(ONE), now=START)
         assert contents.locate(tx, STORE, {ONE})[ONE].pack_id == pack(2).id
-        assert contents.known(tx, STORE, {ONE}) == {ONE}
+        assert contents.find_stored(tx, STORE, {ONE}) == {ONE}
 
 
 def test_unmarking_clears_the_mark_and_returns_missing_chunks(database: Database) -> None:
@@ -79,7 +79,7 @@ def test_unmarking_clears_the_mark_and_returns_missing_chunks(database: Database
         contents.mark(tx, STORE, {ONE, TWO}, now=START)
         assert contents.unmark(tx, STORE, {ONE, THREE}) == {ONE}
         assert contents.remove_marked(tx, STORE, {ONE: START, TWO: START}) == 1
-        assert contents.known(tx, STORE, {ONE, TWO}) == {ONE}
+        assert contents.find_stored(tx, STORE, {ONE, TWO}) == {ONE}
 
 
 def test_chunk_marked_again_gets_a_new_mark_time(database: Database) -> None:
@@ -99,7 +99,7 @@ def test_only_packs_without_chunks_are_retired(database: Database) -> None:
         contents.mark(tx, STORE, {ONE}, now=START)
         contents.remove_marked(tx, STORE, {ONE: START})
         assert contents.retire_empty_packs(tx, STORE, now=START) == 1
-        assert [each.retired_at for each in contents.every_pack(tx, STORE)] == [START, None]
+        assert [each.retired_at for each in contents.list_packs(tx, STORE)] == [START, None]
 
 
 def test_only_contents_that_no_image_names_are_forgotten(database: Database) -> None:
@@ -107,13 +107,13 @@ def test_only_contents_that_no_image_names_are_forgotten(database: Database) -> 
         for name in ("kept", "dropped"):
             contents.add(tx, ContentID(name), CONTENT, [Segment(0, name.encode())], now=START)
         build(tx, [image(1, content_id=ContentID("kept"), stores=(STORE,))])
-        assert [each.encoded for each in contents.live_segments(tx, STORE)] == [b"kept"]
-        assert list(contents.live_segments(tx, StoreID("other"))) == []
+        assert [each.encoded for each in contents.walk_live_segments(tx, STORE)] == [b"kept"]
+        assert list(contents.walk_live_segments(tx, StoreID("other"))) == []
         contents.mark_unnamed(tx, now=START)
         assert contents.remove_unnamed(tx, unnamed_before=START - timedelta(seconds=1)) == 0
         assert contents.remove_unnamed(tx, unnamed_before=START) == 1
-        assert contents.every_content(tx) == [ContentID("kept")]
-        assert contents.segments_of(tx, ContentID("dropped"), 0, 30, limit_rows=9) == []
+        assert contents.list_contents(tx) == [ContentID("kept")]
+        assert contents.find_segments(tx, ContentID("dropped"), 0, 30, limit_rows=9) == []
         assert [each.id for each in images.list_by_content(tx, ContentID("kept"))] == [image(1).id]
 
 

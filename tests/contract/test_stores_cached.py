@@ -49,7 +49,7 @@ def a_pack(behind: Any, *, chunks: int = 12, size: int = 40_000) -> tuple[PackID
     builder = pack.PackBuilder(pack_id)
     for _ in range(chunks):
         plain = os.urandom(size)
-        builder.append(digest.of_chunk(plain), plain, length_bytes=size, encoding=pack.Encoding.PLAIN)
+        builder.append(digest.compute_for_chunk(plain), plain, length_bytes=size, encoding=pack.Encoding.PLAIN)
     _sealed, parts = builder.seal()
     behind.put(layout.pack_key(pack_id), parts)
     return pack_id, b"".join(parts)
@@ -156,7 +156,7 @@ def test_a_pack_that_is_damaged_in_the_store_is_not_kept(there: Setting) -> None
     assert there.reads(pack_id, 100, 50) == whole[100:150]
     assert there.reads(pack_id, 200_000, 1) == damaged[200_000:200_001]
     assert there.behind.read == [(0, len(whole)), (100, 50), (200_000, 1)]
-    assert not there.directory.held()
+    assert not there.directory.list_packs()
 
 
 def test_a_pack_that_can_only_be_read_in_part_is_read_in_part(there: Setting) -> None:
@@ -189,7 +189,7 @@ def test_a_removed_pack_is_gone_here_too(there: Setting) -> None:
     pack_id, _ = a_pack(there.behind)
     there.reads(pack_id, 0, 1)
     there.store.remove(layout.pack_key(pack_id))
-    assert not there.directory.held()
+    assert not there.directory.list_packs()
     with pytest.raises(problems.ContentCorrupt):
         there.reads(pack_id, 0, 1)
 
@@ -201,7 +201,7 @@ def test_full_cache_directory_is_not_written_for_a_while(there: Setting) -> None
         assert not there.directory.takes
         assert there.reads(pack_id, 100, 50) == whole[100:150]
     assert there.behind.read == [(0, len(whole)), (100, 50)], "one try, and then only what is asked for"
-    assert not there.directory.held()
+    assert not there.directory.list_packs()
     assert list((there.root / "incoming").iterdir()) == []
 
 
@@ -214,7 +214,7 @@ def test_unusable_cache_directory_does_not_fail_reads(tmp_path: Path, road: str)
     pack_id, whole = a_pack(there.behind)
     for _ in range(2):
         assert there.reads(pack_id, 100, 50) == whole[100:150]
-    assert there.directory.held() == set()
+    assert there.directory.list_packs() == set()
     assert not there.directory.holds([pack_id])
     assert there.directory.remove_stalled() == 0
     assert there.directory.prune() == cache_directory.Pruned(0, 0)
@@ -260,7 +260,7 @@ def test_least_recently_used_pack_is_evicted_first(tmp_path: Path) -> None:
     one = there.file(found[0]).stat().st_size
     narrow = cache_directory.CacheDirectory(tmp_path, limit_bytes=2 * one)
     assert narrow.prune() == cache_directory.Pruned(files=2, size_bytes=2 * one)
-    assert narrow.held() == {found[0], found[3]}
+    assert narrow.list_packs() == {found[0], found[3]}
     assert narrow.prune() == cache_directory.Pruned(files=0, size_bytes=0)
 
 
@@ -278,7 +278,7 @@ def test_a_cache_of_no_size_keeps_nothing(tmp_path: Path) -> None:
     there = Setting(tmp_path, limit_bytes=0)
     pack_id, whole = a_pack(there.behind)
     assert there.reads(pack_id, 0, len(whole)) == whole
-    assert there.directory.held() == set()
+    assert there.directory.list_packs() == set()
 
 
 def test_drafts_of_a_crash_are_removed_once_they_are_old(there: Setting) -> None:
@@ -302,5 +302,5 @@ def test_files_that_are_no_packs_are_left_alone(there: Setting) -> None:
     strange = there.root / "packs" / "ab" / "README"
     strange.write_text("mine")
     there.directory.clear()
-    assert there.directory.held() == set()
+    assert there.directory.list_packs() == set()
     assert strange.exists()

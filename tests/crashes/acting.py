@@ -166,9 +166,9 @@ def _check_references(service: Service) -> None:
     """Nothing that an image names is missing: neither chunk, nor pack, nor object."""
     store = service.stores[worlds.LOCAL].store
     with service.database.read() as tx:
-        live = {digest for segment in contents.live_segments(tx, worlds.LOCAL) for digest in digests(segment)}
+        live = {digest for segment in contents.walk_live_segments(tx, worlds.LOCAL) for digest in digests(segment)}
         places = contents.locate(tx, worlds.LOCAL, live)
-        packs = {each.id for each in contents.every_pack(tx, worlds.LOCAL)}
+        packs = {each.id for each in contents.list_packs(tx, worlds.LOCAL)}
     assert set(places) == live, "a manifest names a chunk that is in no pack"
     for pack_id in {place.pack_id for place in places.values()}:
         assert pack_id in packs, "a chunk lies in a pack that is not known"
@@ -189,10 +189,10 @@ def _check_nothing_is_left(service: Service, folder: Path) -> None:
     sweep.sweep(service, grace=worlds.NO_GRACE)
     sweep.sweep(service, grace=worlds.NO_GRACE)
     with service.database.read() as tx:
-        live = {digest for segment in contents.live_segments(tx, worlds.LOCAL) for digest in digests(segment)}
-        indexed = {digest for digest, _ in contents.every_chunk(tx, worlds.LOCAL)}
-        packs = {layout.pack_key(each.id) for each in contents.every_pack(tx, worlds.LOCAL)}
-        unnamed = [each for each in contents.every_content(tx) if not _names(tx, each)]
+        live = {digest for segment in contents.walk_live_segments(tx, worlds.LOCAL) for digest in digests(segment)}
+        indexed = {digest for digest, _ in contents.walk_chunks(tx, worlds.LOCAL)}
+        packs = {layout.pack_key(each.id) for each in contents.list_packs(tx, worlds.LOCAL)}
+        unnamed = [each for each in contents.list_contents(tx) if not _names(tx, each)]
     stored = {path.relative_to(folder / "store").as_posix() for path in (folder / "store").rglob("*") if path.is_file()}
     assert indexed == live, "chunks are kept that nothing names"
     assert stored == packs, f"objects are kept that no pack row knows: {stored - packs}, or are missing: {packs - stored}"

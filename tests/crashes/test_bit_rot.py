@@ -38,7 +38,7 @@ def packs_of(service: Service, folder: Path, name: str) -> list[Path]:
     assert content_id
     found: list[Path] = []
     with service.database.read() as tx:
-        for segment in contents.segments_of(tx, content_id, 0, 1 << 40, limit_rows=100):
+        for segment in contents.find_segments(tx, content_id, 0, 1 << 40, limit_rows=100):
             for entry in manifest.decode(segment):
                 place = contents.locate(tx, LOCAL, {entry.digest} if entry.digest else set())
                 found += [folder / "store" / layout.pack_key(each.pack_id) for each in place.values()]

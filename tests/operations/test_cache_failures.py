@@ -141,14 +141,14 @@ def test_tidy_removes_cached_packs_that_another_host_swept(host: Host) -> None:
     image = image_with(host.service, os.urandom(100_000))
     download(host.service, image.id)
     images.delete_image(host.service, OWNER, image.id)
-    assert len(host.cache.directory.held()) == 1
+    assert len(host.cache.directory.list_packs()) == 1
     without = NamedStore(id=LOCAL, store=host.store, type="posix", properties={})
     elsewhere = replace(host.service, stores={LOCAL: without}, cache=None)
     for _ in range(2):
         sweep.sweep(elsewhere, grace=timedelta(0))
-    assert len(host.cache.directory.held()) == 1
+    assert len(host.cache.directory.list_packs()) == 1
     cache.tidy(host.service, host.cache)
-    assert host.cache.directory.held() == set()
+    assert host.cache.directory.list_packs() == set()
 
 
 def test_a_sweep_through_the_cache_takes_the_copy_along(host: Host) -> None:
@@ -157,7 +157,7 @@ def test_a_sweep_through_the_cache_takes_the_copy_along(host: Host) -> None:
     images.delete_image(host.service, OWNER, image.id)
     for _ in range(2):
         sweep.sweep(host.service, grace=timedelta(0))
-    assert host.cache.directory.held() == set()
+    assert host.cache.directory.list_packs() == set()
 
 
 def test_the_queue_is_looked_at_without_a_lock(host: Host) -> None:

@@ -311,7 +311,7 @@ def test_rebuild_names_a_pack_that_cannot_be_read_and_goes_on(tmp_path: Path, cl
     history = History(tmp_path, clock)
     store = RefusingStore(history.store)
     with history.restored.database.read() as tx:
-        known = {each.id for each in contents.every_pack(tx, LOCAL)}
+        known = {each.id for each in contents.list_packs(tx, LOCAL)}
     unknown = sorted(packs_in(history.store) - known)
     assert len(unknown) > 1
     store.refused = layout.pack_key(PackID(unknown[0]))
@@ -526,7 +526,7 @@ def test_store_whose_images_were_all_deleted_is_claimed(tmp_path: Path, clock: C
         sweep.sweep(service, grace=DAY)
         clock.passes(days=2)
     with service.database.read() as tx:
-        packs = contents.every_pack(tx, LOCAL)
+        packs = contents.list_packs(tx, LOCAL)
     assert all(each.retired_at is not None for each in packs)
     assert packs
     assert packs_in(tmp_path / "store")

@@ -409,7 +409,7 @@ def check(service: Service, ended: Ended) -> None:
     sweeping(later)
     sweeping(later)
     with service.database.read() as tx:
-        live = {digest for segment in contents.live_segments(tx, LOCAL) for digest in digests(segment)}
-        assert {digest for digest, _ in contents.every_chunk(tx, LOCAL)} == live, f"chunks were not swept: {ended}"
-        packs = {layout.pack_key(each.id) for each in contents.every_pack(tx, LOCAL)}
+        live = {digest for segment in contents.walk_live_segments(tx, LOCAL) for digest in digests(segment)}
+        assert {digest for digest, _ in contents.walk_chunks(tx, LOCAL)} == live, f"chunks were not swept: {ended}"
+        packs = {layout.pack_key(each.id) for each in contents.list_packs(tx, LOCAL)}
     assert set(service.stores[LOCAL].store.enumerate("")) == packs, f"objects were not swept: {ended}"

@@ -28,7 +28,7 @@ class Digests:
     sha512: str
 
 
-def of(buffers: Iterable[Buffer]) -> Digests:
+def compute(buffers: Iterable[Buffer]) -> Digests:
     """Compute the digests of a stream of buffers, one after the other on the caller's thread."""
     hashers = [hashlib.new(name, usedforsecurity=False) for name in ALGORITHMS]
     for buffer in buffers:
@@ -37,7 +37,7 @@ def of(buffers: Iterable[Buffer]) -> Digests:
     return Digests(*(hasher.hexdigest() for hasher in hashers))
 
 
-def of_chunk(plain: Buffer) -> ids.ChunkDigest:
+def compute_for_chunk(plain: Buffer) -> ids.ChunkDigest:
     """Compute the name of a chunk: BLAKE3 of its plain bytes, 32 bytes."""
     return ids.ChunkDigest(blake3.blake3(plain).digest())
 

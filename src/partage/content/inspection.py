@@ -131,7 +131,7 @@ class Inspector:
         self._piece.clear()
         if not self._first:
             self._first = piece
-            if not vmdk.possible(piece):
+            if not vmdk.is_possible(piece):
                 self._head = None
         for parser in self._parsers.values():
             parser.eat(piece)

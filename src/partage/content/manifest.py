@@ -93,7 +93,7 @@ def digests(segment: Segment) -> Iterator[ids.ChunkDigest]:
     return _digests(body, count)
 
 
-def within(segment: Segment, start: int, stop: int) -> Iterator[tuple[ManifestEntry, int, int]]:
+def slice_segment(segment: Segment, start: int, stop: int) -> Iterator[tuple[ManifestEntry, int, int]]:
     """Give each entry that holds bytes of [start, stop), with the part of it that does: first byte and end, counted in the chunk.
 
     Raises:

@@ -181,12 +181,12 @@ class _Intake:
                 self._arrival.take(passed)
                 has_more = self._queued or (self._receive_socket is not None and not self._body.is_finished)
                 if was_full and has_more and taken_bytes < _TURN_BYTES:
-                    buffer = self._pieces.take_now()
+                    buffer = self._pieces.try_acquire()
                     filling = None if buffer is None else Piece(self._pieces, buffer)
                     moment = _MOMENT_MILLISECONDS
         finally:
             if filling is not None:
-                filling.let_go()
+                filling.release()
         if not self._is_abandoned:
             self._arrival.pause()
 
@@ -224,7 +224,7 @@ class _Intake:
 
 async def _wait_for_buffer(buffers: Buffers) -> memoryview:
     """Wait for a buffer of the pool, in first-come order, without a thread."""
-    buffer = buffers.take_now()
+    buffer = buffers.try_acquire()
     if buffer is not None:
         return buffer
     loop = asyncio.get_running_loop()
@@ -232,20 +232,20 @@ async def _wait_for_buffer(buffers: Buffers) -> memoryview:
 
     def deliver(buffer: memoryview) -> None:
         if waiting.done():
-            buffers.give_back(buffer)
+            buffers.release(buffer)
         else:
             waiting.set_result(buffer)
 
     def pass_buffer(buffer: memoryview) -> None:
         loop.call_soon_threadsafe(deliver, buffer)
 
-    buffers.ask(pass_buffer)
+    buffers.request(pass_buffer)
     try:
         return await waiting
     except asyncio.CancelledError:
         buffers.cancel(pass_buffer)
         if waiting.done() and not waiting.cancelled():
-            buffers.give_back(waiting.result())
+            buffers.release(waiting.result())
         raise
 
 

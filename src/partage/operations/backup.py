@@ -12,7 +12,7 @@ from pathlib import Path
 import partage
 from partage import problems
 from partage.model.ids import StoreID
-from partage.operations.holding import holding_packs
+from partage.operations.holding import hold_packs
 from partage.operations.service import Service
 from partage.records import backups
 from partage.stores import archive, identity, layout
@@ -43,12 +43,12 @@ def back_up(service: Service, folder: Path) -> BackedUp:
     copy = folder / archive.DATABASE
     files: dict[str, Copied] = {}
     missing: list[str] = []
-    with holding_packs(service, "a backup is made") as hold:
+    with hold_packs(service, "a backup is made") as hold:
         backups.copy(service.database, copy)
         known = backups.list_identities(copy)
         for store_id, pack_ids in backups.list_packs(copy).items():
             for pack_id in pack_ids:
-                hold.renew_when_due()
+                hold.renew_if_due()
                 key = layout.pack_key(pack_id)
                 try:
                     name = archive.name_of(known[store_id][0], key)

@@ -36,7 +36,7 @@ def show_cache(service: Service, caller: Caller) -> CacheState:
         FeatureOff: there is no cache.
     """
     cache = _require(service, caller, CACHE_LIST)
-    entries = cache_entries.true_entries(service, cache)
+    entries = cache_entries.list_valid_entries(service, cache)
     with service.database.read() as tx:
         queued = rows.list_queued(tx, cache.node)
     return CacheState(tuple(entry.image for entry in entries), tuple(queued))
@@ -56,7 +56,7 @@ def queue_image(service: Service, caller: Caller, image_id: ImageID) -> None:
     cache = _require(service, caller, CACHE_IMAGE, image)
     if image.status is not ImageStatus.ACTIVE:
         raise problems.Invalid("Only images with status active can be targeted for queueing")
-    if any(entry.image.image_id == image.id for entry in cache_entries.true_entries(service, cache)):
+    if any(entry.image.image_id == image.id for entry in cache_entries.list_valid_entries(service, cache)):
         return
     with service.database.write() as tx:
         if images.find_for_work(tx, image.id) is None:
@@ -128,7 +128,7 @@ def prune_cache(service: Service, caller: Caller) -> Pruned:
     """
     cache = _require(service, caller, CACHE_PRUNE)
     pruned = cache.directory.prune()
-    cache_entries.true_entries(service, cache)
+    cache_entries.list_valid_entries(service, cache)
     return pruned
 
 
@@ -154,12 +154,12 @@ def tidy(service: Service, cache: Cache) -> None:
         DatabaseUnavailable: the database does not answer.
     """
     cache.directory.remove_stalled()
-    held = cache.directory.held()
+    held = cache.directory.list_packs()
     with service.database.read() as tx:
-        known = contents.pack_sizes(tx, held)
+        known = contents.find_pack_sizes(tx, held)
     cache.directory.drop(held - known.keys())
     cache.directory.prune()
-    cache_entries.true_entries(service, cache)
+    cache_entries.list_valid_entries(service, cache)
 
 
 def fetch_next(service: Service, cache: Cache, *, may_go_on: Callable[[], bool]) -> bool:
@@ -183,7 +183,7 @@ def fetch_next(service: Service, cache: Cache, *, may_go_on: Callable[[], bool])
         fetched = _fetch(service, cache, image, may_go_on)
     except Exception:
         with service.database.write() as tx:
-            rows.put_off(tx, cache.node, image.id, now=service.clock())
+            rows.defer(tx, cache.node, image.id, now=service.clock())
         raise
     if not may_go_on():
         return True  # it stays in the queue for whoever comes next
@@ -209,23 +209,23 @@ class _Fetched:
 def _fetch(service: Service, cache: Cache, image: Image, may_go_on: Callable[[], bool]) -> _Fetched:
     if image.status is not ImageStatus.ACTIVE or image.content_id is None:
         return _Fetched(f"it is {image.status}")
-    if any(entry.image.image_id == image.id for entry in cache_entries.true_entries(service, cache)):
+    if any(entry.image.image_id == image.id for entry in cache_entries.list_valid_entries(service, cache)):
         return _Fetched()
     fault = "no store has it"
     for named in image_data.ImageData(service, image).stores():
-        packs = _packs_of(service, named, image.content_id)
+        packs = _find_packs(service, named, image.content_id)
         size_bytes = sum(packs.values())
         if size_bytes > cache.directory.limit_bytes:
             return _Fetched(f"it takes {size_bytes} bytes, and the cache may have {cache.directory.limit_bytes}")
         fault = "some of its packs are damaged, or the cache could not keep them, or its store is one that is not cached"
         with suppress(problems.ContentCorrupt):
-            _bring_near(named, packs.keys(), may_go_on)
+            _fetch_packs(named, packs.keys(), may_go_on)
             if cache.directory.holds(packs):
                 return _Fetched(is_new=True, packs=frozenset(packs))
     return _Fetched(fault)
 
 
-def _packs_of(service: Service, named: NamedStore, content_id: ContentID) -> dict[PackID, int]:
+def _find_packs(service: Service, named: NamedStore, content_id: ContentID) -> dict[PackID, int]:
     """Find the packs that hold a content in a store, and how large they are."""
     found: set[PackID] = set()
     index = DatabaseIndex(service.database, named.id, service.clock, found)
@@ -234,10 +234,10 @@ def _packs_of(service: Service, named: NamedStore, content_id: ContentID) -> dic
     for segment in image_data.segments(service, content_id, 0, 0 if content is None else content.size_bytes):
         index.locate(set(digests(segment)))
     with service.database.read() as tx:
-        return contents.pack_sizes(tx, found)
+        return contents.find_pack_sizes(tx, found)
 
 
-def _bring_near(named: NamedStore, packs: Collection[PackID], may_go_on: Callable[[], bool]) -> None:
+def _fetch_packs(named: NamedStore, packs: Collection[PackID], may_go_on: Callable[[], bool]) -> None:
     """Read one byte of each pack, which brings all of it near."""
     for pack_id in sorted(packs):
         if not may_go_on():

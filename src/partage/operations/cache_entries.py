@@ -41,7 +41,7 @@ def note(service: Service, cache: Cache, image_id: ImageID, packs: Collection[Pa
     return True
 
 
-def true_entries(service: Service, cache: Cache) -> list[CacheEntry]:
+def list_valid_entries(service: Service, cache: Cache) -> list[CacheEntry]:
     """List what is near, and forget what is not any more.
 
     Raises:
@@ -50,7 +50,7 @@ def true_entries(service: Service, cache: Cache) -> list[CacheEntry]:
     with service.database.read() as tx:
         noted = rows.list_entries(tx, cache.node)
     # The directory after the notes: what is missing now was there when its note was written, and has gone since.
-    held = cache.directory.held() if noted else set()
+    held = cache.directory.list_packs() if noted else set()
     untrue = [entry for entry in noted if not entry.packs <= held]
     if untrue:
         with service.database.write() as tx:

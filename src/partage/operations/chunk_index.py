@@ -24,10 +24,10 @@ class DatabaseIndex:
     clock: Callable[[], datetime]
     located: set[PackID] | None = None
 
-    def known(self, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
+    def find_stored(self, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
         """Say which of these chunks need not be stored again."""
         with self.database.read() as tx:
-            return contents.known(tx, self.store_id, digests)
+            return contents.find_stored(tx, self.store_id, digests)
 
     def add_pack(self, pack: SealedPack) -> None:
         """Record a pack that is durable in the store; its chunks can be found by other uploads from now on."""

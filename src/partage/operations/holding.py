@@ -19,7 +19,7 @@ class Hold:
         self._hold_id = hold_id
         self._renewed_at = service.clock()
 
-    def renew_when_due(self) -> None:
+    def renew_if_due(self) -> None:
         """Say that packs are still needed, if that was not said for a while.
 
         Raises:
@@ -38,7 +38,7 @@ class Hold:
 
 
 @contextmanager
-def holding_packs(service: Service, reason: str) -> Iterator[Hold]:
+def hold_packs(service: Service, reason: str) -> Iterator[Hold]:
     """Hold all packs until the block ends, or until its process has been dead for ten minutes.
 
     A sweep that has begun to remove packs goes on, but only with those that no chunk of this moment's index is in.

@@ -75,9 +75,9 @@ class Arrival:
             self._meter.count(piece.size_bytes)
             if self._verifier is not None:
                 self._verifier.update(piece.view)
-            self._writer.feed(piece.hold())
+            self._writer.feed(piece.retain())
         finally:
-            piece.let_go()
+            piece.release()
 
     def pause(self) -> None:
         """Hold no piece until more is taken, as long as that may last.
@@ -391,7 +391,7 @@ def segments(service: Service, content_id: ContentID, start: int, stop: int) -> 
     """Walk the manifest segments that cover bytes [start, stop), a few at a time, each few in a transaction of their own."""
     while start < stop:
         with service.database.read() as tx:
-            found = contents.segments_of(tx, content_id, start, stop, limit_rows=_SEGMENTS_AT_ONCE + 1)
+            found = contents.find_segments(tx, content_id, start, stop, limit_rows=_SEGMENTS_AT_ONCE + 1)
         if not found:
             raise problems.ContentCorrupt("The image's manifest is not there any more; ask for the image again")
         yield from found[:_SEGMENTS_AT_ONCE]

@@ -43,7 +43,7 @@ class PackNames:
             DatabaseUnavailable: they cannot be forgotten.
         """
         with self._service.database.read() as tx:
-            left = contents.intents_among(tx, self._drawn)
+            left = contents.find_intents(tx, self._drawn)
         if left:
             with self._service.database.write() as tx:
                 contents.remove_intents(tx, left)

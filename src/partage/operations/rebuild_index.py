@@ -20,9 +20,9 @@ from partage import problems
 from partage.model.ids import ChunkDigest, PackID
 from partage.operations import store_identities
 from partage.operations.chunk_index import chunk_rows, row_of
-from partage.operations.holding import Hold, holding_packs
+from partage.operations.holding import Hold, hold_packs
 from partage.operations.service import NamedStore, Service
-from partage.operations.sweep import live_chunks
+from partage.operations.sweep import find_live_chunks
 from partage.records import contents
 from partage.stores import layout
 from partage.stores.engine import pack
@@ -49,7 +49,7 @@ def rebuild_index(service: Service) -> Rebuilt:
     Raises:
         StoreFull, StoreUnavailable, DatabaseUnavailable: come back later; what was done so far stays done and is right.
     """
-    with holding_packs(service, "the index is being rebuilt") as hold:
+    with hold_packs(service, "the index is being rebuilt") as hold:
         found = [_Rebuilding(service, named, hold).rebuild() for named in service.stores.values()]
     for named in service.stores.values():
         store_identities.agree_again(service, named)
@@ -76,15 +76,15 @@ class _Rebuilding:
         present = {pack_id for key in self._named.store.enumerate(layout.PACKS) if (pack_id := layout.pack_id_or_none(key))}
         with self._service.database.read() as tx:
             intents = contents.list_intents(tx, self._named.id)
-            known = {each.id for each in contents.every_pack(tx, self._named.id)}
+            known = {each.id for each in contents.list_packs(tx, self._named.id)}
         absent = [each for each in known - present if self._named.store.stat(layout.pack_key(each)) is None]
-        displaced = self._chunks_of(absent)
+        displaced = self._list_chunks_of(absent)
         for sealed in self._read(sorted(present - known - intents.keys())):
             self._enter(sealed, displaced)
-        wanted = self._chunks_of(absent) | self._unplaced()
+        wanted = self._list_chunks_of(absent) | self._find_unplaced()
         if wanted:
             self._look_further(sorted(present & (known | intents.keys())), known, wanted)
-        lost = (self._chunks_of(absent) | self._unplaced()) & live_chunks(self._service, self._named)
+        lost = (self._list_chunks_of(absent) | self._find_unplaced()) & find_live_chunks(self._service, self._named)
         for each in absent:
             with self._service.database.write() as tx:
                 contents.forget_places(tx, self._named.id, each)
@@ -115,7 +115,7 @@ class _Rebuilding:
 
     def _read(self, pack_ids: Iterable[PackID]) -> Iterable[SealedPack]:
         for pack_id in pack_ids:
-            self._hold.renew_when_due()
+            self._hold.renew_if_due()
             try:
                 yield pack.read_index(self._named.store, pack_id)
             except (problems.ContentCorrupt, problems.StoreUnavailable, ValueError) as error:
@@ -123,12 +123,12 @@ class _Rebuilding:
                     store_identities.require_answer(self._named)
                 self._unreadable.append(f"{self._named.id}: {layout.pack_key(pack_id)}")
 
-    def _chunks_of(self, pack_ids: Iterable[PackID]) -> set[ChunkDigest]:
+    def _list_chunks_of(self, pack_ids: Iterable[PackID]) -> set[ChunkDigest]:
         with self._service.database.read() as tx:
-            return {row.digest for each in pack_ids for row, _ in contents.chunks_of_pack(tx, each)}
+            return {row.digest for each in pack_ids for row, _ in contents.list_chunks(tx, each)}
 
-    def _unplaced(self) -> set[ChunkDigest]:
+    def _find_unplaced(self) -> set[ChunkDigest]:
         """Say which chunks manifests name that have no place. What is live is read first: its places were there before."""
-        live = live_chunks(self._service, self._named)
+        live = find_live_chunks(self._service, self._named)
         with self._service.database.read() as tx:
-            return live.difference(digest for digest, _ in contents.every_chunk(tx, self._named.id))
+            return live.difference(digest for digest, _ in contents.walk_chunks(tx, self._named.id))

@@ -185,7 +185,7 @@ def _without_identity(service: Service, tx: Transaction, pair: _Pair) -> Identit
     if named.read_only:
         return None  # nothing is ever written to it, nor removed
     expected = [
-        each.id for each in contents.every_pack(tx, named.id)
+        each.id for each in contents.list_packs(tx, named.id)
     ]  # retired ones too: they lie there until a sweep removes them
     found = sum(named.store.stat(layout.pack_key(each)) is not None for each in expected)
     is_empty = next(iter(named.store.enumerate(layout.PACKS)), None) is None

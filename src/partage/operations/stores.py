@@ -55,12 +55,12 @@ def delete_from_store(service: Service, caller: Caller, store_id: StoreID, image
             )
         if store_id not in image.all_stores:
             raise problems.ImageNotFound(f"Image {image_id} is not stored in store {store_id}.")
-        changed = _without(image, store_id, service.clock())
+        changed = _remove_location(image, store_id, service.clock())
         images.save(tx, changed, was=image)
     service.announce(Event.IMAGE_UPDATE, changed)
 
 
-def _without(image: Image, store_id: StoreID, now: datetime) -> Image:
+def _remove_location(image: Image, store_id: StoreID, now: datetime) -> Image:
     """Source: Glance removes the first location that a store has, and no other."""
     if store_id in image.stores:
         return image.without_store(store_id, now=now)

@@ -92,7 +92,7 @@ def _sweep_store(service: Service, named: NamedStore, grace: timedelta) -> Swept
     now = service.clock()
     marked = _mark(service, named, now)
     dead, lost = _unmark(service, named, marked_before=now - grace)
-    held_for = _held_for(service)
+    held_for = _find_hold(service)
     if held_for is not None:
         return Swept(marked=marked, lost=len(lost), held_for=held_for)
     removed, kept = _empty_packs(service, named, dead)
@@ -110,21 +110,21 @@ def _sweep_store(service: Service, named: NamedStore, grace: timedelta) -> Swept
     )
 
 
-def _held_for(service: Service) -> str | None:
+def _find_hold(service: Service) -> str | None:
     with service.database.read() as tx:
         return holds.find_reason(tx, now=service.clock())
 
 
-def live_chunks(service: Service, named: NamedStore) -> set[ChunkDigest]:
+def find_live_chunks(service: Service, named: NamedStore) -> set[ChunkDigest]:
     """Say which chunks of a store the manifests name of images that are there, staged, or may be restored."""
     with service.database.read() as tx:
-        return {digest for segment in contents.live_segments(tx, named.id) for digest in digests(segment)}
+        return {digest for segment in contents.walk_live_segments(tx, named.id) for digest in digests(segment)}
 
 
 def _mark(service: Service, named: NamedStore, now: datetime) -> int:
     with service.database.read() as tx:
-        indexed = [digest for digest, marked_at in contents.every_chunk(tx, named.id) if marked_at is None]
-    live = live_chunks(service, named)
+        indexed = [digest for digest, marked_at in contents.walk_chunks(tx, named.id) if marked_at is None]
+    live = find_live_chunks(service, named)
     unnamed = [digest for digest in indexed if digest not in live]
     with service.database.write() as tx:
         contents.mark(tx, named.id, unnamed, now=now)
@@ -136,8 +136,8 @@ def _unmark(
 ) -> tuple[dict[ChunkDigest, datetime], frozenset[ChunkDigest]]:
     """Unmark what is named again; return the chunks that are marked for long enough, each with its mark, and the lost chunks."""
     with service.database.read() as tx:
-        indexed = dict(contents.every_chunk(tx, named.id))
-    live = live_chunks(service, named)
+        indexed = dict(contents.walk_chunks(tx, named.id))
+    live = find_live_chunks(service, named)
     marked = {digest: at for digest, at in indexed.items() if at is not None}
     with service.database.write() as tx:
         contents.unmark(tx, named.id, marked.keys() & live)
@@ -156,10 +156,10 @@ def _find_lost(
     with service.database.read() as tx:
         unplaced = live.difference(indexed)
         unplaced -= contents.locate(tx, named.id, unplaced).keys()
-        absent = [each.id for each in contents.every_pack(tx, named.id) if each.id not in present and each.retired_at is None]
+        absent = [each.id for each in contents.list_packs(tx, named.id) if each.id not in present and each.retired_at is None]
         # Those that were entered since they were listed are there.
         absent = [each for each in absent if named.store.stat(layout.pack_key(each)) is None]
-        displaced = {row.digest for each in absent for row, _ in contents.chunks_of_pack(tx, each)}
+        displaced = {row.digest for each in absent for row, _ in contents.list_chunks(tx, each)}
     return frozenset(unplaced | (displaced & live))
 
 
@@ -171,7 +171,7 @@ def _empty_packs(service: Service, named: NamedStore, dead: Mapping[ChunkDigest,
     """
     removed, postponed = 0, list[str]()
     with service.database.read() as tx:
-        found = contents.packs_holding(tx, named.id, dead.keys())
+        found = contents.find_packs(tx, named.id, dead.keys())
     for pack_id in found:
         try:
             removed += _empty_pack(service, named, pack_id, dead)
@@ -186,7 +186,7 @@ def _empty_packs(service: Service, named: NamedStore, dead: Mapping[ChunkDigest,
 
 def _empty_pack(service: Service, named: NamedStore, pack_id: PackID, dead: Mapping[ChunkDigest, datetime]) -> int:
     with service.database.read() as tx:
-        rows = contents.chunks_of_pack(tx, pack_id)
+        rows = contents.list_chunks(tx, pack_id)
     going = {row.digest: at for row, at in rows if at is not None and dead.get(row.digest) == at}
     survivors = {row.digest for row, _ in rows if row.digest not in going}
     old = SealedPack(pack_id, 0, tuple(_entry(row) for row, _ in rows))
@@ -203,10 +203,10 @@ def _remove_retired(
     service: Service, named: NamedStore, lost: frozenset[ChunkDigest], retired_before: datetime
 ) -> tuple[int, int, list[str]]:
     with service.database.read() as tx:
-        every = contents.every_pack(tx, named.id)
+        every = contents.list_packs(tx, named.id)
     gone = [each for each in every if each.retired_at is not None and each.retired_at <= retired_before]
     # Who holds packs from now on has seen these retired, and needs none of them.
-    if not gone or _held_for(service) is not None:
+    if not gone or _find_hold(service) is not None:
         return 0, 0, []
     gone = [each for each in gone if not _holds_some(named, each.id, lost)]
     store_identities.raise_generation(service, named)
@@ -232,7 +232,7 @@ def _remove_leftovers(
     drafts = list(named.store.list_drafts())
     with service.database.read() as tx:
         intents = contents.list_intents(tx, named.id)
-        entered = {each.id for each in contents.every_pack(tx, named.id)}
+        entered = {each.id for each in contents.list_packs(tx, named.id)}
     own = intents.keys() | entered
     written = {key: pack_id for key in keys if (pack_id := layout.pack_id_or_none(key)) in own}
     begun = {draft: pack_id for draft in drafts if (pack_id := layout.pack_id_or_none(draft.key or "")) in own}

@@ -35,18 +35,18 @@ def verify_database(service: Service) -> list[str]:
 def verify(service: Service) -> Iterator[Verdict]:
     """Re-read every content that an image names, or did before it was deleted and may again; oldest first, a verdict on each."""
     with service.database.read() as tx:
-        found = contents.every_content(tx)
+        found = contents.list_contents(tx)
     for content_id in found:
         with service.database.read() as tx:
             content = contents.find(tx, content_id)
             named_by = [*images.list_by_content(tx, content_id), *pending_deletes.list_by_content(tx, content_id)]
         if content is not None and named_by:
-            fault = _fault(service, named_by[0], content.md5, content.sha512)
+            fault = _find_fault(service, named_by[0], content.md5, content.sha512)
             ids = tuple(image.id for image in named_by)
             yield Verdict(content_id=content_id, images=ids, size_bytes=content.size_bytes, fault=fault)
 
 
-def _fault(service: Service, image: Image, md5: str, sha512: str) -> str | None:
+def _find_fault(service: Service, image: Image, md5: str, sha512: str) -> str | None:
     size, first, second = 0, hashlib.md5(usedforsecurity=False), hashlib.sha512()
     try:
         for block in ImageData(service, image).read(0, image.size or 0):

@@ -110,7 +110,7 @@ def list_queued(tx: Transaction, node: str) -> list[ImageID]:
     return [ImageID(each) for each in tx.execute(_QUEUED, {"node": node}).scalars()]
 
 
-def put_off(tx: Transaction, node: str, image_id: ImageID, *, now: datetime) -> None:
+def defer(tx: Transaction, node: str, image_id: ImageID, *, now: datetime) -> None:
     """Let the others in the queue go first."""
     mine = (cache_queue.c.image_id == image_id, cache_queue.c.node == node)
     tx.execute(update(cache_queue).where(*mine).values(queued_at=to_microseconds(now)))

@@ -117,18 +117,18 @@ _LOCATE_FEW = CompiledSelect(_PLACES.where(_one_of(_FEW)))
 _LOCATE = CompiledSelect(_PLACES.where(_one_of(_MANY)))
 
 
-def segments_of(tx: Transaction, content_id: ContentID, start: int, stop: int, *, limit_rows: int) -> list[Segment]:
+def find_segments(tx: Transaction, content_id: ContentID, start: int, stop: int, *, limit_rows: int) -> list[Segment]:
     """List the manifest segments that cover bytes [start, stop), in order, at most `limit_rows`."""
     given = {"content_id": content_id, "start": start, "stop": stop, "rows": limit_rows}
     return [Segment(start=row.start, encoded=row.encoded) for row in tx.execute(_SEGMENTS, given)]
 
 
-def every_content(tx: Transaction) -> list[ContentID]:
+def list_contents(tx: Transaction) -> list[ContentID]:
     """List all contents, oldest first."""
     return [ContentID(each) for each in tx.execute(select(contents.c.id).order_by(contents.c.created_at, contents.c.id)).scalars()]
 
 
-def live_segments(tx: Transaction, store_id: StoreID) -> Iterator[Segment]:
+def walk_live_segments(tx: Transaction, store_id: StoreID) -> Iterator[Segment]:
     """Yield the manifest segments of every content that something names in this store."""
     for row in tx.execute(_LIVE, content_references.bind_store(store_id)):
         yield Segment(start=row.start, encoded=row.encoded)
@@ -145,10 +145,10 @@ def remove_unnamed(tx: Transaction, *, unnamed_before: datetime) -> int:
     return tx.execute(delete(contents).where(contents.c.unnamed_at <= to_microseconds(unnamed_before), ~_NAMED)).rowcount
 
 
-def known(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
+def find_stored(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
     """Say which of these chunks the store has and will keep: marked ones are left out, so that a writer stores them again."""
     found: set[ChunkDigest] = set()
-    for given in _listed(digests, _FEW):
+    for given in _bind_digests(digests, _FEW):
         found.update(ChunkDigest(bytes(digest)) for (digest,) in _KNOWN.fetch_all(tx, {"store_id": store_id, **given}))
     return found
 
@@ -157,7 +157,7 @@ def locate(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest])
     """Say where these chunks lie; those the index does not have are absent from the answer."""
     found: dict[ChunkDigest, ChunkPlace] = {}
     statement, count = (_LOCATE_FEW, _FEW) if len(digests) <= _FEW else (_LOCATE, _MANY)
-    for given in _listed(digests, count):
+    for given in _bind_digests(digests, count):
         for digest, *place in statement.fetch_all(tx, {"store_id": store_id, **given}):
             found[ChunkDigest(bytes(digest))] = ChunkPlace._make(place)
     return found
@@ -192,8 +192,8 @@ def enter_found_pack(
         return None
     _insert_pack(tx, store_id, pack, now=now)
     known: set[ChunkDigest] = set()
-    for part in _parts({row.digest for row in rows}):
-        known.update(_locked(tx, store_id, part))
+    for part in _split({row.digest for row in rows}):
+        known.update(_lock(tx, store_id, part))
     taken = [row for row in rows if row.digest not in known or row.digest in displaced]
     _put_chunks(tx, store_id, pack.id, taken, only_marked=False)
     return {row.digest for row in taken}
@@ -201,8 +201,8 @@ def enter_found_pack(
 
 def forget_places(tx: Transaction, store_id: StoreID, pack_id: PackID) -> None:
     """Delete the places of chunks in a pack that the store does not have."""
-    for part in _parts({row.digest for row, _ in chunks_of_pack(tx, pack_id)}):
-        _locked(tx, store_id, part)
+    for part in _split({row.digest for row, _ in list_chunks(tx, pack_id)}):
+        _lock(tx, store_id, part)
         tx.execute(delete(chunks).where(chunks.c.digest.in_(part), chunks.c.store_id == store_id, chunks.c.pack_id == pack_id))
 
 
@@ -226,10 +226,10 @@ def list_intents(tx: Transaction, store_id: StoreID) -> dict[PackID, datetime]:
     return {PackID(row.pack_id): from_microseconds(row.noted_at) for row in rows}
 
 
-def intents_among(tx: Transaction, pack_ids: Collection[PackID]) -> list[PackID]:
+def find_intents(tx: Transaction, pack_ids: Collection[PackID]) -> list[PackID]:
     """Say which of these packs were about to be written and were not entered."""
     found: list[PackID] = []
-    for part in _parts(pack_ids):
+    for part in _split(pack_ids):
         rows = tx.execute(select(pack_intents.c.pack_id).where(pack_intents.c.pack_id.in_(part)))
         found += [PackID(each) for each in rows.scalars()]
     return found
@@ -237,7 +237,7 @@ def intents_among(tx: Transaction, pack_ids: Collection[PackID]) -> list[PackID]
 
 def remove_intents(tx: Transaction, pack_ids: Collection[PackID]) -> None:
     """Forget packs that were about to be written: they are not there, or not any more."""
-    for part in _parts(pack_ids):
+    for part in _split(pack_ids):
         tx.execute(delete(pack_intents).where(pack_intents.c.pack_id.in_(part)))
 
 
@@ -248,14 +248,14 @@ def unmark(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest])
     manifest.
     """
     found: set[ChunkDigest] = set()
-    for part in _parts(digests):
-        found.update(_locked(tx, store_id, part))
+    for part in _split(digests):
+        found.update(_lock(tx, store_id, part))
         mine = (chunks.c.digest.in_(part), chunks.c.store_id == store_id, chunks.c.marked_at.is_not(None))
         tx.execute(update(chunks).where(*mine).values(marked_at=None))
     return found
 
 
-def every_chunk(tx: Transaction, store_id: StoreID) -> Iterator[tuple[ChunkDigest, datetime | None]]:
+def walk_chunks(tx: Transaction, store_id: StoreID) -> Iterator[tuple[ChunkDigest, datetime | None]]:
     """Walk the index of one store: each chunk and when it was marked."""
     statement = select(chunks.c.digest, chunks.c.marked_at).where(chunks.c.store_id == store_id)
     for digest, marked_at in tx.execute(statement):
@@ -264,22 +264,22 @@ def every_chunk(tx: Transaction, store_id: StoreID) -> Iterator[tuple[ChunkDiges
 
 def mark(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest], *, now: datetime) -> None:
     """Mark chunks that no manifest names."""
-    for part in _parts(digests):
-        _locked(tx, store_id, part)
+    for part in _split(digests):
+        _lock(tx, store_id, part)
         mine = (chunks.c.digest.in_(part), chunks.c.store_id == store_id, chunks.c.marked_at.is_(None))
         tx.execute(update(chunks).where(*mine).values(marked_at=to_microseconds(now)))
 
 
-def packs_holding(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> list[PackID]:
+def find_packs(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> list[PackID]:
     """List the packs in which these chunks lie."""
     found: set[PackID] = set()
-    for part in _parts(digests):
+    for part in _split(digests):
         statement = select(chunks.c.pack_id).where(chunks.c.digest.in_(part), chunks.c.store_id == store_id).distinct()
         found.update(PackID(each) for each in tx.execute(statement).scalars())
     return sorted(found)
 
 
-def chunks_of_pack(tx: Transaction, pack_id: PackID) -> list[tuple[ChunkRow, datetime | None]]:
+def list_chunks(tx: Transaction, pack_id: PackID) -> list[tuple[ChunkRow, datetime | None]]:
     """List a pack's chunks in the order of their bytes, each with when it was marked."""
     columns = (
         chunks.c.digest,
@@ -299,8 +299,8 @@ def chunks_of_pack(tx: Transaction, pack_id: PackID) -> list[tuple[ChunkRow, dat
 def remove_marked(tx: Transaction, store_id: StoreID, dead: Mapping[ChunkDigest, datetime]) -> int:
     """Delete those of these chunks that are still marked with that time; return how many."""
     removed = 0
-    for part in _parts(dead.keys()):
-        _locked(tx, store_id, part)
+    for part in _split(dead.keys()):
+        _lock(tx, store_id, part)
         for marked_at in {dead[digest] for digest in part}:
             of_then = [digest for digest in part if dead[digest] == marked_at]
             mine = (chunks.c.digest.in_(of_then), chunks.c.store_id == store_id)
@@ -315,7 +315,7 @@ def retire_empty_packs(tx: Transaction, store_id: StoreID, *, now: datetime) -> 
     return tx.execute(update(packs).where(*mine).values(retired_at=to_microseconds(now))).rowcount
 
 
-def every_pack(tx: Transaction, store_id: StoreID) -> list[PackRow]:
+def list_packs(tx: Transaction, store_id: StoreID) -> list[PackRow]:
     """List a store's packs, oldest first."""
     statement = select(packs.c.id, packs.c.size, packs.c.retired_at).where(packs.c.store_id == store_id)
     return [
@@ -324,10 +324,10 @@ def every_pack(tx: Transaction, store_id: StoreID) -> list[PackRow]:
     ]
 
 
-def pack_sizes(tx: Transaction, pack_ids: Collection[PackID]) -> dict[PackID, int]:
+def find_pack_sizes(tx: Transaction, pack_ids: Collection[PackID]) -> dict[PackID, int]:
     """Say how many bytes these packs have; those that are gone, or retired and about to go, are absent from the answer."""
     found: dict[PackID, int] = {}
-    for part in _parts(pack_ids):
+    for part in _split(pack_ids):
         statement = select(packs.c.id, packs.c.size).where(packs.c.id.in_(part), packs.c.retired_at.is_(None))
         found.update((PackID(row.id), row.size) for row in tx.execute(statement))
     return found
@@ -363,11 +363,11 @@ def _put_chunks(tx: Transaction, store_id: StoreID, pack_id: PackID, rows: Seque
         for row in sorted(rows, key=lambda row: row.digest)
     ]
     if values:
-        tx.execute(_put(tx.dialect.name, only_marked=only_marked), values)
+        tx.execute(_build_put(tx.dialect.name, only_marked=only_marked), values)
 
 
 @cache
-def _put(dialect: str, *, only_marked: bool) -> Insert:
+def _build_put(dialect: str, *, only_marked: bool) -> Insert:
     """Build the statement that enters a chunk, or moves it to another place if it is there."""
     make = postgresql.insert if dialect == "postgresql" else sqlite.insert
     statement = make(chunks)
@@ -380,14 +380,14 @@ def _put(dialect: str, *, only_marked: bool) -> Insert:
     )
 
 
-def _locked(tx: Transaction, store_id: StoreID, part: list[ChunkDigest]) -> set[ChunkDigest]:
+def _lock(tx: Transaction, store_id: StoreID, part: list[ChunkDigest]) -> set[ChunkDigest]:
     """Lock chunks in the order of their digests, as everybody does, so that nobody waits in a circle; return those there are."""
     mine = (chunks.c.digest.in_(part), chunks.c.store_id == store_id)
     statement = select(chunks.c.digest).where(*mine).order_by(chunks.c.digest).with_for_update()
     return {ChunkDigest(bytes(digest)) for digest in tx.execute(statement).scalars()}
 
 
-def _parts(values: Collection[_Value]) -> Iterator[list[_Value]]:
+def _split(values: Collection[_Value]) -> Iterator[list[_Value]]:
     """Yield the values in order, in lists of a few lengths; the last value fills a list up, which changes no `IN`.
 
     SQLite keeps compiled statements, one for each length: those of lists of every length had 3 MiB for each connection.
@@ -399,7 +399,7 @@ def _parts(values: Collection[_Value]) -> Iterator[list[_Value]]:
         yield part + part[-1:] * (length - len(part))
 
 
-def _listed(digests: Collection[ChunkDigest], count: int) -> Iterator[dict[str, ChunkDigest]]:
+def _bind_digests(digests: Collection[ChunkDigest], count: int) -> Iterator[dict[str, ChunkDigest]]:
     """Give names to digests, `count` at a time; where there are fewer, the last one is asked for again and again."""
     ordered = sorted(digests)
     for first in range(0, len(ordered), count):

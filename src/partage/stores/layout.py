@@ -37,12 +37,12 @@ def pack_id_or_none(key: str) -> ids.PackID | None:
     return ids.PackID(name) if _PACK_ID.fullmatch(name) and key == f"{PACKS}{name[:2]}/{name}" else None
 
 
-def key_of_name(name: str) -> str:
+def build_key(name: str) -> str:
     """Return the key whose last part is `name`."""
     return f"{PACKS}{name[:2]}/{name}" if _PACK_ID.fullmatch(name) else name
 
 
-def checked(key: str) -> str:
+def check_key(key: str) -> str:
     """Return a key that cannot leave the store's root.
 
     Raises:

@@ -10,12 +10,12 @@ from partage.content import digest
 
 def test_digests_are_those_of_the_whole_whatever_the_buffers() -> None:
     expected = digest.Digests(*(hashlib.new(name, b"abcdef").hexdigest() for name in ("md5", "sha256", "sha512")))
-    assert digest.of([b"abcdef"]) == digest.of([b"ab", bytearray(b"cd"), memoryview(b"ef")]) == expected
+    assert digest.compute([b"abcdef"]) == digest.compute([b"ab", bytearray(b"cd"), memoryview(b"ef")]) == expected
 
 
 def test_chunk_is_named_by_blake3() -> None:
     """The value is the one of BLAKE3's own test vectors for no input."""
-    assert digest.of_chunk(b"").hex() == "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+    assert digest.compute_for_chunk(b"").hex() == "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
 
 
 def test_verified_stream_passes_or_ends_with_a_problem() -> None:

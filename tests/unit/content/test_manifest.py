@@ -12,7 +12,7 @@ from tests import manifests
 entries = st.lists(
     st.builds(
         ManifestEntry,
-        st.one_of(st.none(), st.binary(min_size=1, max_size=4).map(digest.of_chunk)),
+        st.one_of(st.none(), st.binary(min_size=1, max_size=4).map(digest.compute_for_chunk)),
         st.integers(1, 1 << 40),
     ),
     min_size=1,
@@ -35,7 +35,7 @@ def test_within_finds_exactly_the_range(given_entries: list[ManifestEntry], data
     end = 1000 + manifest.length(segment)
     start = data.draw(st.integers(1000, end))
     stop = data.draw(st.integers(start, end))
-    found = list(manifest.within(segment, start, stop))
+    found = list(manifest.slice_segment(segment, start, stop))
     assert sum(last - first for _entry, first, last in found) == stop - start
     assert all(0 <= first < last <= entry.length for entry, first, last in found)
 
@@ -82,8 +82,8 @@ def test_invalid_segment_is_refused(wrong: list[ManifestEntry]) -> None:
 
 def test_bytes_are_pinned() -> None:
     """docs/format.md, byte by byte."""
-    segment = manifest.encode(4096, [ManifestEntry(None, 1 << 33), ManifestEntry(digest.of_chunk(b"x"), 1)])
+    segment = manifest.encode(4096, [ManifestEntry(None, 1 << 33), ManifestEntry(digest.compute_for_chunk(b"x"), 1)])
     assert segment.encoded[:16].hex() == "5054474d010002000010000000000000"
     assert segment.encoded[32:48].hex() == "00000000020000800100000000000000"
-    assert segment.encoded[48:] == digest.of_chunk(b"x")
-    assert segment.encoded[16:32] == digest.of_chunk(segment.encoded[:16] + segment.encoded[32:])[:16]
+    assert segment.encoded[48:] == digest.compute_for_chunk(b"x")
+    assert segment.encoded[16:32] == digest.compute_for_chunk(segment.encoded[:16] + segment.encoded[32:])[:16]

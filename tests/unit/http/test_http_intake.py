@@ -82,7 +82,7 @@ class Taken:
     def take(self, piece: Piece) -> None:
         self.data += bytes(piece.view)
         self.takes += 1
-        piece.let_go()
+        piece.release()
         if self._failing_after is not None and len(self.data) > self._failing_after:
             raise problems.StoreFull("no room")
 
@@ -356,15 +356,15 @@ def test_buffers_are_granted_in_the_order_of_asking() -> None:
         buffer = await intake._wait_for_buffer(buffers)  # noqa: SLF001 -- how an upload waits
         order.append(number)
         await asyncio.sleep(0)
-        buffers.give_back(buffer)
+        buffers.release(buffer)
 
     async def run() -> None:
         first = await intake._wait_for_buffer(buffers)  # noqa: SLF001
         waiting = [asyncio.ensure_future(one(number)) for number in range(20)]
         await asyncio.sleep(0)
         waiting[7].cancel()
-        assert buffers.take_now() is None
-        buffers.give_back(first)
+        assert buffers.try_acquire() is None
+        buffers.release(first)
         await asyncio.gather(*waiting, return_exceptions=True)
 
     asyncio.run(run())

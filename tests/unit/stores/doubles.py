@@ -26,7 +26,7 @@ class MemoryIndex:
         self.packs = {}
         self.lock = threading.Lock()
 
-    def known(self, digests: Any) -> Any:
+    def find_stored(self, digests: Any) -> Any:
         with self.lock:
             return {digest for digest in digests if digest in self.places}
 

@@ -1,4 +1,4 @@
-"""What streams share while they are stored: strands on a pool, and buffers of which there are only so many."""
+"""What streams share while they are stored: queues on a pool, and buffers of which there are only so many."""
 
 import random
 import threading
@@ -14,7 +14,7 @@ from partage.content.chunking import PIECE_BYTES
 from partage.stores.engine import reader, writer
 from partage.stores.engine.buffers import Buffers, Piece
 from partage.stores.engine.resources import LEAST_BUFFER_BYTES, WriterResources
-from partage.stores.engine.strand import Strand
+from partage.stores.engine.serial_queue import SerialQueue
 from tests.memory_store import MemoryStore
 from tests.unit.stores import doubles
 
@@ -27,7 +27,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def test_strand_does_items_in_order_one_at_a_time(pool: ThreadPoolExecutor) -> None:
+def test_queue_does_items_in_order_one_at_a_time(pool: ThreadPoolExecutor) -> None:
     done: list[int] = []
     busy = threading.Lock()
 
@@ -36,25 +36,25 @@ def test_strand_does_items_in_order_one_at_a_time(pool: ThreadPoolExecutor) -> N
         done.append(item)
         busy.release()
 
-    strand = Strand(pool, work, depth=3)
+    queue = SerialQueue(pool, work, depth=3)
     for number in range(500):
-        strand.give(number)
-    strand.finish()
+        queue.put(number)
+    queue.finish()
     assert done == list(range(500))
 
 
-def test_hundred_strands_need_no_more_threads_than_the_pool_has(pool: ThreadPoolExecutor) -> None:
+def test_hundred_queues_need_no_more_threads_than_the_pool_has(pool: ThreadPoolExecutor) -> None:
     found: list[list[int]] = [[] for _ in range(100)]
-    strands = [Strand(pool, each.append, depth=2) for each in found]
+    queues = [SerialQueue(pool, each.append, depth=2) for each in found]
     for number in range(30):
-        for strand in strands:
-            strand.give(number)
-    for strand in strands:
-        strand.finish()
+        for queue in queues:
+            queue.put(number)
+    for queue in queues:
+        queue.finish()
     assert found == [list(range(30))] * 100
 
 
-def test_failure_of_a_strand_drops_the_rest_and_calls_every_then(pool: ThreadPoolExecutor) -> None:
+def test_failure_of_a_queue_drops_the_rest_and_calls_every_then(pool: ThreadPoolExecutor) -> None:
     thens: list[int] = []
     may_go_on = threading.Event()
 
@@ -62,19 +62,19 @@ def test_failure_of_a_strand_drops_the_rest_and_calls_every_then(pool: ThreadPoo
         may_go_on.wait(10)
         raise ValueError("broken")
 
-    strand = Strand(pool, fail, depth=5)
+    queue = SerialQueue(pool, fail, depth=5)
     for number in range(5):
-        strand.give(number, partial(thens.append, number))
+        queue.put(number, partial(thens.append, number))
     may_go_on.set()
     with pytest.raises(ValueError, match="broken"):
-        strand.finish()
+        queue.finish()
     with pytest.raises(ValueError, match="broken"):
-        strand.give(5, partial(thens.append, 5))
-    strand.close()
+        queue.put(5, partial(thens.append, 5))
+    queue.close()
     assert sorted(thens) == list(range(6))
 
 
-def test_closing_a_strand_waits_for_what_is_worked_on_and_drops_the_rest(pool: ThreadPoolExecutor) -> None:
+def test_closing_a_queue_waits_for_what_is_worked_on_and_drops_the_rest(pool: ThreadPoolExecutor) -> None:
     begun, may_go_on = threading.Event(), threading.Event()
     done: list[int] = []
     thens: list[int] = []
@@ -84,11 +84,11 @@ def test_closing_a_strand_waits_for_what_is_worked_on_and_drops_the_rest(pool: T
         may_go_on.wait(10)
         done.append(item)
 
-    strand = Strand(pool, work, depth=3)
+    queue = SerialQueue(pool, work, depth=3)
     for number in range(3):
-        strand.give(number, partial(thens.append, number))
+        queue.put(number, partial(thens.append, number))
     begun.wait(10)
-    closing = threading.Thread(target=strand.close)
+    closing = threading.Thread(target=queue.close)
     closing.start()
     may_go_on.set()
     closing.join(10)
@@ -98,25 +98,25 @@ def test_closing_a_strand_waits_for_what_is_worked_on_and_drops_the_rest(pool: T
 
 def test_piece_goes_back_when_its_last_holder_lets_go() -> None:
     buffers = Buffers(1)
-    piece = Piece(buffers, buffers.take())
+    piece = Piece(buffers, buffers.acquire())
     assert piece.append(b"abc") == 3
-    piece.hold()
-    piece.let_go()
-    assert buffers.take_now() is None
+    piece.retain()
+    piece.release()
+    assert buffers.try_acquire() is None
     assert bytes(piece.view) == b"abc"
-    piece.let_go()
+    piece.release()
     assert buffers.in_use == 0
 
 
 def test_buffers_are_granted_in_request_order() -> None:
     buffers = Buffers(2)
-    held = [buffers.take(), buffers.take()]
+    held = [buffers.acquire(), buffers.acquire()]
     order: list[tuple[int, memoryview]] = []
     for number in range(5):
-        buffers.ask(lambda buffer, number=number: order.append((number, buffer)))  # type: ignore[misc]
+        buffers.request(lambda buffer, number=number: order.append((number, buffer)))  # type: ignore[misc]
     for _ in range(5):
-        assert buffers.take_now() is None
-        buffers.give_back(held.pop(0))
+        assert buffers.try_acquire() is None
+        buffers.release(held.pop(0))
         held.append(order[-1][1])
     assert [number for number, _buffer in order] == list(range(5))
 
@@ -174,8 +174,8 @@ def test_stream_that_is_closed_on_the_way_gives_everything_back() -> None:
 
 def test_buffers_do_not_overlap() -> None:
     buffers = Buffers(3)
-    held = [buffers.take() for _ in range(3)]
+    held = [buffers.acquire() for _ in range(3)]
     for number, buffer in enumerate(held):
         buffer[:] = bytes([number]) * PIECE_BYTES
     assert [set(buffer) for buffer in held] == [{0}, {1}, {2}]
-    assert buffers.take_now() is None
+    assert buffers.try_acquire() is None

@@ -460,7 +460,7 @@ def test_rewrite_keeps_what_is_wanted_and_nothing_else(store: Any, index: Any) -
 
 def test_unknown_pack_version_is_refused(store: Any) -> None:
     builder = pack.PackBuilder(doubles.new_pack_id())
-    builder.append(digest.of_chunk(b"x"), b"x", length_bytes=1, encoding=pack.Encoding.PLAIN)
+    builder.append(digest.compute_for_chunk(b"x"), b"x", length_bytes=1, encoding=pack.Encoding.PLAIN)
     sealed, parts = builder.seal()
     whole = bytearray(b"".join(parts))
     whole[4] = 2

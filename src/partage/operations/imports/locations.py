@@ -40,7 +40,7 @@ def find_out(service: Service, work: Run, image: Image) -> None:
     cap, cancellation = service.limits.image_size_cap_bytes, work.cancellation
     with fetch.open_url(work.request.uri, service.fetch, limit_bytes=cap, cancellation=cancellation) as fetched:
         arriving = watched.passing(import_steps.told(service, work, fetched.blocks))
-        found = digest.of(signing.verified(service.signatures, image.properties, work.certificate, arriving))
+        found = digest.compute(signing.verified(service.signatures, image.properties, work.certificate, arriving))
     if not watched.size_bytes:
         raise problems.FetchFailed("nothing is there")
     virtual_size = watched.inspector.finish(watched.size_bytes)

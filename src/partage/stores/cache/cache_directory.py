@@ -119,7 +119,7 @@ class CacheDirectory:
         """Say whether there are copies of all these packs."""
         return all(_is_there(self._path(each)) for each in pack_ids)
 
-    def held(self) -> set[PackID]:
+    def list_packs(self) -> set[PackID]:
         """Name every pack of which there is a copy."""
         return {PackID(entry.path.name) for entry in self._scan()}
 
@@ -138,7 +138,7 @@ class CacheDirectory:
         Raises:
             StoreUnavailable: the directory cannot be changed.
         """
-        self.drop(self.held())
+        self.drop(self.list_packs())
         self._estimate = None
 
     def prune(self, *, below: float = 1.0) -> Pruned:

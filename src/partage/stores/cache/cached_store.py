@@ -32,7 +32,7 @@ class CachedStore:
         self._behind = behind
         self._cache = cache
         self._lock = threading.Lock()
-        self._turns: dict[PackID, _Turn] = {}
+        self._locks: dict[PackID, _PackLock] = {}
         self._refused: dict[PackID, float] = {}
 
     def put(self, key: str, parts: Sequence[digest.Buffer]) -> None:
@@ -45,13 +45,13 @@ class CachedStore:
 
     def get(self, key: str, start: int, length: int) -> bytes:
         """See `store.Store.get`. The first byte that is read of a pack brings all of it near."""
-        pack_id = layout.pack_id_or_none(layout.checked(key))
+        pack_id = layout.pack_id_or_none(layout.check_key(key))
         if pack_id is None:
             return self._behind.get(key, start, length)
         found = self._cache.read(pack_id, start, length)
         if found is None and self._is_worth_while(pack_id):
-            with self._alone_with(pack_id):
-                found = self._cache.read(pack_id, start, length) or self._fetched(pack_id, start, length)
+            with self._lock_pack(pack_id):
+                found = self._cache.read(pack_id, start, length) or self._fetch(pack_id, start, length)
         return self._behind.get(key, start, length) if found is None else found
 
     def stat(self, key: str) -> store.Stat | None:
@@ -81,7 +81,7 @@ class CachedStore:
     def _is_worth_while(self, pack_id: PackID) -> bool:
         return self._cache.takes and self._refused.get(pack_id, 0.0) <= time.monotonic()
 
-    def _fetched(self, pack_id: PackID, start: int, length: int) -> bytes | None:
+    def _fetch(self, pack_id: PackID, start: int, length: int) -> bytes | None:
         """Fetch a pack and keep it if every chunk in it is sound; None when the store must be asked for the part alone.
 
         A pack that cannot be had whole is left alone for a while: otherwise every read of a part of it would try again.
@@ -112,27 +112,27 @@ class CachedStore:
             self._refused[pack_id] = time.monotonic() + _REFUSAL_SECONDS
 
     @contextlib.contextmanager
-    def _alone_with(self, pack_id: PackID) -> Iterator[None]:
+    def _lock_pack(self, pack_id: PackID) -> Iterator[None]:
         """Let one thread at a time fetch a pack: neighbours in an image ask for parts of the same one at the same moment."""
         with self._lock:
-            turn = self._turns.setdefault(pack_id, _Turn())
-            turn.takers += 1
+            held = self._locks.setdefault(pack_id, _PackLock())
+            held.users += 1
         try:
-            with turn.lock:
+            with held.lock:
                 yield
         finally:
             with self._lock:
-                turn.takers -= 1
-                if not turn.takers:
-                    del self._turns[pack_id]
+                held.users -= 1
+                if not held.users:
+                    del self._locks[pack_id]
 
 
 @dataclass(slots=True)
-class _Turn:
+class _PackLock:
     """Who waits for one pack; `takers` are those inside and those before the door."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    takers: int = 0
+    users: int = 0
 
 
 def _verify(pack_id: PackID, whole: bytes) -> None:
@@ -147,5 +147,5 @@ def _verify(pack_id: PackID, whole: bytes) -> None:
     for entry in pack.index_of(whole, pack_id).entries:
         stored = view[entry.offset : entry.offset + entry.stored_bytes]
         plain = decompressor.restore(stored, entry.encoding, entry.length_bytes)
-        if len(plain) != entry.length_bytes or digest.of_chunk(plain) != entry.digest:
+        if len(plain) != entry.length_bytes or digest.compute_for_chunk(plain) != entry.digest:
             raise problems.ContentCorrupt(f"The pack {pack_id} is damaged; restore it from a backup")

@@ -65,7 +65,7 @@ class PosixStore:
 
     def get(self, key: str, start: int, length: int) -> bytes:
         """See `store.Store.get`."""
-        layout.checked(key)
+        layout.check_key(key)
         with self._opened(f"read {key}") as root:
             try:
                 descriptor = os.open(key, os.O_RDONLY | os.O_CLOEXEC, dir_fd=root)
@@ -78,7 +78,7 @@ class PosixStore:
 
     def stat(self, key: str) -> store.Stat | None:
         """See `store.Store.stat`."""
-        layout.checked(key)
+        layout.check_key(key)
         with self._opened(f"look at {key}") as root:
             try:
                 found = os.stat(key, dir_fd=root)
@@ -88,7 +88,7 @@ class PosixStore:
 
     def remove(self, key: str) -> None:
         """See `store.Store.remove`."""
-        layout.checked(key)
+        layout.check_key(key)
         with self._opened(f"remove {key}") as root, contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(key, dir_fd=root)
             # Otherwise a power cut brings the object back when its row is gone, and nothing proves any more whose it was.
@@ -99,7 +99,7 @@ class PosixStore:
         if prefix.startswith(INCOMING):
             return
         folder, _slash, _name = prefix.rpartition("/")
-        for key in self._walk(layout.checked(folder) if folder else ""):
+        for key in self._walk(layout.check_key(folder) if folder else ""):
             if key.startswith(prefix):
                 yield key
 
@@ -109,7 +109,7 @@ class PosixStore:
             with self._opened(f"look at {path}") as root, contextlib.suppress(FileNotFoundError):
                 found = os.stat(path, dir_fd=root)
                 name = parse_draft(path.removeprefix(INCOMING))
-                key = None if name is None else layout.key_of_name(name)
+                key = None if name is None else layout.build_key(name)
                 yield store.Draft(path, key, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def remove_draft(self, draft: store.Draft) -> None:
@@ -123,7 +123,7 @@ class PosixStore:
             ContentCorrupt: there is no such object.
             StoreUnavailable: the directory is not this store's.
         """
-        layout.checked(key)
+        layout.check_key(key)
         with self._opened(f"read {key}") as root:
             try:
                 os.link(key, target, src_dir_fd=root)
@@ -136,7 +136,7 @@ class PosixStore:
         return True
 
     def _store(self, key: str, parts: Sequence[Buffer], publish: _Publish) -> None:
-        layout.checked(key)
+        layout.check_key(key)
         with self._opened(f"store {key}") as root:
             try:
                 self._write(root, key, parts, publish)

@@ -1,8 +1,7 @@
-"""Memory for image data on its way in: a fixed number of buffers of one size, which all streams of a process share and use again.
+"""A pool of buffers for uploads: a fixed number of one size, which all streams of a process share.
 
-The buffers lie in one anonymous mapping outside the heap. The kernel gives a page when it is first written to, and the heap has no
-holes between buffers. A stream that finds no free buffer waits behind those that asked before it: with a thread (`take`), or
-without one (`ask`).
+The buffers are one anonymous mapping outside the heap, so the heap does not fragment; the kernel allocates a page at its first
+write. Waiting is first in, first out: on a thread (`acquire`), or with a callback (`request`).
 """
 
 import mmap
@@ -21,10 +20,10 @@ Granted = Callable[[memoryview], None]
 
 
 class Buffers:
-    """At most `count` buffers of `PIECE_BYTES`. Each takes memory when it is first needed, and keeps it. Thread-safe."""
+    """At most `count` buffers of `PIECE_BYTES`. Each takes memory when first used, and keeps it. Thread-safe."""
 
     def __init__(self, count: int) -> None:
-        """Take address space; no memory yet."""
+        """Reserve address space; no memory yet."""
         self.count = count
         self._space = memoryview(mmap.mmap(-1, count * PIECE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
         self._lock = threading.Lock()
@@ -34,19 +33,19 @@ class Buffers:
 
     @property
     def in_use(self) -> int:
-        """Count the buffers that a stream holds."""
+        """The number of buffers that streams hold."""
         with self._lock:
             return self._made - len(self._free)
 
-    def take_now(self) -> memoryview | None:
-        """Return a free buffer; None when there is none, or when others wait for one."""
+    def try_acquire(self) -> memoryview | None:
+        """Return a free buffer; None if there is none, or if other callers wait for one."""
         with self._lock:
-            return None if self._waiting else self._spare()
+            return None if self._waiting else self._find_free()
 
-    def take(self, relieve: Callable[[], None] | None = None) -> memoryview:
-        """Wait for a free buffer, on the caller's thread. `relieve` is called now and then, to make those that hold some let go."""
+    def acquire(self, relieve: Callable[[], None] | None = None) -> memoryview:
+        """Block until a buffer is free. Calls `relieve` from time to time, to make streams release buffers."""
         granted: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
-        self.ask(granted.put)
+        self.request(granted.put)
         while True:
             try:
                 return granted.get(timeout=None if relieve is None else _RELIEF_SECONDS)
@@ -54,17 +53,17 @@ class Buffers:
                 if relieve is not None:
                     relieve()
 
-    def ask(self, granted: Granted) -> None:
-        """Call `granted` with a buffer, now or when it is this caller's turn; then on the thread that gives a buffer back."""
+    def request(self, granted: Granted) -> None:
+        """Call `granted` with a buffer: now, or in turn, on the thread that releases a buffer."""
         with self._lock:
-            spare = None if self._waiting else self._spare()
-            if spare is None:
+            found = None if self._waiting else self._find_free()
+            if found is None:
                 self._waiting.append(granted)
-        if spare is not None:
-            granted(spare)
+        if found is not None:
+            granted(found)
 
     def cancel(self, granted: Granted) -> bool:
-        """Forget what was asked for; say whether that was possible, because it was not granted yet."""
+        """Withdraw a request; return False if it was granted already."""
         with self._lock:
             try:
                 self._waiting.remove(granted)
@@ -72,8 +71,8 @@ class Buffers:
                 return False
         return True
 
-    def give_back(self, buffer: memoryview) -> None:
-        """Let the next stream have a buffer. Nobody may look at it any more."""
+    def release(self, buffer: memoryview) -> None:
+        """Pass a buffer to the next waiting stream, or to the free list. The caller must not use it any more."""
         with self._lock:
             granted = self._waiting.popleft() if self._waiting else None
             if granted is None:
@@ -81,7 +80,7 @@ class Buffers:
         if granted is not None:
             granted(buffer)
 
-    def _spare(self) -> memoryview | None:
+    def _find_free(self) -> memoryview | None:
         if self._free:
             return self._free.pop()
         if self._made < self.count:
@@ -91,48 +90,48 @@ class Buffers:
 
 
 class Piece:
-    """A buffer and how many of its bytes are part of a stream. It goes back when the last of its holders has let go.
+    """A reference-counted buffer with some bytes of a stream. The last `release` returns it to the pool.
 
-    Whoever makes a piece is its first holder.
+    The creator has the first reference.
     """
 
-    __slots__ = ("_buffers", "_holders", "_lock", "buffer", "size_bytes")
+    __slots__ = ("_buffers", "_lock", "_references", "buffer", "size_bytes")
 
     def __init__(self, buffers: Buffers, buffer: memoryview) -> None:
-        """Hold an empty piece in a buffer that was taken."""
+        """Wrap an acquired buffer as an empty piece."""
         self._buffers = buffers
         self._lock = threading.Lock()
-        self._holders = 1
+        self._references = 1
         self.buffer = buffer
         self.size_bytes = 0
 
     @property
     def view(self) -> memoryview:
-        """The bytes; not to be looked at after letting go."""
+        """The bytes; not to be used after `release`."""
         return self.buffer[: self.size_bytes]
 
     @property
     def is_full(self) -> bool:
-        """Say whether there is no room for more bytes."""
+        """Whether there is no room for more bytes."""
         return self.size_bytes == len(self.buffer)
 
     def append(self, data: Buffer) -> int:
-        """Copy as much of `data` as there is room for; return how many bytes that is."""
+        """Copy as much of `data` as there is room for; return how many bytes were copied."""
         taken = memoryview(data)[: len(self.buffer) - self.size_bytes]
         self.buffer[self.size_bytes : self.size_bytes + len(taken)] = taken
         self.size_bytes += len(taken)
         return len(taken)
 
-    def hold(self) -> Self:
-        """Become one more holder."""
+    def retain(self) -> Self:
+        """Add a reference."""
         with self._lock:
-            self._holders += 1
+            self._references += 1
         return self
 
-    def let_go(self) -> None:
-        """Hold it no more."""
+    def release(self) -> None:
+        """Drop a reference."""
         with self._lock:
-            self._holders -= 1
-            was_last = not self._holders
+            self._references -= 1
+            was_last = not self._references
         if was_last:
-            self._buffers.give_back(self.buffer)
+            self._buffers.release(self.buffer)

@@ -18,21 +18,21 @@ class ChunkLocation(NamedTuple):
 
 
 class ChunkIndex(Protocol):
-    """Chunks of one store. All verbs may be called from several threads at once: a writer adds packs on a thread of its own.
+    """Chunks of one store. Thread-safe: a writer adds packs on another thread.
 
-    What `known` says must stay true for the writer that asked: the sweep spares chunks that are younger than its grace
-    period or than the oldest running writer, and those that were asked for since then.
+    What `find_stored` returns may be swept before the writer ends. The operation that names the chunks in a manifest checks them
+    again (`records/contents.py`, `unmark`).
     """
 
-    def known(self, digests: Collection[ids.ChunkDigest]) -> set[ids.ChunkDigest]:
-        """Say which of up to 1024 digests are in the index."""
+    def find_stored(self, digests: Collection[ids.ChunkDigest]) -> set[ids.ChunkDigest]:
+        """Return which of up to 1024 digests need not be stored again."""
 
     def add_pack(self, pack: SealedPack) -> None:
-        """Enter a pack and its chunks, durably; called after the pack itself is durable.
+        """Insert a pack and its chunks, durably; called after the pack itself is durable.
 
-        A digest may be there already, from another writer at the same time: either location is right. Nothing refers to the new
-        chunks yet; if nothing ever does, they are the sweep's.
+        A concurrent writer may have inserted a digest already: either location is right. The sweep removes chunks that no manifest
+        ever references.
         """
 
     def locate(self, digests: Collection[ids.ChunkDigest]) -> dict[ids.ChunkDigest, ChunkLocation]:
-        """Say where up to 1024 chunks are. Unknown ones are left out."""
+        """Return the locations of up to 1024 chunks; unknown chunks are absent."""

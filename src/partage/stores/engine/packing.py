@@ -1,7 +1,7 @@
-"""Chunks in, durable packs out, for one stream: one strand compresses and fills, two others in turn put and enter what it filled.
+"""Chunks in, durable packs out, for one stream: one queue compresses and fills packs, two others in turn put and index full packs.
 
-New chunks and known ones go into packs of their own (docs/decisions/0043). Bytes lie in buffers that all streams share, so that a
-pack may have to be put before it is full when others have nothing left.
+New chunks and known ones go into separate packs (docs/decisions/0043). The bytes are in buffers that all streams share, so a pack
+may be put before it is full when other streams have no buffers left.
 """
 
 import threading
@@ -20,19 +20,19 @@ from partage.stores.engine.buffers import Buffers
 from partage.stores.engine.compression import Compressor
 from partage.stores.engine.index import ChunkIndex
 from partage.stores.engine.resources import WriterResources
-from partage.stores.engine.strand import Strand, Then
+from partage.stores.engine.serial_queue import Done, SerialQueue
 from partage.stores.store import Store
 
 _PACKING_DEPTH = 1
 _PUTTERS = 2
-"""One batch is being compressed while the next is cut, two packs are being put while the next is filled: that bounds the memory.
+"""One batch is compressed while the next is cut, two packs are put while the next is filled: this bounds the memory.
 
-One alone would leave the store idle between two packs, and everybody waiting while it flushes: 1.5 times the time on a local disk.
+With one putter the store is idle between two packs, and the stream waits during each fsync: 1.5 times the time on a local disk.
 """
 
 
-class Offer(NamedTuple):
-    """A chunk for packing. One that is not new is packed and put like any other, and then removed."""
+class PendingChunk(NamedTuple):
+    """A chunk to pack. A chunk that is not new is packed and put like any other, then removed."""
 
     name: ids.ChunkDigest
     data: memoryview
@@ -40,7 +40,7 @@ class Offer(NamedTuple):
 
 
 class Packing:
-    """The packs of one stream. One thread gives chunks and finishes; in the end somebody closes."""
+    """The packs of one stream. One thread submits chunks and finishes; the last call is `close`."""
 
     def __init__(self, store: Store, index: ChunkIndex, new_pack_id: Callable[[], ids.PackID], resources: WriterResources) -> None:
         """Begin without a pack."""
@@ -53,8 +53,8 @@ class Packing:
         self._drafts: dict[bool, _Draft] = {}
         self._stored_bytes = 0
         self.under_way: set[ids.ChunkDigest] = set()
-        self._filling: Strand[list[Offer]] = Strand(resources.packing, self._fill, depth=_PACKING_DEPTH)
-        self._turns = cycle([Strand[_Draft](resources.putting, self._put, depth=1) for _ in range(_PUTTERS)])
+        self._filling: SerialQueue[list[PendingChunk]] = SerialQueue(resources.packing, self._fill, depth=_PACKING_DEPTH)
+        self._turns = cycle([SerialQueue[_Draft](resources.putting, self._put, depth=1) for _ in range(_PUTTERS)])
         resources.watch(self)
 
     @property
@@ -62,32 +62,32 @@ class Packing:
         """See `resources.Filling`."""
         return sum(draft.builder.size_bytes for draft in tuple(self._drafts.values()))
 
-    def take(self, chunks: list[Offer], then: Then) -> None:
-        """Pack chunks soon, and call `then` when their bytes are not looked at any more; wait while others are before them.
+    def submit(self, chunks: list[PendingChunk], done: Done) -> None:
+        """Queue chunks for packing, and call `done` when their bytes are no longer used; wait while the queue is full.
 
         Raises:
             StoreFull, StoreUnavailable: an earlier pack could not be put.
         """
         self.under_way.update(name for name, _data, _is_new in chunks)
-        self._filling.give(chunks, then)
+        self._filling.put(chunks, done)
 
     def finish(self) -> int:
-        """Wait until everything taken is durable; return the bytes of all packs that stay.
+        """Wait until everything submitted is durable; return the bytes of all packs that stay.
 
         Raises:
             StoreFull, StoreUnavailable: a pack could not be put.
         """
         self._filling.finish()
-        with self._lock:  # who flushes at this moment has handed over by then
+        with self._lock:  # a concurrent flush has submitted its packs by then
             left = tuple(self._drafts)
         for stays in left:
-            self._hand_over(stays=stays)
+            self._submit(stays=stays)
         for putter in self._putters():
             putter.finish()
         return self._stored_bytes
 
     def close(self) -> None:
-        """Give everything back. What is being put is put to its end."""
+        """Release all buffers, after the puts that run."""
         self._resources.forget(self)
         self._filling.close()
         for putter in self._putters():
@@ -104,24 +104,24 @@ class Packing:
         try:
             drafts, self._drafts = self._drafts, {}
             for draft in drafts.values():
-                next(self._turns).offer(draft, draft.release)
+                next(self._turns).put_now(draft, draft.release)
         finally:
             self._lock.release()
         return bool(drafts)
 
-    def _putters(self) -> "list[Strand[_Draft]]":
+    def _putters(self) -> "list[SerialQueue[_Draft]]":
         return [next(self._turns) for _ in range(_PUTTERS)]
 
-    def _fill(self, chunks: list[Offer]) -> None:
+    def _fill(self, chunks: list[PendingChunk]) -> None:
         for name, data, is_new in chunks:
             stored, encoding = self._compressor.compress(data)
             self._append(is_new, partial(_Draft.append, name=name, stored=stored, length_bytes=len(data), encoding=encoding))
-            full = self._full(is_new)
+            full = self._find_full(is_new)
             if full is not None:
-                self._hand_over(stays=full)
+                self._submit(stays=full)
 
     def _append(self, is_new: bool, append: "Callable[[_Draft], bool]") -> None:  # noqa: FBT001 - which of two drafts
-        """Append to a draft, with one more extent if it takes one. It may be flushed meanwhile: then to the next one."""
+        """Append to a draft, with one more extent if needed. After a concurrent flush, append to the next draft."""
         extent: memoryview | None = None
         while True:
             with self._lock:
@@ -134,10 +134,10 @@ class Packing:
                     draft.filled_bytes = 0
                 if append(draft):
                     return
-            extent = self._resources.extents.take_now() or self._resources.extents.take(self._resources.relieve)
+            extent = self._resources.extents.try_acquire() or self._resources.extents.acquire(self._resources.relieve)
 
-    def _full(self, is_new: bool) -> bool | None:  # noqa: FBT001 - which of two drafts
-        """Say which of the two drafts is to be put now, if one is: both together are never more than one pack."""
+    def _find_full(self, is_new: bool) -> bool | None:  # noqa: FBT001 - which of two drafts
+        """Return which of the two drafts to put now, or None: both together never exceed one pack."""
         with self._lock:
             draft, other = self._drafts.get(is_new), self._drafts.get(not is_new)
             if draft is None:
@@ -148,12 +148,12 @@ class Packing:
                 return is_new if draft.builder.size_bytes > other.builder.size_bytes else not is_new
             return None
 
-    def _hand_over(self, *, stays: bool) -> None:
+    def _submit(self, *, stays: bool) -> None:
         with self._lock:
             draft = self._drafts.pop(stays, None)
             putter = next(self._turns)
         if draft is not None:
-            putter.give(draft, draft.release)
+            putter.put(draft, draft.release)
 
     def _put(self, draft: "_Draft") -> None:
         sealed, parts = draft.builder.seal()
@@ -170,7 +170,7 @@ class Packing:
 
 @dataclass(slots=True)
 class _Draft:
-    """A pack that is being filled: to stay, or to be removed again once it was put. Its bytes lie in `extents`."""
+    """A pack that is being filled: to stay, or to be removed after it was put. Its bytes are in `extents`."""
 
     builder: pack.PackBuilder
     stays: bool
@@ -179,7 +179,7 @@ class _Draft:
     filled_bytes: int = PIECE_BYTES
 
     def append(self, *, name: ids.ChunkDigest, stored: Buffer, length_bytes: int, encoding: pack.Encoding) -> bool:
-        """Append a chunk; say whether there was room for it in the last extent."""
+        """Append a chunk; return whether the last extent had room for it."""
         end = self.filled_bytes + len(stored)
         if len(stored) > PIECE_BYTES:
             kept: Buffer = bytes(stored)
@@ -194,7 +194,7 @@ class _Draft:
         return True
 
     def release(self) -> None:
-        """Give the extents back."""
+        """Release the extents."""
         for extent in self.extents:
-            self.source.give_back(extent)
+            self.source.release(extent)
         self.extents = []

@@ -91,7 +91,7 @@ class ReadAhead:
         future = self._pool.submit(fetcher.fetch, part.slices) if part.slices else None
         return _Fetching(self, fetcher, part, future)
 
-    def give_back(self, size_bytes: int) -> None:
+    def release(self, size_bytes: int) -> None:
         """Note that buffers of so many bytes were taken by their consumer or thrown away."""
         with self._lock:
             self._held_bytes -= size_bytes
@@ -117,20 +117,20 @@ def read(
         ContentCorrupt: a chunk is missing or is not what was stored; the manifest does not cover the range.
         StoreUnavailable: the store does not answer.
     """
-    wanted = _wanted(segments, start, stop)
+    wanted = _find_slices(segments, start, stop)
     fetcher = _Fetcher(store, index)
     if stop - start <= BUFFER_BYTES:
         # A small range is read on the caller's thread: starting threads would cost more than it does.
-        for part in _parts(_located(wanted, index)):
-            yield from _zeros(part.zeros) if part.zeros else fetcher.fetch(part.slices)
+        for part in _group_parts(_locate_slices(wanted, index)):
+            yield from _make_zeros(part.zeros) if part.zeros else fetcher.fetch(part.slices)
         return
-    parts = _parts(_located(wanted, index))
+    parts = _group_parts(_locate_slices(wanted, index))
     if ahead is not None:
-        yield from _ahead(parts, fetcher, ahead)
+        yield from _read_ahead(parts, fetcher, ahead)
         return
     own = ReadAhead()
     try:
-        yield from _ahead(parts, fetcher, own)
+        yield from _read_ahead(parts, fetcher, own)
     finally:
         own.close()
 
@@ -183,34 +183,34 @@ class _Fetching:
         """Give the part's bytes; they count as held until the next part is asked for, or the iterator is closed."""
         try:
             if self._future is None:
-                yield from _zeros(self._part.zeros)
+                yield from _make_zeros(self._part.zeros)
             elif self._future.cancel():
                 yield from self._fetcher.fetch(self._part.slices)
             else:
                 found, self._future = self._future, None
                 yield from found.result()
         finally:
-            self._shared.give_back(self._part.held_bytes)
+            self._shared.release(self._part.held_bytes)
 
     def abandon(self) -> None:
         """Throw the part away, as soon as no thread fetches it any more."""
         size_bytes = self._part.held_bytes
         if self._future is None:
-            self._shared.give_back(size_bytes)
+            self._shared.release(size_bytes)
         else:
             self._future.cancel()
-            self._future.add_done_callback(lambda _done: self._shared.give_back(size_bytes))
+            self._future.add_done_callback(lambda _done: self._shared.release(size_bytes))
 
 
-def _wanted(segments: Iterable[manifest.Segment], start: int, stop: int) -> Iterator[_Wanted]:
+def _find_slices(segments: Iterable[manifest.Segment], start: int, stop: int) -> Iterator[_Wanted]:
     """Find what of which chunks makes up the range, and insist that all of it is there."""
     position = start
-    for segment in _from(segments, start):
+    for segment in _skip_to(segments, start):
         if position >= stop:
             return
         if segment.start != position and not (position == start and segment.start < start):
             break
-        for wanted in manifest.within(segment, position, stop):
+        for wanted in manifest.slice_segment(segment, position, stop):
             yield wanted
             position += wanted[2] - wanted[1]
     if position < stop:
@@ -219,22 +219,22 @@ def _wanted(segments: Iterable[manifest.Segment], start: int, stop: int) -> Iter
         )
 
 
-def _from(segments: Iterable[manifest.Segment], start: int) -> Iterator[manifest.Segment]:
+def _skip_to(segments: Iterable[manifest.Segment], start: int) -> Iterator[manifest.Segment]:
     """Leave out the segments that end before the range, as the next one's start tells, without decoding them."""
     for segment, following in pairwise(chain(segments, (None,))):
         if segment is not None and (following is None or following.start > start):
             yield segment
 
 
-def _located(wanted: Iterator[_Wanted], index: ChunkIndex) -> Iterator[_Slice]:
+def _locate_slices(wanted: Iterator[_Wanted], index: ChunkIndex) -> Iterator[_Slice]:
     """Ask the index for many chunks at once; for few in the beginning, so that the first bytes come soon."""
     count = _LOCATE_CHUNKS_FIRST
     while some := list(islice(wanted, count)):
-        yield from _asked(some, index)
+        yield from _locate(some, index)
         count = min(count * 2, _LOCATE_CHUNKS)
 
 
-def _asked(wanted: Collection[_Wanted], index: ChunkIndex) -> tuple[_Slice, ...]:
+def _locate(wanted: Collection[_Wanted], index: ChunkIndex) -> tuple[_Slice, ...]:
     names = {entry.digest for entry, _first, _stop in wanted if entry.digest is not None}
     locations = index.locate(names) if names else {}
     missing = names.difference(locations)
@@ -248,7 +248,7 @@ def _asked(wanted: Collection[_Wanted], index: ChunkIndex) -> tuple[_Slice, ...]
     )
 
 
-def _parts(slices: Iterable[_Slice]) -> Iterator[_Part]:
+def _group_parts(slices: Iterable[_Slice]) -> Iterator[_Part]:
     """Put neighbours together until they fill a buffer. Long zeros are parts of their own: nobody need wait for them."""
     held: list[_Slice] = []
     held_bytes = 0
@@ -267,7 +267,7 @@ def _parts(slices: Iterable[_Slice]) -> Iterator[_Part]:
         yield _Part(tuple(held))
 
 
-def _ahead(parts: Iterator[_Part], fetcher: "_Fetcher", shared: ReadAhead) -> Iterator[bytes]:
+def _read_ahead(parts: Iterator[_Part], fetcher: "_Fetcher", shared: ReadAhead) -> Iterator[bytes]:
     """Keep some parts being fetched while the consumer is busy; give them out in order."""
     waiting: deque[_Fetching] = deque()
     most = _AHEAD_FIRST
@@ -291,7 +291,7 @@ def _ahead(parts: Iterator[_Part], fetcher: "_Fetcher", shared: ReadAhead) -> It
         shared.leave()
 
 
-def _zeros(length: int) -> Iterator[bytes]:
+def _make_zeros(length: int) -> Iterator[bytes]:
     """Give the same buffer again and again."""
     for _ in range(length // BUFFER_BYTES):
         yield _ZEROS
@@ -315,7 +315,7 @@ class _Fetcher:
         try:
             return self._fetch(slices)
         except problems.ContentCorrupt:
-            again = _asked([part[:3] for part in slices], self._index)
+            again = _locate([part[:3] for part in slices], self._index)
             if again == slices:
                 raise
         return self._fetch(again)
@@ -323,14 +323,14 @@ class _Fetcher:
     def _fetch(self, slices: tuple[_Slice, ...]) -> list[bytes]:
         decompressor = Decompressor()
         pieces: list[bytes] = []
-        for run in _runs(slices):
+        for run in _group_runs(slices):
             location = run[0].location
             if location is None:
                 pieces.append(_ZEROS[: run[0].length])
                 continue
             length = sum(part.location.stored_bytes for part in run if part.location)
             stored = self._store.get(layout.pack_key(location.pack_id), location.offset, length)
-            plain = [_verified(part, view, decompressor) for part, view in _split(run, stored)]
+            plain = [_verify(part, view, decompressor) for part, view in _split(run, stored)]
             untouched = all(part.location and part.location.encoding is Encoding.PLAIN for part in run)
             if untouched and sum(part.length for part in run) == length:
                 pieces.append(stored)
@@ -345,11 +345,11 @@ def _cut(plain: digest.Buffer, part: _Slice) -> bytes:
     return bytes(memoryview(plain)[part.first : part.stop])
 
 
-def _runs(slices: tuple[_Slice, ...]) -> Iterator[list[_Slice]]:
+def _group_runs(slices: tuple[_Slice, ...]) -> Iterator[list[_Slice]]:
     """Group slices whose chunks stand next to each other in one pack: one request gets them all."""
     run: list[_Slice] = []
     for part in slices:
-        if run and not _adjacent(run[-1].location, part.location):
+        if run and not _is_adjacent(run[-1].location, part.location):
             yield run
             run = []
         run.append(part)
@@ -357,7 +357,7 @@ def _runs(slices: tuple[_Slice, ...]) -> Iterator[list[_Slice]]:
         yield run
 
 
-def _adjacent(one: ChunkLocation | None, other: ChunkLocation | None) -> bool:
+def _is_adjacent(one: ChunkLocation | None, other: ChunkLocation | None) -> bool:
     if one is None or other is None:
         return False
     return one.pack_id == other.pack_id and one.offset + one.stored_bytes == other.offset
@@ -371,7 +371,7 @@ def _split(run: list[_Slice], stored: bytes) -> Iterator[tuple[_Slice, memoryvie
         view = view[length:]
 
 
-def _verified(part: _Slice, stored: memoryview, decompressor: Decompressor) -> digest.Buffer:
+def _verify(part: _Slice, stored: memoryview, decompressor: Decompressor) -> digest.Buffer:
     """Restore a chunk and compare it with its name.
 
     Raises:
@@ -381,7 +381,7 @@ def _verified(part: _Slice, stored: memoryview, decompressor: Decompressor) -> d
     if location is None:
         raise problems.ContentCorrupt("A chunk without a location cannot be verified")
     plain = decompressor.restore(stored, location.encoding, location.length_bytes)
-    if len(plain) != part.entry.length or digest.of_chunk(plain) != part.entry.digest:
+    if len(plain) != part.entry.length or digest.compute_for_chunk(plain) != part.entry.digest:
         raise problems.ContentCorrupt(
             f"Stored bytes of the image data no longer have their digest (pack {location.pack_id}, offset {location.offset}); "
             "restore that pack from a backup",

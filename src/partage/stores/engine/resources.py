@@ -1,8 +1,8 @@
-"""What all streams of a process share while they are stored: threads and buffers, of each a fixed number.
+"""What all uploads of a process share: a fixed number of threads and buffers.
 
-Strands wait only for strands whose threads are of a later pool (a turn of the stream, packing, putting), and hashing waits for
-nobody: so full pools end by themselves. Packs of streams that stand still would not: when buffers are short, the largest pack that
-is being filled is put as it is (`relieve`).
+No deadlock: a queue waits only for queues of a later pool (a turn of the stream, packing, putting), and hashing waits for no other.
+A stream that waits for its client would hold the buffers of its open packs: when buffers are short, the largest open pack is put
+as it is (`relieve`).
 """
 
 import os
@@ -20,24 +20,24 @@ _PUTTING_THREADS = 16
 
 
 class Filling(Protocol):
-    """What fills packs for one stream."""
+    """The open packs of one stream."""
 
     @property
     def held_bytes(self) -> int:
-        """How much lies in packs that are not full."""
+        """The bytes in packs that are not full."""
 
     def flush(self) -> bool:
-        """Let those packs be put as they are, unless they are just being filled; say whether there was anything."""
+        """Put those packs as they are, unless a thread is filling one; return whether there were any."""
 
 
 class WriterResources:
-    """Threads for hashing, packing and putting; `pieces` for bytes as they come, `extents` for packs. Thread-safe.
+    """Threads for hashing, packing and putting; `pieces` are buffers for arriving bytes, `extents` for packs. Thread-safe.
 
     A quarter of `buffer_bytes` is for pieces, the rest for packs. Threads start when they are first needed.
     """
 
     def __init__(self, *, buffer_bytes: int = BUFFER_BYTES) -> None:
-        """Start nothing and take no memory yet."""
+        """Start no thread and take no memory yet."""
         count = max(buffer_bytes, LEAST_BUFFER_BYTES) // PIECE_BYTES
         cores = os.cpu_count() or 1
         self.pieces = Buffers(count // _PIECES_SHARE)
@@ -49,17 +49,17 @@ class WriterResources:
         self._fillings: set[Filling] = set()
 
     def watch(self, filling: Filling) -> None:
-        """Ask this one, too, when buffers are short."""
+        """Include the packs of this stream when buffers are short."""
         with self._lock:
             self._fillings.add(filling)
 
     def forget(self, filling: Filling) -> None:
-        """Ask it no more."""
+        """Exclude them again."""
         with self._lock:
             self._fillings.discard(filling)
 
     def relieve(self) -> None:
-        """Let the largest pack be put that is being filled and can be put now."""
+        """Put the largest open pack that can be put now."""
         with self._lock:
             fillings = sorted(self._fillings, key=lambda each: each.held_bytes, reverse=True)
         for each in fillings:
@@ -67,6 +67,6 @@ class WriterResources:
                 return
 
     def close(self) -> None:
-        """End the threads, once what they do is done."""
+        """Stop the threads after their current work."""
         for pool in (self.hashing, self.packing, self.putting):
             pool.shutdown()

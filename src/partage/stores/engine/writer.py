@@ -1,17 +1,17 @@
-"""Take a stream in: cut it, name its chunks, keep the new ones in packs, return content and manifest. Knows no database.
+"""Store a stream: cut it into chunks, deduplicate, write new chunks into packs, return content and manifest. Knows no database.
 
     pieces ─┬─ inspect, cut, BLAKE3, ask the index ──▶ compress, pack ──▶ put durably, enter in the index
-            ├─ md5                                     (a strand)         (two strands in turn)
-            ├─ sha256     (a strand each; hashlib releases the interpreter lock)
+            ├─ md5                                     (a queue)          (two queues in turn)
+            ├─ sha256     (a queue each; hashlib releases the interpreter lock)
             └─ sha512
 
-The stream pushes: whoever has bytes feeds them in pieces of the pool (`buffers.py`), on a thread of its own, and then goes on or
-comes back with more when there is more. Strands run on threads that all streams share (`resources.py`), so that a stream that waits
-for its source holds none; of the pool it then holds what is in packs that are not full, which are put when others are short.
+The caller pushes: it feeds pieces of the shared pool (`buffers.py`) on its own thread, whenever it has bytes. The queues
+(`serial_queue.py`) run on threads that all streams share (`resources.py`), so a stream that waits for its source holds no thread.
+It holds the buffers of its open packs, which are put early when buffers are short.
 
-A pack of chunks that the index has already is put like any other and then removed (docs/decisions/0043). When `finish` returns,
-every chunk that the manifest names is durable and in the index. When anything raises, whatever packs were put hold chunks that
-nothing refers to, and those are the sweep's. Memory of its own: about 2 MiB for a stream, plus its manifest: 40 bytes a chunk.
+A pack of known chunks is put like any other and then removed (docs/decisions/0043). When `finish` returns, every chunk of the
+manifest is durable and in the index. After a failure, packs that were put contain unreferenced chunks, which the sweep removes.
+Memory: about 2 MiB for each stream, plus 40 bytes of manifest a chunk.
 """
 
 import hashlib
@@ -23,18 +23,18 @@ from partage.content import chunking, digest, inspection, manifest
 from partage.model import ids
 from partage.stores.engine.buffers import Piece
 from partage.stores.engine.index import ChunkIndex
-from partage.stores.engine.packing import Offer, Packing
+from partage.stores.engine.packing import Packing, PendingChunk
 from partage.stores.engine.resources import WriterResources
-from partage.stores.engine.strand import Strand
+from partage.stores.engine.serial_queue import SerialQueue
 from partage.stores.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
-    """What the stream may be. `limit_problem` is raised when it has more than `limit_bytes`; `announced_bytes` None is unknown.
+    """Limits of the stream. `limit_problem` is raised beyond `limit_bytes`; `announced_bytes` None means unknown.
 
-    With `rehearse_known`, chunks that the store has are packed, put durably and removed again: a clock hardly tells them from new
-    ones (docs/decisions/0043). Without, they cost nothing; that is for streams of which it is no secret.
+    With `rehearse_known`, known chunks are packed, put durably and removed, which hides the timing of deduplication
+    (docs/decisions/0043). Without it they are skipped; that is for streams whose timing is no secret.
     """
 
     limit_bytes: int
@@ -45,7 +45,7 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A stream that is stored: its content, its manifest in order, and how many bytes the store grew by."""
+    """A stored stream: its content, its manifest in order, and by how many bytes the store grew."""
 
     content: manifest.Content
     segments: tuple[manifest.Segment, ...]
@@ -53,7 +53,7 @@ class Written:
 
 
 class Writer:
-    """One stream on its way into a store. One thread at a time calls, and the last call is always `close`."""
+    """Stores one stream. One thread at a time calls, and the last call is always `close`."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Writer:
         self._received_bytes = 0
 
     def admit(self, size_bytes: int) -> None:
-        """Count bytes that will be fed.
+        """Count bytes that will be fed, and check the limits.
 
         Raises:
             SizeMismatch: they are more than `options.announced_bytes`.
@@ -89,7 +89,7 @@ class Writer:
             raise problems.SizeMismatch(announced_bytes=announced, received_bytes=self._received_bytes)
 
     def feed(self, piece: Piece) -> None:
-        """Take the next bytes, which were admitted, and let go of the piece in every case; wait for work that is before it.
+        """Take the next bytes, which were admitted, and release the piece in every case; wait while the queues are full.
 
         Raises:
             FormatRefused: the inspector refuses the stream.
@@ -100,31 +100,31 @@ class Writer:
             self._inspector.feed(piece.view)
             self._cutting.feed(piece)
         finally:
-            piece.let_go()
+            piece.release()
 
     def pause(self) -> None:
-        """Hold no piece until more is fed.
+        """Release all pieces until more is fed.
 
         Raises:
             StoreFull, StoreUnavailable: an earlier pack could not be put.
         """
-        self._cutting.hand_over()
+        self._cutting.flush_batch()
 
     def new_piece(self) -> Piece:
-        """Take an empty piece of the pool; wait for one on this thread, for those who have no better place to wait.
+        """Acquire an empty piece of the pool; block this thread until there is one.
 
         Raises:
             StoreFull, StoreUnavailable: an earlier pack could not be put.
         """
         pieces = self._resources.pieces
-        buffer = pieces.take_now()
+        buffer = pieces.try_acquire()
         if buffer is None:
             self.pause()
-            buffer = pieces.take()
+            buffer = pieces.acquire()
         return Piece(pieces, buffer)
 
     def finish(self) -> Written:
-        """Store the rest durably and return what the stream is.
+        """Store the rest durably; return content and manifest.
 
         Raises:
             SizeMismatch: the stream has fewer bytes than `options.announced_bytes`.
@@ -142,16 +142,16 @@ class Writer:
         return Written(content, segments, new_stored_bytes)
 
     def close(self) -> None:
-        """Give everything back. No thread works for this stream any more when this returns."""
+        """Release everything. When this returns, no thread works for this stream."""
         self._hashing.close()
         self._cutting.close()
         self._packing.close()
 
 
 def write(writer: Writer, blocks: Iterable[digest.Buffer]) -> Written:
-    """Feed a stream that is pulled from `blocks`, of any size, and finish. Blocking; the caller closes the writer.
+    """Read `blocks`, of any size, into the writer and finish. Blocks; the caller closes the writer.
 
-    What `blocks` raises passes through.
+    Exceptions of `blocks` pass through.
 
     Raises:
         SizeMismatch, FormatRefused, StoreFull, StoreUnavailable: as `Writer`.
@@ -173,38 +173,38 @@ def write(writer: Writer, blocks: Iterable[digest.Buffer]) -> Written:
             writer.feed(last)
     finally:
         if piece is not None:
-            piece.let_go()
+            piece.release()
     return writer.finish()
 
 
 _HASHING_DEPTH = 6
 _BATCH_PIECES = 4
-"""The index is asked once for the chunks of so many pieces (2 MiB)."""
+"""One query to the index covers the chunks of this many pieces (2 MiB)."""
 
 
 class _Hashing:
-    """The digests of the whole, each on a strand of its own."""
+    """The digests of the whole, each on a queue of its own."""
 
     def __init__(self, resources: WriterResources) -> None:
         self._hashers = [hashlib.new(name, usedforsecurity=False) for name in digest.ALGORITHMS]
-        self._strands = [Strand[memoryview](resources.hashing, hasher.update, depth=_HASHING_DEPTH) for hasher in self._hashers]
+        self._queues = [SerialQueue[memoryview](resources.hashing, hasher.update, depth=_HASHING_DEPTH) for hasher in self._hashers]
 
     def feed(self, piece: Piece) -> None:
-        for strand in self._strands:
-            strand.give(piece.view, piece.hold().let_go)
+        for queue in self._queues:
+            queue.put(piece.view, piece.retain().release)
 
     def finish(self) -> digest.Digests:
-        for strand in self._strands:
-            strand.finish()
+        for queue in self._queues:
+            queue.finish()
         return digest.Digests(*(hasher.hexdigest() for hasher in self._hashers))
 
     def close(self) -> None:
-        for strand in self._strands:
-            strand.close()
+        for queue in self._queues:
+            queue.close()
 
 
 class _Cutting:
-    """Pieces in, manifest out; chunks go to packing, those that the store has only to rehearse it."""
+    """Cuts pieces into chunks, submits them for packing, and assembles the manifest."""
 
     def __init__(self, index: ChunkIndex, packing: Packing, *, rehearse_known: bool) -> None:
         self._index = index
@@ -217,47 +217,47 @@ class _Cutting:
         self._pieces: list[Piece] = []
 
     def feed(self, piece: Piece) -> None:
-        self._pieces.append(piece.hold())
+        self._pieces.append(piece.retain())
         self._take(self._cutter.feed(piece.view))
         if len(self._pieces) >= _BATCH_PIECES:
-            self.hand_over()
+            self.flush_batch()
 
     def finish(self) -> tuple[manifest.Segment, ...]:
         self._take(self._cutter.finish())
-        self.hand_over()
+        self.flush_batch()
         self._segments += self._assembly.finish()
         return tuple(self._segments)
 
     def close(self) -> None:
         self._batch = {}
-        self._let_go()
+        self._release()
 
-    def hand_over(self) -> None:
-        """Give packing the chunks of a batch that no pack under way has, each with whether it is new. Views of pieces end here."""
+    def flush_batch(self) -> None:
+        """Submit the chunks of the batch for packing, except those that are being packed already; release the pieces."""
         wanted = [name for name in self._batch if name not in self._packing.under_way]
-        known = self._index.known(wanted) if wanted else set()
-        offered = [Offer(name, self._batch[name], is_new=name not in known) for name in wanted]
+        known = self._index.find_stored(wanted) if wanted else set()
+        offered = [PendingChunk(name, self._batch[name], is_new=name not in known) for name in wanted]
         self._batch = {}
         taken = [offer for offer in offered if offer.is_new or self._rehearse_known]
         if taken:
             pieces, self._pieces = self._pieces, []
-            self._packing.take(taken, lambda: _let_go(pieces))
+            self._packing.submit(taken, lambda: _release(pieces))
         else:
-            self._let_go()
+            self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         pieces, self._pieces = self._pieces, []
-        _let_go(pieces)
+        _release(pieces)
 
     def _take(self, chunks: list[chunking.Chunk]) -> None:
         for chunk in chunks:
             name = None
             if chunk.data is not None:
-                name = digest.of_chunk(chunk.data)
+                name = digest.compute_for_chunk(chunk.data)
                 self._batch.setdefault(name, chunk.data)
             self._segments += self._assembly.add(manifest.ManifestEntry(name, chunk.length))
 
 
-def _let_go(pieces: Iterable[Piece]) -> None:
+def _release(pieces: Iterable[Piece]) -> None:
     for piece in pieces:
-        piece.let_go()
+        piece.release()

@@ -1,7 +1,7 @@
-"""A strand: one thing is done to items in the order in which they come, by whichever thread of a shared pool is free.
+"""A serial queue: processes items in order, one at a time, on any free thread of a shared pool.
 
-The writer's hashing, packing and putting are strands, so that a stream uses several cores and does not wait for the disk; a stream
-that has nothing to do holds no thread.
+The writer's hashing, packing and putting are serial queues, so that a stream uses several cores and does not wait for the disk. An
+idle stream holds no thread.
 """
 
 import threading
@@ -12,61 +12,61 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-Then = Callable[[], None]
+Done = Callable[[], None]
 
 _ITEMS_IN_TURN = 8
-"""After so many items a strand goes behind the others that wait for a thread."""
+"""After this many items a queue lets other queues use the thread."""
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass
 
 
-class Strand(Generic[T]):
-    """Do `work` to every item given, in order, one at a time, on threads of `pool`. Thread-safe.
+class SerialQueue(Generic[T]):
+    """Call `work` for every item, in order, one at a time, on threads of `pool`. Thread-safe.
 
-    `give` waits while `depth` items are in its hands, the one that is worked on among them. When `work` raises, what comes after is
-    dropped, and whoever gives or finishes next gets the problem. What is given with an item as `then` is called when the item was
-    worked on or dropped, exactly once in every case.
+    Holds at most `depth` items, including the one being processed; `put` waits for room. When `work` raises, later items are
+    dropped, and the next `put` or `finish` raises the same exception. An item's `done` is called exactly once, after the item was
+    processed or dropped.
     """
 
     def __init__(self, pool: Executor, work: Callable[[T], None], *, depth: int) -> None:
-        """Start nothing yet."""
+        """Start no work yet."""
         self._pool = pool
         self._work = work
         self._depth = depth
         self._changed = threading.Condition()
-        self._items: deque[tuple[T, Then]] = deque()
-        self._in_hands = 0
+        self._items: deque[tuple[T, Done]] = deque()
+        self._pending = 0
         self._is_scheduled = False
         self._is_closed = False
         self._failure: BaseException | None = None
 
-    def give(self, item: T, then: Then = _nothing) -> None:
-        """Hand over an item; wait for room.
+    def put(self, item: T, done: Done = _do_nothing) -> None:
+        """Add an item; wait for room.
 
-        Raises: what `work` raised for an earlier one.
+        Raises: what `work` raised for an earlier item.
         """
         with self._changed:
-            while self._in_hands >= self._depth and self._takes:
+            while self._pending >= self._depth and self._takes:
                 self._changed.wait()
-        if not self.offer(item, then) and self._failure is not None:
+        if not self.put_now(item, done) and self._failure is not None:
             raise self._failure
 
-    def offer(self, item: T, then: Then = _nothing) -> bool:
-        """Hand over an item without waiting, whatever the depth; say whether it was taken and not dropped at once."""
+    def put_now(self, item: T, done: Done = _do_nothing) -> bool:
+        """Add an item without waiting, even beyond `depth`; return False if it was dropped at once."""
         with self._changed:
             takes = self._takes
             if takes:
-                self._items.append((item, then))
-                self._in_hands += 1
+                self._items.append((item, done))
+                self._pending += 1
                 self._schedule()
         if not takes:
-            then()
+            done()
         return takes
 
     def finish(self) -> None:
-        """Wait until everything given is done.
+        """Wait until all items are processed.
 
         Raises: what `work` raised.
         """
@@ -75,12 +75,12 @@ class Strand(Generic[T]):
             raise self._failure
 
     def close(self) -> None:
-        """Drop what waits, wait for what is worked on, and take nothing more."""
+        """Drop waiting items, wait for the current one, and accept no more."""
         with self._changed:
             self._is_closed = True
             dropped = self._drop_waiting()
-        for then in dropped:
-            then()
+        for done in dropped:
+            done()
         self._wait_until_idle()
 
     @property
@@ -89,7 +89,7 @@ class Strand(Generic[T]):
 
     def _wait_until_idle(self) -> None:
         with self._changed:
-            while self._in_hands:
+            while self._pending:
                 self._changed.wait()
 
     def _schedule(self) -> None:
@@ -98,18 +98,18 @@ class Strand(Generic[T]):
             self._is_scheduled = True
 
     def _run(self) -> None:
-        """Work on some items, then let other strands have the thread."""
+        """Process some items, then let other queues use the thread."""
         for _ in range(_ITEMS_IN_TURN):
             with self._changed:
                 if not self._items:
                     self._is_scheduled = False
                     return
-                item, then = self._items.popleft()
+                item, done = self._items.popleft()
             self._do(item)
             del item
-            then()
+            done()
             with self._changed:
-                self._in_hands -= 1
+                self._pending -= 1
                 self._changed.notify_all()
         with self._changed:
             self._is_scheduled = False
@@ -119,16 +119,16 @@ class Strand(Generic[T]):
     def _do(self, item: T) -> None:
         try:
             self._work(item)
-        except BaseException as error:  # noqa: BLE001 - carried to whoever gives next, who raises it
+        except BaseException as error:  # noqa: BLE001 - the next `put` or `finish` raises it
             with self._changed:
                 self._failure = error
                 dropped = self._drop_waiting()
-            for then in dropped:
-                then()
+            for done in dropped:
+                done()
 
-    def _drop_waiting(self) -> list[Then]:
-        dropped = [then for _item, then in self._items]
+    def _drop_waiting(self) -> list[Done]:
+        dropped = [done for _item, done in self._items]
         self._items.clear()
-        self._in_hands -= len(dropped)
+        self._pending -= len(dropped)
         self._changed.notify_all()
         return dropped
