@@ -27,7 +27,8 @@ from partage.operations.service import Service
 from partage.outbound import fetch
 from partage.outbound.rules import check_given
 from partage.policies import authority
-from partage.policies import images as rules
+from partage.policies import locations as rules
+from partage.policies.images import MODIFY_IMAGE
 from partage.records import images, tasks
 from partage.records.database import Transaction
 
@@ -128,7 +129,7 @@ def sizes_of_new(service: Service, caller: Caller, image_id: ImageID, changes: t
         return {}
     with service.database.read() as tx:
         image = visible.find(service, tx, caller, image_id)
-        service.authority.require(caller, rules.MODIFY_IMAGE, authority.image_target(caller, image))
+        service.authority.require(caller, MODIFY_IMAGE, authority.image_target(caller, image))
         authorise_changes(service, tx, caller, image, changes)
     changed = patch.apply(image, changes, now=service.clock(), locations=terms_of(service))
     if changed.status is not image.status and signature_of(changed.properties) is not None:

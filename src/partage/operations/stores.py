@@ -11,7 +11,7 @@ from partage.model.image import Image, ImageStatus
 from partage.operations import visible
 from partage.operations.service import HTTPStore, NamedStore, Service
 from partage.policies import authority
-from partage.policies.images import DELETE_IMAGE_LOCATION, GET_IMAGE_LOCATION
+from partage.policies.locations import DELETE_IMAGE_LOCATION, GET_IMAGE_LOCATION
 from partage.policies.stores import STORES_INFO_DETAIL
 from partage.records import images
 

@@ -16,9 +16,19 @@ from partage.model.ids import ProjectID
 from partage.model.image import Image
 from partage.model.metadef import Namespace
 from partage.model.share import Share
-from partage.policies import cache, checks, images, members, metadefs, policy_file, sharing, stores, tasks
+from partage.policies import cache, checks, images, locations, members, metadefs, policy_file, sharing, stores, tasks
 
-RULES = [*checks.ROLES, *images.RULES, *members.RULES, *metadefs.RULES, *stores.RULES, *tasks.RULES, *cache.RULES, *sharing.RULES]
+RULES = [
+    *checks.ROLES,
+    *images.RULES,
+    *locations.RULES,
+    *members.RULES,
+    *metadefs.RULES,
+    *stores.RULES,
+    *tasks.RULES,
+    *cache.RULES,
+    *sharing.RULES,
+]
 
 Target = Mapping[str, object]
 
