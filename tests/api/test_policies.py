@@ -10,7 +10,8 @@ import requests
 
 from partage.http import routing
 from partage.http.routing import Row
-from partage.http.v2.routes import PREFIX, ROWS
+from partage.http.v2.paths import PREFIX
+from partage.http.v2.routes import ROWS
 from partage.policies import sharing
 from partage.policies.authority import RULES, Authority
 from tests.api.conftest import World, cast_of, with_cache

@@ -110,7 +110,6 @@ NO_VERBS: set[str] = {
     "_after",
     "_asked",
     "_below",
-    "_cached_to_wire",
     "_checked",
     "_counted",
     "_described",

@@ -6,10 +6,10 @@ import re
 import pytest
 
 from partage.http import routing
-from partage.http.v2 import routes
+from partage.http.v2 import paths, routes
 from partage.policies.authority import RULES
 
-ROOT = routing.build_tree(routes.ROWS, routes.PREFIX)
+ROOT = routing.build_tree(routes.ROWS, paths.PREFIX)
 KNOWN_RULES = {rule.name for rule in RULES}
 
 

@@ -10,7 +10,7 @@ from partage.operations import cache
 async def show_cache(request: Request) -> Reply:
     """Tell what this node has near and what it is to fetch."""
     state = await request.run(cache.show_cache)
-    return json_reply({"cached_images": [_cached_to_wire(each) for each in state.cached], "queued_images": list(state.queued)})
+    return json_reply({"cached_images": [_image_to_json(each) for each in state.cached], "queued_images": list(state.queued)})
 
 
 async def queue_image(request: Request) -> Reply:
@@ -50,7 +50,7 @@ async def list_nodes(request: Request) -> Reply:
     return json_reply(await request.run(cache.list_nodes, request.image_id))
 
 
-def _cached_to_wire(image: CachedImage) -> dict[str, Any]:
+def _image_to_json(image: CachedImage) -> dict[str, Any]:
     """Write an image that is near. Times are seconds since 1970 with fractions, as Glance has them here and nowhere else."""
     return {
         "image_id": image.image_id,

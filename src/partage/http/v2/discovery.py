@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 from partage.http.messages import Reply, json_reply
+from partage.http.v2.paths import PREFIX
 
 FEATURES = {
     "2.18": "cleaning and pruning a node's cache, the nodes that have an image near",
@@ -42,7 +43,7 @@ def versions(origin: str, status: HTTPStatus, *, with_cache: bool) -> Reply:
         {
             "id": f"v{minor}",
             "status": "CURRENT" if minor == served[0] else "SUPPORTED",
-            "links": [{"rel": "self", "href": f"{origin}/v2/"}],
+            "links": [{"rel": "self", "href": f"{origin}{PREFIX}/"}],
         }
         for minor in served
     ]
@@ -52,4 +53,4 @@ def versions(origin: str, status: HTTPStatus, *, with_cache: bool) -> Reply:
 
 def is_version(name: str, *, with_cache: bool) -> bool:
     """Say whether a first part of a path is a version of the API."""
-    return name == "v2" or (name.startswith("v") and name[1:] in minors(with_cache=with_cache))
+    return name == PREFIX.strip("/") or (name.startswith("v") and name[1:] in minors(with_cache=with_cache))

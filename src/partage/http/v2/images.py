@@ -1,20 +1,36 @@
 """Handlers of images: documents in, documents out."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from partage import problems
 from partage.http import json_documents
 from partage.http.errors import PATCH_TYPES
 from partage.http.messages import Header, Reply, Request, json_reply
-from partage.http.v2 import query, wire
+from partage.http.v2 import paths, query
 from partage.model import document, patch
+from partage.model.caller import Caller
+from partage.model.image import Image, ImageStatus
 from partage.model.query import ImageQuery
 from partage.operations import images
+from partage.operations.locations import locations_of
 
 _LONG_BODY_BYTES = 65_536
 """What is longer is checked in a thread: nobody else should wait for that."""
 _VERSIONS: dict[str, Literal["2.0", "2.1"]] = {PATCH_TYPES[0]: "2.0", PATCH_TYPES[1]: "2.1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What users are shown of where an image's bytes are: nothing, unless the operator says so. Source: OSSN-0065, OSSN-0090."""
+
+    direct_url: bool = False
+    locations: bool = False
+
+
+NOTHING_SHOWN = Shown()
 
 
 async def create_image(request: Request) -> Reply:
@@ -24,8 +40,8 @@ async def create_image(request: Request) -> Reply:
     parse = partial(document.parse_new_image, given, request.edge.options.formats)
     new = await request.edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
     image = await request.run(images.create_image, new)
-    written = json_reply(wire.image_to_wire(image, request.caller, _shown(request)))
-    location = f"{request.origin}/v2/images/{image.id}".encode()
+    written = json_reply(image_to_json(image, request.caller, _shown(request)))
+    location = f"{request.origin}{paths.IMAGES}/{image.id}".encode()
     headers: tuple[Header, ...] = (
         (b"location", location),
         (b"openstack-image-store-ids", ",".join(store.id for store in request.edge.service.all_stores).encode()),
@@ -46,7 +62,7 @@ async def list_images(request: Request) -> Reply:
 async def show_image(request: Request) -> Reply:
     """Show one image."""
     image = await request.run_reading(images.show_image, request.image_id)
-    return json_reply(wire.image_to_wire(image, request.caller, _shown(request)))
+    return json_reply(image_to_json(image, request.caller, _shown(request)))
 
 
 async def update_image(request: Request) -> Reply:
@@ -61,7 +77,7 @@ async def update_image(request: Request) -> Reply:
     changes = await request.edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
     run = request.run_remote if "locations" in patch.list_changed_names(changes) else request.run
     image = await run(images.update_image, request.image_id, changes)
-    return json_reply(wire.image_to_wire(image, request.caller, _shown(request)))
+    return json_reply(image_to_json(image, request.caller, _shown(request)))
 
 
 async def delete_image(request: Request) -> Reply:
@@ -87,9 +103,73 @@ def _listed(request: Request, parameters: query.Parameters, asked: ImageQuery) -
     page = images.list_images(request.edge.service, request.caller, asked)
     first = query.link(parameters)
     following = None if page.next_marker is None else query.link(parameters, page.next_marker, page.position)
-    return json_reply(wire.images_to_wire(page.items, request.caller, _shown(request), first=first, following=following))
+    return json_reply(images_to_json(page.items, request.caller, _shown(request), first=first, following=following))
 
 
-def _shown(request: Request) -> wire.Shown:
+def _shown(request: Request) -> Shown:
     options = request.edge.options
-    return wire.Shown(direct_url=options.show_direct_url, locations=request.edge.service.locations_shown)
+    return Shown(direct_url=options.show_direct_url, locations=request.edge.service.locations_shown)
+
+
+def image_to_json(image: Image, caller: Caller, shown: Shown = NOTHING_SHOWN) -> dict[str, Any]:
+    """Write an image as the API has it. Custom properties lie beside the attributes and never hide one.
+
+    Where the data of a deactivated image rests is for administrators only. Source: Glance hides its locations then.
+    """
+    path = f"{paths.IMAGES}/{image.id}"
+    written: dict[str, Any] = {
+        **image.properties,
+        "name": image.name,
+        "disk_format": image.disk_format,
+        "container_format": image.container_format,
+        "visibility": image.visibility,
+        "size": image.size,
+        "virtual_size": image.virtual_size,
+        "status": image.status,
+        "checksum": image.checksum,
+        "protected": image.protected,
+        "min_ram": image.min_ram,
+        "min_disk": image.min_disk,
+        "owner": image.former_owner or image.owner,
+        "os_hidden": image.os_hidden,
+        "os_hash_algo": image.os_hash_algo,
+        "os_hash_value": image.os_hash_value,
+        "id": image.id,
+        "created_at": image.created_at,
+        "updated_at": image.updated_at,
+        "tags": image.tags,
+        "self": path,
+        "file": path + "/file",
+        "schema": f"{paths.SCHEMAS}/image",
+    }
+    hidden = image.status is ImageStatus.DEACTIVATED and not caller.is_admin
+    if (image.stores or image.references) and not hidden:
+        written["stores"] = ",".join(image.all_stores)
+    if shown.locations or shown.direct_url:
+        written |= _locations_to_json(image, shown, hidden=hidden)
+    return written
+
+
+def _locations_to_json(image: Image, shown: Shown, *, hidden: bool) -> dict[str, Any]:
+    found = [] if hidden else locations_of(image)
+    written: dict[str, Any] = {"locations": found} if shown.locations else {}
+    return {**written, "direct_url": found[0]["url"]} if shown.direct_url and found else written
+
+
+def images_to_json(
+    images: Sequence[Image],
+    caller: Caller,
+    shown: Shown = NOTHING_SHOWN,
+    *,
+    first: str,
+    following: str | None,
+) -> dict[str, Any]:
+    """Write a page of images with the links to its first and next page."""
+    written: dict[str, Any] = {
+        "images": [image_to_json(image, caller, shown) for image in images],
+        "first": first,
+        "schema": f"{paths.SCHEMAS}/images",
+    }
+    if following is not None:
+        written["next"] = following
+    return written

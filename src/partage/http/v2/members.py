@@ -1,13 +1,15 @@
 """Handlers of members, the Image API's sharing."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from partage import problems
 from partage.http.messages import Reply, Request, json_reply
-from partage.http.v2 import wire
+from partage.http.v2 import paths
 from partage.model import document
 from partage.model.ids import ImageID, ProjectID
+from partage.model.member import Member
 from partage.operations import members
 
 _LONGEST_ID = 255
@@ -17,20 +19,20 @@ async def add_member(request: Request) -> Reply:
     """Offer an image to a project."""
     member_id = _member_id(await request.document())
     member = await request.run(members.add_member, request.image_id, member_id)
-    return json_reply(wire.member_to_wire(member))
+    return json_reply(member_to_json(member))
 
 
 async def list_members(request: Request) -> Reply:
     """List the members that the caller may see."""
     found = await request.run_reading(members.list_members, request.image_id)
-    return json_reply(wire.members_to_wire(found))
+    return json_reply(members_to_json(found))
 
 
 async def show_member(request: Request) -> Reply:
     """Show one membership."""
     image_id, member_id = _ids(request)
     member = await request.run_reading(members.show_member, image_id, member_id)
-    return json_reply(wire.member_to_wire(member))
+    return json_reply(member_to_json(member))
 
 
 async def update_member(request: Request) -> Reply:
@@ -38,7 +40,7 @@ async def update_member(request: Request) -> Reply:
     status = _status(await request.document())
     image_id, member_id = _ids(request)
     member = await request.run(members.update_member, image_id, member_id, status)
-    return json_reply(wire.member_to_wire(member))
+    return json_reply(member_to_json(member))
 
 
 async def remove_member(request: Request) -> Reply:
@@ -74,3 +76,20 @@ def _status(given: dict[str, Any] | list[Any]) -> str:
         raise problems.BodyInvalid("Status not specified")
     status = given["status"]
     return status if isinstance(status, str) else ""
+
+
+def member_to_json(member: Member) -> dict[str, Any]:
+    """Write a membership as the API has it."""
+    return {
+        "member_id": member.member_id,
+        "image_id": member.image_id,
+        "status": member.status,
+        "created_at": member.created_at,
+        "updated_at": member.updated_at,
+        "schema": f"{paths.SCHEMAS}/member",
+    }
+
+
+def members_to_json(found: Sequence[Member]) -> dict[str, Any]:
+    """Write a list of memberships as the API has it."""
+    return {"members": [member_to_json(member) for member in found], "schema": f"{paths.SCHEMAS}/members"}

@@ -13,7 +13,7 @@ from oslo_utils import strutils
 
 from partage import problems
 from partage.http.messages import Reply, Request, json_reply
-from partage.http.v2 import query
+from partage.http.v2 import paths, query
 from partage.model import metadef, metadef_schemas
 from partage.model.metadef import Association, Definition, DefinitionKind, Namespace
 from partage.operations import metadefs
@@ -21,8 +21,6 @@ from partage.operations.metadefs import FullNamespace
 from partage.policies import metadefs as rules
 from partage.records.metadefs import SORT_KEYS, NamespaceQuery
 
-_AT = "/v2/metadefs/namespaces"
-_SCHEMA = "/v2/schemas/metadefs/"
 _PARTS = ("objects", "properties", "tags", "resource_type_associations")
 """What a namespace is created with; the answer repeats it as it was given."""
 _PLAIN = ":@!$&'()*+,;=~-._"
@@ -41,13 +39,13 @@ async def list_namespaces(request: Request) -> Reply:
     is_for_some = bool(asked.limit) and all(given.get(name, "said") for name in ("visibility", "resource_types"))
     found = await request.run_listing(metadefs.list_namespaces, asked) if is_for_some else []
     written: dict[str, Any] = {
-        "namespaces": [_whole_to_wire(each) for each in found],
-        "first": query.link(parameters, path=_AT),
-        "schema": _SCHEMA + "namespaces",
+        "namespaces": [_full_namespace_to_json(each) for each in found],
+        "first": query.link(parameters, path=paths.NAMESPACES),
+        "schema": f"{paths.METADEF_SCHEMAS}/namespaces",
     }
     if found and len(found) == asked.limit:
         last = found[-1].namespace
-        written["next"] = query.link(parameters, last.name, metadefs.position(last, asked), path=_AT)
+        written["next"] = query.link(parameters, last.name, metadefs.position(last, asked), path=paths.NAMESPACES)
     return json_reply(written)
 
 
@@ -56,7 +54,7 @@ async def create_namespace(request: Request) -> Reply:
     new = await _parsed(request, metadef.parse_namespace, rules.ADD_NAMESPACE)
     made = await request.run(metadefs.create_namespace, new)
     given = {name: new.document[name] for name in _PARTS if name in new.document}
-    written = json_reply({**_namespace_to_wire(made.namespace), **given})
+    written = json_reply({**_namespace_to_json(made.namespace), **given})
     location = f"{request.origin}{_path(made.namespace.name)}".encode()
     return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
 
@@ -66,14 +64,14 @@ async def show_namespace(request: Request) -> Reply:
     wanted = dict(query.parameters_of(request.query)).get("resource_type")
     name = request.path["namespace"]
     found = await request.run_listing(metadefs.show_namespace, name, resource_type=wanted)
-    return json_reply(_whole_to_wire(found))
+    return json_reply(_full_namespace_to_json(found))
 
 
 async def update_namespace(request: Request) -> Reply:
     """Replace a namespace's attributes."""
     new = await _parsed(request, metadef.parse_namespace, rules.MODIFY_NAMESPACE)
     changed = await request.run(metadefs.update_namespace, request.path["namespace"], new)
-    return json_reply(_namespace_to_wire(changed))
+    return json_reply(_namespace_to_json(changed))
 
 
 async def delete_namespace(request: Request) -> Reply:
@@ -94,8 +92,8 @@ class Handlers:
     delete_definitions: Handler
 
 
-def made(kind: DefinitionKind, list_to_wire: Callable[[str, Sequence[Definition]], dict[str, Any]]) -> Handlers:
-    """Build the handlers of one kind; `list_to_wire` writes all of a namespace's."""
+def made(kind: DefinitionKind, list_to_json: Callable[[str, Sequence[Definition]], dict[str, Any]]) -> Handlers:
+    """Build the handlers of one kind; `list_to_json` writes all of a namespace's."""
 
     async def list_definitions(request: Request) -> Reply:
         """List a namespace's definitions of one kind."""
@@ -103,7 +101,7 @@ def made(kind: DefinitionKind, list_to_wire: Callable[[str, Sequence[Definition]
         if kind is DefinitionKind.OBJECT:
             _page_of(request, least=1)  # Source: Glance reads these parameters, and then lists every object
         found = await request.run_listing(metadefs.list_definitions, name, kind)
-        return json_reply(_tag_page_to_wire(request, found) if kind is DefinitionKind.TAG else list_to_wire(name, found))
+        return json_reply(_tag_page_to_json(request, found) if kind is DefinitionKind.TAG else list_to_json(name, found))
 
     async def add_definition(request: Request) -> Reply:
         """Add a definition to a namespace."""
@@ -115,14 +113,14 @@ def made(kind: DefinitionKind, list_to_wire: Callable[[str, Sequence[Definition]
         of_type = dict(query.parameters_of(request.query)).get("resource_type") if kind is DefinitionKind.PROPERTY else None
         name, wanted = request.path["namespace"], _named(request, kind)
         found = await request.run(metadefs.show_definition, name, wanted, resource_type=of_type)
-        return json_reply(_definition_to_wire(name, found))
+        return json_reply(_definition_to_json(name, found))
 
     async def update_definition(request: Request) -> Reply:
         """Replace one definition."""
         new = await _parsed(request, partial(metadef.parse_definition, kind=kind), metadefs.MODIFY[kind])
         name, was = request.path["namespace"], _named(request, kind)
         changed = await request.run(metadefs.update_definition, name, was, new)
-        return json_reply(_definition_to_wire(name, changed))
+        return json_reply(_definition_to_json(name, changed))
 
     async def delete_definition(request: Request) -> Reply:
         """Remove one definition."""
@@ -155,20 +153,20 @@ async def add_tags(request: Request) -> Reply:
 async def list_resource_types(request: Request) -> Reply:
     """List the types of resources."""
     found = await request.run(metadefs.list_resource_types)
-    return json_reply({"resource_types": [_association_to_wire(each) for each in found]})
+    return json_reply({"resource_types": [_association_to_json(each) for each in found]})
 
 
 async def list_associations(request: Request) -> Reply:
     """List the types of resources that a namespace is for."""
     found = await request.run(metadefs.list_associations, request.path["namespace"])
-    return json_reply({"resource_type_associations": [_association_to_wire(each) for each in found]})
+    return json_reply({"resource_type_associations": [_association_to_json(each) for each in found]})
 
 
 async def associate(request: Request) -> Reply:
     """Say that a namespace is for a type of resources."""
     new = await _parsed(request, metadef.parse_association, rules.ADD_ASSOCIATION)
     added = await request.run(metadefs.associate, request.path["namespace"], new)
-    return json_reply(_association_to_wire(added))
+    return json_reply(_association_to_json(added))
 
 
 async def dissociate(request: Request) -> Reply:
@@ -199,7 +197,7 @@ async def _parsed(request: Request, parse: Callable[..., Parsed], rule: str) -> 
 async def _added(request: Request, new: Definition) -> Reply:
     name = request.path["namespace"]
     added = await request.run(metadefs.add_definition, name, new)
-    return json_reply(_definition_to_wire(name, added))
+    return json_reply(_definition_to_json(name, added))
 
 
 def _named(request: Request, kind: DefinitionKind) -> Definition:
@@ -209,22 +207,22 @@ def _named(request: Request, kind: DefinitionKind) -> Definition:
 
 
 def _path(name: str) -> str:
-    return f"{_AT}/{quote(name, safe=_PLAIN)}"
+    return f"{paths.NAMESPACES}/{quote(name, safe=_PLAIN)}"
 
 
-def _whole_to_wire(whole: FullNamespace) -> dict[str, Any]:
+def _full_namespace_to_json(whole: FullNamespace) -> dict[str, Any]:
     name = whole.namespace.name
     by_kind = {kind: [each for each in whole.definitions if each.kind is kind] for kind in DefinitionKind}
     parts = {
-        "objects": [_definition_to_wire(name, each) for each in by_kind[DefinitionKind.OBJECT]],
-        "resource_type_associations": [_association_to_wire(each) for each in whole.associations],
+        "objects": [_definition_to_json(name, each) for each in by_kind[DefinitionKind.OBJECT]],
+        "resource_type_associations": [_association_to_json(each) for each in whole.associations],
         "properties": {each.name: dict(each.document) for each in by_kind[DefinitionKind.PROPERTY]},
         "tags": [{"name": each.name} for each in reversed(by_kind[DefinitionKind.TAG])],  # newest first, as in a list of tags alone
     }
-    return {**_namespace_to_wire(whole.namespace), **{part: value for part, value in parts.items() if value}}
+    return {**_namespace_to_json(whole.namespace), **{part: value for part, value in parts.items() if value}}
 
 
-def _namespace_to_wire(namespace: Namespace) -> dict[str, Any]:
+def _namespace_to_json(namespace: Namespace) -> dict[str, Any]:
     written = {
         "namespace": namespace.name,
         "display_name": namespace.display_name,
@@ -235,23 +233,26 @@ def _namespace_to_wire(namespace: Namespace) -> dict[str, Any]:
         "created_at": namespace.created_at,
         "updated_at": namespace.updated_at,
         "self": _path(namespace.name),
-        "schema": _SCHEMA + "namespace",
+        "schema": f"{paths.METADEF_SCHEMAS}/namespace",
     }
     return {name: value for name, value in written.items() if value is not None}
 
 
-def _definition_to_wire(namespace: str, definition: Definition) -> dict[str, Any]:
+def _definition_to_json(namespace: str, definition: Definition) -> dict[str, Any]:
     written = {"name": definition.name, **definition.document}
     if definition.kind is DefinitionKind.PROPERTY:
         return written
     written["created_at"] = definition.created_at
     written["updated_at"] = definition.updated_at
     if definition.kind is DefinitionKind.OBJECT:
-        written |= {"self": f"{_path(namespace)}/objects/{quote(definition.name, safe=_PLAIN)}", "schema": _SCHEMA + "object"}
+        written |= {
+            "self": f"{_path(namespace)}/objects/{quote(definition.name, safe=_PLAIN)}",
+            "schema": f"{paths.METADEF_SCHEMAS}/object",
+        }
     return written
 
 
-def _association_to_wire(association: Association) -> dict[str, Any]:
+def _association_to_json(association: Association) -> dict[str, Any]:
     written = {
         "name": association.resource_type,
         "prefix": association.prefix,
@@ -262,20 +263,23 @@ def _association_to_wire(association: Association) -> dict[str, Any]:
     return {name: value for name, value in written.items() if value is not None}
 
 
-def _objects_to_wire(namespace: str, found: Sequence[Definition]) -> dict[str, Any]:
+def _objects_to_json(namespace: str, found: Sequence[Definition]) -> dict[str, Any]:
     # The schema's path has no slash before it. Source: Glance.
-    return {"objects": [_definition_to_wire(namespace, each) for each in found], "schema": "v2/schemas/metadefs/objects"}
+    return {
+        "objects": [_definition_to_json(namespace, each) for each in found],
+        "schema": f"{paths.METADEF_SCHEMAS}/objects".removeprefix("/"),
+    }
 
 
-def _properties_to_wire(_namespace: str, found: Sequence[Definition]) -> dict[str, Any]:
+def _properties_to_json(_namespace: str, found: Sequence[Definition]) -> dict[str, Any]:
     return {"properties": {each.name: dict(each.document) for each in found}}
 
 
-def _tags_to_wire(_namespace: str, found: Sequence[Definition]) -> dict[str, Any]:
+def _tags_to_json(_namespace: str, found: Sequence[Definition]) -> dict[str, Any]:
     return {"tags": [{"name": each.name} for each in found]}
 
 
-def _tag_page_to_wire(request: Request, tags: Sequence[Definition]) -> dict[str, Any]:
+def _tag_page_to_json(request: Request, tags: Sequence[Definition]) -> dict[str, Any]:
     """Sort tags and return the requested page.
 
     Differs from Glance: a page after which there is another tag has `next`, as in other lists.
@@ -298,7 +302,7 @@ def _tag_page_to_wire(request: Request, tags: Sequence[Definition]) -> dict[str,
         last = places.get(key) or (*(after or ()), key)
         ordered = [each for each in ordered if (places[each.key] < last if direction == "desc" else places[each.key] > last)]
     page = ordered[:limit]
-    written = _tags_to_wire(request.path["namespace"], page)
+    written = _tags_to_json(request.path["namespace"], page)
     if page and len(page) < len(ordered):
         position = metadefs.position_of_tag(page[-1], sort_key)[:1]
         path = f"{_path(request.path['namespace'])}/tags"
@@ -348,6 +352,6 @@ def _query(given: dict[str, str], *, default: int, largest: int) -> NamespaceQue
     )
 
 
-objects = made(DefinitionKind.OBJECT, _objects_to_wire)
-properties = made(DefinitionKind.PROPERTY, _properties_to_wire)
-tags = made(DefinitionKind.TAG, _tags_to_wire)
+objects = made(DefinitionKind.OBJECT, _objects_to_json)
+properties = made(DefinitionKind.PROPERTY, _properties_to_json)
+tags = made(DefinitionKind.TAG, _tags_to_json)

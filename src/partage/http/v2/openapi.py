@@ -6,7 +6,8 @@ from partage.http import openapi
 from partage.http.messages import Reply, json_reply
 from partage.http.v2 import component_schemas, discovery, schemas
 from partage.http.v2.descriptions import DESCRIPTIONS
-from partage.http.v2.routes import PREFIX, ROWS
+from partage.http.v2.paths import PREFIX
+from partage.http.v2.routes import ROWS
 from partage.model import metadef_schemas
 from partage.model.document import KnownFormats
 

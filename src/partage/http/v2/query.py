@@ -13,6 +13,7 @@ import orjson
 from oslo_utils import timeutils
 
 from partage import problems
+from partage.http.v2 import paths
 from partage.model.document import read_name
 from partage.model.ids import ImageID
 from partage.model.image import Visibility
@@ -60,7 +61,7 @@ def parameters_of(query: bytes) -> Parameters:
     return tuple(found)
 
 
-def link(parameters: Parameters, marker: str | None = None, position: Position | None = None, *, path: str = "/v2/images") -> str:
+def link(parameters: Parameters, marker: str | None = None, position: Position | None = None, *, path: str = paths.IMAGES) -> str:
     """Write the path of a page of the same list: the first one, or the one after `marker`, which stands at `position`.
 
     Differs from Glance: parameters given more than once stay, so that the next page answers the same question, and the position

@@ -8,7 +8,8 @@ from partage.http.options import EdgeOptions
 from partage.http.routing import build_tree
 from partage.http.surface import Surface
 from partage.http.v2 import discovery, errors, openapi
-from partage.http.v2.routes import PREFIX, ROWS
+from partage.http.v2.paths import PREFIX
+from partage.http.v2.routes import ROWS
 
 OPENAPI_PATH = "/partage/v1/openapi/image-api-v2.json"
 """The document is not Glance's, so its path lies outside of the Image API's."""

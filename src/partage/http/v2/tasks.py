@@ -5,20 +5,19 @@ from typing import Any
 
 from partage import problems
 from partage.http.messages import Reply, Request, json_reply
-from partage.http.v2 import query
+from partage.http.v2 import paths, query
 from partage.model.ids import ProjectID, TaskID, is_uuid
 from partage.model.new_task import parse_new_task
 from partage.model.task import SORT_KEYS, Task, TaskQuery, TaskStatus, TaskType
 from partage.operations import tasks
 
-_PATH = "/v2/tasks"
 _DIRECTIONS = ("asc", "desc")
 
 
 async def list_image_tasks(request: Request) -> Reply:
     """List the tasks of an image, each whole, as the image's users may see it."""
     found = await request.run_listing(tasks.list_image_tasks, request.image_id)
-    return json_reply({"tasks": [task_of_image_to_wire(task) for task in found]})
+    return json_reply({"tasks": [image_task_to_json(task) for task in found]})
 
 
 async def list_tasks(request: Request) -> Reply:
@@ -28,12 +27,12 @@ async def list_tasks(request: Request) -> Reply:
     asked = _query(dict(parameters), default=limits.page_default, largest=limits.page_max)
     found = await request.run_listing(tasks.list_tasks, asked)
     written: dict[str, Any] = {
-        "tasks": [_stub(task) for task in found],
-        "first": query.link(parameters, path=_PATH),
-        "schema": "/v2/schemas/tasks",
+        "tasks": [_summary_to_json(task) for task in found],
+        "first": query.link(parameters, path=paths.TASKS),
+        "schema": f"{paths.SCHEMAS}/tasks",
     }
     if found and len(found) == asked.limit:
-        written["next"] = query.link(parameters, found[-1].id, tasks.position(found[-1], asked), path=_PATH)
+        written["next"] = query.link(parameters, found[-1].id, tasks.position(found[-1], asked), path=paths.TASKS)
     return json_reply(written)
 
 
@@ -42,15 +41,15 @@ async def create_task(request: Request) -> Reply:
     await request.run(tasks.require_access)
     new = parse_new_task(await request.document(), request.edge.options.formats)
     task = await request.run(tasks.create_task, new, request_id=request.request_id, token=request.token)
-    written = json_reply(task_to_wire(task))
-    location = f"{request.origin}/v2/tasks/{task.id}".encode()
+    written = json_reply(task_to_json(task))
+    location = f"{request.origin}{paths.TASKS}/{task.id}".encode()
     return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
 
 
 async def show_task(request: Request) -> Reply:
     """Show one task."""
     task = await request.run(tasks.show_task, TaskID(request.path["task_id"]))
-    return json_reply(task_to_wire(task))
+    return json_reply(task_to_json(task))
 
 
 async def delete_task(request: Request) -> Reply:
@@ -61,15 +60,15 @@ async def delete_task(request: Request) -> Reply:
     )
 
 
-def task_to_wire(task: Task) -> dict[str, Any]:
+def task_to_json(task: Task) -> dict[str, Any]:
     """Write a task as administrators see it."""
-    written = _stub(task)
+    written = _summary_to_json(task)
     written |= {"input": dict(task.input), "message": task.message, "result": None if task.result is None else dict(task.result)}
     named = {"image_id": task.image_id, "request_id": task.request_id, "user_id": task.user_id}
     return written | {name: value for name, value in named.items() if value}
 
 
-def task_of_image_to_wire(task: Task) -> dict[str, Any]:
+def image_task_to_json(task: Task) -> dict[str, Any]:
     """Write a task as its image's users see it: without links, and with every name, as Glance gives it here."""
     return {
         "id": task.id,
@@ -90,7 +89,7 @@ def task_of_image_to_wire(task: Task) -> dict[str, Any]:
     }
 
 
-def _stub(task: Task) -> dict[str, Any]:
+def _summary_to_json(task: Task) -> dict[str, Any]:
     written = {
         "id": task.id,
         "type": task.type,
@@ -98,8 +97,8 @@ def _stub(task: Task) -> dict[str, Any]:
         "owner": task.owner,
         "created_at": task.created_at,
         "updated_at": task.updated_at,
-        "self": f"/v2/tasks/{task.id}",
-        "schema": "/v2/schemas/task",
+        "self": f"{paths.TASKS}/{task.id}",
+        "schema": f"{paths.SCHEMAS}/task",
     }
     if task.expires_at is not None:
         written["expires_at"] = task.expires_at

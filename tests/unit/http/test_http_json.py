@@ -10,7 +10,7 @@ from partage import problems
 from partage.http import json_documents
 from partage.http.messages import json_reply
 from partage.http.options import EdgeOptions
-from partage.http.v2 import schemas, wire
+from partage.http.v2 import images, members, schemas
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, StoreID, UserID
 from partage.model.image import Image, ImageStatus, Visibility
@@ -74,12 +74,12 @@ def written(value: object) -> object:
 
 
 def test_an_image_is_written_as_glance_writes_it() -> None:
-    assert written(wire.image_to_wire(IMAGE, MINE)) == WRITTEN
+    assert written(images.image_to_json(IMAGE, MINE)) == WRITTEN
 
 
 def test_what_is_unset_is_null_and_an_image_without_data_is_in_no_store() -> None:
     bare = Image(id=IMAGE.id, owner=None, created_at=THEN, updated_at=THEN)
-    found = wire.image_to_wire(bare, MINE)
+    found = images.image_to_json(bare, MINE)
     assert {name for name, value in found.items() if value is None} == {
         "name",
         "disk_format",
@@ -96,19 +96,19 @@ def test_what_is_unset_is_null_and_an_image_without_data_is_in_no_store() -> Non
 
 def test_a_property_never_hides_an_attribute() -> None:
     odd = Image(id=IMAGE.id, owner=None, created_at=THEN, updated_at=THEN, properties={"status": "active", "os_hash_algo": "x"})
-    assert wire.image_to_wire(odd, MINE)["status"] == "queued"
+    assert images.image_to_json(odd, MINE)["status"] == "queued"
 
 
 def test_the_store_of_a_deactivated_image_is_for_administrators() -> None:
     deactivated = IMAGE.become(ImageStatus.DEACTIVATED, now=LATER)
-    assert "stores" not in wire.image_to_wire(deactivated, MINE)
-    assert wire.image_to_wire(deactivated, ADMIN)["stores"] == "fast,slow"
+    assert "stores" not in images.image_to_json(deactivated, MINE)
+    assert images.image_to_json(deactivated, ADMIN)["stores"] == "fast,slow"
 
 
 def test_a_page_has_links_and_its_next_one_only_when_there_is_one() -> None:
-    last = wire.images_to_wire([IMAGE], MINE, first="/v2/images", following=None)
+    last = images.images_to_json([IMAGE], MINE, first="/v2/images", following=None)
     assert written(last) == {"images": [WRITTEN], "first": "/v2/images", "schema": "/v2/schemas/images"}
-    assert wire.images_to_wire([], MINE, first="/v2/images", following="/v2/images?marker=x")["next"] == "/v2/images?marker=x"
+    assert images.images_to_json([], MINE, first="/v2/images", following="/v2/images?marker=x")["next"] == "/v2/images?marker=x"
 
 
 def test_members_are_written_as_glance_writes_them() -> None:
@@ -123,8 +123,8 @@ def test_members_are_written_as_glance_writes_them() -> None:
         "updated_at": "2026-11-23T09:07:04Z",
         "schema": "/v2/schemas/member",
     }
-    assert written(wire.member_to_wire(member)) == expected
-    assert written(wire.members_to_wire([member])) == {"members": [expected], "schema": "/v2/schemas/members"}
+    assert written(members.member_to_json(member)) == expected
+    assert written(members.members_to_json([member])) == {"members": [expected], "schema": "/v2/schemas/members"}
 
 
 @pytest.mark.parametrize("name", ["image", "images", "member", "members"])
