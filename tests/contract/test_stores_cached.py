@@ -236,14 +236,14 @@ def test_threads_that_want_parts_of_one_pack_fetch_it_once(there: Setting) -> No
     threads = [threading.Thread(target=lambda: found.append(there.reads(pack_id, 9, 9))) for _ in range(8)]
     for thread in threads:
         thread.start()
-    while len(there.store._turns) != 1 or there.store._turns[pack_id].takers != 8:  # noqa: SLF001 -- all eight stand at the door
+    while len(there.store._locks) != 1 or there.store._locks[pack_id].users != 8:  # noqa: SLF001 -- all eight hold the lock or wait for it
         time.sleep(0.001)
     there.behind.gate.set()
     for thread in threads:
         thread.join()
     assert found == [whole[9:18]] * 8
     assert there.behind.read == [(0, len(whole))]
-    assert there.store._turns == {}  # noqa: SLF001 -- nothing is left of it
+    assert there.store._locks == {}  # noqa: SLF001 -- nothing is left of it
 
 
 def size_of(there: Setting) -> int:
