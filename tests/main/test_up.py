@@ -231,5 +231,5 @@ def test_unusable_cache_directory_does_not_stop_the_service(tmp_path: Path) -> N
         for _ in range(2):
             assert live.openstack("project-a", "image", "save", "--file", str(tmp_path / "saved"), image_id).returncode == 0
             assert (tmp_path / "saved").read_bytes() == PIECE
-        standalone.wait_for(lambda: "was not brought into the cache" in live.log.read_text(), seconds=20)
+        standalone.wait_for(lambda: "was not cached" in live.log.read_text(), seconds=20)
         assert json.loads(live.openstack("admin", "cached", "image", "list", "-f", "json").stdout) == []

@@ -1,7 +1,6 @@
-"""The cache of this node: list, fetch on demand, forget, clean, prune. Administrators look after it; downloads do not depend on it.
+"""The cache of this node: list, fetch, remove, clean, prune. For administrators; downloads do not depend on it.
 
-What lies in the directory belongs to no image alone: images share chunks, and so packs. What an image needs is forgotten with it
-only as far as no other image that is near needs it.
+Images share chunks and therefore packs: removing an image from the cache keeps the packs that other cached images need.
 """
 
 import logging
@@ -29,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def show_cache(service: Service, caller: Caller) -> CacheState:
-    """Tell what this node has near and what it is to fetch.
+    """Return the images that this node has cached and the queue of those to fetch.
 
     Raises:
         PolicyForbids: the caller may not know.
@@ -43,7 +42,7 @@ def show_cache(service: Service, caller: Caller) -> CacheState:
 
 
 def queue_image(service: Service, caller: Caller, image_id: ImageID) -> None:
-    """Let this node fetch an image, unless it has it. The answer does not wait for that.
+    """Queue an image for this node's cache, unless it is cached. Does not wait for the data.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
@@ -65,7 +64,7 @@ def queue_image(service: Service, caller: Caller, image_id: ImageID) -> None:
 
 
 def forget_image(service: Service, caller: Caller, image_id: ImageID) -> None:
-    """Let this node neither have nor fetch an image.
+    """Remove an image from this node's cache and its queue.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
@@ -86,7 +85,7 @@ def forget_image(service: Service, caller: Caller, image_id: ImageID) -> None:
 
 
 def require_clear(service: Service, caller: Caller) -> None:
-    """Let only those go on who may clear the cache, before what they ask for is looked at.
+    """Check that the caller may clear the cache, before the request is parsed.
 
     Raises:
         PolicyForbids: the caller may not.
@@ -96,7 +95,7 @@ def require_clear(service: Service, caller: Caller) -> None:
 
 
 def clear_cache(service: Service, caller: Caller, target: ClearTarget) -> None:
-    """Let this node forget everything, or fetch nothing more, or both.
+    """Empty this node's cache, its queue, or both.
 
     Raises:
         PolicyForbids, FeatureOff, StoreUnavailable: as `forget_image`.
@@ -112,7 +111,7 @@ def clear_cache(service: Service, caller: Caller, target: ClearTarget) -> None:
 
 
 def clean_cache(service: Service, caller: Caller) -> None:
-    """Remove what is of no use from this node's cache.
+    """Remove unusable files from this node's cache.
 
     Raises:
         PolicyForbids, FeatureOff, StoreUnavailable: as `forget_image`.
@@ -121,7 +120,7 @@ def clean_cache(service: Service, caller: Caller) -> None:
 
 
 def prune_cache(service: Service, caller: Caller) -> Pruned:
-    """Bring this node's cache below its limit, and say what that took.
+    """Evict packs until this node's cache is below its limit; return what was evicted.
 
     Raises:
         PolicyForbids, FeatureOff, StoreUnavailable: as `forget_image`.
@@ -133,7 +132,7 @@ def prune_cache(service: Service, caller: Caller) -> Pruned:
 
 
 def list_nodes(service: Service, caller: Caller, image_id: ImageID) -> list[str]:
-    """Name the nodes that have an image near.
+    """List the nodes that have an image cached.
 
     Raises:
         PolicyForbids: the caller may not know.
@@ -147,7 +146,7 @@ def list_nodes(service: Service, caller: Caller, image_id: ImageID) -> list[str]
 
 
 def tidy(service: Service, cache: Cache) -> None:
-    """Remove drafts that a crash left, packs that no store has any more, and notes of images that are not near any more.
+    """Remove drafts that a crash left, packs that no store has any more, and rows of images that are no longer cached.
 
     Raises:
         StoreUnavailable: the directory cannot be changed.
@@ -163,9 +162,9 @@ def tidy(service: Service, cache: Cache) -> None:
 
 
 def fetch_next(service: Service, cache: Cache, *, may_go_on: Callable[[], bool]) -> bool:
-    """Fetch the image that has waited longest; say whether one was waiting. `may_go_on` is asked before each pack.
+    """Fetch the first image of the queue; return whether there was one. Stops before the next pack once `may_go_on` returns False.
 
-    After a failure, whatever it is, the other images go first.
+    After a failure the image goes to the end of the queue.
 
     Raises:
         StoreUnavailable: the image's store does not answer.
@@ -178,7 +177,7 @@ def fetch_next(service: Service, cache: Cache, *, may_go_on: Callable[[], bool])
     with service.database.write() as tx:
         image = images.find_for_work(tx, waiting[0])
     if image is None:
-        return True  # deleted at this moment, and gone from the queue with that
+        return True  # just deleted, and its row in the queue with it
     try:
         fetched = _fetch(service, cache, image, may_go_on)
     except Exception:
@@ -186,12 +185,12 @@ def fetch_next(service: Service, cache: Cache, *, may_go_on: Callable[[], bool])
             rows.defer(tx, cache.node, image.id, now=service.clock())
         raise
     if not may_go_on():
-        return True  # it stays in the queue for whoever comes next
+        return True  # it stays in the queue for the next process
     if fetched.fault:
-        _LOG.warning("image %s was not brought into the cache: %s", image.id, fetched.fault)
+        _LOG.warning("image %s was not cached: %s", image.id, fetched.fault)
     with service.database.write() as tx:
         still_there = images.find_for_work(tx, image.id) is not None
-        # Whoever has taken it out of the queue meanwhile does not want it near.
+        # An administrator may have removed it from the queue meanwhile.
         if still_there and rows.unqueue(tx, cache.node, image.id) and fetched.is_new:
             rows.note(tx, cache.node, image.id, fetched.packs, now=service.clock())
     return True
@@ -199,7 +198,7 @@ def fetch_next(service: Service, cache: Cache, *, may_go_on: Callable[[], bool])
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """What came of fetching an image: it is near as a whole since now, was so before, or `fault` stood in the way."""
+    """The result of fetching an image: it is cached now (`is_new`), was cached before, or `fault` says why it is not."""
 
     fault: str = ""
     is_new: bool = False
@@ -226,7 +225,7 @@ def _fetch(service: Service, cache: Cache, image: Image, may_go_on: Callable[[],
 
 
 def _find_packs(service: Service, named: NamedStore, content_id: ContentID) -> dict[PackID, int]:
-    """Find the packs that hold a content in a store, and how large they are."""
+    """Return the packs that hold a content in a store, with their sizes."""
     found: set[PackID] = set()
     index = DatabaseIndex(service.database, named.id, service.clock, found)
     with service.database.read() as tx:
@@ -238,7 +237,7 @@ def _find_packs(service: Service, named: NamedStore, content_id: ContentID) -> d
 
 
 def _fetch_packs(named: NamedStore, packs: Collection[PackID], may_go_on: Callable[[], bool]) -> None:
-    """Read one byte of each pack, which brings all of it near."""
+    """Read one byte of each pack, which caches the whole pack."""
     for pack_id in sorted(packs):
         if not may_go_on():
             return
@@ -246,7 +245,7 @@ def _fetch_packs(named: NamedStore, packs: Collection[PackID], may_go_on: Callab
 
 
 def _require(service: Service, caller: Caller, rule: str, image: Image | None = None) -> Cache:
-    """Let only those go on whom the rule allows, and only where there is a cache. Source: Glance asks in this order."""
+    """Check the rule, then that there is a cache. Source: Glance's order."""
     target = authority.project_target(caller.project_id) if image is None else authority.image_target(caller, image)
     service.authority.require(caller, rule, target)
     if service.cache is None:

@@ -1,7 +1,7 @@
-"""What this node is noted to have near, held against what its directory really has.
+"""The rows of images that this node has cached, compared with its directory.
 
-An image is noted once all packs that a whole read of it took lie in the directory. When the directory loses one, to a newer image
-or to damage, the note is untrue from that moment and is removed as soon as anybody looks.
+A row is written when the directory has all packs that a whole read of the image used. When one is evicted or damaged, the row is
+stale; the next listing removes it.
 """
 
 import logging
@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def note_read(service: Service, image_id: ImageID, packs: Collection[PackID]) -> None:
-    """Note a whole read of an image, whose bytes are all given out by now: whatever goes wrong here is not the reader's matter."""
+    """Record a whole read of an image, after its last byte was sent. Failures are only logged."""
     if service.cache is None:
         return
     try:
@@ -28,7 +28,7 @@ def note_read(service: Service, image_id: ImageID, packs: Collection[PackID]) ->
 
 
 def note(service: Service, cache: Cache, image_id: ImageID, packs: Collection[PackID]) -> bool:
-    """Note that an image is near, or was read once more, if its packs are; say whether they are.
+    """Record that an image is cached, or was read again, if all its packs are cached; return whether they are.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
@@ -42,14 +42,14 @@ def note(service: Service, cache: Cache, image_id: ImageID, packs: Collection[Pa
 
 
 def list_valid_entries(service: Service, cache: Cache) -> list[CacheEntry]:
-    """List what is near, and forget what is not any more.
+    """List the cached images, and delete the rows of those that are no longer cached.
 
     Raises:
         DatabaseUnavailable: the database does not answer.
     """
     with service.database.read() as tx:
         noted = rows.list_entries(tx, cache.node)
-    # The directory after the notes: what is missing now was there when its note was written, and has gone since.
+    # The directory after the rows: a pack that is missing now was there when the row was written.
     held = cache.directory.list_packs() if noted else set()
     untrue = [entry for entry in noted if not entry.packs <= held]
     if untrue:

@@ -1,4 +1,4 @@
-"""Keep every pack where it is for a while: sweeps remove none until a backup, or a rebuilding of the index, has ended."""
+"""Hold packs: sweeps remove none while a backup or a rebuilding of the index runs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ _RENEWAL = timedelta(seconds=30)
 
 
 class Hold:
-    """That packs are held. For one thread."""
+    """A hold on all packs. For one thread."""
 
     def __init__(self, service: Service, hold_id: str) -> None:
         self._service = service
@@ -20,11 +20,11 @@ class Hold:
         self._renewed_at = service.clock()
 
     def renew_if_due(self) -> None:
-        """Say that packs are still needed, if that was not said for a while.
+        """Renew the hold (heartbeat), if the last renewal is some time ago.
 
         Raises:
-            StoreUnavailable: nothing was said for so long that a sweep may have removed some.
-            DatabaseUnavailable: it cannot be said.
+            StoreUnavailable: the hold expired, and a sweep may have removed packs.
+            DatabaseUnavailable: the database does not answer.
         """
         now = self._service.clock()
         if now - self._renewed_at < _RENEWAL:
@@ -33,18 +33,20 @@ class Hold:
         with self._service.database.write() as tx:
             is_there = holds.renew(tx, self._hold_id, now=now)
         if late or not is_there:
-            raise problems.StoreUnavailable("This took so long without a sign that a sweep may have removed packs; start again")
+            raise problems.StoreUnavailable(
+                "The hold on packs was not renewed in time, and a sweep may have removed some; start again"
+            )
         self._renewed_at = now
 
 
 @contextmanager
 def hold_packs(service: Service, reason: str) -> Iterator[Hold]:
-    """Hold all packs until the block ends, or until its process has been dead for ten minutes.
+    """Hold all packs until the block ends. If the process dies, the hold expires after ten minutes.
 
-    A sweep that has begun to remove packs goes on, but only with those that no chunk of this moment's index is in.
+    A sweep that is already removing packs continues, but only with packs that hold no chunk of the current index.
 
     Raises:
-        DatabaseUnavailable: they cannot be held.
+        DatabaseUnavailable: the database does not answer.
     """
     hold_id = service.new_id()
     with service.database.write() as tx:

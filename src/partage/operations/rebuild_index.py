@@ -1,16 +1,15 @@
-"""Find again what the index does not know: packs that lie in a store without a row, and chunks whose pack is not where it was.
+"""Rebuild the chunk index from the packs: for packs without a row, and chunks whose pack is missing.
 
-A database that was restored from a backup is older than its stores: packs written since have no row, and packs that it names were
-rewritten and removed by sweeps. Every pack says at its own end what it holds, so their chunks are entered from there.
+A database that was restored from a backup is older than its stores: packs written since have no row, and sweeps have rewritten and
+removed packs that it names. Each pack ends with an index of its chunks, from which the rows are inserted.
 
-1. Packs without a row are entered, with every chunk that the index does not have or whose place holds nothing. Packs that somebody
-   is about to enter, or that a crash left before it could, are noted in the database, and the sweep's.
-2. Chunks that are needed and nowhere yet are looked for in all other packs, retired ones too.
-3. Places that hold nothing are forgotten: an upload of the same bytes then stores them anew, and mends the image that lacks them.
-4. Database and store count the same sweeps again, so that the service starts.
+1. Insert packs without a row, with every chunk that has no row or whose pack is missing. Packs with an intent are left out: an
+   upload is writing them, or a crash left them to the sweep.
+2. Look for chunks that are still missing in all other packs, retired packs too.
+3. Delete rows of chunks whose pack is missing: an upload of the same bytes then stores them again, and so repairs the image.
+4. Give database and store the same generation, so that the service starts.
 
-No byte is removed; what no image names is the next sweep's. Chunks are not compared with their digests, which is what
-`operations/verify.py` does.
+Removes no data; the next sweep removes what no image names. Does not verify chunks: `operations/verify.py` does.
 """
 
 from collections.abc import Iterable
@@ -31,10 +30,10 @@ from partage.stores.engine.pack import SealedPack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """What was found: `packs` without a row, and `chunks` that have a place again or for the first time.
+    """What was found: `packs` without a row, and `chunks` that have a row again or for the first time.
 
-    `unreadable` packs are damaged, not packs, or refused by the store, each with its store before it; `lost` chunks are needed by
-    images and are nowhere.
+    `unreadable`, as "store: key": packs that are damaged, no packs, or refused by the store. `lost`: chunks that images need and
+    no pack has.
     """
 
     packs: int = 0
@@ -44,15 +43,15 @@ class Rebuilt:
 
 
 def rebuild_index(service: Service) -> Rebuilt:
-    """Enter what the stores hold and the database does not know, store by store.
+    """Insert the packs that the database does not know, store by store.
 
     Raises:
-        StoreFull, StoreUnavailable, DatabaseUnavailable: come back later; what was done so far stays done and is right.
+        StoreFull, StoreUnavailable, DatabaseUnavailable: try again later; what was done so far stays done.
     """
     with hold_packs(service, "the index is being rebuilt") as hold:
         found = [_Rebuilding(service, named, hold).rebuild() for named in service.stores.values()]
     for named in service.stores.values():
-        store_identities.agree_again(service, named)
+        store_identities.align_generations(service, named)
     return Rebuilt(
         packs=sum(each.packs for each in found),
         chunks=sum(each.chunks for each in found),
@@ -62,7 +61,7 @@ def rebuild_index(service: Service) -> Rebuilt:
 
 
 class _Rebuilding:
-    """One store's rebuilding: what it holds, and what was found so far."""
+    """The rebuilding of one store's index."""
 
     def __init__(self, service: Service, named: NamedStore, hold: Hold) -> None:
         self._service = service
@@ -128,7 +127,7 @@ class _Rebuilding:
             return {row.digest for each in pack_ids for row, _ in contents.list_chunks(tx, each)}
 
     def _find_unplaced(self) -> set[ChunkDigest]:
-        """Say which chunks manifests name that have no place. What is live is read first: its places were there before."""
+        """Return the chunks that manifests name and that have no row. Reads manifests first: their chunks have rows before them."""
         live = find_live_chunks(self._service, self._named)
         with self._service.database.read() as tx:
             return live.difference(digest for digest, _ in contents.walk_chunks(tx, self._named.id))

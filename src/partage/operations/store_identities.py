@@ -1,9 +1,9 @@
 """Make sure that every store is the one that this database knows, before anything is read, written or removed.
 
-A store and its database each know the other's id. Whatever else is found stops the command, because the wrong pair destroys
+A store and its database each know the other's id. Any mismatch stops the command, because the wrong pair destroys
 images: a file system that is not mounted, the store of another region, a URL of the wrong database, a database that was restored
-from a backup. Without a word only an empty store is claimed, by a database that knows nothing in it, and a store from before there
-were identities, when what the database knows in it is there.
+from a backup. Two kinds of stores are claimed without asking: an empty store in which the database knows nothing, and a store from
+before there were identities, if it has the packs that the database knows in it.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ from partage.stores import identity, layout
 from partage.stores.identity import Identity
 
 NOBODY = "nobody"
-"""What `take_over` is told when the store has no identity."""
+"""The owner that `take_over` expects when the store has no identity."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """What the database and the store say of each other."""
+    """The identities that the database and the store have of each other."""
 
     named: NamedStore
     database: str
@@ -46,7 +46,7 @@ class _Pair:
 
 
 def require_answer(named: NamedStore) -> None:
-    """Make sure that a store answers at all, after one of its objects could not be read or removed.
+    """Check that a store responds at all, after one of its objects could not be read or removed.
 
     Raises:
         StoreUnavailable: it does not.
@@ -57,7 +57,7 @@ def require_answer(named: NamedStore) -> None:
 def check_stores(service: Service, *, after_restore: bool = False) -> dict[StoreID, Identity]:
     """Compare every store with what the database knows of it, claim new ones, and return the identities of all that have one.
 
-    With `after_restore` a database that is older than its store is let pass: for what mends that.
+    With `after_restore`, a database that is older than its store is accepted: for the command that repairs it.
 
     Raises:
         StoreUnavailable: a store is not this database's, or not there; the sentence says what to do.
@@ -65,7 +65,7 @@ def check_stores(service: Service, *, after_restore: bool = False) -> dict[Store
     """
     checked: dict[StoreID, Identity] = {}
     for named in service.stores.values():
-        with service.database.write() as tx:  # nobody else claims a store meanwhile
+        with service.database.write() as tx:  # locked: no other process claims a store meanwhile
             here = _check(service, tx, named, after_restore=after_restore)
         if here is not None:
             checked[named.id] = here
@@ -73,7 +73,7 @@ def check_stores(service: Service, *, after_restore: bool = False) -> dict[Store
 
 
 def take_over(service: Service, named: NamedStore, *, owner: str) -> Identity:
-    """Make a store this database's, whosever it was; `owner` is the database that it belongs to by now, or `NOBODY`.
+    """Make a store this database's; `owner` is the database that it belongs to until now, or `NOBODY`.
 
     Raises:
         StoreUnavailable: it belongs to another database than `owner`, or is known to this one under another name.
@@ -95,7 +95,7 @@ def take_over(service: Service, named: NamedStore, *, owner: str) -> Identity:
 
 
 def raise_generation(service: Service, named: NamedStore) -> None:
-    """Count a sweep that is about to remove packs, here and in the store, so that an older copy of the database is noticed.
+    """Count a sweep that is about to remove packs, in the database and in the store, so that an older database is detected.
 
     Raises:
         StoreUnavailable: the store does not answer.
@@ -108,15 +108,15 @@ def raise_generation(service: Service, named: NamedStore) -> None:
     try:
         identity.write(named.store, Identity(known.identity, database, known.generation))
     except problems.StoreFull:
-        # The sweep is what makes room. An older copy of the database still finds its packs by `rebuild_index`.
+        # The sweep makes room. An older copy of the database still finds its packs by `rebuild_index`.
         return
 
 
-def agree_again(service: Service, named: NamedStore) -> None:
-    """Let a database that was restored and its store count the same sweeps again.
+def align_generations(service: Service, named: NamedStore) -> None:
+    """Give a restored database and its store the same generation again.
 
     Raises:
-        StoreFull, StoreUnavailable: the store does not take it.
+        StoreFull, StoreUnavailable: the store cannot be written.
     """
     with service.database.write() as tx:
         pair = _look(service, tx, named)

@@ -1,4 +1,4 @@
-"""Rows of what each node has near and is to fetch: note, list, remove; queue, next, put off."""
+"""Rows of the images that each node has cached, and of its queue."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -37,14 +37,14 @@ _NODES = select(cached_images.c.node).where(cached_images.c.image_id == bindpara
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """An image that a node has near as long as it has all these packs."""
+    """An image that a node has cached as long as it has all these packs."""
 
     image: CachedImage
     packs: frozenset[PackID]
 
 
 def note(tx: Transaction, node: str, image_id: ImageID, packs: Collection[PackID], *, now: datetime) -> None:
-    """Say that a node has an image near, or that it was read there once more. The caller has locked the image's row."""
+    """Insert the row of a cached image, or count one more read. The caller has locked the image's row."""
     make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     moment = to_microseconds(now)
     statement = make(cached_images).values(
@@ -60,7 +60,7 @@ def note(tx: Transaction, node: str, image_id: ImageID, packs: Collection[PackID
 
 
 def list_entries(tx: Transaction, node: str) -> list[CacheEntry]:
-    """List what a node was noted to have near, in the order in which it came."""
+    """List the images that a node has cached, oldest first."""
     return [
         CacheEntry(
             CachedImage(
@@ -78,50 +78,50 @@ def list_entries(tx: Transaction, node: str) -> list[CacheEntry]:
 
 
 def list_nodes(tx: Transaction, image_id: ImageID) -> list[str]:
-    """Name the nodes that have an image near."""
+    """List the nodes that have an image cached."""
     return list(tx.execute(_NODES, {"image_id": image_id}).scalars())
 
 
 def remove(tx: Transaction, node: str, image_id: ImageID) -> None:
-    """Forget that a node has an image near."""
+    """Delete the row of an image that a node has cached."""
     tx.execute(delete(cached_images).where(cached_images.c.image_id == image_id, cached_images.c.node == node))
 
 
 def remove_untouched(tx: Transaction, node: str, seen: CachedImage) -> None:
-    """Forget that a node has an image near, unless it was noted again since it was seen."""
+    """Delete the row of an image that a node has cached, unless it was read again since `seen`."""
     mine = (cached_images.c.image_id == seen.image_id, cached_images.c.node == node)
     tx.execute(delete(cached_images).where(*mine, cached_images.c.last_accessed == to_microseconds(seen.last_accessed)))
 
 
 def clear(tx: Transaction, node: str) -> None:
-    """Forget all that a node has near."""
+    """Delete the rows of all images that a node has cached."""
     tx.execute(delete(cached_images).where(cached_images.c.node == node))
 
 
 def queue(tx: Transaction, node: str, image_id: ImageID, *, now: datetime) -> None:
-    """Let a node fetch an image; one that waits already keeps its place."""
+    """Queue an image for a node; an image that is queued already keeps its place."""
     make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     statement = make(cache_queue).values(image_id=image_id, node=node, queued_at=to_microseconds(now))
     tx.execute(statement.on_conflict_do_nothing(index_elements=["image_id", "node"]))
 
 
 def list_queued(tx: Transaction, node: str) -> list[ImageID]:
-    """List what a node is to fetch, the next one first."""
+    """List the queue of a node, the next image first."""
     return [ImageID(each) for each in tx.execute(_QUEUED, {"node": node}).scalars()]
 
 
 def defer(tx: Transaction, node: str, image_id: ImageID, *, now: datetime) -> None:
-    """Let the others in the queue go first."""
+    """Move an image to the end of the queue."""
     mine = (cache_queue.c.image_id == image_id, cache_queue.c.node == node)
     tx.execute(update(cache_queue).where(*mine).values(queued_at=to_microseconds(now)))
 
 
 def unqueue(tx: Transaction, node: str, image_id: ImageID) -> bool:
-    """Let a node fetch an image no more; say whether it was to."""
+    """Remove an image from a node's queue; return whether it was queued."""
     mine = (cache_queue.c.image_id == image_id, cache_queue.c.node == node)
     return tx.execute(delete(cache_queue).where(*mine)).rowcount == 1
 
 
 def clear_queue(tx: Transaction, node: str) -> None:
-    """Let a node fetch nothing more."""
+    """Empty a node's queue."""
     tx.execute(delete(cache_queue).where(cache_queue.c.node == node))

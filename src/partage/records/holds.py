@@ -1,4 +1,4 @@
-"""Who needs every pack to stay for the moment: a backup that copies them, a rebuilding of the index that reads them."""
+"""Rows of holds: while one is alive, sweeps remove no pack. A backup or a rebuilding of the index has one."""
 
 from datetime import datetime, timedelta
 
@@ -8,17 +8,17 @@ from partage.records.database import Transaction, to_microseconds
 from partage.records.tables import holds
 
 SILENCE = timedelta(minutes=10)
-"""A hold that was not renewed for so long is that of a process that died."""
+"""A hold that was not renewed for this time has expired: its process died."""
 
 
 def add(tx: Transaction, hold_id: str, reason: str, *, now: datetime) -> None:
-    """Insert a hold, and forget those of processes that died."""
+    """Insert a hold, and delete expired holds."""
     tx.execute(delete(holds).where(holds.c.renewed_at < to_microseconds(now - SILENCE)))
     tx.execute(insert(holds), {"id": hold_id, "reason": reason, "renewed_at": to_microseconds(now)})
 
 
 def renew(tx: Transaction, hold_id: str, *, now: datetime) -> bool:
-    """Say that the hold is still needed; False when it is gone, given up for dead."""
+    """Renew a hold; return False if it has expired and was deleted."""
     return tx.execute(update(holds).where(holds.c.id == hold_id).values(renewed_at=to_microseconds(now))).rowcount > 0
 
 
@@ -28,6 +28,6 @@ def remove(tx: Transaction, hold_id: str) -> None:
 
 
 def find_reason(tx: Transaction, *, now: datetime) -> str | None:
-    """Say what packs are held for, or None when no living process holds them."""
+    """Return the reason of a hold that has not expired, or None."""
     alive = holds.c.renewed_at >= to_microseconds(now - SILENCE)
     return tx.execute(select(holds.c.reason).where(alive).limit(1)).scalar()

@@ -37,12 +37,12 @@ class Identity:
     generation: int
 
     def is_same(self, other: "Identity") -> bool:
-        """Say whether both name the same store of the same database, of whatever generation."""
+        """Whether both name the same store of the same database, of any generation."""
         return (self.store, self.database) == (other.store, other.database)
 
 
 def encode(identity: Identity) -> bytes:
-    """Write an identity as the store keeps it."""
+    """Encode an identity for the store."""
     document = {
         "partage_store": VERSION,
         "store": identity.store,
@@ -53,7 +53,7 @@ def encode(identity: Identity) -> bytes:
 
 
 def decode(encoded: bytes) -> Identity:
-    """Read what `encode` wrote.
+    """Decode an identity.
 
     Raises:
         StoreUnavailable: it is damaged, or of a version that this release does not know.
@@ -79,7 +79,7 @@ def read(store: Store) -> Identity | None:
     """Read a store's identity; None when it has none.
 
     Raises:
-        StoreUnavailable: the store does not answer, or the identity makes no sense.
+        StoreUnavailable: the store does not answer, or the identity is invalid.
     """
     found = store.stat(layout.IDENTITY)
     if found is None:
@@ -90,7 +90,7 @@ def read(store: Store) -> Identity | None:
 
 
 def claim(store: Store, identity: Identity) -> bool:
-    """Give a store without an identity one, durably and atomically; return False when it has got one meanwhile.
+    """Write the identity of a store that has none, durably and atomically; return False if the store has one.
 
     Raises:
         StoreFull, StoreUnavailable: as `Store.put_if_absent`.
@@ -99,7 +99,7 @@ def claim(store: Store, identity: Identity) -> bool:
 
 
 def write(store: Store, identity: Identity) -> None:
-    """Give a store an identity, durably, in place of the one that it has.
+    """Replace the identity of a store, durably.
 
     Raises:
         StoreFull, StoreUnavailable: as `Store.put`.

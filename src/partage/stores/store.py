@@ -13,7 +13,7 @@ from partage.content.digest import Buffer
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What a store knows of an object. `modified_at` is UTC, aware: when it was put, by the store's clock."""
+    """Size and age of an object. `modified_at` is UTC, aware: when it was put, by the store's clock."""
 
     size_bytes: int
     modified_at: datetime
@@ -37,18 +37,18 @@ class Store(Protocol):
 
     Keys are relative paths of letters, digits, `-`, `_`, `.` between `/` (stores/layout.py makes them); a driver refuses others
     with ValueError, as they are a programming mistake. Failures are problems: StoreFull when there is no room,
-    StoreUnavailable when the store does not answer or denies, ContentCorrupt when what it holds is not what was put.
+    StoreUnavailable when the store does not respond or refuses, ContentCorrupt when an object is not what was put.
     """
 
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
-        """Keep the concatenation of `parts` under `key`, durably: when this returns, a power cut does not lose it.
+        """Store the concatenation of `parts` under `key`, durably: a power cut after the return does not lose it.
 
-        All or nothing: what is seen under `key` is never a part. Idempotent. Does not keep or change the buffers. A failed write is
-        abandoned as a whole, never retried in place; whether the object is there after a failure is not known.
+        Atomic: no reader sees a part. Idempotent. Does not keep or change the buffers. A failed write is abandoned, never retried
+        in place; after a failure the object may or may not exist.
 
         Raises:
             StoreFull: no space or quota left.
-            StoreUnavailable: anything else that kept the store from making it durable.
+            StoreUnavailable: any other failure.
         """
 
     def put_if_absent(self, key: str, parts: Sequence[Buffer]) -> bool:
@@ -65,42 +65,42 @@ class Store(Protocol):
 
         Raises:
             ContentCorrupt: there is no such object, or it is too short.
-            StoreUnavailable: the store does not give it at the moment.
+            StoreUnavailable: the store does not respond or refuses.
         """
 
     def stat(self, key: str) -> Stat | None:
-        """Say how large the object is and since when it is there; None when it is absent.
+        """Return the size and age of the object; None if it is absent.
 
         Raises:
-            StoreUnavailable: the store does not tell.
+            StoreUnavailable: the store does not respond or refuses.
         """
 
     def remove(self, key: str) -> None:
-        """Forget the object, durably; absent is fine. Who calls this knows that nothing names the object any more.
+        """Remove the object, durably; absent is fine. The caller knows that nothing names the object any more.
 
         Raises:
-            StoreUnavailable: the store refuses or does not answer.
+            StoreUnavailable: the store does not respond or refuses.
         """
 
     def enumerate(self, prefix: str) -> Iterator[str]:
-        """Name every object whose key begins with `prefix`, each once, in no particular order. Lazy.
+        """Yield the key of every object whose key begins with `prefix`, each once, in no particular order. Lazy.
 
-        Objects put or removed meanwhile may or may not be named. Objects whose put has not returned are not.
+        Objects that are put or removed meanwhile may or may not be included. Objects whose put has not returned are not.
 
         Raises:
-            StoreUnavailable: the store does not tell.
+            StoreUnavailable: the store does not respond or refuses.
         """
 
     def list_drafts(self) -> Iterator[Draft]:
         """List the objects whose put has not returned, in no particular order. Nothing, for a driver that leaves none.
 
         Raises:
-            StoreUnavailable: the store does not tell.
+            StoreUnavailable: the store does not respond or refuses.
         """
 
     def remove_draft(self, draft: Draft) -> None:
         """Remove a draft; absent is fine. The caller knows that no process is writing it.
 
         Raises:
-            StoreUnavailable: the store refuses or does not answer.
+            StoreUnavailable: the store does not respond or refuses.
         """

@@ -1,7 +1,7 @@
-"""A directory of packs that lie in slower stores: a copy of each, as long as there is room. Nothing is lost with it.
+"""A directory with copies of packs of slower stores, up to a size. It can be lost without loss of data.
 
-Reading from it and writing to it never fail: what is not there, damaged, or beyond a broken disk is None, and the store is asked.
-After a write that failed, for want of space or permission, it takes nothing for a while. Layout: docs/format.md, "Cache directory".
+Reads and writes never raise: if a copy is missing, damaged or unreadable, `read` returns None and the caller reads the store. After
+a failed write, such as a full disk, nothing is cached for a while. Layout: docs/format.md, "Cache directory".
 """
 
 import contextlib
@@ -24,11 +24,11 @@ from partage.stores import layout
 from partage.stores.drivers import posix
 
 BLOCK_BYTES = 64 << 10
-"""So many bytes of a pack have a digest of their own: a read of any part checks the blocks it touches, and no others."""
+"""Each block of a pack has its own digest: a read checks only the blocks that it touches."""
 
 REST_SECONDS = 30.0
 STALLED_SECONDS = 3600.0
-"""A draft that is older was left by a crash: writing one takes milliseconds."""
+"""An older draft was left by a crash: writing one takes milliseconds."""
 
 _LOW_WATER = 0.95
 _TOUCH_SECONDS = 1.0
@@ -41,7 +41,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was removed: packs, and their bytes on the disk."""
+    """What was evicted: packs, and their bytes on disk."""
 
     files: int
     size_bytes: int
@@ -59,8 +59,8 @@ class _Entry:
 class CacheDirectory:
     """Copies of packs below `root`, which must exist, of about `limit_bytes` together. Threads and processes may share it.
 
-    Each process adds up what it writes itself, and looks at the directory when that reaches the limit: so several of them may pass
-    it by what the others have written since. What has not been used for longest goes first, until there is a little room again.
+    Each process counts only its own writes, and scans the directory when they reach the limit, so several processes may exceed the
+    limit for a while. Evicts the least recently used packs until there is a little room again.
     """
 
     def __init__(self, root: Path, *, limit_bytes: int) -> None:
@@ -74,11 +74,11 @@ class CacheDirectory:
 
     @property
     def takes(self) -> bool:
-        """Say whether it is worth while to fetch a pack for this directory."""
+        """Whether the directory accepts packs: no write failed recently."""
         return time.monotonic() >= self._rests_until
 
     def read(self, pack_id: PackID, start: int, length: int) -> bytes | None:
-        """Return the bytes [start, start + length) of a pack as they were kept; None when that cannot be. Damage is dropped."""
+        """Return the bytes [start, start + length) of a cached pack; None if that is not possible. Removes a damaged copy."""
         path = self._path(pack_id)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -98,7 +98,7 @@ class CacheDirectory:
         return None
 
     def keep(self, pack_id: PackID, whole: Buffer) -> None:
-        """Keep a copy of a pack, if there is a way. The caller has verified it."""
+        """Cache a pack, if possible. The caller has verified it."""
         draft = self._incoming / f"{pack_id}.{secrets.token_hex(4)}"
         final = self._path(pack_id)
         try:
@@ -116,15 +116,15 @@ class CacheDirectory:
             self._grow(size_bytes)
 
     def holds(self, pack_ids: Iterable[PackID]) -> bool:
-        """Say whether there are copies of all these packs."""
+        """Return whether all these packs are cached."""
         return all(_is_there(self._path(each)) for each in pack_ids)
 
     def list_packs(self) -> set[PackID]:
-        """Name every pack of which there is a copy."""
+        """Return all cached packs."""
         return {PackID(entry.path.name) for entry in self._scan()}
 
     def drop(self, pack_ids: Iterable[PackID]) -> None:
-        """Forget the copies of these packs, where there are any.
+        """Remove the copies of these packs, where there are any.
 
         Raises:
             StoreUnavailable: the directory cannot be changed.
@@ -133,7 +133,7 @@ class CacheDirectory:
             _remove(self._path(each))
 
     def clear(self) -> None:
-        """Forget all copies.
+        """Remove all copies.
 
         Raises:
             StoreUnavailable: the directory cannot be changed.
@@ -142,7 +142,7 @@ class CacheDirectory:
         self._estimate = None
 
     def prune(self, *, below: float = 1.0) -> Pruned:
-        """Forget what has not been used for longest, until no more than the limit is left, or `below` that part of it.
+        """Evict the least recently used packs until at most `below` times the limit is left.
 
         Raises:
             StoreUnavailable: the directory cannot be changed.

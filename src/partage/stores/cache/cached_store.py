@@ -1,7 +1,7 @@
-"""A store with a cache before it: the packs that are read are kept near, whole and verified, for the next read of any part.
+"""A store with a read cache: a read of any part of a pack caches the whole pack, verified.
 
-What is read is what the store has, always: a pack is immutable and its key is used once, a copy is checked with every read, and
-whatever is wrong with the cache or with fetching for it, the bytes that were asked for are asked of the store.
+Reads always return what the store has: packs are immutable and keys are used once, each read of a copy is verified, and after any
+failure of the cache the requested bytes are read from the store.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from partage.stores.engine import pack
 from partage.stores.engine.compression import Decompressor
 
 LARGEST_BYTES = 4 * pack.TARGET_BYTES
-"""A pack is held in memory while it is fetched. Those above this size, which this release does not write, are not kept near."""
+"""A pack is in memory while it is fetched. Larger packs, which this release does not write, are not cached."""
 
 _REFUSAL_SECONDS = 60.0
 _REFUSALS = 1000
@@ -36,7 +36,7 @@ class CachedStore:
         self._refused: dict[PackID, float] = {}
 
     def put(self, key: str, parts: Sequence[digest.Buffer]) -> None:
-        """See `store.Store.put`. What is written is not kept near: nobody has asked for it yet."""
+        """See `store.Store.put`. Does not cache: only reads do."""
         self._behind.put(key, parts)
 
     def put_if_absent(self, key: str, parts: Sequence[digest.Buffer]) -> bool:
@@ -44,12 +44,12 @@ class CachedStore:
         return self._behind.put_if_absent(key, parts)
 
     def get(self, key: str, start: int, length: int) -> bytes:
-        """See `store.Store.get`. The first byte that is read of a pack brings all of it near."""
+        """See `store.Store.get`. Reading any byte of a pack caches the whole pack."""
         pack_id = layout.pack_id_or_none(layout.check_key(key))
         if pack_id is None:
             return self._behind.get(key, start, length)
         found = self._cache.read(pack_id, start, length)
-        if found is None and self._is_worth_while(pack_id):
+        if found is None and self._may_fetch(pack_id):
             with self._lock_pack(pack_id):
                 found = self._cache.read(pack_id, start, length) or self._fetch(pack_id, start, length)
         return self._behind.get(key, start, length) if found is None else found
@@ -59,7 +59,7 @@ class CachedStore:
         return self._behind.stat(key)
 
     def remove(self, key: str) -> None:
-        """See `store.Store.remove`. A copy that cannot be removed here goes when the cache is tidied, like those of other hosts."""
+        """See `store.Store.remove`. If the cached copy cannot be removed, cleaning removes it later, as on other hosts."""
         self._behind.remove(key)
         pack_id = layout.pack_id_or_none(key)
         if pack_id is not None:
@@ -78,15 +78,15 @@ class CachedStore:
         """See `store.Store.remove_draft`."""
         self._behind.remove_draft(draft)
 
-    def _is_worth_while(self, pack_id: PackID) -> bool:
+    def _may_fetch(self, pack_id: PackID) -> bool:
         return self._cache.takes and self._refused.get(pack_id, 0.0) <= time.monotonic()
 
     def _fetch(self, pack_id: PackID, start: int, length: int) -> bytes | None:
-        """Fetch a pack and keep it if every chunk in it is sound; None when the store must be asked for the part alone.
+        """Fetch a pack and cache it if every chunk matches its digest; None if the caller must read only the part from the store.
 
-        A pack that cannot be had whole is left alone for a while: otherwise every read of a part of it would try again.
+        After a failure the pack is not fetched for a while: otherwise every read of a part of it would try again.
         """
-        if not self._is_worth_while(pack_id):
+        if not self._may_fetch(pack_id):
             return None
         key = layout.pack_key(pack_id)
         try:
@@ -96,7 +96,7 @@ class CachedStore:
             whole = self._behind.get(key, 0, found.size_bytes)
             _verify(pack_id, whole)
         except problems.StoreUnavailable:
-            part = self._behind.get(key, start, length)  # where this fails as well, it is the store and not this pack
+            part = self._behind.get(key, start, length)  # if this fails too, the store is at fault and not the pack
             self._refuse(pack_id)
             return part
         except (problems.ContentCorrupt, ValueError):
@@ -113,7 +113,7 @@ class CachedStore:
 
     @contextlib.contextmanager
     def _lock_pack(self, pack_id: PackID) -> Iterator[None]:
-        """Let one thread at a time fetch a pack: neighbours in an image ask for parts of the same one at the same moment."""
+        """Let one thread at a time fetch a pack: concurrent reads of one image need parts of the same pack."""
         with self._lock:
             held = self._locks.setdefault(pack_id, _PackLock())
             held.users += 1
@@ -129,14 +129,14 @@ class CachedStore:
 
 @dataclass(slots=True)
 class _PackLock:
-    """Who waits for one pack; `takers` are those inside and those before the door."""
+    """The lock for fetching one pack; `users` is the number of threads that hold it or wait for it."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     users: int = 0
 
 
 def _verify(pack_id: PackID, whole: bytes) -> None:
-    """Compare every chunk of a pack with its digest, as the pack's own index has it.
+    """Compare every chunk of a pack with its digest in the pack's index.
 
     Raises:
         ContentCorrupt: one differs, or the index does.

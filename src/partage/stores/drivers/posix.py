@@ -30,26 +30,26 @@ INCOMING = "incoming/"
 _DRAFT = re.compile(r"([A-Za-z0-9_-]+)\.[0-9a-f]{8}")
 
 _Publish = Callable[[int, str, str], None]
-"""Gives a draft its name: the root's descriptor, the draft, the key."""
+"""Gives a draft its name. Arguments: the root's descriptor, the draft, the key."""
 
 
 class _TakenError(Exception):
-    """There is an object under the key already."""
+    """An object with this key exists."""
 
 
 class PosixStore:
     """Keep objects below `root`, which must exist and be writable by this user only. Threads and processes may share it.
 
-    With an `identity`, nothing is written, read or removed where that identity is not: not in an empty mount point, and not in
-    another store's directory. Every verb opens `root` anew and works below what it opened, so that what was looked at is what is
-    used, and a file system that is mounted again is found again.
+    With an `identity`, every verb fails in a directory without that identity, such as an empty mount point or another store. Each
+    verb opens `root` and works below that descriptor, so the directory that was checked is the one that is used, and a file system
+    that is mounted again is found.
     """
 
     def __init__(self, root: Path, *, identity: Identity | None = None) -> None:
         self._root = root
         self._identity = identity
         self._seen: _Mark | None = None
-        self._settled: set[tuple[int, int, str]] = set()
+        self._durable: set[tuple[int, int, str]] = set()
 
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """See `store.Store.put`."""
@@ -66,7 +66,7 @@ class PosixStore:
     def get(self, key: str, start: int, length: int) -> bytes:
         """See `store.Store.get`."""
         layout.check_key(key)
-        with self._opened(f"read {key}") as root:
+        with self._open(f"read {key}") as root:
             try:
                 descriptor = os.open(key, os.O_RDONLY | os.O_CLOEXEC, dir_fd=root)
             except FileNotFoundError as absent:
@@ -79,7 +79,7 @@ class PosixStore:
     def stat(self, key: str) -> store.Stat | None:
         """See `store.Store.stat`."""
         layout.check_key(key)
-        with self._opened(f"look at {key}") as root:
+        with self._open(f"look at {key}") as root:
             try:
                 found = os.stat(key, dir_fd=root)
             except (FileNotFoundError, NotADirectoryError):
@@ -89,9 +89,9 @@ class PosixStore:
     def remove(self, key: str) -> None:
         """See `store.Store.remove`."""
         layout.check_key(key)
-        with self._opened(f"remove {key}") as root, contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with self._open(f"remove {key}") as root, contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(key, dir_fd=root)
-            # Otherwise a power cut brings the object back when its row is gone, and nothing proves any more whose it was.
+            # Otherwise a power cut may restore the object after its row is gone, and no row shows which database wrote it.
             _fsync_directory(root, key.rpartition("/")[0])
 
     def enumerate(self, prefix: str) -> Iterator[str]:
@@ -106,7 +106,7 @@ class PosixStore:
     def list_drafts(self) -> Iterator[store.Draft]:
         """See `store.Store.list_drafts`."""
         for path in self._walk(INCOMING.rstrip("/")):
-            with self._opened(f"look at {path}") as root, contextlib.suppress(FileNotFoundError):
+            with self._open(f"look at {path}") as root, contextlib.suppress(FileNotFoundError):
                 found = os.stat(path, dir_fd=root)
                 name = parse_draft(path.removeprefix(INCOMING))
                 key = None if name is None else layout.build_key(name)
@@ -117,14 +117,14 @@ class PosixStore:
         self.remove(draft.name)
 
     def link(self, key: str, target: Path) -> bool:
-        """Give an object a second name, outside the store; False when that is not possible there, as on another file system.
+        """Hard-link an object outside the store; return False if that is not possible, such as on another file system.
 
         Raises:
             ContentCorrupt: there is no such object.
             StoreUnavailable: the directory is not this store's.
         """
         layout.check_key(key)
-        with self._opened(f"read {key}") as root:
+        with self._open(f"read {key}") as root:
             try:
                 os.link(key, target, src_dir_fd=root)
             except FileNotFoundError as absent:
@@ -137,17 +137,17 @@ class PosixStore:
 
     def _store(self, key: str, parts: Sequence[Buffer], publish: _Publish) -> None:
         layout.check_key(key)
-        with self._opened(f"store {key}") as root:
+        with self._open(f"store {key}") as root:
             try:
                 self._write(root, key, parts, publish)
             except FileNotFoundError:
                 # Another process removed a folder that this one has made: make it again, and try once more.
-                self._settled.clear()
+                self._durable.clear()
                 self._write(root, key, parts, publish)
 
     @contextlib.contextmanager
-    def _opened(self, action: str) -> Iterator[int]:
-        """Open the root, make sure that it is this store's, and translate what the system refuses meanwhile."""
+    def _open(self, action: str) -> Iterator[int]:
+        """Open the root, check its identity, and translate system errors in the block."""
         with _problems(action):
             root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -158,7 +158,7 @@ class PosixStore:
                 os.close(root)
 
     def _require(self, root: int, expected: Identity) -> None:
-        """Make sure that the identity is there and the same. Its file is read again only when another one has taken its place."""
+        """Check that the identity is present and the same. Reads its file again only if the file was replaced."""
         try:
             found = os.stat(layout.IDENTITY, dir_fd=root)
         except FileNotFoundError as absent:
@@ -178,8 +178,8 @@ class PosixStore:
     def _write(self, root: int, key: str, parts: Sequence[Buffer], publish: _Publish) -> None:
         folder, _slash, name = key.rpartition("/")
         draft = f"{INCOMING}{name}.{secrets.token_hex(4)}"
-        self._settle(root, INCOMING.rstrip("/"))
-        self._settle(root, folder)
+        self._make_durable(root, INCOMING.rstrip("/"))
+        self._make_durable(root, folder)
         try:
             _write_durably(root, draft, parts)
             publish(root, draft, key)
@@ -198,8 +198,8 @@ class PosixStore:
                 yield from self._walk(path)
 
     def _entries(self, folder: str) -> list[tuple[str, bool]]:
-        """List what is in a folder, each with whether it is a folder itself."""
-        with self._opened("list the store") as root:
+        """List the entries of a folder, each with whether it is a folder."""
+        with self._open("list the store") as root:
             try:
                 descriptor = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
             except (FileNotFoundError, NotADirectoryError):
@@ -210,24 +210,24 @@ class PosixStore:
             finally:
                 os.close(descriptor)
 
-    def _settle(self, root: int, folder: str) -> None:
+    def _make_durable(self, root: int, folder: str) -> None:
         """Make a folder durable, parents first, once for each process and root.
 
-        A folder that is there may still be lost in a power cut, when whoever made it has not fsynced its parent yet: so this
-        process fsyncs the parents of every folder it uses, too.
+        A folder that exists may still be lost in a power cut, if its creator has not fsynced the parent yet: so this process
+        fsyncs the parents of every folder that it uses.
         """
         if not folder:
             return
         here = os.fstat(root)
-        settled = (here.st_dev, here.st_ino, folder)
-        if settled in self._settled:
+        key = (here.st_dev, here.st_ino, folder)
+        if key in self._durable:
             return
         parent = folder.rpartition("/")[0]
-        self._settle(root, parent)
+        self._make_durable(root, parent)
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder, dir_fd=root)
         _fsync_directory(root, parent)
-        self._settled.add(settled)
+        self._durable.add(key)
 
 
 def parse_draft(name: str) -> str | None:
@@ -241,7 +241,7 @@ def _move(root: int, draft: str, key: str) -> None:
 
 
 def _link(root: int, draft: str, key: str) -> None:
-    """Name a draft where nothing has that name: rename(2) would replace what has it, link(2) fails."""
+    """Name a draft, unless the name is taken: rename(2) would replace the object, link(2) fails."""
     try:
         os.link(draft, key, src_dir_fd=root, dst_dir_fd=root)
     except FileExistsError as taken:
