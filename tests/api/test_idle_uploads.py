@@ -105,7 +105,7 @@ def test_one_upload_too_many_of_a_process_is_refused_at_once(people: People) -> 
                 answer = wire.answer()
             assert answer.status == 503
             assert int(answer.header("retry-after") or 0) > 0
-            assert b"uploads are under way here" in answer.body
+            assert b"uploads are in progress in this process" in answer.body
         assert status_of(cast, images[3]) == "queued"
         opened[0].close()
         assert is_queued(cast.owner, images[0], seconds=60)

@@ -179,7 +179,7 @@ def test_requests_beyond_the_grace_are_refused_with_one_line(keystone: RunningKe
         live.process.send_signal(signal.SIGTERM)
         answer = client.wire.getresponse()
         assert (answer.status, answer.getheader("retry-after")) == (503, "2")
-        assert b"The service stops" in answer.read()
+        assert b"The service is stopping" in answer.read()
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             begun.read()
         assert live.process.wait(20) == 0

@@ -22,9 +22,7 @@ class Admission:
             UploadsFull: the limit is reached.
         """
         if self.count >= self._at_once:
-            raise problems.UploadsFull(
-                f"{self.count} uploads are under way here, which is as many as are taken at a time; try again"
-            )
+            raise problems.UploadsFull(f"{self.count} uploads are in progress in this process, which is the limit; try again")
         self.count += 1
         try:
             yield

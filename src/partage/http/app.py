@@ -15,7 +15,7 @@ from partage.http import caller as callers
 from partage.http import health
 from partage.http.admission import Admission
 from partage.http.caller import Identity
-from partage.http.errors import Asked
+from partage.http.errors import FailedRequest
 from partage.http.incoming import Incoming, Scope, choose_request_id, decode_path, join_headers, origin_of
 from partage.http.messages import Edge, Header, Reply, Request, Stream
 from partage.http.options import EdgeOptions
@@ -44,7 +44,7 @@ _READING = frozenset({"GET", "HEAD"})
 _TYPE_OF_NOTHING = b"text/html; charset=UTF-8"
 """Source: Glance says so of nearly every answer that is empty."""
 _NO_ROUTE = "The resource could not be found."
-_STOPPED = "The service stops, and could not finish this request in time; send it again"
+_STOPPED = "The service is stopping and could not finish this request in time; send it again"
 _NO_BODY = "A body is not expected with this request."
 
 
@@ -127,7 +127,7 @@ class _Application:
             reply = self._refuse_stopped(incoming, surface)
         except Exception as error:  # noqa: BLE001 - the one place where unexpected errors are rendered
             _LOG.error("%s: unexpected failure", incoming.request_id, exc_info=error)
-            reply = surface.render_unexpected(self._asked(incoming))
+            reply = surface.render_unexpected(self._summarise(incoming))
         body.return_socket()
         if _find_handoff(scope) is None:
             send = sending.TimeoutSend(send, options.stall_seconds)
@@ -191,17 +191,17 @@ class _Application:
     def _refuse(self, problem: problems.Problem, incoming: Incoming, surface: Surface) -> Reply:
         """Answer with a problem, and log it when a dependency failed: the answer does not say why."""
         self._edge.service.failures.note(problem, incoming.request_id)
-        return surface.render(problem, self._asked(incoming))
+        return surface.render(problem, self._summarise(incoming))
 
     def _refuse_stopped(self, incoming: Incoming, surface: Surface) -> Reply:
         """Answer that the server stops; only the server cancels requests, and counts them in its log."""
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
-        return surface.render(problems.Unavailable(_STOPPED), self._asked(incoming))
+        return surface.render(problems.Unavailable(_STOPPED), self._summarise(incoming))
 
-    def _asked(self, incoming: Incoming) -> Asked:
-        return Asked(
+    def _summarise(self, incoming: Incoming) -> FailedRequest:
+        return FailedRequest(
             method=incoming.method,
             accept=incoming.header(b"accept"),
             content_type=incoming.header(b"content-type"),

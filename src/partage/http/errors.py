@@ -46,7 +46,7 @@ PATCH_TYPES = ("application/openstack-images-v2.0-json-patch", "application/open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class FailedRequest:
     """What of a request shapes the reply to its failure."""
 
     method: str
@@ -60,10 +60,10 @@ def kind_of(problem: type[problems.Problem]) -> Kind:
     return next(KINDS[ancestor] for ancestor in problem.__mro__ if ancestor in KINDS)
 
 
-def headers_of(problem: problems.Problem, asked: Asked) -> tuple[Header, ...]:
+def headers_of(problem: problems.Problem, request: FailedRequest) -> tuple[Header, ...]:
     """Build the headers that belong to a problem in every form of it."""
     if isinstance(problem, problems.Unauthenticated):
-        return ((b"www-authenticate", f'Keystone uri="{asked.www_authenticate_uri}"'.encode()),)
+        return ((b"www-authenticate", f'Keystone uri="{request.www_authenticate_uri}"'.encode()),)
     if isinstance(problem, problems.MethodNotAllowed):
         return ((b"allow", ", ".join(problem.allowed).encode()),)
     if isinstance(problem, problems.PatchTypeUnsupported):

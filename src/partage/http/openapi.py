@@ -85,7 +85,7 @@ def _operation(api: API, row: Row, rows: tuple[Row, ...]) -> Part:
         "operationId": _operation_id(api, row),
         "summary": (row.handler.__doc__ or "").partition("\n")[0],
         "description": f"Policy rule: `{row.rule}`." if row.rule else "Open to every valid token.",
-        "tags": [_below(api, row).split("/")[1]],
+        "tags": [_path_below_prefix(api, row).split("/")[1]],
         "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in _parameters(row, description)],
         "responses": _responses(api, row, description, rows),
     }
@@ -94,12 +94,12 @@ def _operation(api: API, row: Row, rows: tuple[Row, ...]) -> Part:
     return written
 
 
-def _below(api: API, row: Row) -> str:
+def _path_below_prefix(api: API, row: Row) -> str:
     return row.path.removeprefix(api.prefix)
 
 
 def _operation_id(api: API, row: Row) -> str:
-    return row.method.lower() + _below(api, row).replace("/", "_").replace("{", "").replace("}", "")
+    return row.method.lower() + _path_below_prefix(api, row).replace("/", "_").replace("{", "").replace("}", "")
 
 
 def _parameters(row: Row, description: Description) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from partage import problems
-from partage.http.errors import Asked
+from partage.http.errors import FailedRequest
 from partage.http.incoming import Incoming
 from partage.http.messages import Reply
 from partage.http.routing import Node
@@ -26,7 +26,7 @@ class Surface:
 
     tree: Node
     find_path: Callable[[Incoming], str | None]
-    render: Callable[[problems.Problem, Asked], Reply]
-    render_unexpected: Callable[[Asked], Reply]
+    render: Callable[[problems.Problem, FailedRequest], Reply]
+    render_unexpected: Callable[[FailedRequest], Reply]
     documents: Mapping[str, OpenReply] = field(default_factory=dict)
     answer_root: Callable[[Incoming], Reply | None] = lambda _incoming: None

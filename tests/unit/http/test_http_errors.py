@@ -9,10 +9,10 @@ import pytest
 
 import partage.http
 from partage import problems
-from partage.http.errors import Asked, kind_of
+from partage.http.errors import FailedRequest, kind_of
 from partage.http.v2 import errors
 
-ASKED = Asked(method="PUT", accept=None, content_type="text/plain", www_authenticate_uri="https://cloud/identity")
+ASKED = FailedRequest(method="PUT", accept=None, content_type="text/plain", www_authenticate_uri="https://cloud/identity")
 LEAVES = [
     each
     for _, each in inspect.getmembers(problems, inspect.isclass)
@@ -34,8 +34,8 @@ STATUSES = {
 }
 
 
-def asked(accept: str | None) -> Asked:
-    return Asked(method="GET", accept=accept, content_type=None, www_authenticate_uri="https://cloud/identity")
+def asked(accept: str | None) -> FailedRequest:
+    return FailedRequest(method="GET", accept=accept, content_type=None, www_authenticate_uri="https://cloud/identity")
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)

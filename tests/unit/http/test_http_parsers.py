@@ -12,7 +12,7 @@ import pytest
 
 from partage import problems
 from partage.http import json_documents
-from partage.http.errors import Asked
+from partage.http.errors import FailedRequest
 from partage.http.server import conditions
 from partage.http.v2 import discovery, errors, query
 
@@ -45,8 +45,8 @@ PARAMETERS = (
 """Each is read in a way of its own."""
 
 
-def asked(accept: str) -> Asked:
-    return Asked(method="GET", accept=accept, content_type=accept, www_authenticate_uri="")
+def asked(accept: str) -> FailedRequest:
+    return FailedRequest(method="GET", accept=accept, content_type=accept, www_authenticate_uri="")
 
 
 def parsed(name: str, text: str) -> object:

@@ -9,13 +9,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from test_http_app import TOKEN, OneToken, call
 
 from partage import problems
-from partage.http.errors import Asked, kind_of
+from partage.http.errors import FailedRequest, kind_of
 from partage.http.partage import errors, openapi
 from partage.http.partage.descriptions import DESCRIPTIONS
 from partage.http.partage.routes import PREFIX, ROWS
 from partage.http.v2.surface import OPENAPI_PATH
 
-ASKED = Asked(method="GET", accept="text/html", content_type=None, www_authenticate_uri="https://id")
+ASKED = FailedRequest(method="GET", accept="text/html", content_type=None, www_authenticate_uri="https://id")
 LEAVES = [
     each
     for _, each in inspect.getmembers(problems, inspect.isclass)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from partage import problems
-from partage.http.errors import UNEXPECTED, Asked, Kind, headers_of, kind_of
+from partage.http.errors import UNEXPECTED, FailedRequest, Kind, headers_of, kind_of
 from partage.http.messages import Header, Reply
 from partage.model.offer import OfferOutcome
 
@@ -28,12 +28,12 @@ def type_of(problem: type[problems.Problem]) -> str:
     return _TYPES + _WORD_START.sub("-", problem.__name__).lower()
 
 
-def reply_to(problem: problems.Problem, asked: Asked) -> Reply:
+def reply_to(problem: problems.Problem, request: FailedRequest) -> Reply:
     """Build the reply that tells a client of a problem."""
     document = describe(problem)
     if isinstance(problem, problems.MethodNotAllowed) and not problem.sentence().strip():
-        document["detail"] = f"This path takes {', '.join(problem.allowed)}, not {asked.method[:20]}"
-    return _reply(kind_of(type(problem)), document, headers_of(problem, asked))
+        document["detail"] = f"This path takes {', '.join(problem.allowed)}, not {request.method[:20]}"
+    return _reply(kind_of(type(problem)), document, headers_of(problem, request))
 
 
 def describe(problem: problems.Problem) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def outcome_to_wire(outcome: OfferOutcome) -> dict[str, Any]:
     }
 
 
-def reply_to_unexpected(_asked: Asked) -> Reply:
+def reply_to_unexpected(_asked: FailedRequest) -> Reply:
     """Build the reply to a request that failed unexpectedly. It tells the client nothing of the failure."""
     detail = "The service failed unexpectedly; give the operator the x-openstack-request-id of this answer"
     return _reply(UNEXPECTED, _document(UNEXPECTED, f"{_TYPES}unexpected", detail), ())

@@ -1,4 +1,4 @@
-"""Handlers of the cache of the node that is asked."""
+"""Handlers of the cache of the node that receives the request, and its JSON."""
 
 from typing import Any
 
@@ -8,25 +8,25 @@ from partage.operations import cache
 
 
 async def show_cache(request: Request) -> Reply:
-    """Tell what this node has near and what it is to fetch."""
+    """List the images in this node's cache, and those in its queue."""
     state = await request.run(cache.show_cache)
     return json_reply({"cached_images": [_image_to_json(each) for each in state.cached], "queued_images": list(state.queued)})
 
 
 async def queue_image(request: Request) -> Reply:
-    """Let this node fetch an image."""
+    """Queue an image for this node's cache."""
     await request.run(cache.queue_image, request.image_id)
     return Reply()
 
 
 async def forget_image(request: Request) -> Reply:
-    """Let this node neither have nor fetch an image."""
+    """Remove an image from this node's cache and queue."""
     await request.run(cache.forget_image, request.image_id)
     return Reply()
 
 
 async def clear_cache(request: Request) -> Reply:
-    """Let this node forget everything, or fetch nothing more, or both, as a header says."""
+    """Clear this node's cache, its queue, or both, as a header states."""
     await request.run(cache.require_clear)
     target = parse_clear_target(request.header(b"x-image-cache-clear-target") or "")
     await request.run(cache.clear_cache, target)
@@ -34,24 +34,24 @@ async def clear_cache(request: Request) -> Reply:
 
 
 async def clean_cache(request: Request) -> Reply:
-    """Remove what is of no use from this node's cache."""
+    """Remove invalid and abandoned files from this node's cache."""
     await request.run(cache.clean_cache)
     return Reply()
 
 
 async def prune_cache(request: Request) -> Reply:
-    """Bring this node's cache below its limit, and say what that took."""
+    """Evict images until this node's cache is below its limit, and report how many."""
     pruned = await request.run(cache.prune_cache)
     return json_reply({"total_files_pruned": pruned.files, "total_bytes_pruned": pruned.size_bytes})
 
 
 async def list_nodes(request: Request) -> Reply:
-    """Name the nodes that have an image near."""
+    """List the nodes that have an image in their cache."""
     return json_reply(await request.run(cache.list_nodes, request.image_id))
 
 
 def _image_to_json(image: CachedImage) -> dict[str, Any]:
-    """Write an image that is near. Times are seconds since 1970 with fractions, as Glance has them here and nowhere else."""
+    """Render a cached image. Times are seconds since 1970 with fractions. Source: Glance, in this answer only."""
     return {
         "image_id": image.image_id,
         "hits": image.hits,

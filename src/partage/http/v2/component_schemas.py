@@ -1,6 +1,6 @@
-"""Schemas and parameters that the Image API serves nowhere, for the OpenAPI document: requests, small answers, query and headers.
+"""Schemas and parameters for the OpenAPI document only: requests, small answers, queries and headers.
 
-What clients may fetch as a JSON schema is in `schemas.py` and `model/metadef_schemas.py`, and is put into the document from there.
+The JSON schemas that clients can fetch are in `schemas.py` and `model/metadef_schemas.py`; the document contains them too.
 """
 
 from typing import Any
@@ -68,11 +68,11 @@ def request_schemas() -> dict[str, Schema]:
 
 
 def answer_schemas() -> dict[str, Schema]:
-    """Build the schemas of documents that the service answers with."""
+    """Build the schemas of answers."""
     store = {"id": _TEXT, "description": _TEXT, "default": _WORD, "read-only": _WORD}
     detail = {**store, "type": _TEXT, "weight": _NUMBER, "properties": {"type": "object"}}
     usage = {"type": "object", "additionalProperties": _object({"usage": _NUMBER, "limit": _NUMBER}, "usage", "limit")}
-    near = {
+    cached = {
         "image_id": _ID,
         "hits": _NUMBER,
         "last_accessed": _SECONDS,
@@ -91,56 +91,56 @@ def answer_schemas() -> dict[str, Schema]:
         "stores_detail": _object({"stores": _list(_object(detail, "id", "type", "weight", "properties"))}, "stores"),
         "usage": _object({"usage": usage}, "usage"),
         "cache": _object(
-            {"cached_images": _list(_object(near, *near)), "queued_images": _list(_ID)}, "cached_images", "queued_images"
+            {"cached_images": _list(_object(cached, *cached)), "queued_images": _list(_ID)}, "cached_images", "queued_images"
         ),
         "cache_pruned": _object(dict.fromkeys(_PRUNED, _NUMBER), *_PRUNED),
         "cache_nodes": _list(_TEXT),
         "locations": _list(_object({"url": _TEXT, "metadata": {"type": "object"}}, "url", "metadata")),
         "tasks_of_image": _object({"tasks": _list(_object({"id": _ID, "type": _TEXT, "status": _TEXT}, "id"))}, "tasks"),
         "all_resource_types": _object({"resource_types": _list({"$ref": "#/components/schemas/resource_type"})}, "resource_types"),
-        # The schema that is served for it wants a name inside each property, where Glance's answers have none. So have ours.
+        # The served schema requires a name in each property, but answers have none, as in Glance.
         "properties": _object({"properties": {"$ref": "#/components/schemas/namespace.property"}}, "properties"),
     }
 
 
 def new_image(image: Schema) -> Schema:
-    """Build the schema of an image to be made from that of an image: without what is the service's, within what can be kept."""
-    not_given = {*DISALLOWED, *DROPPED, *SERVICE_OWNED, *RESERVED}
-    kept = {"pattern": "^[\\u0001-\\uffff]*$"}
+    """Build the schema of a new image from that of an image: without read-only attributes, limited to values that can be stored."""
+    refused = {*DISALLOWED, *DROPPED, *SERVICE_OWNED, *RESERVED}
+    storable = {"pattern": "^[\\u0001-\\uffff]*$"}
     number = {"minimum": 0, "maximum": LARGEST_INTEGER}
     further: dict[str, Schema] = {
         "min_ram": number,
         "min_disk": number,
-        "name": kept,
-        "owner": kept,
-        "tags": {"items": {**_TEXT, **kept, "maxLength": LONGEST_NAME}},
+        "name": storable,
+        "owner": storable,
+        "tags": {"items": {**_TEXT, **storable, "maxLength": LONGEST_NAME}},
     }
     return {
         "type": "object",
         "properties": {
-            name: {**each, **further.get(name, {})} for name, each in image["properties"].items() if name not in not_given
+            name: {**each, **further.get(name, {})} for name, each in image["properties"].items() if name not in refused
         },
-        "additionalProperties": {**_TEXT, **kept, "maxLength": LONGEST_VALUE},
+        "additionalProperties": {**_TEXT, **storable, "maxLength": LONGEST_VALUE},
         "propertyNames": {
-            **kept,
+            **storable,
             "maxLength": LONGEST_NAME,
-            "not": {"pattern": f"^({'|'.join(sorted(not_given))})$|^{RESERVED_PREFIX}"},
+            "not": {"pattern": f"^({'|'.join(sorted(refused))})$|^{RESERVED_PREFIX}"},
         },
     }
 
 
 def parameters() -> dict[str, Schema]:
-    """Build the parameters, by the names by which descriptions speak of them."""
-    query = {**_paging(), **_filters(), **_other_queries()}
+    """Build the parameters, by the names that descriptions use."""
+    query = {**_page_parameters(), **_filters(), **_other_queries()}
     return {**{name: {"in": "query", "name": name, **given} for name, given in query.items()}, **_headers(), **_path()}
 
 
-def _paging() -> dict[str, Schema]:
+def _page_parameters() -> dict[str, Schema]:
     return {
-        "limit": {"schema": {"type": "integer", "minimum": 0}, "description": "The size of the page"},
-        "marker": {"schema": _ID, "description": "The last of the page before; better follow `next`"},
-        "sort_key": {"schema": _TEXT, "description": "What to sort by"},
-        "sort_dir": {"schema": {"type": "string", "enum": ["asc", "desc"]}, "description": "In which direction"},
+        "limit": {"schema": {"type": "integer", "minimum": 0}, "description": "The maximum number of items in the page"},
+        "marker": {"schema": _ID, "description": "The id or name of the last item of the previous page; prefer the link `next`"},
+        "sort_key": {"schema": _TEXT, "description": "The attribute to sort by"},
+        "sort_dir": {"schema": {"type": "string", "enum": ["asc", "desc"]}, "description": "The sort direction"},
         "sort": {"schema": _TEXT, "description": f"`key:asc,key:desc`, keys of {', '.join(SORT_ATTRIBUTES)}"},
     }
 
@@ -160,24 +160,24 @@ def _filters() -> dict[str, Schema]:
         **{name: {"schema": _NUMBER} for name in (*numbers, *bounds)},
         **{name: {"schema": _TEXT} for name in ("owner", "checksum", "os_hash_algo", "os_hash_value")},
         **{name: {"schema": _FLAG} for name in ("protected", "os_hidden")},
-        "tag": {"schema": _list(_TEXT), "description": "The image has them all"},
+        "tag": {"schema": _list(_TEXT), "description": "The image has all of these tags"},
         "custom_properties": {
             "schema": {"type": "object", "additionalProperties": _TEXT},
             "style": "form",
             "explode": True,
-            "description": "Any further name filters by the custom property of that name",
+            "description": "Any other name filters by the custom property of that name",
         },
     }
 
 
 def _other_queries() -> dict[str, Schema]:
     return {
-        "prefer": {"schema": _TEXT, "description": "Stores to read from, the best first"},
+        "prefer": {"schema": _TEXT, "description": "Stores to download from, the preferred one first"},
         "task_status": {"name": "status", "schema": {"type": "string", "enum": [each.value for each in TaskStatus]}},
         "task_type": {"name": "type", "schema": {"type": "string", "enum": [each.value for each in TaskType]}},
         "namespace_visibility": {"name": "visibility", "schema": {"type": "string", "enum": ["public", "private"]}},
-        "resource_types": {"schema": _TEXT, "description": "Types of resources, with commas between"},
-        "resource_type": {"schema": _TEXT, "description": "Give properties the names that they have on this type of resources"},
+        "resource_types": {"schema": _TEXT, "description": "Resource types, separated by commas"},
+        "resource_type": {"schema": _TEXT, "description": "Add the prefix of this resource type to the names of properties"},
     }
 
 
@@ -185,15 +185,15 @@ def _headers() -> dict[str, Schema]:
     size = {"type": "integer", "minimum": 0}
     given = {
         "Range": {"schema": {"type": "string", "examples": ["bytes=0-1"]}, "description": "One range of bytes"},
-        "If-Range": {"schema": _TEXT, "description": "The range counts only while this is the ETag"},
-        "If-None-Match": {"schema": _TEXT, "description": "ETags that the client has"},
-        "X-OpenStack-Image-Size": {"schema": size, "description": "How many bytes are to come"},
-        "X-Image-Meta-Store": {"schema": {"type": "string", "minLength": 1}, "description": "The store to use"},
+        "If-Range": {"schema": _TEXT, "description": "The range applies only if this is the current ETag"},
+        "If-None-Match": {"schema": _TEXT, "description": "ETags of the answers in the client's cache"},
+        "X-OpenStack-Image-Size": {"schema": size, "description": "The size of the image data in bytes"},
+        "X-Image-Meta-Store": {"schema": {"type": "string", "minLength": 1}, "description": "The id of the store to use"},
         "X-Image-Cache-Clear-Target": {
             "schema": {"type": "string", "enum": ["", "cache", "queue"]},
-            "description": "What to clear; empty: both",
+            "description": "What to clear; empty clears both",
         },
-        "X-Openstack-Append": {"schema": _FLAG, "description": "Keep the tags there are"},
+        "X-Openstack-Append": {"schema": _FLAG, "description": "Whether to keep the existing tags"},
     }
     return {name: {"in": "header", "name": name, **each} for name, each in given.items()}
 

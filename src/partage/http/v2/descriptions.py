@@ -1,7 +1,7 @@
-"""What the table of routes does not say of a route: parameters, bodies, answers, and how it may fail. One row for each of them.
+"""Describes each route for the OpenAPI document: parameters, bodies, answers and errors. One row for each route.
 
-What follows from the route itself (401, 403 under a rule, 404 for a path with parameters, 413 and 408 for a body, 304 for a
-document) is added by `http/openapi.py` and not repeated here.
+`http/openapi.py` adds what follows from the route itself: 401, 403 with a rule, 404 for a path with parameters, 413 and 408 with a
+body, 304 for a document.
 """
 
 from collections.abc import Mapping

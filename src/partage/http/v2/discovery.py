@@ -6,7 +6,7 @@ from partage.http.messages import Reply, json_reply
 from partage.http.v2.paths import PREFIX
 
 FEATURES = {
-    "2.18": "cleaning and pruning a node's cache, the nodes that have an image near",
+    "2.18": "cleaning and pruning a node's cache, the nodes that have cached an image",
     "2.17": "locations for services of the cloud",
     "2.16": "the right status of queueing an image for a node's cache",
     "2.15": "store details",
@@ -26,19 +26,19 @@ FEATURES = {
     "2.1": "members, the JSON patch of version 2.1",
     "2.0": "images, image data, tags, schemas",
 }
-"""Each minor version and what it brought, the newest first. A minor is listed only when the service really has that."""
+"""Each minor version and what it added, the newest first. A version is listed only if the service has these features."""
 
 _OF_THE_CACHE = frozenset({"2.14", "2.16", "2.18"})
 
 
-def minors(*, with_cache: bool) -> list[str]:
-    """List the minor versions that are served, the newest first."""
+def list_minors(*, with_cache: bool) -> list[str]:
+    """List the served minor versions, the newest first."""
     return [minor for minor in FEATURES if with_cache or minor not in _OF_THE_CACHE]
 
 
 def versions(origin: str, status: HTTPStatus, *, with_cache: bool) -> Reply:
-    """List the versions of the API; every one lives at the same path."""
-    served = minors(with_cache=with_cache)
+    """List the versions of the API; all have the same path."""
+    served = list_minors(with_cache=with_cache)
     listed = [
         {
             "id": f"v{minor}",
@@ -52,5 +52,5 @@ def versions(origin: str, status: HTTPStatus, *, with_cache: bool) -> Reply:
 
 
 def is_version(name: str, *, with_cache: bool) -> bool:
-    """Say whether a first part of a path is a version of the API."""
-    return name == PREFIX.strip("/") or (name.startswith("v") and name[1:] in minors(with_cache=with_cache))
+    """Say whether the first part of a path is a version of the API."""
+    return name == PREFIX.strip("/") or (name.startswith("v") and name[1:] in list_minors(with_cache=with_cache))

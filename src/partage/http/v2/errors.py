@@ -1,6 +1,6 @@
-"""Problems as the Image API's replies, in the form that a client prefers.
+"""Renders problems as replies of the Image API, in the form that the client prefers.
 
-The forms and titles are those of Glance (of WebOb): HTML or JSON, whichever `Accept` prefers; plain text where it takes neither.
+The forms and titles are those of Glance (of WebOb): HTML or JSON, as `Accept` prefers, or plain text if it accepts neither.
 Differs from Glance: a client that states no preference gets JSON in the form that openstacksdk and python-glanceclient print.
 """
 
@@ -9,74 +9,74 @@ import html
 import orjson
 
 from partage import problems
-from partage.http.errors import UNEXPECTED, Asked, Kind, headers_of, kind_of
+from partage.http.errors import UNEXPECTED, FailedRequest, Kind, headers_of, kind_of
 from partage.http.messages import Header, Reply
 
 _SHOWN_CHARACTERS = 200
 _MOST_RANGES = 100
-"""As many kinds of media are looked at: a header of 64 KiB has room for 30,000, and every refusal reads it."""
+"""At most so many media ranges are parsed: a header of 64 KiB can have 30,000, and every error reads it."""
 
 
-def reply_to(problem: problems.Problem, asked: Asked) -> Reply:
-    """Make the reply that tells a client of a problem."""
+def reply_to(problem: problems.Problem, request: FailedRequest) -> Reply:
+    """Render a problem."""
     kind = kind_of(type(problem))
-    explanation, detail = _words(problem, asked)
-    return _reply(kind, explanation, detail, asked, headers=headers_of(problem, asked))
+    explanation, detail = _explain(problem, request)
+    return _build_reply(kind, explanation, detail, request, headers=headers_of(problem, request))
 
 
-def reply_to_unexpected(asked: Asked) -> Reply:
-    """Make the reply to a request that failed unexpectedly. It tells the client nothing of the failure."""
+def reply_to_unexpected(request: FailedRequest) -> Reply:
+    """Render an unexpected failure. The reply tells the client nothing about it."""
     explanation = "The server has either erred or is incapable of performing the requested operation."
-    return _reply(UNEXPECTED, explanation, "", asked)
+    return _build_reply(UNEXPECTED, explanation, "", request)
 
 
-def _words(problem: problems.Problem, asked: Asked) -> tuple[str, str]:
-    """Give explanation and detail, as WebOb has them: some statuses have a sentence of their own."""
+def _explain(problem: problems.Problem, request: FailedRequest) -> tuple[str, str]:
+    """Return explanation and detail. Source: WebOb, where some statuses have a fixed sentence."""
     if isinstance(problem, problems.MethodNotAllowed) and not problem.words:
-        return f"The method {asked.method[:_SHOWN_CHARACTERS]} is not allowed for this resource. ", ""
+        return f"The method {request.method[:_SHOWN_CHARACTERS]} is not allowed for this resource. ", ""
     if isinstance(problem, problems.MediaTypeUnsupported):
-        sent = f" {asked.content_type[:_SHOWN_CHARACTERS]}" if asked.content_type else ""
+        sent = f" {request.content_type[:_SHOWN_CHARACTERS]}" if request.content_type else ""
         return f"The request media type{sent} is not supported by this server.\n", problem.sentence()
     if isinstance(problem, problems.RangeUnsatisfiable):
         return "The Range requested is not available.", problem.sentence()
     return problem.sentence(), ""
 
 
-def _reply(kind: Kind, explanation: str, detail: str, asked: Asked, headers: tuple[Header, ...] = ()) -> Reply:
+def _build_reply(kind: Kind, explanation: str, detail: str, request: FailedRequest, headers: tuple[Header, ...] = ()) -> Reply:
     label = f"{kind.status.value} {kind.title}"
-    # A sentence may repeat a client's text, and that may hold surrogates, which no form can carry.
+    # A sentence may repeat the client's text, which may contain surrogates, and these cannot be encoded.
     explanation, detail = (part.encode("utf-8", "replace").decode() for part in (explanation, detail))
-    form = "application/json" if _states_no_preference(asked.accept) else choose_form(asked.accept)
-    if _states_no_preference(asked.accept):
-        # python-glanceclient, which sends */*, prints nothing else of the status.
-        beginning = f"{label}: " if asked.accept and asked.accept.strip() else ""
+    form = "application/json" if _states_no_preference(request.accept) else choose_form(request.accept)
+    if _states_no_preference(request.accept):
+        # python-glanceclient, which sends */*, prints the status from here only.
+        beginning = f"{label}: " if request.accept and request.accept.strip() else ""
         message = f"{beginning}{detail or explanation.strip()}"
         body = orjson.dumps({"error": {"message": message, "code": label, "title": kind.title}})
     elif form == "application/json":
-        # Differs from Glance: no markup between the words. Clients print them as they are.
+        # Differs from Glance: no markup in the text, because clients print it unchanged.
         message = " ".join(part for part in (explanation.strip(), detail) if part)
         body = orjson.dumps({"message": message, "code": label, "title": kind.title})
     elif form == "text/html":
-        body = _page(label, explanation, detail)
+        body = _render_html(label, explanation, detail)
     else:
         body = f"{label}\n\n{explanation}\n\n{detail}\n".encode()
     charset = "" if form == "application/json" else "; charset=UTF-8"
     return Reply(status=kind.status, body=body, content_type=f"{form}{charset}".encode(), headers=headers)
 
 
-def _page(label: str, explanation: str, detail: str) -> bytes:
-    # Quotes need no escape between tags, and clients that print a page without its tags print escapes as they are.
+def _render_html(label: str, explanation: str, detail: str) -> bytes:
+    # Quotes need no escape between tags, and clients that remove the tags print escapes unchanged.
     words = f"{html.escape(explanation, quote=False)}<br /><br />\n{html.escape(detail, quote=False)}\n"
     page = f"<html>\n <head>\n  <title>{label}</title>\n </head>\n <body>\n  <h1>{label}</h1>\n  {words}\n </body>\n</html>"
     return page.encode()
 
 
 def _states_no_preference(accept: str | None) -> bool:
-    """Say whether a client leaves the form of an error to the service.
+    """Say whether a client accepts any form of error.
 
     Source: openstacksdk sends an empty `Accept` with image data, python-glanceclient and requests send `*/*`. openstacksdk prints
-    words from JSON and HTML only; python-glanceclient reads JSON only where each member of the document is an object. Both print
-    the escapes of HTML as they are, so that this one form is the only one that both print without a flaw.
+    text from JSON and HTML only; python-glanceclient reads JSON only if each member of the document is an object. Both print HTML
+    escapes unchanged, so that this form is the only one that both print correctly.
     """
     return accept is None or accept.strip(" \t,") in {"", "*/*"}
 
@@ -84,21 +84,21 @@ def _states_no_preference(accept: str | None) -> bool:
 def choose_form(accept: str | None) -> str:
     """Choose a form from the Accept header: HTML, JSON, or plain text when neither is taken.
 
-    Source: RFC 9110, 12.5.1, as Glance (WebOb) reads it: HTML wins a tie, a type with parameters is another type, a header with
-    something that is no type says nothing, and one that is not there takes neither.
+    Source: RFC 9110, 12.5.1, as Glance (WebOb) reads it: HTML wins a tie, a type with parameters is another type, a header with a
+    malformed type is read as `*/*`, and without a header the form is plain text.
     """
     if accept is None:
         return "text/plain"
     if accept == "*/*":
         return "text/html"
-    ranges = [_media_range(part) for part in accept.split(",", _MOST_RANGES)[:_MOST_RANGES] if part.strip()]
-    if any("/" not in name for name, _quality_of_it in ranges):
+    ranges = [_parse_media_range(part) for part in accept.split(",", _MOST_RANGES)[:_MOST_RANGES] if part.strip()]
+    if any("/" not in name for name, _quality in ranges):
         return "text/html"
-    best = max(("text/html", "application/json"), key=lambda offer: _quality(offer, ranges))
-    return best if _quality(best, ranges) > 0 else "text/plain"
+    best = max(("text/html", "application/json"), key=lambda offer: _find_quality(offer, ranges))
+    return best if _find_quality(best, ranges) > 0 else "text/plain"
 
 
-def _media_range(text: str) -> tuple[str, float]:
+def _parse_media_range(text: str) -> tuple[str, float]:
     name, *parameters = (part.strip().lower() for part in text.split(";"))
     for number, parameter in enumerate(parameters):
         if parameter.startswith("q="):
@@ -109,7 +109,7 @@ def _media_range(text: str) -> tuple[str, float]:
     return ";".join([name, *parameters]), 1.0
 
 
-def _quality(offer: str, ranges: list[tuple[str, float]]) -> float:
+def _find_quality(offer: str, ranges: list[tuple[str, float]]) -> float:
     for candidate in (offer, f"{offer.partition('/')[0]}/*", "*/*"):
         found = [quality for name, quality in ranges if name == candidate]
         if found:

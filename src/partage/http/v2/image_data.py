@@ -18,15 +18,15 @@ _NO_SIZE = "Invalid or missing image size in request headers."
 
 
 async def upload_image_data(request: Request) -> Reply:
-    """Store the body as an image's data. Nothing of it is received before the caller is known to be allowed."""
-    require_octets(request)
+    """Store the body as an image's data. The caller's permission is checked before any of the body is received."""
+    require_octet_stream(request)
     store = request.header(b"x-image-meta-store")
     begin = partial(
         image_data.begin_upload,
         request.edge.service,
         request.caller,
         request.image_id,
-        announced_bytes=announced_bytes(request),
+        announced_bytes=read_announced_size(request),
         store_id=None if store is None else StoreID(store),
         token=request.token,
     )
@@ -35,9 +35,9 @@ async def upload_image_data(request: Request) -> Reply:
 
 
 async def download_image_data(request: Request) -> Reply:
-    """Send an image's data, or the range of it that is asked for."""
+    """Send an image's data, or the requested range of it."""
     image_id = request.image_id
-    preferred = _preferred(request)
+    preferred = _parse_preferred_stores(request)
     data = await request.run(image_data.open_image_data, image_id, preferred=preferred)
     if not data.has_data:
         return Reply(status=HTTPStatus.NO_CONTENT)
@@ -59,48 +59,48 @@ async def download_image_data(request: Request) -> Reply:
             ended=partial(image_data.announce_sent, data, request.caller, expected_bytes=stop - start, destination_ip=request.peer),
         ),
         content_type=_OCTETS.encode(),
-        headers=_headers(data.image, part, data.size_bytes),
+        headers=_build_headers(data.image, part, data.size_bytes),
         etag=etag,
     )
 
 
 def etag_of(image: Image) -> bytes | None:
-    """Name an image's data by its digest: the strongest there is. None while nobody knows any, for data on the web."""
+    """Return the ETag of an image's data: its strongest digest. None for data at an external location without a known digest."""
     digest = image.os_hash_value or image.checksum
     return None if digest is None else f'"{digest}"'.encode()
 
 
-def _preferred(request: Request) -> tuple[StoreID, ...]:
-    """Read the stores that the client would like its bytes from. Source: Image API, `?prefer=` on downloads."""
+def _parse_preferred_stores(request: Request) -> tuple[StoreID, ...]:
+    """Parse the stores from which the client prefers to download. Source: Image API, `?prefer=` on downloads."""
     given = dict(query.parameters_of(request.query)).get("prefer", "")
     return tuple(StoreID(each.strip()) for each in given.split(",") if each.strip())
 
 
-def _headers(image: Image, part: tuple[int, int] | None, size_bytes: int) -> tuple[Header, ...]:
+def _build_headers(image: Image, part: tuple[int, int] | None, size_bytes: int) -> tuple[Header, ...]:
     if part is not None:
-        # Differs from Glance: no Content-MD5 here, because the one of the whole image is not that of these bytes.
+        # Differs from Glance: no Content-MD5, because that of the whole image does not match these bytes.
         return ((b"accept-ranges", b"bytes"), (b"content-range", b"bytes %d-%d/%d" % (part[0], part[1] - 1, size_bytes)))
-    # Source: Glance. The digest in hexadecimal, where RFC 1864 has base64; clients compare it as it is.
+    # Source: Glance. Hexadecimal, while RFC 1864 has base64: clients compare the text.
     md5: tuple[Header, ...] = () if image.checksum is None else ((b"content-md5", image.checksum.encode()),)
     return ((b"accept-ranges", b"bytes"), *md5)
 
 
-def require_octets(request: Request) -> None:
-    """Take image data only when it is declared as such.
+def require_octet_stream(request: Request) -> None:
+    """Require the media type of image data.
 
     Raises:
-        MediaTypeUnsupported: it is declared as something else.
+        MediaTypeUnsupported: the body has another media type.
     """
     found = request.media_type
     if found != _OCTETS:
         raise problems.MediaTypeUnsupported(f"Invalid content type {found[:100] or None}; image data is sent as {_OCTETS}")
 
 
-def announced_bytes(request: Request) -> int | None:
-    """Return how many bytes are to come: what the client says of the image, or else of the body.
+def read_announced_size(request: Request) -> int | None:
+    """Read the announced size of the image data: the header's, or else the length of the body. None if unknown.
 
     Raises:
-        Invalid: what the client says is no size.
+        Invalid: the header is not a size.
     """
     said = request.header(b"x-openstack-image-size")
     if said is None:
@@ -111,4 +111,4 @@ def announced_bytes(request: Request) -> int | None:
         raise problems.Invalid(_NO_SIZE) from error
     if len(said) > _MOST_DIGITS or size_bytes < 0:
         raise problems.Invalid(_NO_SIZE)
-    return size_bytes or None  # Source: Glance takes 0 for "not known"
+    return size_bytes or None  # Source: Glance reads 0 as "unknown"

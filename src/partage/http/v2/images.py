@@ -1,4 +1,4 @@
-"""Handlers of images: documents in, documents out."""
+"""Handlers of images, and the JSON of an image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from partage.operations import images
 from partage.operations.locations import locations_of
 
 _LONG_BODY_BYTES = 65_536
-"""What is longer is checked in a thread: nobody else should wait for that."""
+"""Longer documents are validated in a thread, so that other requests do not wait."""
 _VERSIONS: dict[str, Literal["2.0", "2.1"]] = {PATCH_TYPES[0]: "2.0", PATCH_TYPES[1]: "2.1"}
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """What users are shown of where an image's bytes are: nothing, unless the operator says so. Source: OSSN-0065, OSSN-0090."""
+class LocationOptions:
+    """Which attributes of an image show where its data is; none by default. Source: OSSN-0065, OSSN-0090."""
 
     direct_url: bool = False
     locations: bool = False
 
 
-NOTHING_SHOWN = Shown()
+NO_LOCATIONS = LocationOptions()
 
 
 async def create_image(request: Request) -> Reply:
@@ -40,7 +40,7 @@ async def create_image(request: Request) -> Reply:
     parse = partial(document.parse_new_image, given, request.edge.options.formats)
     new = await request.edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
     image = await request.run(images.create_image, new)
-    written = json_reply(image_to_json(image, request.caller, _shown(request)))
+    written = json_reply(image_to_json(image, request.caller, _find_location_options(request)))
     location = f"{request.origin}{paths.IMAGES}/{image.id}".encode()
     headers: tuple[Header, ...] = (
         (b"location", location),
@@ -56,13 +56,13 @@ async def list_images(request: Request) -> Reply:
     parameters = query.parameters_of(request.query)
     limits = request.edge.service.limits
     asked = query.parse(parameters, page_default=limits.page_default, page_max=limits.page_max)
-    return await request.edge.threads.call_listing(_listed, request, parameters, asked)
+    return await request.edge.threads.call_listing(_render_page, request, parameters, asked)
 
 
 async def show_image(request: Request) -> Reply:
     """Show one image."""
     image = await request.run_reading(images.show_image, request.image_id)
-    return json_reply(image_to_json(image, request.caller, _shown(request)))
+    return json_reply(image_to_json(image, request.caller, _find_location_options(request)))
 
 
 async def update_image(request: Request) -> Reply:
@@ -77,7 +77,7 @@ async def update_image(request: Request) -> Reply:
     changes = await request.edge.threads.call(parse) if len(body) > _LONG_BODY_BYTES else parse()
     run = request.run_remote if "locations" in patch.list_changed_names(changes) else request.run
     image = await run(images.update_image, request.image_id, changes)
-    return json_reply(image_to_json(image, request.caller, _shown(request)))
+    return json_reply(image_to_json(image, request.caller, _find_location_options(request)))
 
 
 async def delete_image(request: Request) -> Reply:
@@ -87,34 +87,34 @@ async def delete_image(request: Request) -> Reply:
 
 
 async def deactivate_image(request: Request) -> Reply:
-    """Withhold an image's data."""
+    """Deactivate an image: its data cannot be downloaded."""
     await request.run(images.deactivate_image, request.image_id)
     return Reply()
 
 
 async def reactivate_image(request: Request) -> Reply:
-    """Give an image's data out again."""
+    """Reactivate an image."""
     await request.run(images.reactivate_image, request.image_id)
     return Reply()
 
 
-def _listed(request: Request, parameters: query.Parameters, asked: ImageQuery) -> Reply:
-    """Find a page and write it, in a thread: writing a thousand images takes milliseconds, for which nobody else should wait."""
+def _render_page(request: Request, parameters: query.Parameters, asked: ImageQuery) -> Reply:
+    """Read and render a page, in a thread: to render a thousand images takes milliseconds, and other requests must not wait."""
     page = images.list_images(request.edge.service, request.caller, asked)
     first = query.link(parameters)
     following = None if page.next_marker is None else query.link(parameters, page.next_marker, page.position)
-    return json_reply(images_to_json(page.items, request.caller, _shown(request), first=first, following=following))
+    return json_reply(images_to_json(page.items, request.caller, _find_location_options(request), first=first, following=following))
 
 
-def _shown(request: Request) -> Shown:
+def _find_location_options(request: Request) -> LocationOptions:
     options = request.edge.options
-    return Shown(direct_url=options.show_direct_url, locations=request.edge.service.locations_shown)
+    return LocationOptions(direct_url=options.show_direct_url, locations=request.edge.service.locations_shown)
 
 
-def image_to_json(image: Image, caller: Caller, shown: Shown = NOTHING_SHOWN) -> dict[str, Any]:
-    """Write an image as the API has it. Custom properties lie beside the attributes and never hide one.
+def image_to_json(image: Image, caller: Caller, shown: LocationOptions = NO_LOCATIONS) -> dict[str, Any]:
+    """Render an image. Custom properties are members beside the attributes, and never replace one.
 
-    Where the data of a deactivated image rests is for administrators only. Source: Glance hides its locations then.
+    Only administrators see the stores and locations of a deactivated image. Source: Glance hides its locations.
     """
     path = f"{paths.IMAGES}/{image.id}"
     written: dict[str, Any] = {
@@ -150,7 +150,7 @@ def image_to_json(image: Image, caller: Caller, shown: Shown = NOTHING_SHOWN) ->
     return written
 
 
-def _locations_to_json(image: Image, shown: Shown, *, hidden: bool) -> dict[str, Any]:
+def _locations_to_json(image: Image, shown: LocationOptions, *, hidden: bool) -> dict[str, Any]:
     found = [] if hidden else locations_of(image)
     written: dict[str, Any] = {"locations": found} if shown.locations else {}
     return {**written, "direct_url": found[0]["url"]} if shown.direct_url and found else written
@@ -159,12 +159,12 @@ def _locations_to_json(image: Image, shown: Shown, *, hidden: bool) -> dict[str,
 def images_to_json(
     images: Sequence[Image],
     caller: Caller,
-    shown: Shown = NOTHING_SHOWN,
+    shown: LocationOptions = NO_LOCATIONS,
     *,
     first: str,
     following: str | None,
 ) -> dict[str, Any]:
-    """Write a page of images with the links to its first and next page."""
+    """Render a page of images, with links to the first and next page."""
     written: dict[str, Any] = {
         "images": [image_to_json(image, caller, shown) for image in images],
         "first": first,

@@ -1,4 +1,4 @@
-"""Handlers of imports: stage image data, ask for an import, say which methods there are."""
+"""Handlers of imports: stage image data, request an import, list the methods."""
 
 from functools import partial
 
@@ -13,23 +13,23 @@ from partage.operations.imports import request as import_requests
 
 
 async def stage_image_data(request: Request) -> Reply:
-    """Keep the body until an import makes it the image's data."""
+    """Store the body in the staging area, from where an import takes it."""
     if ImportMethod.GLANCE_DIRECT not in request.edge.options.import_methods:
         raise problems.FeatureOff("'glance-direct' method is not available at this site.")
-    image_data.require_octets(request)
+    image_data.require_octet_stream(request)
     begin = partial(
         operations.begin_staging,
         request.edge.service,
         request.caller,
         request.image_id,
-        announced_bytes=image_data.announced_bytes(request),
+        announced_bytes=image_data.read_announced_size(request),
     )
     await intake.store(request.body, request.edge, begin)
     return Reply()
 
 
 async def request_import(request: Request) -> Reply:
-    """Let a worker import image data."""
+    """Request an import, which a worker runs."""
     header = request.header(b"x-image-meta-store")
     asked = parse_import_request(
         await request.document(),
@@ -41,6 +41,6 @@ async def request_import(request: Request) -> Reply:
 
 
 async def list_import_methods(request: Request) -> Reply:
-    """List the import methods that are switched on."""
+    """List the enabled import methods."""
     value = list(request.edge.options.import_methods)
     return json_reply({"import-methods": {"description": "Import methods available.", "type": "array", "value": value}})

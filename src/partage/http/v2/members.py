@@ -1,4 +1,4 @@
-"""Handlers of members, the Image API's sharing."""
+"""Handlers of members, and the JSON of a member."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -17,7 +17,7 @@ _LONGEST_ID = 255
 
 async def add_member(request: Request) -> Reply:
     """Offer an image to a project."""
-    member_id = _member_id(await request.document())
+    member_id = _parse_member_id(await request.document())
     member = await request.run(members.add_member, request.image_id, member_id)
     return json_reply(member_to_json(member))
 
@@ -30,32 +30,32 @@ async def list_members(request: Request) -> Reply:
 
 async def show_member(request: Request) -> Reply:
     """Show one membership."""
-    image_id, member_id = _ids(request)
+    image_id, member_id = _read_ids(request)
     member = await request.run_reading(members.show_member, image_id, member_id)
     return json_reply(member_to_json(member))
 
 
 async def update_member(request: Request) -> Reply:
-    """Answer an offer. Whether there is such a status is looked at after who may answer: see `model.member`."""
-    status = _status(await request.document())
-    image_id, member_id = _ids(request)
+    """Answer an offer. The permission is checked before the status: see `model.member`."""
+    status = _parse_status(await request.document())
+    image_id, member_id = _read_ids(request)
     member = await request.run(members.update_member, image_id, member_id, status)
     return json_reply(member_to_json(member))
 
 
 async def remove_member(request: Request) -> Reply:
     """End the share with a project."""
-    image_id, member_id = _ids(request)
+    image_id, member_id = _read_ids(request)
     await request.run(members.remove_member, image_id, member_id)
-    return Reply(status=HTTPStatus.NO_CONTENT)  # Source: Glance gives this empty answer, of all, no media type
+    return Reply(status=HTTPStatus.NO_CONTENT)  # Source: Glance, where this empty answer alone has no media type
 
 
-def _ids(request: Request) -> tuple[ImageID, ProjectID]:
+def _read_ids(request: Request) -> tuple[ImageID, ProjectID]:
     return request.image_id, ProjectID(request.path["member_id"])
 
 
-def _member_id(given: dict[str, Any] | list[Any]) -> ProjectID:
-    """Read the project's id. Differs from Glance: it must be text of 1 to 255 characters, as every project's id is."""
+def _parse_member_id(given: dict[str, Any] | list[Any]) -> ProjectID:
+    """Read the project's id. Differs from Glance: it must be text of 1 to 255 characters, as every project id."""
     if not isinstance(given, dict):
         raise problems.BodyInvalid('Expected a member in the form: {"member": "image_id"}')
     if "member" not in given:
@@ -69,7 +69,7 @@ def _member_id(given: dict[str, Any] | list[Any]) -> ProjectID:
     return ProjectID(member_id)
 
 
-def _status(given: dict[str, Any] | list[Any]) -> str:
+def _parse_status(given: dict[str, Any] | list[Any]) -> str:
     if not isinstance(given, dict):
         raise problems.BodyInvalid('Expected a status in the form: {"status": "status"}')
     if "status" not in given:
@@ -79,7 +79,7 @@ def _status(given: dict[str, Any] | list[Any]) -> str:
 
 
 def member_to_json(member: Member) -> dict[str, Any]:
-    """Write a membership as the API has it."""
+    """Render a membership."""
     return {
         "member_id": member.member_id,
         "image_id": member.image_id,
@@ -91,5 +91,5 @@ def member_to_json(member: Member) -> dict[str, Any]:
 
 
 def members_to_json(found: Sequence[Member]) -> dict[str, Any]:
-    """Write a list of memberships as the API has it."""
+    """Render a list of memberships."""
     return {"members": [member_to_json(member) for member in found], "schema": f"{paths.SCHEMAS}/members"}

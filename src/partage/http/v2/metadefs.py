@@ -1,6 +1,6 @@
 """Handlers of metadata definitions: documents in, documents out.
 
-Objects, properties and tags are handled alike; what differs is how they are written. `made` builds the handlers of one kind.
+Objects, properties and tags differ in their JSON only: `build_handlers` builds the handlers of one kind.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,9 +22,9 @@ from partage.policies import metadefs as rules
 from partage.records.metadefs import SORT_KEYS, NamespaceQuery
 
 _PARTS = ("objects", "properties", "tags", "resource_type_associations")
-"""What a namespace is created with; the answer repeats it as it was given."""
+"""Parts of a new namespace that the answer repeats unchanged."""
 _PLAIN = ":@!$&'()*+,;=~-._"
-"""Characters that stand for themselves in a part of a path. Source: RFC 3986, 3.3."""
+"""Characters that need no escape in a path segment. Source: RFC 3986, 3.3."""
 
 Parsed = TypeVar("Parsed")
 Handler = Callable[[Request], Awaitable[Reply]]
@@ -34,10 +34,10 @@ async def list_namespaces(request: Request) -> Reply:
     """List namespaces."""
     parameters = query.parameters_of(request.query)
     given = dict(parameters)
-    asked = _query(given, default=request.edge.service.limits.page_default, largest=request.edge.service.limits.page_max)
-    # Source: Glance. What is asked for by nothing is nothing.
-    is_for_some = bool(asked.limit) and all(given.get(name, "said") for name in ("visibility", "resource_types"))
-    found = await request.run_listing(metadefs.list_namespaces, asked) if is_for_some else []
+    asked = _parse_query(given, default=request.edge.service.limits.page_default, largest=request.edge.service.limits.page_max)
+    # Source: Glance. An empty filter matches nothing.
+    can_match = bool(asked.limit) and all(given.get(name, "said") for name in ("visibility", "resource_types"))
+    found = await request.run_listing(metadefs.list_namespaces, asked) if can_match else []
     written: dict[str, Any] = {
         "namespaces": [_full_namespace_to_json(each) for each in found],
         "first": query.link(parameters, path=paths.NAMESPACES),
@@ -50,17 +50,17 @@ async def list_namespaces(request: Request) -> Reply:
 
 
 async def create_namespace(request: Request) -> Reply:
-    """Create a namespace with what is to be defined in it."""
-    new = await _parsed(request, metadef.parse_namespace, rules.ADD_NAMESPACE)
-    made = await request.run(metadefs.create_namespace, new)
+    """Create a namespace with its definitions."""
+    new = await _parse(request, metadef.parse_namespace, rules.ADD_NAMESPACE)
+    build_handlers = await request.run(metadefs.create_namespace, new)
     given = {name: new.document[name] for name in _PARTS if name in new.document}
-    written = json_reply({**_namespace_to_json(made.namespace), **given})
-    location = f"{request.origin}{_path(made.namespace.name)}".encode()
+    written = json_reply({**_namespace_to_json(build_handlers.namespace), **given})
+    location = f"{request.origin}{_namespace_path(build_handlers.namespace.name)}".encode()
     return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
 
 
 async def show_namespace(request: Request) -> Reply:
-    """Show a namespace with all that it defines."""
+    """Show a namespace with its definitions."""
     wanted = dict(query.parameters_of(request.query)).get("resource_type")
     name = request.path["namespace"]
     found = await request.run_listing(metadefs.show_namespace, name, resource_type=wanted)
@@ -69,7 +69,7 @@ async def show_namespace(request: Request) -> Reply:
 
 async def update_namespace(request: Request) -> Reply:
     """Replace a namespace's attributes."""
-    new = await _parsed(request, metadef.parse_namespace, rules.MODIFY_NAMESPACE)
+    new = await _parse(request, metadef.parse_namespace, rules.MODIFY_NAMESPACE)
     changed = await request.run(metadefs.update_namespace, request.path["namespace"], new)
     return json_reply(_namespace_to_json(changed))
 
@@ -92,40 +92,40 @@ class Handlers:
     delete_definitions: Handler
 
 
-def made(kind: DefinitionKind, list_to_json: Callable[[str, Sequence[Definition]], dict[str, Any]]) -> Handlers:
-    """Build the handlers of one kind; `list_to_json` writes all of a namespace's."""
+def build_handlers(kind: DefinitionKind, list_to_json: Callable[[str, Sequence[Definition]], dict[str, Any]]) -> Handlers:
+    """Build the handlers of one kind; `list_to_json` renders all definitions of a namespace."""
 
     async def list_definitions(request: Request) -> Reply:
         """List a namespace's definitions of one kind."""
         name = request.path["namespace"]
         if kind is DefinitionKind.OBJECT:
-            _page_of(request, least=1)  # Source: Glance reads these parameters, and then lists every object
+            _read_page(request, least=1)  # Source: Glance reads these parameters, and then lists every object
         found = await request.run_listing(metadefs.list_definitions, name, kind)
         return json_reply(_tag_page_to_json(request, found) if kind is DefinitionKind.TAG else list_to_json(name, found))
 
     async def add_definition(request: Request) -> Reply:
         """Add a definition to a namespace."""
-        new = await _parsed(request, partial(metadef.parse_definition, kind=kind), metadefs.ADD[kind])
-        return await _added(request, new)
+        new = await _parse(request, partial(metadef.parse_definition, kind=kind), metadefs.ADD[kind])
+        return await _add(request, new)
 
     async def show_definition(request: Request) -> Reply:
         """Show one definition."""
         of_type = dict(query.parameters_of(request.query)).get("resource_type") if kind is DefinitionKind.PROPERTY else None
-        name, wanted = request.path["namespace"], _named(request, kind)
+        name, wanted = request.path["namespace"], _definition_in_path(request, kind)
         found = await request.run(metadefs.show_definition, name, wanted, resource_type=of_type)
         return json_reply(_definition_to_json(name, found))
 
     async def update_definition(request: Request) -> Reply:
         """Replace one definition."""
-        new = await _parsed(request, partial(metadef.parse_definition, kind=kind), metadefs.MODIFY[kind])
-        name, was = request.path["namespace"], _named(request, kind)
+        new = await _parse(request, partial(metadef.parse_definition, kind=kind), metadefs.MODIFY[kind])
+        name, was = request.path["namespace"], _definition_in_path(request, kind)
         changed = await request.run(metadefs.update_definition, name, was, new)
         return json_reply(_definition_to_json(name, changed))
 
     async def delete_definition(request: Request) -> Reply:
         """Remove one definition."""
         name = request.path["namespace"]
-        await request.run(metadefs.delete_definition, name, _named(request, kind))
+        await request.run(metadefs.delete_definition, name, _definition_in_path(request, kind))
         return Reply()
 
     async def delete_definitions(request: Request) -> Reply:
@@ -139,74 +139,74 @@ def made(kind: DefinitionKind, list_to_json: Callable[[str, Sequence[Definition]
 async def create_tag(request: Request) -> Reply:
     """Create the tag that the path names."""
     document = {"name": request.path["name"]}
-    return await _added(request, metadef.parse_definition(document, DefinitionKind.TAG, now=request.edge.service.clock()))
+    return await _add(request, metadef.parse_definition(document, DefinitionKind.TAG, now=request.edge.service.clock()))
 
 
 async def add_tags(request: Request) -> Reply:
-    """Create many tags, in the place of those there are unless `X-Openstack-Append` says otherwise."""
-    tags = await _parsed(request, metadef.parse_tags, rules.ADD_TAGS)
+    """Create many tags. They replace the namespace's tags, unless `X-Openstack-Append` is true."""
+    tags = await _parse(request, metadef.parse_tags, rules.ADD_TAGS)
     append = strutils.bool_from_string(request.header(b"x-openstack-append"))
     await request.run(metadefs.add_tags, request.path["namespace"], tags, append=append)
     return json_reply({"tags": [{"name": each.name} for each in tags]})
 
 
 async def list_resource_types(request: Request) -> Reply:
-    """List the types of resources."""
+    """List the resource types."""
     found = await request.run(metadefs.list_resource_types)
     return json_reply({"resource_types": [_association_to_json(each) for each in found]})
 
 
 async def list_associations(request: Request) -> Reply:
-    """List the types of resources that a namespace is for."""
+    """List the resource types of a namespace."""
     found = await request.run(metadefs.list_associations, request.path["namespace"])
     return json_reply({"resource_type_associations": [_association_to_json(each) for each in found]})
 
 
 async def associate(request: Request) -> Reply:
-    """Say that a namespace is for a type of resources."""
-    new = await _parsed(request, metadef.parse_association, rules.ADD_ASSOCIATION)
+    """Associate a namespace with a resource type."""
+    new = await _parse(request, metadef.parse_association, rules.ADD_ASSOCIATION)
     added = await request.run(metadefs.associate, request.path["namespace"], new)
     return json_reply(_association_to_json(added))
 
 
 async def dissociate(request: Request) -> Reply:
-    """Say that a namespace is no longer for a type of resources."""
+    """End the association of a namespace with a resource type."""
     name, resource_type = request.path["namespace"], request.path["name"]
     await request.run(metadefs.dissociate, name, resource_type)
     return Reply()
 
 
 async def show_schema(request: Request) -> Reply:
-    """Give a schema of metadata definitions."""
+    """Show a schema of metadata definitions."""
     found = metadef_schemas.BY_NAME.get(request.path["schema"])
     if found is None:
         raise problems.RouteNotFound("The resource could not be found.")
     return json_reply(found)
 
 
-async def _parsed(request: Request, parse: Callable[..., Parsed], rule: str) -> Parsed:
+async def _parse(request: Request, parse: Callable[..., Parsed], rule: str) -> Parsed:
     """Check the rule, then read the request's document in a thread.
 
-    Validating a document with thousands of definitions takes long: nobody without permission can cause that.
+    To validate thousands of definitions takes long, so that a caller without permission must not cause it.
     """
     await request.run(metadefs.require_change, request.path.get("namespace"), rule)
     document = await request.document()
     return await request.edge.threads.call(partial(parse, document, now=request.edge.service.clock()))
 
 
-async def _added(request: Request, new: Definition) -> Reply:
+async def _add(request: Request, new: Definition) -> Reply:
     name = request.path["namespace"]
     added = await request.run(metadefs.add_definition, name, new)
     return json_reply(_definition_to_json(name, added))
 
 
-def _named(request: Request, kind: DefinitionKind) -> Definition:
-    """Give what the path names, as far as it is known."""
+def _definition_in_path(request: Request, kind: DefinitionKind) -> Definition:
+    """Build the definition that the path names; only its name and kind are known."""
     now = request.edge.service.clock()
     return Definition(kind=kind, name=request.path["name"], created_at=now, updated_at=now)
 
 
-def _path(name: str) -> str:
+def _namespace_path(name: str) -> str:
     return f"{paths.NAMESPACES}/{quote(name, safe=_PLAIN)}"
 
 
@@ -232,7 +232,7 @@ def _namespace_to_json(namespace: Namespace) -> dict[str, Any]:
         "owner": namespace.owner,
         "created_at": namespace.created_at,
         "updated_at": namespace.updated_at,
-        "self": _path(namespace.name),
+        "self": _namespace_path(namespace.name),
         "schema": f"{paths.METADEF_SCHEMAS}/namespace",
     }
     return {name: value for name, value in written.items() if value is not None}
@@ -246,7 +246,7 @@ def _definition_to_json(namespace: str, definition: Definition) -> dict[str, Any
     written["updated_at"] = definition.updated_at
     if definition.kind is DefinitionKind.OBJECT:
         written |= {
-            "self": f"{_path(namespace)}/objects/{quote(definition.name, safe=_PLAIN)}",
+            "self": f"{_namespace_path(namespace)}/objects/{quote(definition.name, safe=_PLAIN)}",
             "schema": f"{paths.METADEF_SCHEMAS}/object",
         }
     return written
@@ -282,13 +282,13 @@ def _tags_to_json(_namespace: str, found: Sequence[Definition]) -> dict[str, Any
 def _tag_page_to_json(request: Request, tags: Sequence[Definition]) -> dict[str, Any]:
     """Sort tags and return the requested page.
 
-    Differs from Glance: a page after which there is another tag has `next`, as in other lists.
+    Differs from Glance: every page but the last has `next`, as in other lists.
 
     Raises:
-        QueryInvalid: a parameter makes no sense.
-        MetadefNotFound: the marker is no tag of the namespace, and the query does not have its position.
+        QueryInvalid: a parameter is malformed.
+        MetadefNotFound: the marker is not a tag of the namespace, and the query does not have its position.
     """
-    given, limit, direction = _page_of(request)
+    given, limit, direction = _read_page(request)
     sort_key = given.get("sort_key", "created_at")
     if sort_key not in ("created_at", "updated_at", "name"):
         raise problems.QueryInvalid("Tags are sorted by one of created_at, updated_at, name")
@@ -305,16 +305,16 @@ def _tag_page_to_json(request: Request, tags: Sequence[Definition]) -> dict[str,
     written = _tags_to_json(request.path["namespace"], page)
     if page and len(page) < len(ordered):
         position = metadefs.position_of_tag(page[-1], sort_key)[:1]
-        path = f"{_path(request.path['namespace'])}/tags"
+        path = f"{_namespace_path(request.path['namespace'])}/tags"
         written["next"] = query.link(query.parameters_of(request.query), page[-1].name, position, path=path)
     return written
 
 
-def _page_of(request: Request, *, least: int = 0) -> tuple[dict[str, str], int, str]:
-    """Read the parameters of a list of one namespace's: all of them, how many it may hold, and its direction.
+def _read_page(request: Request, *, least: int = 0) -> tuple[dict[str, str], int, str]:
+    """Read the parameters of a list of definitions: all parameters, the limit, and the sort direction.
 
     Raises:
-        QueryInvalid: one makes no sense.
+        QueryInvalid: a parameter is malformed.
     """
     given = dict(query.parameters_of(request.query))
     limits = request.edge.service.limits
@@ -327,11 +327,11 @@ def _page_of(request: Request, *, least: int = 0) -> tuple[dict[str, str], int, 
     return given, limit, direction
 
 
-def _query(given: dict[str, str], *, default: int, largest: int) -> NamespaceQuery:
-    """Understand the parameters of a list call.
+def _parse_query(given: dict[str, str], *, default: int, largest: int) -> NamespaceQuery:
+    """Parse the parameters of a list call.
 
     Raises:
-        QueryInvalid: a value makes no sense.
+        QueryInvalid: a value is malformed.
     """
     visibility, direction = given.get("visibility"), given.get("sort_dir", "desc")
     if visibility and visibility not in ("public", "private"):
@@ -352,6 +352,6 @@ def _query(given: dict[str, str], *, default: int, largest: int) -> NamespaceQue
     )
 
 
-objects = made(DefinitionKind.OBJECT, _objects_to_json)
-properties = made(DefinitionKind.PROPERTY, _properties_to_json)
-tags = made(DefinitionKind.TAG, _tags_to_json)
+objects = build_handlers(DefinitionKind.OBJECT, _objects_to_json)
+properties = build_handlers(DefinitionKind.PROPERTY, _properties_to_json)
+tags = build_handlers(DefinitionKind.TAG, _tags_to_json)

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the Image API. It names no image and no project, so that nobody needs a token for it."""
+"""The OpenAPI document of the Image API. It contains no image and no project, so it needs no token."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from partage.model.document import KnownFormats
 _SCHEMA = "#/components/schemas/"
 _DEFINITION = "#/definitions/"
 _ABOUT = (
-    "The OpenStack Image API v2 as Partage serves it. Every version that `GET /` lists is a prefix as good as `/v2`; HEAD is "
-    "answered wherever GET is. What users may see depends on who they are: what is not theirs to see is 404."
+    "The OpenStack Image API v2 as Partage serves it. Every version that `GET /` lists is a prefix that is equivalent to "
+    f"`{PREFIX}`; HEAD is answered like GET. What a caller may not see is 404."
 )
 _TEXT = {"schema": {"type": "string"}}
 _ERRORS = [{"$ref": f"{_SCHEMA}{name}"} for name in ("error", "wrapped_error")]
@@ -63,7 +63,7 @@ def _schemas(formats: KnownFormats) -> openapi.Part:
 
 
 def _rewrite_references(value: Any, name: str) -> Any:
-    """Point a schema's references to its own definitions to where those are in the OpenAPI document."""
+    """Rewrite a schema's references to its own definitions: in the OpenAPI document, these are elsewhere."""
     if isinstance(value, dict):
         return {
             key: f"{_SCHEMA}{name}.{each.removeprefix(_DEFINITION)}"

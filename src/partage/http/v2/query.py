@@ -1,4 +1,4 @@
-"""The query string of a list call becomes an ImageQuery; what makes no sense is a 400 here and nowhere else.
+"""Parses the query string of a list call into an ImageQuery. A malformed value is a 400 here and nowhere else.
 
 Source: Image API v2, "List images"; statuses and words are Glance's.
 """
@@ -23,7 +23,7 @@ from partage.model.query import SORT_ATTRIBUTES, Filter, ImageQuery, Operator, P
 Parameters = tuple[tuple[str, str], ...]
 
 _MOST_PARAMETERS = 40
-"""Each filter is a part of the statement, and databases keep prepared statements: one of 200 filters takes a mebibyte."""
+"""Each filter is a part of the statement, and databases cache prepared statements: one with 200 filters takes a mebibyte."""
 
 _MOST_LISTED = 500
 _LONGEST_QUERY = 32_768
@@ -32,19 +32,19 @@ _UNREADABLE = (
     "Error decoding your request. Either the URL or the request body contained characters that could not be decoded by this service"
 )
 AFTER = "os_glance_after"
-"""Beside `marker` in the links to next pages: where the marker stood, for the case that it is gone. No property has such a name."""
+"""The parameter of `next` links with the marker's position, in case the marker is deleted. No property can have this name."""
 
 _NOTHING = Filter("id", Operator.IN, ())
-"""Matches no image: what a value means that no image can have."""
+"""Matches no image: the filter for a value that no image can have."""
 
-_LISTED = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)",?|([^,]+),?|,')
+_LIST_ITEM = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)",?|([^,]+),?|,')
 
 
 def parameters_of(query: bytes) -> Parameters:
-    """Decode a query string; repeated names stay, in their order.
+    """Decode a query string. Repeated names stay, in their order.
 
     Raises:
-        QueryInvalid: it is not UTF-8, has a NUL character, or far too many parameters.
+        QueryInvalid: it is not UTF-8, has a NUL character, or has too many parameters.
     """
     if not query:
         return ()
@@ -62,10 +62,10 @@ def parameters_of(query: bytes) -> Parameters:
 
 
 def link(parameters: Parameters, marker: str | None = None, position: Position | None = None, *, path: str = paths.IMAGES) -> str:
-    """Write the path of a page of the same list: the first one, or the one after `marker`, which stands at `position`.
+    """Build the link to a page of a list: the first page, or the page after `marker`, which is at `position`.
 
-    Differs from Glance: parameters given more than once stay, so that the next page answers the same question, and the position
-    goes along, so that there is a next page although the marker was deleted meanwhile.
+    Differs from Glance: repeated parameters stay, so that the next page has the same filters, and the link has the position, so
+    that the next page exists even if the marker is deleted.
     """
     kept = [pair for pair in parameters if pair[0] not in ("marker", AFTER)]
     if marker is not None:
@@ -76,10 +76,10 @@ def link(parameters: Parameters, marker: str | None = None, position: Position |
 
 
 def position_of(text: str | None, attributes: Sequence[str]) -> Position | None:
-    """Read where a marker stood: a value for each of the attributes that the list is sorted by.
+    """Parse the position of a marker: a value for each attribute by which the list is sorted.
 
     Raises:
-        QueryInvalid: it is not what `link` writes for a list in this order.
+        QueryInvalid: it is not a position that `link` writes for a list in this order.
     """
     if text is None:
         return None
@@ -87,41 +87,41 @@ def position_of(text: str | None, attributes: Sequence[str]) -> Position | None:
         values = orjson.loads(text)
     except orjson.JSONDecodeError:
         values = None
-    if not isinstance(values, list) or len(values) != len(attributes) or not all(map(_fits, attributes, values)):
+    if not isinstance(values, list) or len(values) != len(attributes) or not all(map(_is_sort_value, attributes, values)):
         raise problems.QueryInvalid(f"{AFTER} is not what this service wrote into `next`; follow `next` as it is, or leave it out")
     return tuple(values)
 
 
-def _fits(attribute: str, value: object) -> bool:
+def _is_sort_value(attribute: str, value: object) -> bool:
     if attribute == "size" or attribute.endswith("_at"):
         return type(value) is int and abs(value) <= _LARGEST_INTEGER
     return isinstance(value, str) and "\x00" not in value
 
 
 def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQuery:
-    """Understand the parameters of a list call. A name that is no attribute is a filter on a custom property.
+    """Parse the parameters of a list call. A name that is not an attribute filters by a custom property.
 
     Raises:
-        QueryInvalid: a value makes no sense.
+        QueryInvalid: a value is malformed.
     """
     given: dict[str, list[str]] = {}
     for name, value in parameters:
         given.setdefault(name, []).append(value)
     limit = limit_of(given.pop("limit", [None])[0], page_default, page_max)
-    marker, stood_at = given.pop("marker", [None])[0], given.pop(AFTER, [None])[0]
-    member_status = _member_status(given.pop("member_status", ["accepted"])[0])
+    marker, position = given.pop("marker", [None])[0], given.pop(AFTER, [None])[0]
+    member_status = _parse_member_status(given.pop("member_status", ["accepted"])[0])
     tags = tuple(read_name(tag) for tag in given.pop("tag", []))
-    sort = _sort(given)
+    sort = _parse_sort(given)
     filters = {name: values[-1] for name, values in given.items() if name != "deleted"}  # Source: Glance sets that one itself
     if filters.get("changes-since"):
         raise problems.QueryInvalid('The "changes-since" filter is no longer available on v2.')
-    visibility, all_visibilities, impossible = _visibility(filters.pop("visibility", None))
-    os_hidden = _os_hidden(filters.pop("os_hidden", "false"))
-    conditions = [each for name, value in filters.items() if (each := _condition(name, value)) is not None]
+    visibility, all_visibilities, impossible = _parse_visibility(filters.pop("visibility", None))
+    os_hidden = _parse_os_hidden(filters.pop("os_hidden", "false"))
+    conditions = [each for name, value in filters.items() if (each := _parse_condition(name, value)) is not None]
     return ImageQuery(
         limit=limit,
         marker=None if marker is None else ImageID(marker),
-        after=position_of(stood_at, [key.attribute for key in sort]),
+        after=position_of(position, [key.attribute for key in sort]),
         sort=sort,
         visibility=visibility,
         all_visibilities=all_visibilities,
@@ -134,20 +134,20 @@ def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQ
 
 
 def limit_of(text: str | None, default: int, largest: int) -> int:
-    """Read how many rows a list call wants; more than the largest page is a largest page.
+    """Parse the limit of a list call; a limit above `largest` becomes `largest`.
 
     Raises:
-        QueryInvalid: it is no number, or a negative one.
+        QueryInvalid: it is not a number, or negative.
     """
     if text is None:
         return min(default, largest)
-    limit = _integer(text, "limit param must be an integer")
+    limit = _parse_integer(text, "limit param must be an integer")
     if limit < 0:
         raise problems.QueryInvalid("limit param must be positive")
     return min(limit, largest)
 
 
-def _member_status(text: str) -> MemberStatus | None:
+def _parse_member_status(text: str) -> MemberStatus | None:
     if text == "all":
         return None
     if text not in tuple(MemberStatus):
@@ -155,7 +155,7 @@ def _member_status(text: str) -> MemberStatus | None:
     return MemberStatus(text)
 
 
-def _visibility(text: str | None) -> tuple[Visibility | None, bool, tuple[Filter, ...]]:
+def _parse_visibility(text: str | None) -> tuple[Visibility | None, bool, tuple[Filter, ...]]:
     if text is None:
         return None, False, ()
     if not text:
@@ -167,14 +167,14 @@ def _visibility(text: str | None) -> tuple[Visibility | None, bool, tuple[Filter
     return Visibility(text), False, ()
 
 
-def _os_hidden(text: str) -> bool:
+def _parse_os_hidden(text: str) -> bool:
     lowered = text.lower()
     if lowered not in {"true", "false"}:
         raise problems.QueryInvalid(f"Invalid value '{lowered}' for 'os_hidden' filter. Valid values are 'true' or 'false'.")
     return lowered == "true"
 
 
-def _sort(given: dict[str, list[str]]) -> tuple[SortKey, ...]:
+def _parse_sort(given: dict[str, list[str]]) -> tuple[SortKey, ...]:
     combined = given.pop("sort", None)
     names = [name.strip() for name in given.pop("sort_key", [])]
     directions = [direction.strip() for direction in given.pop("sort_dir", [])]
@@ -193,11 +193,11 @@ def _sort(given: dict[str, list[str]]) -> tuple[SortKey, ...]:
             raise problems.QueryInvalid(f"Invalid sort direction: {direction}")
     if len(directions) > 1 and len(directions) != len(names):
         raise problems.QueryInvalid("Number of sort dirs does not match the number of sort keys")
-    return _total_order(names or ["created_at"], directions or ["desc"])
+    return _complete_sort(names or ["created_at"], directions or ["desc"])
 
 
-def _total_order(names: list[str], directions: list[str]) -> tuple[SortKey, ...]:
-    """Give every key its direction and append the two that make the order total; a single direction serves them all."""
+def _complete_sort(names: list[str], directions: list[str]) -> tuple[SortKey, ...]:
+    """Give every key its direction, and append created_at and id, so that the order is total. One direction applies to all keys."""
     single = len(directions) == 1
     keys: dict[str, str] = {}
     for name, direction in zip(names, directions * len(names) if single else directions, strict=True):
@@ -210,38 +210,38 @@ def _total_order(names: list[str], directions: list[str]) -> tuple[SortKey, ...]
 
 
 def _is_attribute_filter(name: str) -> bool:
-    return name in _CONDITIONS or _range_of(name) is not None
+    return name in _CONDITIONS or _split_range_name(name) is not None
 
 
-def _condition(name: str, value: str) -> Filter | None:
-    bound = _range_of(name)
+def _parse_condition(name: str, value: str) -> Filter | None:
+    bound = _split_range_name(name)
     if bound is not None:
         attribute, operator = bound
-        number = _integer(value, "Unable to filter on a range with a non-numeric value.")
+        number = _parse_integer(value, "Unable to filter on a range with a non-numeric value.")
         return Filter(attribute, operator, (max(-_LARGEST_INTEGER, min(number, _LARGEST_INTEGER)),))
-    parse_condition = _CONDITIONS.get(name)
-    return None if parse_condition is None else parse_condition(name, value)
+    parse_value = _CONDITIONS.get(name)
+    return None if parse_value is None else parse_value(name, value)
 
 
-def _range_of(name: str) -> tuple[str, Operator] | None:
+def _split_range_name(name: str) -> tuple[str, Operator] | None:
     for ending, operator in (("_min", Operator.GTE), ("_max", Operator.LTE)):
         if name.endswith(ending) and name.removesuffix(ending) in _INTEGERS:
             return name.removesuffix(ending), operator
     return None
 
 
-def _integer(text: str, complaint: str) -> int:
+def _parse_integer(text: str, complaint: str) -> int:
     try:
         return int(text)
     except ValueError as error:
         raise problems.QueryInvalid(complaint) from error
 
 
-def _exact(name: str, value: str) -> Filter:
+def _parse_exact(name: str, value: str) -> Filter:
     return Filter(name, Operator.EQ, (value,))
 
 
-def _exact_integer(name: str, value: str) -> Filter:
+def _parse_exact_integer(name: str, value: str) -> Filter:
     try:
         number = int(value)
     except ValueError:
@@ -249,16 +249,16 @@ def _exact_integer(name: str, value: str) -> Filter:
     return Filter(name, Operator.EQ, (number,)) if abs(number) <= _LARGEST_INTEGER else _NOTHING
 
 
-def _exact_boolean(name: str, value: str) -> Filter:
+def _parse_exact_boolean(name: str, value: str) -> Filter:
     if value not in {"true", "false"}:
         raise problems.QueryInvalid(f"Invalid value '{value}' for '{name}' filter. Valid values are 'true' or 'false'.")
     return Filter(name, Operator.EQ, (value == "true",))
 
 
-def _one_or_listed(name: str, value: str) -> Filter:
+def _parse_list_filter(name: str, value: str) -> Filter:
     operator, operand = _split_operator(value)
     if operator == "in":
-        listed = tuple(_listed(operand))
+        listed = tuple(_split_list(operand))
         if len(listed) > _MOST_LISTED:
             raise problems.QueryInvalid(f"The filter {name} lists {len(listed)} values; at most {_MOST_LISTED} are compared")
         return Filter(name, Operator.IN, listed)
@@ -267,9 +267,9 @@ def _one_or_listed(name: str, value: str) -> Filter:
     raise problems.QueryInvalid(f"Unable to filter by unknown operator '{operator}'.")
 
 
-def _moment(name: str, value: str) -> Filter:
+def _parse_time_filter(name: str, value: str) -> Filter:
     operator, operand = _split_operator(value)
-    moment = _parse_moment(operand)
+    moment = _parse_time(operand)
     if moment is None:
         raise problems.QueryInvalid(f'Bad "{name}" query filter format. Use ISO 8601 DateTime notation.')
     if operator not in {"eq", "neq", "lt", "lte", "gt", "gte"}:
@@ -278,27 +278,27 @@ def _moment(name: str, value: str) -> Filter:
 
 
 def _split_operator(expression: str) -> tuple[str, str]:
-    """Split `operator:operand`. A time has colons of its own: what reads as one whole has no operator."""
+    """Split `operator:operand`. A time contains colons: text that is a time has no operator."""
     left, separator, right = expression.partition(":")
-    if not separator or _parse_moment(expression) is not None:
+    if not separator or _parse_time(expression) is not None:
         return "eq", expression
     return left, right
 
 
-def _parse_moment(text: str) -> datetime | None:
+def _parse_time(text: str) -> datetime | None:
     try:
         return timeutils.normalize_time(timeutils.parse_isotime(text)).replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
 
 
-def _listed(text: str) -> list[str]:
-    """Split a list at its commas; a comma inside double quotes does not count.
+def _split_list(text: str) -> list[str]:
+    """Split a list at its commas, except commas in double quotes.
 
     Source: the API working group's "Filtering" guideline.
     """
     _check_quotes(text)
-    return [quoted or plain for quoted, plain in _LISTED.findall(text)]
+    return [quoted or plain for quoted, plain in _LIST_ITEM.findall(text)]
 
 
 def _check_quotes(text: str) -> None:
@@ -318,10 +318,10 @@ def _check_quotes(text: str) -> None:
 _INTEGERS = ("size", "virtual_size", "min_ram", "min_disk")
 _CONDITIONS: Mapping[str, Callable[[str, str], Filter]] = MappingProxyType(
     {
-        **dict.fromkeys(("name", "id", "status", "container_format", "disk_format"), _one_or_listed),
-        **dict.fromkeys(("owner", "checksum", "os_hash_algo", "os_hash_value"), _exact),
-        **dict.fromkeys(("created_at", "updated_at"), _moment),
-        **dict.fromkeys(_INTEGERS, _exact_integer),
-        "protected": _exact_boolean,
+        **dict.fromkeys(("name", "id", "status", "container_format", "disk_format"), _parse_list_filter),
+        **dict.fromkeys(("owner", "checksum", "os_hash_algo", "os_hash_value"), _parse_exact),
+        **dict.fromkeys(("created_at", "updated_at"), _parse_time_filter),
+        **dict.fromkeys(_INTEGERS, _parse_exact_integer),
+        "protected": _parse_exact_boolean,
     },
 )

@@ -1,7 +1,7 @@
-"""Every route as one row: method, path, handler, policy rule, success status. One file answers "who may call what".
+"""The route table of the Image API: method, path, handler, policy rule, success status.
 
-The rule is printed here and enforced by the operation behind the handler; a test compares the two. Calls without a rule are open to
-every valid token. HEAD is answered wherever GET is.
+The operation that a handler runs enforces the rule; a test compares the two. Routes without a rule are open to every valid token.
+HEAD is answered like GET.
 """
 
 from http import HTTPStatus

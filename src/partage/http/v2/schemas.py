@@ -17,46 +17,46 @@ _DESCRIBED_BY = {"rel": "describedby", "href": "{schema}"}
 
 
 async def show_image_schema(request: Request) -> Reply:
-    """Give the schema of an image."""
+    """Show the schema of an image."""
     return json_reply(image_schema(request.edge.options.formats))
 
 
 async def show_images_schema(request: Request) -> Reply:
-    """Give the schema of a list of images."""
+    """Show the schema of a list of images."""
     return json_reply(images_schema(request.edge.options.formats))
 
 
 async def show_member_schema(request: Request) -> Reply:
-    """Give the schema of a membership."""
+    """Show the schema of a membership."""
     del request
     return json_reply(member_schema())
 
 
 async def show_members_schema(request: Request) -> Reply:
-    """Give the schema of a list of memberships."""
+    """Show the schema of a list of memberships."""
     del request
     return json_reply(members_schema())
 
 
 async def show_task_schema(request: Request) -> Reply:
-    """Give the schema of a task."""
+    """Show the schema of a task."""
     del request
     return json_reply(task_schema())
 
 
 async def show_tasks_schema(request: Request) -> Reply:
-    """Give the schema of a list of tasks."""
+    """Show the schema of a list of tasks."""
     del request
     return json_reply(tasks_schema())
 
 
 def image_schema(formats: KnownFormats) -> Schema:
-    """Build the schema of an image; any further name is a property and text. The operator's own have `is_base` false."""
+    """Build the schema of an image; any other name is a property with a text value. The operator's own have `is_base` false."""
     theirs = {name: {**schema, "is_base": False} for name, schema in formats.properties.by_name.items()}
     required = {"required": list(formats.properties.required)} if formats.properties.required else {}
     return {
         "name": "image",
-        "properties": {**_described(), **_formats(formats), **_service_owned(), "locations": _locations(), **theirs},
+        "properties": {**_common_attributes(), **_formats(formats), **_service_owned(), "locations": _locations(), **theirs},
         **required,
         "additionalProperties": {"type": "string"},
         "links": [{"rel": "self", "href": "{self}"}, {"rel": "enclosure", "href": "{file}"}, _DESCRIBED_BY],
@@ -113,11 +113,11 @@ def _plain(kind: str, description: str, **more: Any) -> Schema:
     return {"type": kind, "description": description, **more}
 
 
-def _given_by_service(make: Callable[..., Schema], kind: str, description: str, **more: Any) -> Schema:
+def _read_only(make: Callable[..., Schema], kind: str, description: str, **more: Any) -> Schema:
     return make(kind, description, readOnly=True, **more)
 
 
-def _described() -> Schema:
+def _common_attributes() -> Schema:
     return {
         "id": _plain("string", "An identifier for the image", pattern=_UUID),
         "name": _nullable("string", "Descriptive name for the image", maxLength=255),
@@ -145,19 +145,19 @@ def _service_owned() -> Schema:
     )
     digest = "Hexdigest of the image contents using the algorithm specified by the os_hash_algo"
     return {
-        "status": _given_by_service(_plain, "string", "Status of the image", enum=STATUSES),
-        "checksum": _given_by_service(_nullable, "string", "md5 hash of image contents.", maxLength=32),
-        "os_hash_algo": _given_by_service(_nullable, "string", "Algorithm to calculate the os_hash_value", maxLength=64),
-        "os_hash_value": _given_by_service(_nullable, "string", digest, maxLength=128),
-        "size": _given_by_service(_nullable, "integer", "Size of image file in bytes"),
-        "virtual_size": _given_by_service(_nullable, "integer", "Virtual size of image in bytes"),
-        "created_at": _given_by_service(_plain, "string", "Date and time of image registration"),
-        "updated_at": _given_by_service(_plain, "string", "Date and time of the last image modification"),
-        "direct_url": _given_by_service(_plain, "string", "URL to access the image file kept in external store"),
-        "self": _given_by_service(_plain, "string", "An image self url"),
-        "file": _given_by_service(_plain, "string", "An image file url"),
-        "stores": _given_by_service(_plain, "string", stores),
-        "schema": _given_by_service(_plain, "string", "An image schema url"),
+        "status": _read_only(_plain, "string", "Status of the image", enum=STATUSES),
+        "checksum": _read_only(_nullable, "string", "md5 hash of image contents.", maxLength=32),
+        "os_hash_algo": _read_only(_nullable, "string", "Algorithm to calculate the os_hash_value", maxLength=64),
+        "os_hash_value": _read_only(_nullable, "string", digest, maxLength=128),
+        "size": _read_only(_nullable, "integer", "Size of image file in bytes"),
+        "virtual_size": _read_only(_nullable, "integer", "Virtual size of image in bytes"),
+        "created_at": _read_only(_plain, "string", "Date and time of image registration"),
+        "updated_at": _read_only(_plain, "string", "Date and time of the last image modification"),
+        "direct_url": _read_only(_plain, "string", "URL to access the image file kept in external store"),
+        "self": _read_only(_plain, "string", "An image self url"),
+        "file": _read_only(_plain, "string", "An image file url"),
+        "stores": _read_only(_plain, "string", stores),
+        "schema": _read_only(_plain, "string", "An image schema url"),
     }
 
 

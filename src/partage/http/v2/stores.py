@@ -1,4 +1,4 @@
-"""Handlers of stores: what they are, and the removal of an image's data from one of them."""
+"""Handlers of stores, and the JSON of a store."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ async def delete_from_store(request: Request) -> Reply:
 
 
 def store_to_json(store: NamedStore | HTTPStore, *, is_default: bool) -> dict[str, Any]:
-    """Write what every user may know of a store. Flags are the text "true" or absent, as the API has it."""
+    """Render what every user may see of a store. Flags are the text "true" or absent. Source: Glance."""
     written: dict[str, Any] = {"id": store.id}
     if store.description:
         written["description"] = store.description
@@ -42,7 +42,7 @@ def store_to_json(store: NamedStore | HTTPStore, *, is_default: bool) -> dict[st
 
 
 def store_detail_to_json(store: NamedStore | HTTPStore, *, is_default: bool) -> dict[str, Any]:
-    """Write what administrators may know of a store."""
+    """Render what administrators may see of a store."""
     return {
         **store_to_json(store, is_default=is_default),
         "type": store.type,

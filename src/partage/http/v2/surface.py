@@ -12,7 +12,7 @@ from partage.http.v2.paths import PREFIX
 from partage.http.v2.routes import ROWS
 
 OPENAPI_PATH = "/partage/v1/openapi/image-api-v2.json"
-"""The document is not Glance's, so its path lies outside of the Image API's."""
+"""Glance does not serve this document, so its path is outside the Image API."""
 
 _MEDIA_TYPE_VERSION = "application/vnd.openstack.images-"
 

@@ -1,4 +1,4 @@
-"""Handlers of tasks: documents out."""
+"""Handlers of tasks, and the JSON of a task."""
 
 from datetime import datetime
 from typing import Any
@@ -15,16 +15,16 @@ _DIRECTIONS = ("asc", "desc")
 
 
 async def list_image_tasks(request: Request) -> Reply:
-    """List the tasks of an image, each whole, as the image's users may see it."""
+    """List the tasks of an image in full, as the image's users see them."""
     found = await request.run_listing(tasks.list_image_tasks, request.image_id)
     return json_reply({"tasks": [image_task_to_json(task) for task in found]})
 
 
 async def list_tasks(request: Request) -> Reply:
-    """List tasks of every project."""
+    """List the tasks of all projects."""
     parameters = query.parameters_of(request.query)
     limits = request.edge.service.limits
-    asked = _query(dict(parameters), default=limits.page_default, largest=limits.page_max)
+    asked = _parse_query(dict(parameters), default=limits.page_default, largest=limits.page_max)
     found = await request.run_listing(tasks.list_tasks, asked)
     written: dict[str, Any] = {
         "tasks": [_summary_to_json(task) for task in found],
@@ -37,7 +37,7 @@ async def list_tasks(request: Request) -> Reply:
 
 
 async def create_task(request: Request) -> Reply:
-    """Make an image whose data a worker fetches."""
+    """Create an import task: a worker creates the image and fetches its data."""
     await request.run(tasks.require_access)
     new = parse_new_task(await request.document(), request.edge.options.formats)
     task = await request.run(tasks.create_task, new, request_id=request.request_id, token=request.token)
@@ -53,7 +53,7 @@ async def show_task(request: Request) -> Reply:
 
 
 async def delete_task(request: Request) -> Reply:
-    """Refuse: tasks end by themselves. Source: Glance answers 405 to everybody who may use the tasks API."""
+    """Refuse: tasks expire. Source: Glance answers 405 to every caller who may use the tasks API."""
     await request.run(tasks.require_access)
     raise problems.MethodNotAllowed(
         ("GET", "HEAD"), "Tasks cannot be deleted; they go by themselves once their expires_at has passed"
@@ -61,7 +61,7 @@ async def delete_task(request: Request) -> Reply:
 
 
 def task_to_json(task: Task) -> dict[str, Any]:
-    """Write a task as administrators see it."""
+    """Render a task as administrators see it."""
     written = _summary_to_json(task)
     written |= {"input": dict(task.input), "message": task.message, "result": None if task.result is None else dict(task.result)}
     named = {"image_id": task.image_id, "request_id": task.request_id, "user_id": task.user_id}
@@ -69,15 +69,15 @@ def task_to_json(task: Task) -> dict[str, Any]:
 
 
 def image_task_to_json(task: Task) -> dict[str, Any]:
-    """Write a task as its image's users see it: without links, and with every name, as Glance gives it here."""
+    """Render a task as its image's users see it: without links, but with every attribute. Source: Glance."""
     return {
         "id": task.id,
         "type": task.type,
         "status": task.status,
         "owner": task.owner,
-        "expires_at": None if task.expires_at is None else _precise(task.expires_at),
-        "created_at": _precise(task.created_at),
-        "updated_at": _precise(task.updated_at),
+        "expires_at": None if task.expires_at is None else _format_time(task.expires_at),
+        "created_at": _format_time(task.created_at),
+        "updated_at": _format_time(task.updated_at),
         "deleted_at": None,
         "deleted": False,
         "image_id": task.image_id,
@@ -105,16 +105,16 @@ def _summary_to_json(task: Task) -> dict[str, Any]:
     return written
 
 
-def _precise(moment: datetime) -> str:
-    """Write a time as Glance does in an image's tasks: without its zone, with a fraction that is always zero."""
+def _format_time(moment: datetime) -> str:
+    """Format a time as Glance does in an image's tasks: without a zone, with a fraction that is always zero."""
     return moment.isoformat()[:19] + ".000000"
 
 
-def _query(given: dict[str, str], *, default: int, largest: int) -> TaskQuery:
-    """Understand the parameters of a list call. Words and statuses are Glance's.
+def _parse_query(given: dict[str, str], *, default: int, largest: int) -> TaskQuery:
+    """Parse the parameters of a list call. Words and statuses are Glance's.
 
     Raises:
-        QueryInvalid: a value makes no sense.
+        QueryInvalid: a value is malformed.
     """
     sort_key, direction = given.get("sort_key", "created_at"), given.get("sort_dir", "desc")
     if direction not in _DIRECTIONS:
@@ -124,7 +124,7 @@ def _query(given: dict[str, str], *, default: int, largest: int) -> TaskQuery:
     status, kind, marker = given.get("status"), given.get("type"), given.get("marker")
     if status and status not in tuple(TaskStatus):
         raise problems.QueryInvalid(f"Invalid status value: {status}")
-    if kind and kind != TaskType.IMPORT:  # Source: Glance knows no other by name here, though it lists tasks of every type
+    if kind and kind != TaskType.IMPORT:  # Source: Glance refuses other types here, but lists them
         raise problems.QueryInvalid(f"Invalid type value: {kind}")
     if marker and not is_uuid(marker):
         raise problems.QueryInvalid("Invalid marker format")
