@@ -40,7 +40,6 @@ REFUSED = {
 """What no name and no text may use, and the field's words for it."""
 
 REMAINING: dict[str, set[str]] = {
-    "content": {r"\bby chance\b", r"\bhand(s|ed|ing)? over\b", r"\bmakes? no sense\b", r"\btold\b", r"\bwhoever\b"},
     "http": {r"\b(a|new|the|under) sentence of\b", r"\bmakes? no sense\b", r"\bnear\b", r"\bof no use\b", r"\btold\b"},
     "main": {r"rehears"},
     "operations": {

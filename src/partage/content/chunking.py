@@ -24,12 +24,12 @@ from partage.content.digest import Buffer
 BLOCK_BYTES = 4096
 
 PIECE_BYTES = 512 * 1024
-"""Streams are handed on in pieces of this size: large enough that handing over costs nothing, small enough for a cache."""
+"""Streams are processed in pieces of this size: large enough that passing one costs nothing, small enough for a CPU cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How large chunks become, in blocks. `expected_blocks` is the mean distance of candidates, not of cuts.
+    """Sizes of chunks, in blocks. `expected_blocks` is the mean distance of candidates, not of cuts.
 
     Cuts of data without repetition are on average `minimum_blocks - 1 + expected_blocks` apart, a little less for the maximum.
     """
@@ -41,7 +41,7 @@ class Shape:
 
     @property
     def threshold(self) -> int:
-        """Say below which fingerprint a block is a candidate."""
+        """Blocks with a fingerprint below this are candidates."""
         return (1 << 64) // self.expected_blocks
 
 
@@ -61,8 +61,8 @@ class Cutter:
     """Cut one stream. Feed buffers of any size in order, then finish; the cuts do not depend on how the stream was split.
 
     Fastest with buffers whose length is a multiple of a block: nothing is copied but the unfinished chunk at the end, which is at
-    most `maximum_blocks` and some. No buffer is looked at after `feed` has returned, but by whoever has its chunks. Not for use by
-    two threads at once.
+    most `maximum_blocks` and some. After `feed` has returned, only the returned chunks refer to its buffer. Not
+    thread-safe.
     """
 
     def __init__(self, shape: Shape = SHAPE) -> None:
@@ -86,13 +86,13 @@ class Cutter:
         if not fed:
             return []
         chunks = list(self._cut(final=False))
-        # What is left may be views of the caller's buffer, whose bytes will be others after this.
+        # The rest may be views of the caller's buffer, which the caller reuses.
         if self._views:
             self._views = deque([memoryview(b"".join(self._views))])
         return chunks
 
     def finish(self) -> list[Chunk]:
-        """Return the chunks that were still open. The cutter is then empty, as it was made."""
+        """Return the last chunks. The cutter is then empty, as after its creation."""
         if self._tail:
             last = memoryview(self._tail)
             self._views.append(last)
@@ -105,7 +105,7 @@ class Cutter:
         return chunks
 
     def _whole_blocks(self, view: memoryview) -> Iterator[memoryview]:
-        """Keep what is less than a block for the next time, and what was kept before comes first: one block, then the others."""
+        """Yield whole blocks: first the one that completes the last call's rest, then the others. Keep an incomplete block."""
         if self._tail:
             missing = BLOCK_BYTES - len(self._tail)
             self._tail += view[:missing]
@@ -119,7 +119,7 @@ class Cutter:
             yield view[: len(view) - over]
 
     def _cut(self, *, final: bool) -> Iterator[Chunk]:
-        """Emit every chunk that later blocks cannot change, and forget its blocks."""
+        """Yield every chunk that later blocks cannot change, and drop its blocks."""
         prints = self._prints
         candidates = [index for index, print_ in enumerate(prints) if print_ < self._threshold]
         position = 0
@@ -158,7 +158,7 @@ class Cutter:
         return end, end, final
 
     def _ends(self, candidates: list[int], position: int, span_end: int, *, closed: bool) -> Iterator[int]:
-        """Say after which blocks the chunks of a span end."""
+        """Yield the blocks after which the chunks of a span end."""
         shape = self._shape
         while position < span_end:
             limit = min(position + shape.maximum_blocks, span_end)
@@ -179,7 +179,7 @@ class Cutter:
         return Chunk(len(view), view)
 
     def _take(self, blocks: int) -> memoryview:
-        """Remove blocks from the front, as one view; copied only where they come from several buffers."""
+        """Remove blocks from the front, as one view; copied only if they come from several buffers."""
         first = self._views[0]
         wanted = blocks * BLOCK_BYTES
         if len(first) > wanted:

@@ -1,7 +1,7 @@
-"""Unpack compressed image data in the stream: gzip, and zip archives of one file. Pure; no archive is ever on a disk.
+"""Decompress image data in the stream: gzip, and zip archives of one file. Pure; writes no archive to a disk.
 
-What comes out is trusted no more than what went in: it has yet to be inspected. What is found wrong at the end, a checksum or a
-second member, is found after most bytes were given out, so they count only once the iterator has ended without a problem.
+The output is as untrusted as the input: inspect it. A wrong checksum or a second member is detected only at the end, after most
+bytes were yielded, so the output is valid only once the iterator has ended without a problem.
 
 Source: RFC 1952 (gzip), PKWARE's APPNOTE 6.3 (zip), Glance's plugin image_decompression for what is unpacked at all.
 """
@@ -15,7 +15,7 @@ from partage import problems
 from partage.content.digest import Buffer
 
 PIECE_BYTES = 1024 * 1024
-"""The longest piece that is given out."""
+"""The longest piece that is yielded."""
 
 _FIRST_FED_BYTES, _FED_BYTES = 512, 64 * 1024
 _GZIP, _ZIP = b"\x1f\x8b\x08", b"PK\x03\x04"
@@ -48,10 +48,10 @@ _CONTRADICTORY = "The zip archive contradicts itself; unpack it and send the dis
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """What compressed data may become: `ratio` times its size, and `free_bytes` in any case. `ratio` 0: as much as it likes.
+    """Bound against decompression bombs: `ratio` times the compressed size, and always `free_bytes`. `ratio` 0: no bound.
 
-    Its size is what has come so far, or `packed_bytes` where that many are known to come: a hole of zeros at the beginning of a
-    disk is followed by data.
+    The compressed size is what was read so far, or `packed_bytes` if the whole size is known: a disk may begin with a hole of
+    zeros and continue with data.
     """
 
     ratio: int = 0
@@ -59,7 +59,7 @@ class Expansion:
     packed_bytes: int = 0
 
     def permits(self, plain_bytes: int, taken_bytes: int) -> bool:
-        """Say whether so many bytes may come out of so many."""
+        """Return whether this many bytes may come out of `taken_bytes`."""
         return not self.ratio or plain_bytes <= max(self.free_bytes, self.ratio * max(taken_bytes, self.packed_bytes))
 
 
@@ -67,7 +67,7 @@ _UNBOUNDED = Expansion()
 
 
 def decompress(blocks: Iterable[Buffer], *, limit_bytes: int, expansion: Expansion = _UNBOUNDED) -> Iterator[bytes]:
-    """Unpack what begins like gzip or zip, and give anything else as it is; in pieces of at most PIECE_BYTES, or as they came.
+    """Decompress data that begins like gzip or zip, and yield anything else unchanged; in pieces of at most PIECE_BYTES.
 
     Several gzip members after each other are one content, as gzip itself has it; zeros may follow the last.
 
@@ -90,7 +90,7 @@ def decompress(blocks: Iterable[Buffer], *, limit_bytes: int, expansion: Expansi
 
 
 class _Source:
-    """Bytes that can be looked at before they are taken. `taken_bytes` counts those that were."""
+    """A reader with look-ahead. `taken_bytes` counts the bytes that were read."""
 
     def __init__(self, blocks: Iterable[Buffer]) -> None:
         self._blocks = iter(blocks)
@@ -98,8 +98,8 @@ class _Source:
         self._next = 0
         self.taken_bytes = 0
 
-    def look(self, count: int) -> bytes:
-        """Give the next bytes without taking them: `count`, or fewer at the end."""
+    def peek(self, count: int) -> bytes:
+        """Return the next bytes without reading them: `count`, or fewer at the end."""
         parts: list[Buffer] = [self._held[self._next :]]
         missing = count - len(parts[0])
         while missing > 0 and (block := next(self._blocks, None)) is not None:
@@ -109,28 +109,28 @@ class _Source:
             self._held, self._next = memoryview(b"".join(parts)), 0
         return bytes(self._held[self._next :][:count])
 
-    def some(self, at_most: int) -> bytes:
-        """Take the next bytes, none at the end."""
-        self.look(1)
+    def read_some(self, at_most: int) -> bytes:
+        """Read at most this many bytes; none at the end."""
+        self.peek(1)
         found = bytes(self._held[self._next :][:at_most])
         self._next += len(found)
         self.taken_bytes += len(found)
         return found
 
-    def take(self, count: int) -> bytes:
-        """Take exactly that many bytes."""
-        if len(self.look(count)) < count:
+    def read(self, count: int) -> bytes:
+        """Read exactly this many bytes."""
+        if len(self.peek(count)) < count:
             raise problems.ArchiveRefused(_CUT_SHORT)
-        return self.some(count)
+        return self.read_some(count)
 
-    def give_back(self, count: int) -> None:
-        """Undo the end of the last `some`. Costs nothing: gzip members can be twenty bytes long."""
+    def unread(self, count: int) -> None:
+        """Undo the end of the last `read_some`. Costs nothing: gzip members can be twenty bytes long."""
         self._next -= count
         self.taken_bytes -= count
 
 
 def _unpack(source: _Source) -> Iterator[bytes]:
-    head = source.look(7)
+    head = source.peek(7)
     if head.startswith(_GZIP):
         yield from _gunzip(source)
     elif head.startswith(_ZIP):
@@ -138,24 +138,24 @@ def _unpack(source: _Source) -> Iterator[bytes]:
     elif head[2:5] == b"-lh" and head[6:] == b"-":
         raise problems.ArchiveRefused("LHA archives are not unpacked here; unpack it and send the disk image, or use gzip")
     else:
-        while piece := source.some(PIECE_BYTES):
+        while piece := source.read_some(PIECE_BYTES):
             yield piece
 
 
 def _gunzip(source: _Source) -> Iterator[bytes]:
-    while source.look(3) == _GZIP:
+    while source.peek(3) == _GZIP:
         yield from _inflate(source, _GZIP_WINDOW)
-    while piece := source.some(PIECE_BYTES):
+    while piece := source.read_some(PIECE_BYTES):
         if piece.strip(b"\0"):
             raise problems.ArchiveRefused(_DAMAGED)
 
 
 def _inflate(source: _Source, window: int) -> Iterator[bytes]:
-    """Inflate one deflate stream, and leave what follows it in the source. Little is fed at first: it may be of the next member."""
+    """Inflate one deflate stream, and leave the following bytes in the source. Feeds little at first: members may be short."""
     inflater = zlib.decompressobj(window)
     fed_bytes = _FIRST_FED_BYTES
     while not inflater.eof:
-        fed = inflater.unconsumed_tail or source.some(fed_bytes)
+        fed = inflater.unconsumed_tail or source.read_some(fed_bytes)
         fed_bytes = min(2 * fed_bytes, _FED_BYTES)
         try:
             piece = inflater.decompress(fed, PIECE_BYTES)
@@ -165,12 +165,12 @@ def _inflate(source: _Source, window: int) -> Iterator[bytes]:
             yield piece
         elif not fed and not inflater.eof:
             raise problems.ArchiveRefused(_CUT_SHORT)
-    source.give_back(len(inflater.unused_data))
+    source.unread(len(inflater.unused_data))
 
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """What a header of a zip archive says of a file."""
+    """A file as a header of a zip archive describes it."""
 
     name: bytes
     flags: int = field(compare=False)
@@ -181,7 +181,7 @@ class _Member:
 
 
 def _unzip(source: _Source) -> Iterator[bytes]:
-    said = _local_header(source)
+    said = _read_local_header(source)
     before, crc, plain_bytes = source.taken_bytes, 0, 0
     for piece in _read_stored(source, said.packed_bytes) if said.method == _STORED else _inflate(source, _RAW_WINDOW):
         crc = zlib.crc32(piece, crc)
@@ -195,9 +195,9 @@ def _unzip(source: _Source) -> Iterator[bytes]:
     _check_directory(source, found)
 
 
-def _local_header(source: _Source) -> _Member:
-    _, flags, method, crc, packed_bytes, plain_bytes, name_bytes, extra_bytes = _LOCAL.unpack(source.take(_LOCAL.size))
-    name, extra = source.take(name_bytes), source.take(extra_bytes)
+def _read_local_header(source: _Source) -> _Member:
+    _, flags, method, crc, packed_bytes, plain_bytes, name_bytes, extra_bytes = _LOCAL.unpack(source.read(_LOCAL.size))
+    name, extra = source.read(name_bytes), source.read(extra_bytes)
     if flags & ~_KNOWN_FLAGS:
         raise problems.ArchiveRefused("The zip archive is encrypted, or of a kind that is not unpacked here; send the disk image")
     if method not in (_STORED, _DEFLATED) or (method == _STORED and flags & _DESCRIPTOR):
@@ -209,7 +209,7 @@ def _local_header(source: _Source) -> _Member:
 
 
 def _widen(extra: bytes, *sizes: int) -> Iterator[int]:
-    """Give plain size, packed size and offset, taking from the zip64 field those that do not fit into 32 bits."""
+    """Yield plain size, packed size and offset, from the zip64 field if they do not fit into 32 bits."""
     wide, position = b"", 0
     while position + _FIELD.size <= len(extra):
         kind, length = _FIELD.unpack_from(extra, position)
@@ -227,29 +227,29 @@ def _widen(extra: bytes, *sizes: int) -> Iterator[int]:
 
 def _read_stored(source: _Source, left_bytes: int) -> Iterator[bytes]:
     while left_bytes:
-        piece = source.take(min(left_bytes, _FED_BYTES))
+        piece = source.read(min(left_bytes, _FED_BYTES))
         left_bytes -= len(piece)
         yield piece
 
 
 def _take_descriptor(source: _Source, found: _Member) -> None:
-    """Take the checksum and sizes behind the data, where its writer could not go back: with a mark or without, 32 or 64 bits."""
+    """Read the checksum and sizes after the data, if the writer could not seek: with or without a signature, 32 or 64 bits."""
     for mark in (b"PK\x07\x08", b""):
         for width in (4, 8):
             sizes = [size.to_bytes(8, "little") for size in (found.packed_bytes, found.plain_bytes)]
             expected = mark + found.crc.to_bytes(4, "little") + b"".join(size[:width] for size in sizes)
-            if source.look(len(expected) + 2) == expected + b"PK":
-                source.take(len(expected))
+            if source.peek(len(expected) + 2) == expected + b"PK":
+                source.read(len(expected))
                 return
-    raise problems.ArchiveRefused(_DAMAGED if source.look(16)[15:] else _CUT_SHORT)
+    raise problems.ArchiveRefused(_DAMAGED if source.peek(16)[15:] else _CUT_SHORT)
 
 
 def _check_directory(source: _Source, found: _Member) -> None:
-    """Hold the directory at the end against what was found: programs that start there must see the same one file."""
-    if source.look(4) == _ZIP:
+    """Compare the directory at the end with the file: programs that start there must see the same single file."""
+    if source.peek(4) == _ZIP:
         raise problems.ArchiveRefused(_SEVERAL)
     start = source.taken_bytes
-    directory = source.look(_LONGEST_DIRECTORY + 1)
+    directory = source.peek(_LONGEST_DIRECTORY + 1)
     if len(directory) > _LONGEST_DIRECTORY:
         raise problems.ArchiveRefused(_CONTRADICTORY)
     try:
@@ -264,7 +264,7 @@ def _check_directory(source: _Source, found: _Member) -> None:
 
 
 def _entry(directory: bytes) -> tuple[int, int, _Member]:
-    """Read the first entry of the directory; return its length, where it says its file begins, and what it says of it."""
+    """Read the first entry of the directory; return its length, the offset of its file, and its description of the file."""
     mark, flags, method, crc, packed_bytes, plain_bytes, name_bytes, extra_bytes, comment_bytes, offset = _CENTRAL.unpack_from(
         directory
     )
@@ -278,7 +278,7 @@ def _entry(directory: bytes) -> tuple[int, int, _Member]:
 
 
 def _end(rest: bytes) -> tuple[int, int, int]:
-    """Read what follows the first entry, which is to be the end; return how many files there are, and where their entries."""
+    """Read the end record after the first entry; return the number of files, and length and start of the directory."""
     if rest.startswith(b"PK\x01\x02"):
         raise problems.ArchiveRefused(_SEVERAL)
     wide = (_ESCAPED_16, _ESCAPED_32, _ESCAPED_32)

@@ -1,7 +1,7 @@
-"""Digests of whole contents: what the Image API publishes and clients check.
+"""Digests of whole contents, which the Image API publishes and clients check.
 
-Chunks are named by BLAKE3 (`model.ids.ChunkDigest`); a content as a whole has the three digests that the cloud's clients know.
-This module hashes what it is given; it never reads files. Threads that hash side by side live in `stores/engine/writer.py`.
+Chunks are named by BLAKE3 (`model.ids.ChunkDigest`); a whole content has the three digests that clients know. Does no I/O; the
+threads that hash in parallel are in `stores/engine/writer.py`.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ def compute_for_chunk(plain: Buffer) -> ids.ChunkDigest:
 
 
 def verify_stream(buffers: Iterable[bytes], algorithm: str, expected: str) -> Iterator[bytes]:
-    """Pass a stream on, and stop with a problem in place of its normal end when its digest is another one.
+    """Yield a stream unchanged, and raise at its end if its digest differs.
 
     Lazy. A consumer that trusts the bytes only after the iterator has ended never trusts wrong ones.
 

@@ -1,8 +1,8 @@
-"""What format image data really has, and whether it is safe to hand to a hypervisor: decided in the stream, without a file.
+"""Detect the format of image data and whether it is safe for a hypervisor: in the stream, without a file.
 
-The parsers are oslo.utils' format inspectors, the field's own. They are fed here in fixed pieces, so that the verdict does not
-depend on how a client's bytes happened to be split, and every container format is inspected. What is refused beyond Glance is
-listed in docs/decisions/0013. Decides only: where the bytes go is for `stores/engine/writer.py`. Memory: about 1.2 MiB.
+The parsers are oslo.utils' format inspectors. They are fed in pieces of one size, so that the result does not depend on how the
+client's bytes were split, and every container format is inspected. docs/decisions/0013 lists what is refused beyond Glance.
+Decides only; `stores/engine/writer.py` stores the bytes. Memory: about 1.2 MiB.
 """
 
 import uuid
@@ -16,36 +16,36 @@ from partage.content import refusals, vmdk
 from partage.content.digest import Buffer
 
 PIECE_BYTES = 64 * 1024
-"""Inspectors eat the stream in pieces of this size; formats whose tables lie further in (VHDX) keep eating."""
+"""Inspectors read the stream in pieces of this size; those of formats with tables further in (VHDX) read on."""
 
 VMDK_TYPES = ("streamOptimized", "monolithicSparse")
 """Source: Glance's `vmdk_allowed_types`."""
 
 DISK_FORMATS = ("raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi", "iso")
-"""What a refusal may advise to declare, unless the operator accepts fewer."""
+"""The formats that a refusal may advise to declare, unless the operator accepts fewer."""
 
 CHECKED_CONTAINER = "bare"
-"""The container format whose content is the disk format itself. Others hold archives, compressed data, kernels."""
+"""The container format of a plain disk image. Others contain archives, compressed data or kernels."""
 
 
 class Watcher(Protocol):
-    """What looks at a stream while it is stored, and may refuse it."""
+    """Inspects a stream while it is stored, and may refuse it."""
 
     def feed(self, buffer: Buffer) -> None:
-        """Look at the next bytes, or raise a problem."""
+        """Inspect the next bytes, or raise a problem."""
 
     def finish(self, size_bytes: int) -> int | None:
-        """Give the verdict on the whole stream, or raise a problem; return the virtual size in bytes where there is one."""
+        """Accept the whole stream, or raise a problem; return the virtual size in bytes if there is one."""
 
 
 class Unwatched:
-    """Look at nothing: for bytes that were inspected before, or will be before anybody gets them."""
+    """Inspects nothing: for bytes that were inspected before, or will be before anybody can download them."""
 
     def feed(self, buffer: Buffer) -> None:
-        """Let them pass."""
+        """Accept the bytes."""
 
     def finish(self, size_bytes: int) -> int | None:  # noqa: ARG002 - the protocol's signature
-        """Know nothing of the stream."""
+        """Accept the stream; its virtual size is unknown."""
         return None
 
 
@@ -55,7 +55,7 @@ class Inspector:
     Differs from Glance: container formats other than bare are inspected too, a missing match does not switch the safety
     checks off, and a refusal comes as soon as it is certain.
 
-    `gpt_nonfatal` names faults of partition tables that do not count: mbr all of them, gptmbr those that contradict a GPT.
+    `gpt_nonfatal` names the faults of partition tables that are ignored: mbr all of them, gptmbr those that contradict a GPT.
     Source: Glance's `gpt_safety_checks_nonfatal`. `disk_formats` are those that users may declare.
     """
 
@@ -86,10 +86,10 @@ class Inspector:
         self._received_bytes = 0
 
     def feed(self, buffer: Buffer) -> None:
-        """Look at the next bytes. Cheap once the formats are decided: most streams are after 256 KiB.
+        """Inspect the next bytes. Cheap once the format is decided: for most streams after 256 KiB.
 
         Raises:
-            FormatRefused: it is certain by now that the stream will not be accepted.
+            FormatRefused: the stream cannot become acceptable any more.
         """
         self._received_bytes += len(buffer)
         self._keep_end(buffer)
@@ -103,7 +103,7 @@ class Inspector:
         self._feed_head(buffer)
 
     def finish(self, size_bytes: int) -> int | None:
-        """Give the verdict on the whole stream and return the virtual size in bytes; None where there is none to tell.
+        """Accept the whole stream and return the virtual size in bytes; None if there is none.
 
         Raises:
             FormatRefused: the bytes are not what was declared, are several formats at once, or are unsafe.
@@ -126,7 +126,7 @@ class Inspector:
         return any(parser.hungry for parser in self._parsers.values())
 
     def _eat(self) -> None:
-        """Give one piece to every parser that wants more, and judge."""
+        """Feed one piece to every parser that needs more, and check the result."""
         piece = bytes(self._piece)
         self._piece.clear()
         if not self._first:
@@ -142,7 +142,7 @@ class Inspector:
             self._check_safety(name, final=False)
 
     def _feed_head(self, buffer: Buffer) -> None:
-        """Collect what the VMDK parser wants to see at once, unless the stream cannot be one."""
+        """Collect the head that the VMDK parser needs at once, unless the stream cannot be a VMDK."""
         if self._head is None:
             return
         self._head += memoryview(buffer)[: vmdk.HEAD_BYTES - len(self._head)]
@@ -170,12 +170,12 @@ class Inspector:
             self._end = (self._end + bytes(buffer))[-vmdk.END_BYTES :]
 
     def _list_formats(self) -> list[str]:
-        """Name the formats that the stream shows so far, in alphabetical order."""
+        """List the formats detected so far, in alphabetical order."""
         found = [name for name, parser in self._parsers.items() if parser.matches]
         if self._vmdk is not None and self._vmdk.matches:
             found.append("vmdk")
         if not self._bare and "gpt" in found:
-            # Two bytes at 510 make a GPT or MBR. Compressed data has them by chance, Linux kernels have them on purpose.
+            # Two bytes at 510 make a GPT or MBR. Compressed data may have them at random, Linux kernels have them on purpose.
             found.remove("gpt")
         return sorted(found)
 
@@ -191,15 +191,15 @@ class Inspector:
         actual = "iso" if set(found) == {"iso", "gpt"} else next(iter(found), "raw")
         if declared == actual or (actual == "raw" and declared not in format_inspector.ALL_FORMATS):
             return
-        if not final and not self._is_settled(declared, found):
+        if not final and not self._is_final(declared, found):
             return
-        if declared != "vhd" or actual not in {"raw", "gpt"}:  # a fixed VHD is told what it is, not what its disk holds
+        if declared != "vhd" or actual not in {"raw", "gpt"}:  # a fixed VHD is reported as such, not as the format of its disk
             for name in found:
                 self._check_safety(name, final=final)
         raise refusals.mismatch(declared, actual, self._first, self._disk_formats)
 
-    def _is_settled(self, declared: str, found: Collection[str]) -> bool:
-        """Say whether later bytes can change neither that the stream is not what was declared, nor what it is instead."""
+    def _is_final(self, declared: str, found: Collection[str]) -> bool:
+        """Return whether the detected format is final: later bytes can change neither the mismatch nor the actual format."""
         if self._head is not None:
             return False
         if declared == "vmdk":
@@ -222,13 +222,13 @@ class Inspector:
         raise refusals.unsafe(self._disk_format, name, reason, _MERGE if reason == _REASONS["parent"] else "")
 
     def _check_partitions(self) -> None:
-        """Refuse a partition table that is not valid, unless the operator lets such faults pass."""
+        """Refuse an invalid partition table, unless the operator accepts such faults."""
         fault = refusals.partition_fault(self._first)
         if "mbr" not in self._gpt_nonfatal and fault.check not in self._gpt_nonfatal:
             raise refusals.unsafe(self._disk_format, "a partitioned disk", fault.reason, fault.advice)
 
     def _check_as_padded(self) -> None:
-        """Look at less than a sector as hypervisors do, which read it as if filled up with zeros; parsers want a whole sector."""
+        """Inspect less than a sector as hypervisors read it, padded with zeros; parsers need a whole sector."""
         container_format = CHECKED_CONTAINER if self._bare else "other"
         padded = Inspector(
             self._disk_format,
@@ -241,7 +241,7 @@ class Inspector:
         padded.finish(_SECTOR_BYTES)
 
     def _check_footer(self) -> None:
-        """Refuse a disk of another format that is a fixed VHD, too: those have their only header at the end."""
+        """Refuse a disk of another format that is also a fixed VHD, whose only header is at the end."""
         if self._bare and self._end[-_SECTOR_BYTES:].startswith(b"conectix") and not self._parsers["vhd"].matches:
             raise refusals.with_vhd_footer(self._disk_format, self._list_formats())
         if self._first[:8] == b"conectix" and self._first[_VHD_TYPE:][:4] == _VHD_DIFFERENCING:
@@ -260,7 +260,7 @@ class Inspector:
 
 
 class _Parser:
-    """One of oslo.utils' inspectors, with errors contained: an inspector that fails has simply not recognised its format."""
+    """One of oslo.utils' inspectors. If it fails, it has not recognised its format."""
 
     def __init__(self, kind: type[format_inspector.FileInspector]) -> None:
         self._inspector = kind()
@@ -269,19 +269,19 @@ class _Parser:
 
     @property
     def hungry(self) -> bool:
-        """Say whether more of the stream can change what it finds."""
+        """Whether more of the stream can change the result."""
         return not self._failed and not self._inspector.complete
 
     @property
     def matches(self) -> bool:
-        """Say whether the stream is of its format, as far as it has seen it."""
+        """Whether the stream has its format, as far as it was read."""
         try:
             return bool(self._inspector.format_match) and self._eaten > 0
         except Exception:  # noqa: BLE001 - hostile bytes may make a parser fail in any way; not recognised, then
             return False
 
     def eat(self, piece: bytes) -> None:
-        """Show it the next piece."""
+        """Feed the next piece."""
         if not self.hungry:
             return
         self._eaten += len(piece)
@@ -291,7 +291,7 @@ class _Parser:
             self._failed = True
 
     def unsafe(self) -> str:
-        """Say why a disk of this format must not reach a hypervisor; empty when it may."""
+        """Return why a disk of this format is unsafe for a hypervisor; empty if it is safe."""
         try:
             self._inspector.safety_check()
         except format_inspector.SafetyCheckFailed as failed:
@@ -303,12 +303,12 @@ class _Parser:
         return _REASONS["parent"] if self._has_vhdx_parent() else ""
 
     def _has_vhdx_parent(self) -> bool:
-        """Say whether it is a VHDX whose table of metadata leads to a parent file. oslo.utils lets those pass."""
+        """Return whether it is a VHDX with a parent file in its metadata. oslo.utils accepts those."""
         inspector = self._inspector
         return inspector.has_region("metadata") and _VHDX_PARENT_LOCATOR in bytes(inspector.region("metadata").data)
 
     def virtual_size(self, size_bytes: int) -> int | None:
-        """Say how large the disk is for its user; None when its headers make no sense."""
+        """Return the virtual size of the disk; None if its headers are invalid."""
         try:
             virtual = int(self._inspector.virtual_size)
         except Exception:  # noqa: BLE001 - as above

@@ -1,7 +1,7 @@
-"""A content's manifest: its chunks in order, in segments that can be read one by one.
+"""A content's manifest: its chunks in order, in segments that are read one by one.
 
-A segment is a row of the database and names up to 1024 chunks (about 96 MiB of data, or any length of zeros). Its bytes carry
-their own start and checksum, so a segment that was damaged or misplaced is noticed. Layout: docs/format.md, "Manifest segment".
+A segment is a row of the database and names up to 1024 chunks (about 96 MiB of data, or any length of zeros). It contains
+its own start and checksum, so a damaged or misplaced segment is detected. Layout: docs/format.md, "Manifest segment".
 """
 
 import struct
@@ -84,7 +84,7 @@ def decode(segment: Segment) -> list[ManifestEntry]:
 
 
 def digests(segment: Segment) -> Iterator[ids.ChunkDigest]:
-    """Name the chunks of a segment, zeros left out, without decoding the rest: the sweep marks with it.
+    """Yield the digests of a segment's chunks, without zeros and without decoding the rest: the sweep uses it to mark.
 
     Raises:
         ContentCorrupt, ValueError: as `decode`, before the first digest.
@@ -94,7 +94,7 @@ def digests(segment: Segment) -> Iterator[ids.ChunkDigest]:
 
 
 def slice_segment(segment: Segment, start: int, stop: int) -> Iterator[tuple[ManifestEntry, int, int]]:
-    """Give each entry that holds bytes of [start, stop), with the part of it that does: first byte and end, counted in the chunk.
+    """Yield each entry with bytes of [start, stop), with its part: first byte and end within the chunk.
 
     Raises:
         ContentCorrupt, ValueError: as `decode`.

@@ -28,7 +28,7 @@ def is_possible(first: bytes | bytearray) -> bool:
 
 
 class Parser:
-    """Judge one stream by its head of up to `HEAD_BYTES`, and by its end where it has a footer."""
+    """Check one stream by its head of up to `HEAD_BYTES`, and by its end if it has a footer."""
 
     def __init__(self, head: bytes, types: Collection[str]) -> None:
         self.matches = True
@@ -41,14 +41,14 @@ class Parser:
             self.unsafe = "it is a VMFS sparse disk, which no check knows"
         elif head.startswith(_SPARSE):
             self._eat(head)
-            self.unsafe = self._judge_descriptor(head)
+            self.unsafe = self._check_descriptor(head)
         else:
             self.matches = _probes(head) or _names_a_type(head)
             self.unsafe = "it is a descriptor that names other files" if self.matches else ""
 
     @property
     def virtual_size(self) -> int | None:
-        """The disk's size in bytes; None when the headers make no sense."""
+        """The disk's size in bytes; None if the headers are invalid."""
         try:
             virtual = int(self._inspector.virtual_size)
         except Exception:  # noqa: BLE001 - hostile bytes may make the parser fail in any way
@@ -56,7 +56,7 @@ class Parser:
         return virtual if virtual < 1 << 63 else None
 
     def finish(self, end: bytes, size_bytes: int) -> None:
-        """Complete the judgement with the stream's last `END_BYTES` (or all of it) and its size."""
+        """Complete the check with the stream's last `END_BYTES` (or all of it) and its size."""
         if self.unsafe or not self.matches:
             return
         beyond = min(size_bytes - self._head_bytes, len(end))
@@ -80,17 +80,17 @@ class Parser:
             return "its headers are incomplete or contradict themselves"
         return "its headers contradict themselves" if self._failed else ""
 
-    def _judge_descriptor(self, head: bytes) -> str:
-        """Refuse what oslo.utils lets pass and a hypervisor would follow to other files."""
+    def _check_descriptor(self, head: bytes) -> str:
+        """Refuse descriptors that oslo.utils accepts and that lead a hypervisor to other files."""
         if self._failed or len(head) < _HEADER.size:
             return "its headers are incomplete or contradict themselves"
         capacity, sectors = _HEADER.unpack_from(head)
         if capacity == 0:
             return "its capacity is 0, so that its descriptor is opened in its place"
         text = head[512:][: max(sectors * 512, _DESCRIPTOR_READ_BYTES)].partition(b"\0")[0].lower()
-        return self._judge_text(text)
+        return self._check_text(text)
 
-    def _judge_text(self, text: bytes) -> str:
+    def _check_text(self, text: bytes) -> str:
         types = re.findall(rb'createtype\s*=\s*"([^"\n]*)"', text)
         extents = [line.split()[2:3] for line in text.splitlines() if line.split()[:1] in _ACCESS]
         if text.count(b"createtype") != 1 or len(types) != 1:
@@ -122,5 +122,5 @@ def _probes(head: bytes | bytearray) -> bool:
 
 
 def _names_a_type(head: bytes | bytearray) -> bool:
-    """Recognise a text descriptor as qemu does when it is told the format: the text, whatever its bytes, has a `createType`."""
+    """Recognise a text descriptor as qemu does when the format is given: the text, of any bytes, has a `createType`."""
     return b"createtype" in bytes(head).partition(b"\0")[0].lower()

@@ -1,8 +1,8 @@
-"""Run `qemu-img convert` on a stranger's disk image, with as little trust in it as possible.
+"""Run `qemu-img convert` on an untrusted disk image, in a sandbox.
 
-The formats are always said, never guessed. The program gets two files and nothing else: no environment, no open files, no terminal,
-a process group of its own that is killed when time is up, and limits of memory, processor time and file size that it cannot raise
-(`launch.py`). Where bubblewrap is installed it has no network either and sees no other file of the machine.
+The formats are always given, never probed. The program gets two files and nothing else: no environment, no open files, no terminal,
+its own process group, which is killed at the timeout, and limits of memory, processor time and file size that it cannot raise
+(`launch.py`). If bubblewrap is installed, it has no network and sees no other file of the machine.
 
 Inspection comes first, always: qemu-img follows the names of other files that an image may hold.
 Source: CVE-2015-5162, CVE-2024-32498, CVE-2024-47211, CVE-2026-24708.
@@ -28,7 +28,7 @@ from partage.conversion import launch
 DRIVERS = MappingProxyType(
     {"raw": "raw", "qcow2": "qcow2", "vmdk": "vmdk", "vhd": "vpc", "vhdx": "vhdx", "vdi": "vdi", "ploop": "parallels"}
 )
-"""What qemu calls the Image API's disk formats. Those that are missing (kernels, iso) are not converted."""
+"""qemu's names of the Image API's disk formats. Others (kernels, iso) are not converted."""
 
 _DETAIL_BYTES = 2000
 _LOOK_SECONDS = 1.0
@@ -37,7 +37,7 @@ _SOURCE, _TARGET = "/source", "/target"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What one conversion may use. `file_bytes` bounds the result's file, and so a raw one's virtual size."""
+    """Resource limits of one conversion. `file_bytes` bounds the output file, and so the virtual size of a raw one."""
 
     seconds: float = 3600.0
     cpu_seconds: int = 1800
@@ -48,14 +48,14 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Programs:
-    """Which programs are run, as paths or as names to be found on PATH. Bubblewrap is used where it is found; empty: never."""
+    """The programs, as paths or names on PATH. Bubblewrap is used if it is found; empty: never."""
 
     qemu_img: str = "qemu-img"
     bubblewrap: str = "bwrap"
 
 
 def is_possible(programs: Programs | None = None) -> bool:
-    """Say whether the program that converts is installed."""
+    """Return whether qemu-img is installed."""
     return shutil.which((programs or Programs()).qemu_img) is not None
 
 
@@ -69,15 +69,15 @@ def convert(
     programs: Programs | None = None,
     goes_on: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Make `target`, which does not exist yet, from `source`, which was inspected and is of that format. Blocks until it is done.
+    """Convert `source`, which was inspected and has that format, to `target`, which must not exist. Blocks.
 
-    `goes_on` is asked every second whether the conversion is still wanted.
+    `goes_on` is called every second; the conversion stops when it returns False.
 
     Raises:
-        ConversionFailed: qemu-img does not know one of the formats, refused the data, or went beyond the bounds, or
-            the conversion is not wanted any more. No target is left.
+        ConversionFailed: qemu-img does not know one of the formats, refused the data, or exceeded the limits, or
+            `goes_on` returned False. No target is left.
     """
-    command = _command(source, source_format, target, target_format, programs or Programs())
+    command = _build_command(source, source_format, target, target_format, programs or Programs())
     try:
         target.touch(mode=0o600, exist_ok=False)
     except OSError as error:
@@ -91,7 +91,7 @@ def convert(
 
 
 class _BrokenError(Exception):
-    """The program did not do what it was asked to."""
+    """The program failed."""
 
 
 def _conversion_problem(source_format: str, target_format: str, detail: str) -> problems.ConversionFailed:
@@ -102,8 +102,8 @@ def _conversion_problem(source_format: str, target_format: str, detail: str) -> 
     )
 
 
-def _command(source: Path, source_format: str, target: Path, target_format: str, programs: Programs) -> list[str]:
-    """Write the command line. Absolute names have no colon before their first slash, so none is taken for a protocol."""
+def _build_command(source: Path, source_format: str, target: Path, target_format: str, programs: Programs) -> list[str]:
+    """Build the command line. Absolute names have no colon before their first slash, so qemu takes none for a protocol."""
     qemu_img, bubblewrap = shutil.which(programs.qemu_img), programs.bubblewrap and shutil.which(programs.bubblewrap)
     if source_format not in DRIVERS or target_format not in DRIVERS:
         raise _conversion_problem(source_format, target_format, "qemu-img has no driver for one of the formats")
@@ -111,12 +111,12 @@ def _command(source: Path, source_format: str, target: Path, target_format: str,
         raise _conversion_problem(source_format, target_format, f"{programs.qemu_img} is not installed")
     outside = (str(source.absolute()), str(target.absolute()))
     inside = (_SOURCE, _TARGET) if bubblewrap else outside
-    locked = _sandbox_command(bubblewrap, qemu_img, *outside) if bubblewrap else []
-    return [*locked, qemu_img, "convert", "-f", DRIVERS[source_format], "-O", DRIVERS[target_format], "--", *inside]
+    sandbox = _sandbox_command(bubblewrap, qemu_img, *outside) if bubblewrap else []
+    return [*sandbox, qemu_img, "convert", "-f", DRIVERS[source_format], "-O", DRIVERS[target_format], "--", *inside]
 
 
 def _sandbox_command(bubblewrap: str, program: str, source: str, target: str) -> list[str]:
-    """Show the program itself, its libraries, one file to read and one to write; no network, no other processes."""
+    """Build the sandbox: the program, its libraries, one file to read and one to write; no network, no other processes."""
     system = [option for folder in ("/usr", "/lib", "/lib64", "/bin", program) for option in ("--ro-bind-try", folder, folder)]
     linker = ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     files = ["--ro-bind", source, _SOURCE, "--bind", target, _TARGET]
@@ -138,9 +138,9 @@ def _run(command: Sequence[str], bounds: Bounds, goes_on: Callable[[], bool]) ->
             start_new_session=True,
         )
         try:
-            ended = _ends(child, bounds.seconds, goes_on)
+            ended = _wait(child, bounds.seconds, goes_on)
         finally:
-            # Before it is waited for: until then nobody else can get its number.
+            # Before wait(): until then the kernel cannot reuse the pid.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             status = child.wait()
@@ -151,8 +151,8 @@ def _run(command: Sequence[str], bounds: Bounds, goes_on: Callable[[], bool]) ->
             raise _BrokenError(f"status {status}: {errors.read(_DETAIL_BYTES).decode(errors='replace')}")
 
 
-def _ends(child: "subprocess.Popen[bytes]", seconds: float, goes_on: Callable[[], bool]) -> bool:
-    """Wait for the end of the program; say whether it came in time and while it was wanted. Leaves it to be waited for."""
+def _wait(child: "subprocess.Popen[bytes]", seconds: float, goes_on: Callable[[], bool]) -> bool:
+    """Wait until the program exits; return False at the timeout or when `goes_on` returns False. Does not reap the process."""
     until = time.monotonic() + seconds
     descriptor = os.pidfd_open(child.pid)
     try:

@@ -1,7 +1,7 @@
-"""Become another program, under limits that it cannot raise. Run as a script, between the service and qemu-img.
+"""Set resource limits, then exec another program. Run as a script, between the service and qemu-img.
 
-The service has threads; between fork and exec of such a process no Python code can be run safely. So it is run after exec, here.
-Imports nothing but the standard library, so that it starts within hundredths of a second. Linux: prctl(2).
+The service has threads, so no Python code can safely run between its fork and exec. It runs here, after exec. Imports only the
+standard library, so that it starts within hundredths of a second. Linux: prctl(2).
 
 Arguments: bytes of address space, seconds of processor time, bytes of a file, niceness, number of the parent process; the program.
 """
@@ -17,7 +17,7 @@ _OPEN_FILES = 64
 
 
 def main(arguments: list[str]) -> None:
-    """Set the limits and become the program; when the parent ends, by whatever cause, so does it."""
+    """Set the limits and exec the program, which is killed when the parent ends."""
     address_space_bytes, cpu_seconds, file_bytes, niceness, parent = map(int, arguments[:5])
     control = ctypes.CDLL(None, use_errno=True).prctl
     control(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _limit(kind: int, value: int) -> None:
-    """Set a limit, or keep the one there is when it is lower."""
+    """Set a limit, or keep the current one if it is lower."""
     _, highest = resource.getrlimit(kind)
     allowed = value if highest == resource.RLIM_INFINITY else min(value, highest)
     resource.setrlimit(kind, (allowed, allowed))
