@@ -1,8 +1,8 @@
-"""A consistent copy of a running service's SQLite database and of the packs that it needs; and what is put in place of a lost one.
+"""Back up a running service's SQLite database and its packs; restore a backup.
 
-The order is what makes it consistent. Packs are held first, so that no sweep removes any; then the database is copied, in one
-state; then every pack that the copy names is linked or copied. A pack is durable before its row is there, so each of them is found.
-What is written meanwhile is not in the copy, and what runs meanwhile is not hindered.
+The order makes it consistent. First packs are held, so that no sweep removes any; then the database is copied in one transaction;
+then every pack that the copy names is linked or copied. A pack is durable before its row exists, so each is found. Data that is
+written meanwhile is not in the backup.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from partage.stores.identity import Identity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackedUp:
-    """What a backup has. `missing` packs have a row and were not in their store any more, each with its store before it."""
+    """The result of a backup. `missing`, as "store: key": packs with a row that are not in their store."""
 
     packs: int
     linked: int
@@ -35,7 +35,7 @@ def back_up(service: Service, folder: Path) -> BackedUp:
 
     Raises:
         Invalid: the database is not SQLite, or the folder cannot be used.
-        StoreUnavailable, StoreFull, DatabaseUnavailable: it could not be finished; what is in the folder is no backup.
+        StoreUnavailable, StoreFull, DatabaseUnavailable: it could not be finished; the folder contains no usable backup.
     """
     if service.database.dialect != "sqlite":
         raise problems.Invalid("partage manage backup copies SQLite databases; docs/backup.md says how PostgreSQL is backed up")
@@ -78,9 +78,9 @@ def back_up(service: Service, folder: Path) -> BackedUp:
 
 
 def restore(folder: Path, *, database: Path, stores: Mapping[StoreID, Path]) -> Archive:
-    """Check a backup, and put it where a service expects its database and its stores; return what the backup says of itself.
+    """Check a backup, then restore it to the places of the database and the stores; return its description.
 
-    The database comes last: as long as it is not there, nothing starts on what is half restored.
+    The database comes last, so that no service starts on a half-restored state.
 
     Raises:
         Invalid: the backup is damaged, a store of it has no place, or a place is not empty. Nothing was written.
@@ -117,7 +117,7 @@ def _copy(folder: Path, found: Archive, name: str, target: Path) -> None:
 
 
 def _require_sound(folder: Path, found: Archive) -> None:
-    """Look at every byte of a backup.
+    """Check every byte of a backup.
 
     Raises:
         Invalid: something is not what was backed up.
@@ -128,7 +128,7 @@ def _require_sound(folder: Path, found: Archive) -> None:
 
 
 def _find_gap(folder: Path, found: Archive) -> str | None:
-    """Say which pack of the database is not in the backup, although nothing says that it was missing."""
+    """Return a pack of the database that is not in the backup and was not missing when it was made."""
     known = backups.list_identities(folder / archive.DATABASE)
     for store_id, pack_ids in backups.list_packs(folder / archive.DATABASE).items():
         for key in map(layout.pack_key, pack_ids):

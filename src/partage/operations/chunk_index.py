@@ -1,4 +1,4 @@
-"""The content engine's chunk index over the database: each question and each new pack is one short transaction."""
+"""The content engine's chunk index over the database: each query and each new pack is one short transaction."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from partage.stores.engine.pack import Encoding, SealedPack
 class DatabaseIndex:
     """The chunks of one store. Thread-safe: it holds nothing but the database and a clock.
 
-    In `located`, if it is given, the packs are noted that chunks were found in: those that a reader then reads.
+    `located`, if given, collects the packs of all located chunks: those that a reader then reads.
     """
 
     database: Database
@@ -25,17 +25,17 @@ class DatabaseIndex:
     located: set[PackID] | None = None
 
     def find_stored(self, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
-        """Say which of these chunks need not be stored again."""
+        """Return the chunks that need not be stored again."""
         with self.database.read() as tx:
             return contents.find_stored(tx, self.store_id, digests)
 
     def add_pack(self, pack: SealedPack) -> None:
-        """Record a pack that is durable in the store; its chunks can be found by other uploads from now on."""
+        """Insert a pack that is durable in the store; other uploads now find its chunks."""
         with self.database.write() as tx:
             contents.add_pack(tx, self.store_id, row_of(pack), chunk_rows(pack), now=self.clock())
 
     def locate(self, digests: Collection[ChunkDigest]) -> dict[ChunkDigest, ChunkLocation]:
-        """Say where these chunks lie."""
+        """Return the locations of these chunks."""
         with self.database.read() as tx:
             places = contents.locate(tx, self.store_id, digests)
         if self.located is not None:
@@ -47,10 +47,10 @@ class DatabaseIndex:
 
 
 def row_of(pack: SealedPack) -> PackRow:
-    """Give a pack the form that records keep."""
+    """Convert a pack to its row."""
     return PackRow(id=pack.pack_id, size_bytes=pack.size_bytes, retired_at=None)
 
 
 def chunk_rows(pack: SealedPack) -> list[ChunkRow]:
-    """Give a pack's chunks the form that records keep."""
+    """Convert a pack's chunks to their rows."""
     return [ChunkRow(each.digest, each.offset, each.stored_bytes, each.length_bytes, each.encoding) for each in pack.entries]

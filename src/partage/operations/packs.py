@@ -1,4 +1,4 @@
-"""Names for new packs: each is noted in the database before its pack is written, so that a sweep can prove whose it is."""
+"""Ids for new packs. Each is an intent in the database before its pack is written, so that a sweep knows who wrote it."""
 
 from partage.content.inspection import Watcher
 from partage.model.ids import PackID
@@ -13,7 +13,7 @@ _MOST_AT_ONCE = 8
 
 
 class PackNames:
-    """Draw ids for the packs of one stream; the more it takes, the more are noted in one transaction. For one thread at a time."""
+    """Draws ids for the packs of one stream; long streams insert more intents in one transaction. Not thread-safe."""
 
     def __init__(self, service: Service, named: NamedStore) -> None:
         self._service = service
@@ -25,7 +25,7 @@ class PackNames:
         """Return the id of a pack to be written.
 
         Raises:
-            DatabaseUnavailable: it cannot be noted.
+            DatabaseUnavailable: the database does not answer.
         """
         if not self._waiting:
             count = min(max(1, len(self._drawn)), _MOST_AT_ONCE)
@@ -37,10 +37,10 @@ class PackNames:
         return self._waiting.pop()
 
     def close(self) -> None:
-        """Forget the ids of which no pack is left; to be called once every pack is entered, or removed again.
+        """Delete the remaining intents; to be called once every pack is indexed or removed.
 
         Raises:
-            DatabaseUnavailable: they cannot be forgotten.
+            DatabaseUnavailable: the database does not answer.
         """
         with self._service.database.read() as tx:
             left = contents.find_intents(tx, self._drawn)
@@ -50,7 +50,7 @@ class PackNames:
 
 
 class NotedWriter(Writer):
-    """A writer whose packs are noted before they are written. What it leaves when it fails is the sweep's."""
+    """A writer with intents for its packs. After a failure, the sweep removes its packs."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class NotedWriter(Writer):
 
         Raises:
             SizeMismatch, FormatRefused, StoreFull, StoreUnavailable: as `Writer.finish`.
-            DatabaseUnavailable: the notes of packs that were removed again cannot be forgotten.
+            DatabaseUnavailable: the database does not answer.
         """
         written = super().finish()
         self._names.close()

@@ -1,7 +1,7 @@
-"""Delayed delete: what is deleted waits until it is scrubbed, and only the operator can bring it back until then.
+"""Soft delete: with `delayed_delete`, a deleted image can be restored by the operator until it is scrubbed.
 
-While an image waits, nobody finds it, administrators neither, and no quota counts it. Its id stays its own. Once it is scrubbed,
-its bytes go with the next sweep. Source: Glance's `delayed_delete`, `scrub_time` and `glance-scrubber --restore`.
+Until then the API does not show it, not even to administrators, and no quota counts it. Its id stays taken. After the scrub, the
+next sweep removes its data. Source: Glance's `delayed_delete`, `scrub_time` and `glance-scrubber --restore`.
 """
 
 from dataclasses import replace
@@ -41,7 +41,7 @@ def remove_image(service: Service, tx: Transaction, image: Image, *, now: dateti
 
 
 def restore(service: Service, image_id: ImageID) -> Image:
-    """Bring an image back that waits, with its members, tags and properties, in the status that it had.
+    """Restore a soft-deleted image, with its members, tags and properties, in its former status.
 
     Raises:
         ImageNotFound: no such image waits.
@@ -56,7 +56,7 @@ def restore(service: Service, image_id: ImageID) -> Image:
                 f"No image {image_id} waits to be scrubbed: it was scrubbed already, never deleted, or deleted without delay"
             )
         was, its_members = found
-        # Whatever task had the image when it was deleted has ended by now, for want of it.
+        # A task that had the image when it was deleted has failed meanwhile.
         image = replace(importing.unlock(was), updated_at=service.clock())
         images.add(tx, image)
         for member in its_members:
@@ -65,7 +65,7 @@ def restore(service: Service, image_id: ImageID) -> Image:
 
 
 def scrub(service: Service) -> int:
-    """Forget the images that have waited long enough; return how many."""
+    """Delete the soft-deleted images that are due; return how many."""
     due = service.clock() - service.scrub_time
     with service.database.read() as tx:
         if not pending_deletes.are_due(tx, due):

@@ -1,21 +1,20 @@
-"""Free what nothing names. Mark and sweep: references are asked of the manifests, never counted.
+"""Garbage collection, mark and sweep: references are read from the manifests, never counted.
 
-1. Contents that no image has named for longer than the grace period are forgotten.
+1. Contents that nothing has named for longer than the grace period are deleted.
 2. Mark: chunks that no image's manifest names are marked. From then on writers do not find them and store them again.
 3. Mark again: an upload may have finished while the first mark was read. What a manifest names now is unmarked. Uploads that
    finish later unmark their chunks themselves, in the transaction that names them.
 4. Chunks that step 3 found marked for longer than the grace period are removed, if their mark is still the same: packs that hold
    other chunks too are rewritten without them, and packs that no chunk row points to are retired. A sweep never removes a chunk
    that only another sweep has marked, because that sweep may not have reached step 3.
-5. Packs retired for longer than the grace period are removed from the store, and so is what a crash left: packs that were noted
-   before they were written and never entered, once they are older than any write could take.
+5. Packs retired for longer than the grace period are removed from the store, and so is what a crash left: packs with an intent and
+   without a row, once they are older than any write could take.
 
-Nothing else is removed. An object that the database cannot prove to have written may hold what another database needs, or this one
-when it was restored from a backup: it is counted, named and left. And while chunks that images need are not where the index says,
-no pack goes that holds one of them: `operations/rebuild_index.py` finds them again. Nothing goes while a backup holds packs.
+Nothing else is removed. An object without a row or an intent may hold data of another database, or of this one before a restore: it
+is listed and left. While chunks that images need are missing, no pack that holds one of them is removed:
+`operations/rebuild_index.py` finds them. Nothing is removed while a backup holds packs.
 
-The grace period is what downloads under way, and uploads that found a chunk present, may rely on. The sweep is safe beside
-both, and beside itself.
+Running downloads, and uploads that found a chunk present, are safe for the grace period. Concurrent sweeps are safe.
 """
 
 from collections.abc import Collection, Mapping
@@ -36,19 +35,19 @@ from partage.stores.engine import pack
 from partage.stores.engine.pack import ChunkEntry, Encoding, SealedPack
 
 LEFTOVER_AGE = timedelta(hours=1)
-"""No object younger than this is taken for a leftover: between a pack's last byte and its row lie seconds."""
+"""A younger object is no leftover: a pack gets its row seconds after its last byte."""
 
 INTENT_AGE = timedelta(days=30)
-"""So long it is remembered that a pack was to be written, of which nothing was seen: longer than any upload."""
+"""An intent whose pack never appeared is deleted after this time: longer than any upload."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
     """What one sweep did. Sizes are bytes as stored.
 
-    `postponed` packs were left as they are, each with its store before it and the reason behind it. `unknown` are the objects that
-    this database did not write, each with its store before it. `lost` chunks are needed by images and are not where the index
-    says. `held_for`: nothing was removed from the stores, for that reason.
+    `postponed`, as "store: key: reason": packs that were not rewritten or removed. `unknown`, as "store: key": objects that this
+    database did not write. `lost`: chunks that images need and that are not where the index says. `held_for`: why nothing was
+    removed from the stores.
     """
 
     contents: int = 0
@@ -64,10 +63,10 @@ class Swept:
 
 
 def sweep(service: Service, *, grace: timedelta) -> Swept:
-    """Remove from every store what nothing has named for longer than `grace`.
+    """Remove data that nothing has named for longer than `grace` from every store.
 
     Raises:
-        StoreUnavailable, DatabaseUnavailable: come back later; what was done so far stays done and is safe.
+        StoreUnavailable, DatabaseUnavailable: try again later; what was done so far stays done.
     """
     now = service.clock()
     with service.database.write() as tx:
@@ -116,7 +115,7 @@ def _find_hold(service: Service) -> str | None:
 
 
 def find_live_chunks(service: Service, named: NamedStore) -> set[ChunkDigest]:
-    """Say which chunks of a store the manifests name of images that are there, staged, or may be restored."""
+    """Return the chunks of a store that manifests of named contents have."""
     with service.database.read() as tx:
         return {digest for segment in contents.walk_live_segments(tx, named.id) for digest in digests(segment)}
 
@@ -148,26 +147,26 @@ def _unmark(
 def _find_lost(
     service: Service, named: NamedStore, live: set[ChunkDigest], indexed: Collection[ChunkDigest]
 ) -> frozenset[ChunkDigest]:
-    """Say which of the chunks that manifests name have no place in the index, or one in a pack that the store does not have.
+    """Return the live chunks that have no row, or whose pack is missing in the store.
 
-    What is `indexed` was read before what is `live`: chunks of uploads that have ended between are looked for once more.
+    `indexed` was read before `live`, so chunks of uploads that ended in between are looked up again.
     """
     present = {layout.pack_id_or_none(key) for key in named.store.enumerate(layout.PACKS)}
     with service.database.read() as tx:
         unplaced = live.difference(indexed)
         unplaced -= contents.locate(tx, named.id, unplaced).keys()
         absent = [each.id for each in contents.list_packs(tx, named.id) if each.id not in present and each.retired_at is None]
-        # Those that were entered since they were listed are there.
+        # Packs that were inserted since the listing are present.
         absent = [each for each in absent if named.store.stat(layout.pack_key(each)) is None]
         displaced = {row.digest for each in absent for row, _ in contents.list_chunks(tx, each)}
     return frozenset(unplaced | (displaced & live))
 
 
 def _empty_packs(service: Service, named: NamedStore, dead: Mapping[ChunkDigest, datetime]) -> tuple[int, list[str]]:
-    """Remove dead chunks pack by pack; return how many, and the packs in which that was not possible, with the reasons.
+    """Remove dead chunks pack by pack; return how many, and the packs that failed, with the reasons.
 
-    A pack that cannot be rewritten keeps its dead chunks until the next sweep. It must not hold up the others: in a full store they
-    are what makes room. A damaged one may have been taken by another sweep meanwhile; otherwise that is for verify to tell.
+    A pack that cannot be rewritten keeps its dead chunks until the next sweep. It must not stop the others: in a full store they
+    make room. A missing pack may have been removed by another sweep; damage is reported by verify.
     """
     removed, postponed = 0, list[str]()
     with service.database.read() as tx:
@@ -205,7 +204,7 @@ def _remove_retired(
     with service.database.read() as tx:
         every = contents.list_packs(tx, named.id)
     gone = [each for each in every if each.retired_at is not None and each.retired_at <= retired_before]
-    # Who holds packs from now on has seen these retired, and needs none of them.
+    # A hold that begins now sees these packs as retired, and needs none of them.
     if not gone or _find_hold(service) is not None:
         return 0, 0, []
     gone = [each for each in gone if not _holds_some(named, each.id, lost)]
@@ -227,7 +226,7 @@ def _remove_retired(
 def _remove_leftovers(
     service: Service, named: NamedStore, lost: frozenset[ChunkDigest], written_before: datetime
 ) -> tuple[int, tuple[str, ...]]:
-    """Remove what crashes of this database's own processes left; return how many objects, and the names of what others wrote."""
+    """Remove objects that crashes of this database's processes left; return how many, and the names of foreign objects."""
     keys = list(named.store.enumerate(layout.PACKS))
     drafts = list(named.store.list_drafts())
     with service.database.read() as tx:
@@ -248,11 +247,11 @@ def _remove_leftovers(
         named.store.remove_draft(draft)
     left = {pack_id for key, pack_id in written.items() if key not in gone}
     left |= {pack_id for draft, pack_id in begun.items() if draft not in gone_drafts}
-    settled = ({*written.values()} | {*begun.values()}) - left
+    removed_ids = ({*written.values()} | {*begun.values()}) - left
     stale = {each for each, noted_at in intents.items() if each not in left and noted_at < written_before - INTENT_AGE}
-    if settled or stale:
+    if removed_ids or stale:
         with service.database.write() as tx:
-            contents.remove_intents(tx, settled | stale)
+            contents.remove_intents(tx, removed_ids | stale)
     return len(gone) + len(gone_drafts), tuple(f"{named.id}: {name}" for name in foreign)
 
 
@@ -262,7 +261,7 @@ def _is_old(named: NamedStore, key: str, written_before: datetime) -> bool:
 
 
 def _holds_some(named: NamedStore, pack_id: PackID | None, lost: frozenset[ChunkDigest]) -> bool:
-    """Say whether a pack holds a chunk that is lost elsewhere, or may do so; drafts hold nothing that was ever entered."""
+    """Return whether a pack holds a lost chunk, or may hold one because it cannot be read."""
     if not lost or pack_id is None or named.store.stat(layout.pack_key(pack_id)) is None:
         return False
     try:

@@ -14,7 +14,7 @@ from partage.records import contents, images, pending_deletes, schema
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What reading one content again has shown. `fault` is None when every byte is as it was stored."""
+    """The result for one content. `fault` is None if every byte is as stored."""
 
     content_id: ContentID
     images: tuple[ImageID, ...]
@@ -23,17 +23,17 @@ class Verdict:
 
 
 def verify_database(service: Service) -> list[str]:
-    """Let the database look at itself; list what is wrong with it. PostgreSQL has tools of its own: nothing is listed of it.
+    """Run the integrity check of the database; list its faults. PostgreSQL has its own tools: nothing is listed for it.
 
     Raises:
-        DatabaseUnavailable: it does not answer, or is so damaged that it cannot look.
+        DatabaseUnavailable: it does not answer, or is too damaged for the check.
     """
     with service.database.read() as tx:
         return schema.find_faults(tx)
 
 
 def verify(service: Service) -> Iterator[Verdict]:
-    """Re-read every content that an image names, or did before it was deleted and may again; oldest first, a verdict on each."""
+    """Re-read every content of an image, or of a deleted image that can be restored; yield a verdict on each, oldest first."""
     with service.database.read() as tx:
         found = contents.list_contents(tx)
     for content_id in found:

@@ -1,4 +1,4 @@
-"""Copies of a SQLite database: make one beside those who write, and look at one without changing it."""
+"""Copies of a SQLite database: make one while others write, and read one without changing it."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from partage.records.database import Database
 
 
 def copy(database: Database, file: Path) -> None:
-    """Write a copy of one state of the database to a new file, without what is under way: nobody goes on with it there.
+    """Write a consistent copy of the database to a new file, without holds and intents, which belong to running processes.
 
-    The copy is one file, without a journal. Durable, but for its name.
+    The copy is one file, without a journal. Durable, except for its name.
 
     Raises:
         DatabaseUnavailable: the database cannot be read, or the file not written.
@@ -37,7 +37,7 @@ def list_packs(file: Path) -> dict[StoreID, list[PackID]]:
         Invalid: it is no such database, or a damaged one.
     """
     found: dict[StoreID, list[PackID]] = {}
-    with _opened(file) as connection:
+    with _open(file) as connection:
         for pack_id, store_id in connection.execute("SELECT id, store_id FROM packs WHERE retired_at IS NULL ORDER BY id"):
             found.setdefault(StoreID(store_id), []).append(PackID(pack_id))
     return found
@@ -50,20 +50,20 @@ def list_identities(file: Path) -> dict[StoreID, tuple[str, str, int]]:
         Invalid: it is no such database, or a damaged one.
     """
     statement = "SELECT store_id, identity, database_identity.id, generation FROM store_identities, database_identity"
-    with _opened(file) as connection:
+    with _open(file) as connection:
         return {StoreID(store): (identity, database, count) for store, identity, database, count in connection.execute(statement)}
 
 
 def find_fault(file: Path) -> str | None:
-    """Say what is wrong with the database in a file, or None."""
-    with _opened(file) as connection:
+    """Return what is wrong with the database in a file, or None."""
+    with _open(file) as connection:
         found = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
     return None if found == "ok" else found
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[sqlite3.Connection]:
-    """Open a copy that nobody writes to, without leaving a file beside it."""
+def _open(file: Path) -> Iterator[sqlite3.Connection]:
+    """Open a copy that no process writes, without creating other files."""
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             yield connection

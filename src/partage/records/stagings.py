@@ -17,7 +17,7 @@ _FIND = (
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """Bytes that wait to become an image's data, and the store in which they wait."""
+    """Data that was uploaded for an import, and its store."""
 
     image_id: ImageID
     content_id: ContentID
@@ -26,18 +26,18 @@ class Staging:
 
 
 def put(tx: Transaction, staging: Staging) -> None:
-    """Insert staged data, in the place of what was staged for the image before."""
+    """Insert staged data, in place of earlier staged data of the image."""
     remove(tx, staging.image_id)
     row = {"image_id": staging.image_id, "content_id": staging.content_id, "store_id": staging.store_id}
     tx.execute(insert(stagings), row)
 
 
 def find(tx: Transaction, image_id: ImageID) -> Staging | None:
-    """Return what is staged for an image, or None."""
+    """Return the staged data of an image, or None."""
     row = tx.execute(_FIND, {"image_id": image_id}).first()
     return None if row is None else Staging(image_id, ContentID(row.content_id), StoreID(row.store_id), row.size)
 
 
 def remove(tx: Transaction, image_id: ImageID) -> None:
-    """Forget what is staged for an image; the sweep takes the bytes."""
+    """Delete the row of an image's staged data; the sweep removes the bytes."""
     tx.execute(delete(stagings).where(stagings.c.image_id == image_id))

@@ -1,4 +1,4 @@
-"""Which database this is, and which stores it knows as its own: the other half of the identity that each store carries."""
+"""The id of this database and the identities of its stores; each store has the same in its object `identity`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class KnownStore:
 
 
 def identify(tx: Transaction, new_id: str) -> str:
-    """Return the database's id, which is `new_id` from now on when it has none; lock it until the transaction ends."""
+    """Return the database's id, after setting it to `new_id` if there is none; lock its row until the transaction ends."""
     make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     tx.execute(make(database_identity).values(number=_THE_ONLY_ROW, id=new_id).on_conflict_do_nothing())
     return str(tx.execute(select(database_identity.c.id).with_for_update()).scalar_one())
@@ -43,14 +43,14 @@ def find(tx: Transaction, store_id: StoreID) -> KnownStore | None:
 
 
 def put(tx: Transaction, store_id: StoreID, known: KnownStore, *, now: datetime) -> None:
-    """Insert a store's identity, in the place of the one that was known by this name."""
+    """Insert a store's identity, in place of the earlier one under this name."""
     tx.execute(delete(store_identities).where(store_identities.c.store_id == store_id))
     row = {"store_id": store_id, "identity": known.identity, "generation": known.generation, "claimed_at": to_microseconds(now)}
     tx.execute(insert(store_identities), row)
 
 
 def raise_generation(tx: Transaction, store_id: StoreID) -> KnownStore | None:
-    """Count one more sweep of a store; return what is known of it then, or None when it has no identity."""
+    """Increment the generation of a store and return its row; None if it has no identity."""
     mine = store_identities.c.store_id == store_id
     tx.execute(update(store_identities).where(mine).values(generation=store_identities.c.generation + 1))
     return find(tx, store_id)

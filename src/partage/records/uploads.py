@@ -1,4 +1,4 @@
-"""Rows of uploads under way: begin, end, renew, list. They tell a crashed upload from a running one, and an old one from a new."""
+"""Rows of running uploads. The heartbeat of a row tells a crashed upload from a running one; its token, an old one from a new."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from partage.records.tables import images, uploads
 
 @dataclass(frozen=True, slots=True)
 class UploadRow:
-    """One upload: which worker runs it, and when that worker last said so."""
+    """One upload: the worker that runs it, and the time of its last heartbeat."""
 
     image_id: ImageID
     token: str
@@ -34,15 +34,15 @@ def begin(tx: Transaction, upload: UploadRow) -> None:
 
 
 def count_of_project(tx: Transaction, owner: ProjectID | None) -> int:
-    """Count the uploads under way to images of a project; None: to those of nobody."""
+    """Count the running uploads to images of a project; None: to images without owner."""
     statement = select(func.count()).select_from(uploads.join(images, images.c.id == uploads.c.image_id))
     return int(tx.execute(statement.where(images.c.owner.is_not_distinct_from(owner))).scalar_one())
 
 
 def end(tx: Transaction, image_id: ImageID, token: str) -> bool:
-    """Delete an upload, and the room that was kept for it; say whether it still was this one.
+    """Delete an upload and its reservation; return whether there still was this upload.
 
-    It is not when the image was deleted or the upload given up on.
+    There is none if the image was deleted or the upload was recovered as crashed.
     """
     if tx.execute(delete(uploads).where(uploads.c.image_id == image_id, uploads.c.token == token)).rowcount != 1:
         return False
@@ -51,17 +51,17 @@ def end(tx: Transaction, image_id: ImageID, token: str) -> bool:
 
 
 def renew(tx: Transaction, worker: str, *, now: datetime) -> int:
-    """Say that a worker still runs its uploads; return how many there are."""
+    """Renew the heartbeat of a worker's uploads; return how many there are."""
     return tx.execute(update(uploads).where(uploads.c.worker == worker).values(renewed_at=to_microseconds(now))).rowcount
 
 
 def rewrite(tx: Transaction, tokens: Collection[str]) -> None:
-    """Write the rows of uploads as they are: whoever can do that could have seen them renewed."""
+    """Rewrite the rows of uploads unchanged: proves that this process can write, and so would see a renewal."""
     tx.execute(update(uploads).where(uploads.c.token.in_(tokens)).values(renewed_at=uploads.c.renewed_at))
 
 
 def list_uploads(tx: Transaction, image_id: ImageID | None = None) -> list[UploadRow]:
-    """List the uploads under way, of one image or of all."""
+    """List the running uploads, of one image or of all."""
     statement = select(uploads.c.image_id, uploads.c.token, uploads.c.worker, uploads.c.renewed_at)
     if image_id is not None:
         statement = statement.where(uploads.c.image_id == image_id)

@@ -1,7 +1,7 @@
-"""Give stored bytes out: a manifest and a range in, verified plain bytes out. Knows no database.
+"""Read stored data: a manifest and a range in, verified plain bytes out. Knows no database.
 
-No byte leaves here before its whole chunk has been compared with its BLAKE3, so a reader gets right bytes or a problem, never wrong
-ones. Work runs ahead of the consumer; all reads of a process share the threads and the buffers for that (`ReadAhead`).
+No byte is returned before its whole chunk matches its BLAKE3 digest, so a reader gets right bytes or a problem, never wrong bytes.
+Reads ahead of the consumer; all reads of a process share the threads and buffers for that (`ReadAhead`).
 """
 
 import threading
@@ -21,16 +21,16 @@ from partage.stores.engine.pack import Encoding
 from partage.stores.store import Store
 
 BUFFER_BYTES = 1 << 20
-"""So much is fetched at a time: a chunk more or less."""
+"""Bytes fetched at a time, give or take a chunk."""
 
 AHEAD_BUFFERS = 8
-"""So many times this at most is fetched or being fetched before the consumer asks for it."""
+"""Maximum read-ahead of one read, in buffers."""
 
 _AHEAD_FIRST = 2
-"""A read begins with so many, and gets one more with each that its consumer has taken: who takes little wastes little."""
+"""Read-ahead at the start of a read; it grows by one with each consumed buffer, so that short reads waste little."""
 
 _FAIR_BUFFERS = 4
-"""When the share of each read is less than so many buffers, a read that waits for its consumer should not have any."""
+"""If each read's share is less than this many buffers, reads whose consumers are slow should be closed."""
 
 _LOCATE_CHUNKS_FIRST = 16
 _LOCATE_CHUNKS = 512
@@ -38,11 +38,11 @@ _ZEROS = bytes(BUFFER_BYTES)
 
 
 class ReadAhead:
-    """The threads and the buffers with which all reads of a process run ahead of their consumers. Thread-safe.
+    """The threads and the memory for the read-ahead of all reads of a process. Thread-safe.
 
-    A read always gets the buffer that its consumer waits for. What goes beyond that comes out of `budget_bytes`, of which all reads
-    that run have equal shares. No read ever waits for a thread or for a buffer: what no thread has begun to fetch is fetched on the
-    consumer's own thread. Threads start when they are first needed.
+    A read always gets the buffer that its consumer waits for. Read-ahead beyond that uses `budget_bytes`, in equal shares for all
+    running reads. No read waits for a thread or a buffer: a part that no thread has begun to fetch is fetched on the consumer's
+    thread. Threads start when first needed.
     """
 
     def __init__(self, *, threads: int = 4, budget_bytes: int = 16 << 20) -> None:
@@ -54,30 +54,30 @@ class ReadAhead:
 
     @property
     def held_bytes(self) -> int:
-        """How much is fetched or being fetched, and not yet taken by a consumer."""
+        """Bytes that are fetched or being fetched, and not yet consumed."""
         return self._held_bytes
 
     @property
     def is_short(self) -> bool:
-        """Say whether reads are so many that those whose consumers are busy with something else should be closed."""
+        """Whether there are so many reads that those with slow consumers should be closed."""
         return self._reads * _FAIR_BUFFERS * BUFFER_BYTES > self._budget_bytes
 
     def close(self) -> None:
-        """End the threads. Fetches that run are waited for."""
+        """Stop the threads, after the running fetches."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def enter(self) -> None:
-        """Note that one more read runs."""
+        """Count one more running read."""
         with self._lock:
             self._reads += 1
 
     def leave(self) -> None:
-        """Note that a read has ended."""
+        """Count one running read less."""
         with self._lock:
             self._reads -= 1
 
     def begin(self, fetcher: "_Fetcher", part: "_Part", held_bytes: int | None) -> "_Fetching | None":
-        """Begin to fetch a part for a read that holds so many bytes; None if its share is used up.
+        """Begin to fetch a part for a read that holds `held_bytes`; None if its share is used up.
 
         `held_bytes` None: the consumer waits for this part.
         """
@@ -92,7 +92,7 @@ class ReadAhead:
         return _Fetching(self, fetcher, part, future)
 
     def release(self, size_bytes: int) -> None:
-        """Note that buffers of so many bytes were taken by their consumer or thrown away."""
+        """Return bytes to the budget: their buffers were consumed or discarded."""
         with self._lock:
             self._held_bytes -= size_bytes
 
@@ -108,10 +108,9 @@ def read(
 ) -> Iterator[bytes]:
     """Yield the plain bytes [start, stop) of a content, in order, in buffers of 1 MiB at most, more or less: often a chunk each.
 
-    `segments` are in order and without gaps; those before the range may be left out and cost little, those after it are not asked
-    for. Lazy: nothing is fetched before the first buffer is asked for. Closing the iterator, or dropping it, releases what was
-    fetched ahead and waits for nothing that `ahead` fetches. Without `ahead` the read has threads of its own, which end with it.
-    One iterator is for one thread at a time; several iterators may read at once.
+    `segments` are in order and without gaps; those before the range may be left out, those after it are not read. Lazy. Closing or
+    dropping the iterator releases the read-ahead without waiting for fetches. Without `ahead` the read has its own threads, which
+    end with it. One thread at a time may use an iterator; several iterators may run at once.
 
     Raises:
         ContentCorrupt: a chunk is missing or is not what was stored; the manifest does not cover the range.
@@ -136,7 +135,7 @@ def read(
 
 
 class _Slice(NamedTuple):
-    """The bytes [first, stop) of one chunk, wherever that is; `location` None are zeros."""
+    """The bytes [first, stop) of one chunk; `location` None means zeros."""
 
     entry: manifest.ManifestEntry
     first: int
@@ -149,19 +148,19 @@ class _Slice(NamedTuple):
 
 
 _Wanted = tuple[manifest.ManifestEntry, int, int]
-"""A slice whose chunk nobody has looked for yet."""
+"""A slice whose chunk is not located yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Neighbouring slices that make one buffer; or, without slices, `zeros` zeros in as many buffers as it takes."""
+    """Adjacent slices that make one buffer; or, without slices, `zeros` zero bytes in any number of buffers."""
 
     slices: tuple[_Slice, ...]
     zeros: int = 0
 
     @property
     def held_bytes(self) -> int:
-        """How much memory its buffers take: whole chunks are fetched, whatever is wanted of them."""
+        """Memory of its buffers: whole chunks are fetched, even for a part of them."""
         return sum(part.entry.length for part in self.slices if part.location is not None)
 
 
@@ -176,11 +175,11 @@ class _Fetching:
 
     @property
     def held_bytes(self) -> int:
-        """How much memory the part takes, or will take."""
+        """Memory that the part takes, or will take."""
         return self._part.held_bytes
 
     def buffers(self) -> Iterator[bytes]:
-        """Give the part's bytes; they count as held until the next part is asked for, or the iterator is closed."""
+        """Yield the part's bytes; they count as held until the next part is read, or the iterator is closed."""
         try:
             if self._future is None:
                 yield from _make_zeros(self._part.zeros)
@@ -193,7 +192,7 @@ class _Fetching:
             self._shared.release(self._part.held_bytes)
 
     def abandon(self) -> None:
-        """Throw the part away, as soon as no thread fetches it any more."""
+        """Discard the part, as soon as no thread fetches it."""
         size_bytes = self._part.held_bytes
         if self._future is None:
             self._shared.release(size_bytes)
@@ -203,7 +202,7 @@ class _Fetching:
 
 
 def _find_slices(segments: Iterable[manifest.Segment], start: int, stop: int) -> Iterator[_Wanted]:
-    """Find what of which chunks makes up the range, and insist that all of it is there."""
+    """Yield the slices of the range; raise if the manifest does not cover it."""
     position = start
     for segment in _skip_to(segments, start):
         if position >= stop:
@@ -220,14 +219,14 @@ def _find_slices(segments: Iterable[manifest.Segment], start: int, stop: int) ->
 
 
 def _skip_to(segments: Iterable[manifest.Segment], start: int) -> Iterator[manifest.Segment]:
-    """Leave out the segments that end before the range, as the next one's start tells, without decoding them."""
+    """Skip the segments that end before the range, without decoding them: the next one's start shows it."""
     for segment, following in pairwise(chain(segments, (None,))):
         if segment is not None and (following is None or following.start > start):
             yield segment
 
 
 def _locate_slices(wanted: Iterator[_Wanted], index: ChunkIndex) -> Iterator[_Slice]:
-    """Ask the index for many chunks at once; for few in the beginning, so that the first bytes come soon."""
+    """Locate many chunks with one query; few at first, so that the first bytes come soon."""
     count = _LOCATE_CHUNKS_FIRST
     while some := list(islice(wanted, count)):
         yield from _locate(some, index)
@@ -249,7 +248,7 @@ def _locate(wanted: Collection[_Wanted], index: ChunkIndex) -> tuple[_Slice, ...
 
 
 def _group_parts(slices: Iterable[_Slice]) -> Iterator[_Part]:
-    """Put neighbours together until they fill a buffer. Long zeros are parts of their own: nobody need wait for them."""
+    """Group adjacent slices until they fill a buffer. Long zeros are separate parts, which need no fetch."""
     held: list[_Slice] = []
     held_bytes = 0
     for part in slices:
@@ -268,7 +267,7 @@ def _group_parts(slices: Iterable[_Slice]) -> Iterator[_Part]:
 
 
 def _read_ahead(parts: Iterator[_Part], fetcher: "_Fetcher", shared: ReadAhead) -> Iterator[bytes]:
-    """Keep some parts being fetched while the consumer is busy; give them out in order."""
+    """Fetch some parts ahead of the consumer; yield them in order."""
     waiting: deque[_Fetching] = deque()
     most = _AHEAD_FIRST
     shared.enter()
@@ -292,7 +291,7 @@ def _read_ahead(parts: Iterator[_Part], fetcher: "_Fetcher", shared: ReadAhead) 
 
 
 def _make_zeros(length: int) -> Iterator[bytes]:
-    """Give the same buffer again and again."""
+    """Yield the same buffer of zeros repeatedly."""
     for _ in range(length // BUFFER_BYTES):
         yield _ZEROS
     if length % BUFFER_BYTES:
@@ -300,17 +299,16 @@ def _make_zeros(length: int) -> Iterator[bytes]:
 
 
 class _Fetcher:
-    """Turn located slices into verified plain bytes. Keeps nothing between two fetches, so any thread may fetch."""
+    """Turns located slices into verified plain bytes. Stateless, so any thread may fetch."""
 
     def __init__(self, store: Store, index: ChunkIndex) -> None:
         self._store = store
         self._index = index
 
     def fetch(self, slices: tuple[_Slice, ...]) -> list[bytes]:
-        """Return the bytes of the slices, in order; not joined, as most readers need them one after the other only.
+        """Return the bytes of the slices, in order; not joined, because most readers need them one after the other.
 
-        A chunk may have moved to another pack since it was located, and its old pack be gone: so before the bytes are called
-        corrupt, the index is asked once more.
+        A sweep may have moved a chunk to another pack since it was located: before reporting corruption, locates once more.
         """
         try:
             return self._fetch(slices)
@@ -346,7 +344,7 @@ def _cut(plain: digest.Buffer, part: _Slice) -> bytes:
 
 
 def _group_runs(slices: tuple[_Slice, ...]) -> Iterator[list[_Slice]]:
-    """Group slices whose chunks stand next to each other in one pack: one request gets them all."""
+    """Group slices whose chunks are adjacent in one pack: one request reads them all."""
     run: list[_Slice] = []
     for part in slices:
         if run and not _is_adjacent(run[-1].location, part.location):
@@ -372,7 +370,7 @@ def _split(run: list[_Slice], stored: bytes) -> Iterator[tuple[_Slice, memoryvie
 
 
 def _verify(part: _Slice, stored: memoryview, decompressor: Decompressor) -> digest.Buffer:
-    """Restore a chunk and compare it with its name.
+    """Decompress a chunk and compare it with its digest.
 
     Raises:
         ContentCorrupt: they differ.
