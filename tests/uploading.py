@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from partage.content.digest import Buffer
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, StoreID
-from partage.operations import image_data
-from partage.operations.image_data import Arrival
+from partage.operations import uploads
+from partage.operations.ingest import Arrival
 from partage.operations.service import Service
 from partage.stores.engine.buffers import Piece
 
@@ -24,14 +24,14 @@ def upload(
     """Upload image data; what `blocks` raises ends the upload as a client that goes away does."""
     push(
         service,
-        image_data.begin_upload(service, caller, image_id, announced_bytes=announced_bytes, store_id=store_id, token=token),
+        uploads.begin_upload(service, caller, image_id, announced_bytes=announced_bytes, store_id=store_id, token=token),
         blocks,
     )
 
 
 def stage(service: Service, caller: Caller, image_id: ImageID, blocks: Iterable[Buffer], *, announced_bytes: int | None) -> None:
     """Stage image data."""
-    push(service, image_data.begin_staging(service, caller, image_id, announced_bytes=announced_bytes), blocks)
+    push(service, uploads.begin_staging(service, caller, image_id, announced_bytes=announced_bytes), blocks)
 
 
 def push(service: Service, arrival: Arrival, blocks: Iterable[Buffer]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from partage import problems
 from partage.model.image import ImageStatus
-from partage.operations import image_data, images, recovery, sweep, verify
+from partage.operations import downloads, images, recovery, sweep, verify
 from partage.operations.service import Service
 from partage.records import schema
 from tests.crashes import worlds
@@ -123,7 +123,7 @@ def all_else_works(service: Service) -> None:
     """The image is queued again; what needs no room in the store works."""
     assert images.show_image(service, OWNER, id_of("new")).status is ImageStatus.QUEUED
     assert fetch(service, id_of("kept")) == KEPT
-    assert image_data.open_image_data(service, OWNER, id_of("kept")).size_bytes == len(KEPT)
+    assert downloads.open_image_data(service, OWNER, id_of("kept")).size_bytes == len(KEPT)
 
 
 def stored(disk: Path) -> int:

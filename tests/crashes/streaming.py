@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from partage.operations import image_data
+from partage.operations import downloads
 from partage.operations.service import Service
 from partage.records import schema
 from tests import uploading
@@ -44,7 +44,7 @@ def round_trip(service: Service, name: str, megabytes: int) -> dict[str, int]:
     uploading.upload(service, OWNER, image_id, blocks(), announced_bytes=None, store_id=None)
     upload = peak() - before
     before = reset_peak()
-    opened = image_data.open_image_data(service, OWNER, image_id)
+    opened = downloads.open_image_data(service, OWNER, image_id)
     for piece in opened.read(0, opened.size_bytes):
         received.update(piece)
     download = peak() - before

@@ -9,7 +9,7 @@ import pytest
 from partage import problems
 from partage.content import manifest
 from partage.model.ids import ImageID
-from partage.operations import image_data, verify
+from partage.operations import downloads, verify
 from partage.operations.service import Service
 from partage.records import contents, schema
 from partage.stores import layout
@@ -34,7 +34,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 def packs_of(service: Service, folder: Path, name: str) -> list[Path]:
     """Find the files that hold an image's chunks, the first chunk's first."""
-    content_id = image_data.open_image_data(service, OWNER, worlds.id_of(name)).image.content_id
+    content_id = downloads.open_image_data(service, OWNER, worlds.id_of(name)).image.content_id
     assert content_id
     found: list[Path] = []
     with service.database.read() as tx:
@@ -93,7 +93,7 @@ DAMAGES: list[Callable[[Path, Path], None]] = [zero_a_page, truncate, empty, swa
 
 def received(service: Service, name: str) -> tuple[bytes, problems.Problem | None]:
     """Read until the end, or until a problem."""
-    opened = image_data.open_image_data(service, OWNER, worlds.id_of(name))
+    opened = downloads.open_image_data(service, OWNER, worlds.id_of(name))
     got = bytearray()
     try:
         for piece in opened.read(0, opened.size_bytes):
@@ -145,7 +145,7 @@ def test_every_bit_flip_is_detected_and_its_reversal_heals(service: Service, tmp
 def test_range_outside_the_damage_is_served(service: Service, tmp_path: Path) -> None:
     first, *_ = packs_of(service, tmp_path, "rotten")
     flip(first, HEAD_BYTES + 10)
-    opened = image_data.open_image_data(service, OWNER, worlds.id_of("rotten"))
+    opened = downloads.open_image_data(service, OWNER, worlds.id_of("rotten"))
     assert b"".join(opened.read(5_000_000, 6_000_000)) == DATA[5_000_000:6_000_000]
     with pytest.raises(problems.ContentCorrupt):
         b"".join(opened.read(0, 100))
@@ -154,8 +154,8 @@ def test_range_outside_the_damage_is_served(service: Service, tmp_path: Path) ->
 @pytest.mark.parametrize("change", ["damaged", "missing", "misplaced"])
 def test_tampered_manifest_is_detected(service: Service, change: str) -> None:
     with service.database.write() as tx:
-        content_id = image_data.open_image_data(service, OWNER, worlds.id_of("rotten")).image.content_id
-        other_id = image_data.open_image_data(service, OWNER, worlds.id_of("other")).image.content_id
+        content_id = downloads.open_image_data(service, OWNER, worlds.id_of("rotten")).image.content_id
+        other_id = downloads.open_image_data(service, OWNER, worlds.id_of("other")).image.content_id
         mine = f"content_id = '{content_id}'"
         others = f"SELECT encoded FROM manifests WHERE content_id = '{other_id}'"
         statement = {

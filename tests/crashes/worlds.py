@@ -28,7 +28,7 @@ from partage.model.member import MemberStatus
 from partage.model.offer import OfferRequest, RequestKey
 from partage.model.patch import Change, Operation
 from partage.model.terms import TermsChange
-from partage.operations import image_data, images, members, recovery, sweep, tasks
+from partage.operations import downloads, images, members, recovery, sweep, tasks, uploads
 from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
 from partage.operations.service import Formats, NamedStore, Service
@@ -115,7 +115,7 @@ def blocks(data: bytes) -> Iterator[bytes]:
 
 def fetch(service: Service, image_id: ImageID, who: Caller = OWNER) -> bytes:
     """Download an image whole."""
-    opened = image_data.open_image_data(service, who, image_id)
+    opened = downloads.open_image_data(service, who, image_id)
     return b"".join(opened.read(0, opened.size_bytes))
 
 
@@ -138,7 +138,7 @@ def make(service: Service) -> None:
 def begin_and_die(service: Service, image_id: ImageID) -> None:
     """Do as much of an upload as a process does that is killed while bytes arrive."""
     dead = replace(service, worker=service.worker + "0")  # a process that began at another time: it is gone
-    image_data._begin(dead, OWNER, image_id, 1000)  # noqa: SLF001
+    uploads._begin(dead, OWNER, image_id, 1000)  # noqa: SLF001
 
 
 def state(service: Service, *, with_bytes: bool = True) -> dict[str, Any]:

@@ -15,9 +15,10 @@ import pytest
 from partage.main import housekeeping
 from partage.model.ids import ProjectID, TaskID
 from partage.model.task import KEPT, Task, TaskLane, TaskStatus, TaskType
-from partage.operations import image_data, images
+from partage.operations import images, uploads
 from partage.operations.service import Service
-from partage.records import tasks, uploads
+from partage.records import tasks
+from partage.records import uploads as upload_rows
 from partage.records.database import Database, Transaction
 from partage.worker import imports
 from partage.worker.imports import Slots
@@ -94,7 +95,7 @@ def kept(service: Service) -> Iterator[None]:
 
 def upload_of_a_dead_worker(service: Service) -> Callable[[], bool]:
     image = queued_image(service)
-    image_data._begin(replace(service, worker="dead", running_uploads=set()), OWNER, image.id, None)  # noqa: SLF001
+    uploads._begin(replace(service, worker="dead", running_uploads=set()), OWNER, image.id, None)  # noqa: SLF001
     return lambda: images.show_image(service, OWNER, image.id).status == "queued"
 
 
@@ -105,7 +106,7 @@ def test_heartbeat_and_housekeeping_go_on_after_failures(error: BaseException, t
     service = replace(made, database=refusing)
     is_recovered = upload_of_a_dead_worker(service)
     own = queued_image(service)
-    image_data._begin(service, OWNER, own.id, None)  # noqa: SLF001 -- an upload that is under way
+    uploads._begin(service, OWNER, own.id, None)  # noqa: SLF001 -- an upload that is under way
     begun = renewed_at(service)
     with kept(service):
         wait_for(lambda: refusing.count > 10)
@@ -127,7 +128,7 @@ def test_housekeeping_has_ended_before_the_database_is_closed(tmp_path: Path) ->
 
 def renewed_at(service: Service) -> Any:
     with service.database.read() as tx:
-        return next(row.renewed_at for row in uploads.list_uploads(tx) if row.worker == service.worker)
+        return next(row.renewed_at for row in upload_rows.list_uploads(tx) if row.worker == service.worker)
 
 
 def test_heartbeat_goes_on_while_all_other_steps_fail(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_heartbeat_goes_on_while_all_other_steps_fail(tmp_path: Path) -> None:
     refusing: Any = Refusing(made.database, EMFILE, {"housekeeping"})
     service = replace(made, database=refusing)
     image = queued_image(service)
-    image_data._begin(service, OWNER, image.id, None)  # noqa: SLF001
+    uploads._begin(service, OWNER, image.id, None)  # noqa: SLF001
     with kept(service):
         wait_for(lambda: refusing.count > 4)
         failed = renewed_at(service)

@@ -10,7 +10,7 @@ from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID, StoreID, UserID
 from partage.model.image import Image
 from partage.model.limits import Limits
-from partage.operations import image_data, images
+from partage.operations import downloads, images
 from partage.operations.service import Formats, NamedStore, Service
 from partage.policies.authority import Authority
 from partage.records import images as image_rows
@@ -94,5 +94,5 @@ def upload(service: Service, image_id: ImageID, data: bytes, *, announced_bytes:
 
 def download(service: Service, image_id: ImageID, caller: Caller = OWNER) -> bytes:
     """Fetch all data."""
-    opened = image_data.open_image_data(service, caller, image_id)
+    opened = downloads.open_image_data(service, caller, image_id)
     return b"".join(opened.read(0, opened.size_bytes))

@@ -168,7 +168,7 @@ def test_the_queue_is_looked_at_without_a_lock(host: Host) -> None:
 
 def test_notes_of_an_image_that_is_gone_are_not_written(host: Host) -> None:
     image = image_with(host.service, os.urandom(100_000))
-    opened = iter(cache.image_data.open_image_data(host.service, OWNER, image.id).read(0, 100_000))
+    opened = iter(cache.downloads.open_image_data(host.service, OWNER, image.id).read(0, 100_000))
     first = next(opened)
     images.delete_image(host.service, OWNER, image.id)
     assert len(first) + sum(map(len, opened)) == 100_000

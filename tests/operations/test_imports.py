@@ -18,7 +18,7 @@ from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.limits import Limits
 from partage.model.task import Task, TaskStatus
-from partage.operations import image_data, images, recovery, stores, sweep, tasks, verify
+from partage.operations import downloads, images, recovery, stores, sweep, tasks, verify
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
@@ -92,7 +92,7 @@ def stores_of(service: Service, image: Image) -> set[StoreID]:
 def test_staged_data_is_not_readable_before_import(service: Service) -> None:
     image = staged_image(service)
     assert (image.status, image.size, image.checksum, image.stores) == (ImageStatus.UPLOADING, len(DATA), None, ())
-    assert not image_data.open_image_data(service, OWNER, image.id).has_data
+    assert not downloads.open_image_data(service, OWNER, image.id).has_data
     assert ask(service, image) is not None
     assert work(service) == 1
     done = found(service, image)
@@ -166,7 +166,7 @@ def test_import_to_several_stores_is_readable_from_each(service: Service, all_st
     assert stores_of(service, image) == ({LOCAL, NEAR, FAR} if all_stores else {NEAR, FAR})
     for store_id in stores_of(service, image):
         alone = replace(found(service, image), stores=(store_id,))
-        assert b"".join(image_data.ImageData(service, alone).read(0, len(DATA))) == DATA
+        assert b"".join(downloads.ImageData(service, alone).read(0, len(DATA))) == DATA
     assert not [verdict for verdict in verify.verify(service) if verdict.fault]
 
 
@@ -187,10 +187,10 @@ def test_a_preferred_store_is_read_first_and_must_exist(service: Service) -> Non
     near = service.stores[NEAR].store
     for key in list(near.enumerate("")):
         near.remove(key)
-    opened = image_data.open_image_data(service, OWNER, image.id, preferred=[FAR])
+    opened = downloads.open_image_data(service, OWNER, image.id, preferred=[FAR])
     assert b"".join(opened.read(0, 1000)) == DATA[:1000]
     with pytest.raises(problems.StoreUnknown):
-        image_data.open_image_data(service, OWNER, image.id, preferred=[StoreID("nowhere")])
+        downloads.open_image_data(service, OWNER, image.id, preferred=[StoreID("nowhere")])
 
 
 def away(service: Service) -> Service:

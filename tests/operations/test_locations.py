@@ -16,7 +16,7 @@ from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.location import NewLocation, Reference
 from partage.model.task import TaskStatus
-from partage.operations import image_data, images, locations, pending_deletes, stores, sweep, verify
+from partage.operations import downloads, images, locations, pending_deletes, stores, sweep, verify
 from partage.operations.imports import locations as location_runs
 from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
@@ -92,7 +92,7 @@ def test_worker_death_after_the_last_byte_is_finished_by_another(service: Servic
         location_runs.find_out(dead, claimed, begun)
         half_way = found(service, image)
         assert (half_way.status, half_way.size, half_way.references[0].store) == (ImageStatus.IMPORTING, len(DATA), WEB)
-        assert not image_data.open_image_data(service, OWNER, image.id).has_data
+        assert not downloads.open_image_data(service, OWNER, image.id).has_data
         import_runs.recover(service)
         assert work(service) == 1
         assert (found(service, image).status, last_task(service, image.id)[0]) == (ImageStatus.ACTIVE, TaskStatus.SUCCESS)
@@ -159,7 +159,7 @@ def test_another_place_goes_on_where_one_breaks_off_if_there_is_a_digest(service
         undigested = referring(service, bad.url(), good.url(), digest=False)
         with pytest.raises(problems.StoreUnavailable):
             download(service, undigested.id)
-        part = image_data.open_image_data(service, OWNER, image.id).read(100, 2_900_000)
+        part = downloads.open_image_data(service, OWNER, image.id).read(100, 2_900_000)
         with pytest.raises(problems.StoreUnavailable):
             b"".join(part)
 
@@ -188,7 +188,7 @@ def test_a_part_of_something_else_is_not_taken(answer: bytes, service: Service) 
         service = reaching(service, origin)
         image = referring(service, origin.url(), digest=False)
         with pytest.raises(problems.StoreUnavailable):
-            b"".join(image_data.open_image_data(service, OWNER, image.id).read(100, 200))
+            b"".join(downloads.open_image_data(service, OWNER, image.id).read(100, 200))
 
 
 def test_a_deleted_image_comes_back_with_its_places(service: Service) -> None:

@@ -11,7 +11,7 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import ImageStatus, NewImage
 from partage.model.limits import Limits
 from partage.model.query import Filter, ImageQuery, Operator
-from partage.operations import image_data, images, members, pending_deletes, sweep, verify
+from partage.operations import downloads, images, members, pending_deletes, sweep, verify
 from partage.operations.service import Service
 from tests import uploading
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make, queued_image
@@ -52,7 +52,7 @@ def test_nobody_finds_an_image_that_waits_to_be_scrubbed(service: Service) -> No
         with pytest.raises(problems.ImageNotFound):
             images.show_image(service, caller, image_id)
         with pytest.raises(problems.ImageNotFound):
-            image_data.open_image_data(service, caller, image_id)
+            downloads.open_image_data(service, caller, image_id)
         with pytest.raises(problems.ImageNotFound):
             images.delete_image(service, caller, image_id)
         with pytest.raises(problems.ImageNotFound):
@@ -95,7 +95,7 @@ def test_a_deactivated_image_is_deactivated_when_it_is_restored(service: Service
     images.delete_image(service, OWNER, image_id)
     assert pending_deletes.restore(service, image_id).status is ImageStatus.DEACTIVATED
     with pytest.raises(problems.ImageDeactivated):
-        image_data.open_image_data(service, OWNER, image_id)
+        downloads.open_image_data(service, OWNER, image_id)
 
 
 def test_pending_delete_is_scrubbed_and_swept_when_due(service: Service, clock: Clock, tmp_path: Path) -> None:

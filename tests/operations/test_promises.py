@@ -17,7 +17,7 @@ from partage.model.limits import Limits
 from partage.model.member import Member, MemberStatus
 from partage.model.query import Filter, ImageQuery, Operator
 from partage.model.terms import NO_NOTICE, Notice, Terms
-from partage.operations import image_data, images, members, pending_deletes, promises, quota, sweep
+from partage.operations import downloads, images, members, pending_deletes, promises, quota, sweep
 from partage.operations.service import Service
 from partage.records import images as rows
 from partage.records import reservations
@@ -80,7 +80,7 @@ def listed(service: Service, caller: object, **query: object) -> list[ImageID]:
 
 
 def is_out_of_reach(service: Service, caller: object, image_id: ImageID) -> bool:
-    for act in (images.show_image, image_data.open_image_data):
+    for act in (images.show_image, downloads.open_image_data):
         with pytest.raises(problems.ImageNotFound):
             act(service, caller, image_id)  # type: ignore[arg-type]
     return image_id not in listed(service, caller)
@@ -104,7 +104,7 @@ def test_member_keeps_access_until_the_notice_runs_out(tmp_path: Path, clock: Cl
         assert is_out_of_reach(service, MEMBER, image.id)
     else:
         with pytest.raises(problems.ImageDeactivated):
-            image_data.open_image_data(service, MEMBER, image.id)
+            downloads.open_image_data(service, MEMBER, image.id)
 
 
 @ROADS
@@ -124,7 +124,7 @@ def test_without_notice_access_ends_at_once_as_in_glance(tmp_path: Path, clock: 
     image = shared(service)
     end(service, image.id)
     with pytest.raises((problems.ImageNotFound, problems.ImageDeactivated)):
-        image_data.open_image_data(service, MEMBER, image.id)
+        downloads.open_image_data(service, MEMBER, image.id)
 
 
 @pytest.mark.parametrize("answer", ["pending", "rejected"])
@@ -240,7 +240,7 @@ def test_administrator_takes_an_image_down_against_every_promise(tmp_path: Path,
     else:
         set_attribute(service, ADMIN, image.id, "visibility", "private")
     with pytest.raises((problems.ImageNotFound, problems.ImageDeactivated)):
-        image_data.open_image_data(service, MEMBER, image.id)
+        downloads.open_image_data(service, MEMBER, image.id)
 
 
 def test_administrator_takes_a_retained_image_down(tmp_path: Path, clock: Clock) -> None:
@@ -384,7 +384,7 @@ def share_again(service: Service, image_id: ImageID) -> None:
 
 def is_withheld(service: Service, image_id: ImageID) -> bool:
     with pytest.raises((problems.ImageNotFound, problems.ImageDeactivated)):
-        image_data.open_image_data(service, MEMBER, image_id)
+        downloads.open_image_data(service, MEMBER, image_id)
     return True
 
 

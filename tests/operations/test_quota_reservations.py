@@ -14,7 +14,7 @@ from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.limits import Limits
 from partage.model.patch import Change, Operation
 from partage.model.quota import MEBIBYTE, Usage
-from partage.operations import image_data, images, quota, recovery, tasks
+from partage.operations import images, quota, recovery, tasks, uploads
 from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
 from partage.operations.service import NamedStore, Service
@@ -169,7 +169,7 @@ def test_deleting_an_image_in_the_middle_of_its_upload_frees_its_room(service: S
 
 def test_the_room_of_a_dead_workers_upload_is_free_again(service: Service) -> None:
     image = queued_image(service)
-    image_data._begin(replace(service, worker="dead"), OWNER, image.id, 900)  # noqa: SLF001
+    uploads._begin(replace(service, worker="dead"), OWNER, image.id, 900)  # noqa: SLF001
     assert usage(service).kept_stored_bytes == 900
     with pytest.raises(problems.QuotaExceeded):
         upload(service, queued_image(service).id, b"x" * 200, announced_bytes=200)
@@ -331,7 +331,7 @@ def test_of_one_upload_that_may_exceed_only_one_does(tmp_path: Path) -> None:
 
 def test_refusal_releases_the_reservation_at_once(service: Service) -> None:
     """Otherwise uploads that do not fit together could refuse each other to the last one."""
-    begun = image_data._begin(service, OWNER, queued_image(service).id, None)  # noqa: SLF001
+    begun = uploads._begin(service, OWNER, queued_image(service).id, None)  # noqa: SLF001
     arriving = quota.metered(service, begun.room, iter([b"x" * 900, b"x" * 200]))
     next(arriving)
     assert usage(service).kept_stored_bytes == 900

@@ -18,7 +18,7 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.quota import Usage
-from partage.operations import image_data, images, sweep
+from partage.operations import downloads, images, sweep
 from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
 from partage.operations.service import Service
@@ -99,7 +99,7 @@ def test_hostile_file_is_refused_by_every_route_and_leaves_nothing(road: str, na
     ROADS[road](service, image, HOSTILE[name] + noise(3, 2))
     found = images.show_image(service, OWNER, image.id)
     assert (found.status, found.size, found.checksum, found.os_hash_value) == (ImageStatus.QUEUED, None, None, None)
-    assert not image_data.open_image_data(service, OWNER, image.id).has_data
+    assert not downloads.open_image_data(service, OWNER, image.id).has_data
     assert left_over(service, tmp_path) == 0
     good = vmdk() if image.disk_format == "vmdk" else noise(4)
     upload(service, image.id, good)

@@ -16,7 +16,7 @@ from partage.model.limits import Limits
 from partage.model.member import MemberStatus
 from partage.model.share import Direction, Share, SharePosition, ShareQuery
 from partage.model.terms import Notice, NoticeBounds, Terms, TermsChange
-from partage.operations import image_data, images, members, promises
+from partage.operations import downloads, images, members, promises
 from partage.operations.service import Service
 from partage.operations.sharing import answers, endings, shares, terms
 from tests.operations.services import OWNER, Clock, download, image_with
@@ -162,7 +162,7 @@ def test_member_can_leave_while_its_notice_runs(service: Service, road: str) -> 
     end(service, image.id, road)
     answers.leave_share(service, MEMBER, image.id, B)
     with pytest.raises(problems.ImageNotFound):
-        image_data.open_image_data(service, MEMBER, image.id)
+        downloads.open_image_data(service, MEMBER, image.id)
     assert is_unknown(service, MEMBER, image.id)
     assert promises.remove_expired(service) == (1 if road == "delete" else 0)
 

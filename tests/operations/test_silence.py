@@ -13,7 +13,7 @@ from partage.model.ids import ImageID
 from partage.model.image import ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.task import TaskStatus
-from partage.operations import image_data, images, recovery, tasks
+from partage.operations import images, recovery, tasks, uploads
 from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
 from partage.operations.imports.steps import Run
@@ -170,7 +170,7 @@ def test_no_import_is_given_up_when_the_database_comes_back(hosts: Hosts, how: s
 
 def test_work_of_a_dead_host_is_recovered_after_its_timeout(hosts: Hosts) -> None:
     image = queued_image(hosts.elsewhere)
-    image_data._begin(hosts.elsewhere, OWNER, image.id, None)  # noqa: SLF001 -- as far as a host gets that dies while bytes arrive
+    uploads._begin(hosts.elsewhere, OWNER, image.id, None)  # noqa: SLF001 -- as far as a host gets that dies while bytes arrive
     imported, _ = claimed_import(hosts.elsewhere)
     hosts.wait(30)
     hosts.dead.add("elsewhere")
@@ -183,7 +183,7 @@ def test_work_of_a_dead_host_is_recovered_after_its_timeout(hosts: Hosts) -> Non
 
 def test_a_dead_host_is_noticed_after_an_outage_too(hosts: Hosts) -> None:
     image = queued_image(hosts.elsewhere)
-    image_data._begin(hosts.elsewhere, OWNER, image.id, None)  # noqa: SLF001
+    uploads._begin(hosts.elsewhere, OWNER, image.id, None)  # noqa: SLF001
     hosts.state["is"] = "away"
     hosts.dead.add("elsewhere")
     hosts.wait(300)

@@ -12,9 +12,9 @@ import pytest
 
 from partage import problems
 from partage.model.limits import Limits
-from partage.operations import image_data, images, recovery, sweep, verify
+from partage.operations import downloads, images, recovery, sweep, uploads, verify
 from partage.operations.service import Service
-from partage.records import uploads
+from partage.records import uploads as upload_rows
 from tests import uploading
 from tests.operations.services import OWNER, download, image_with, make, queued_image, upload
 
@@ -37,7 +37,7 @@ def send(service: Service, image_id: object, blocks: Iterator[bytes], announced:
 def test_uploaded_data_is_read_back(service: Service) -> None:
     image = image_with(service, DATA)
     assert download(service, image.id) == DATA
-    opened = image_data.open_image_data(service, OWNER, image.id)
+    opened = downloads.open_image_data(service, OWNER, image.id)
     for start, stop in [(0, 1), (299_999, 300_000), (4095, 4097), (100_000, 250_000)]:
         assert b"".join(opened.read(start, stop)) == DATA[start:stop]
 
@@ -139,7 +139,7 @@ def test_an_upload_whose_worker_died_is_queued_again_and_can_be_repeated(service
     """Differs from Glance, where such an image stays in saving for ever."""
     image = queued_image(service)
     dead = replace(service, worker="dead")
-    image_data._begin(dead, OWNER, image.id, None)  # noqa: SLF001 -- as far as a process gets that is killed while bytes arrive
+    uploads._begin(dead, OWNER, image.id, None)  # noqa: SLF001 -- as far as a process gets that is killed while bytes arrive
     assert status(service, image.id) == "saving"
     assert recovery.recover(service) == 1
     assert status(service, image.id) == "queued"
@@ -147,14 +147,14 @@ def test_an_upload_whose_worker_died_is_queued_again_and_can_be_repeated(service
 
 def test_a_retry_need_not_wait_for_the_recovery(service: Service) -> None:
     image = queued_image(service)
-    image_data._begin(replace(service, worker="dead"), OWNER, image.id, None)  # noqa: SLF001
+    uploads._begin(replace(service, worker="dead"), OWNER, image.id, None)  # noqa: SLF001
     upload(service, image.id, DATA)
     assert download(service, image.id) == DATA
 
 
 def test_a_running_upload_is_left_alone(service: Service) -> None:
     image = queued_image(service)
-    image_data._begin(service, OWNER, image.id, None)  # noqa: SLF001
+    uploads._begin(service, OWNER, image.id, None)  # noqa: SLF001
     assert recovery.recover(service) == 0
     with pytest.raises(problems.StatusConflict):
         upload(service, image.id, DATA)
@@ -166,7 +166,7 @@ def test_abandoned_upload_cannot_overwrite_its_successor(service: Service) -> No
     def overtaken() -> Iterator[bytes]:
         yield b"old" * 1000
         with service.database.read() as tx:
-            token = uploads.list_uploads(tx)[0].token
+            token = upload_rows.list_uploads(tx)[0].token
         recovery.requeue(service, image, token)
         upload(service, image.id, DATA)
 

@@ -17,7 +17,7 @@ from partage.model.ids import ProjectID
 from partage.model.image import ImageStatus
 from partage.model.limits import Limits
 from partage.model.patch import Change, Operation
-from partage.operations import image_data, images, members, sweep
+from partage.operations import downloads, images, members, sweep
 from partage.operations.service import Service
 from partage.records import reservations
 from tests.crashes import worlds
@@ -148,7 +148,7 @@ def test_download_during_delete_and_sweep_is_right_or_aborted(service: Service) 
     begun, deleted = threading.Barrier(5), threading.Barrier(5)
 
     def read(_number: int) -> tuple[bytes, bool]:
-        pieces = image_data.open_image_data(service, OWNER, id_of("large")).read(0, len(LARGE))
+        pieces = downloads.open_image_data(service, OWNER, id_of("large")).read(0, len(LARGE))
         received = next(pieces)
         begun.wait()
         deleted.wait()
@@ -170,7 +170,7 @@ def test_download_during_delete_and_sweep_is_right_or_aborted(service: Service) 
 
 def test_download_of_a_deleted_image_survives_a_sweep_with_grace(service: Service) -> None:
     """The manifest is read a few segments at a time: it has to stay as long as the chunks do."""
-    opened = image_data.open_image_data(service, OWNER, id_of("old"))
+    opened = downloads.open_image_data(service, OWNER, id_of("old"))
     images.delete_image(service, OWNER, id_of("old"))
     sweep.sweep(service, grace=timedelta(hours=1))
     assert b"".join(opened.read(0, len(OLD))) == OLD

@@ -23,7 +23,7 @@ from partage.content.chunking import PIECE_BYTES
 from partage.http.messages import Edge
 from partage.http.server.body import GONE, RequestBody, set_low_watermark
 from partage.http.server.receive_rate import ReceiveLimits, ReceiveRate
-from partage.operations.image_data import Arrival
+from partage.operations.ingest import Arrival
 from partage.stores.engine.buffers import Buffers, Piece
 
 _TURN_BYTES = 32 << 20

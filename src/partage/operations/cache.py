@@ -14,7 +14,7 @@ from partage.model.cache import CacheState, ClearTarget
 from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, PackID
 from partage.model.image import Image, ImageStatus
-from partage.operations import cache_entries, image_data, visible
+from partage.operations import cache_entries, downloads, visible
 from partage.operations.chunk_index import DatabaseIndex
 from partage.operations.service import Cache, NamedStore, Service
 from partage.policies import authority
@@ -211,7 +211,7 @@ def _fetch(service: Service, cache: Cache, image: Image, may_go_on: Callable[[],
     if any(entry.image.image_id == image.id for entry in cache_entries.list_valid_entries(service, cache)):
         return _Fetched()
     fault = "no store has it"
-    for named in image_data.ImageData(service, image).stores():
+    for named in downloads.ImageData(service, image).stores():
         packs = _find_packs(service, named, image.content_id)
         size_bytes = sum(packs.values())
         if size_bytes > cache.directory.limit_bytes:
@@ -230,7 +230,7 @@ def _find_packs(service: Service, named: NamedStore, content_id: ContentID) -> d
     index = DatabaseIndex(service.database, named.id, service.clock, found)
     with service.database.read() as tx:
         content = contents.find(tx, content_id)
-    for segment in image_data.segments(service, content_id, 0, 0 if content is None else content.size_bytes):
+    for segment in downloads.list_segments(service, content_id, 0, 0 if content is None else content.size_bytes):
         index.locate(set(digests(segment)))
     with service.database.read() as tx:
         return contents.find_pack_sizes(tx, found)

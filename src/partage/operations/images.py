@@ -12,7 +12,7 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
 from partage.model.query import ImageQuery, Page, Position
 from partage.model.quota import Allowance
-from partage.operations import image_data, locations, pending_deletes, promises, quota, visible
+from partage.operations import ingest, locations, pending_deletes, promises, quota, visible
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import images as rules
@@ -103,7 +103,7 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
         promises.follow_visibility(service, tx, caller, changed, was=image)
         images.save(tx, changed, was=image)
     if changes:
-        image_data.announce_change(service, changed, was=image)
+        ingest.announce_change(service, changed, was=image)
     return visible.hide_properties(service, caller, changed)
 
 

@@ -21,7 +21,7 @@ from partage.model.location import NewLocation
 from partage.model.location_changes import LocationTerms
 from partage.model.signature import signature_of
 from partage.model.task import Task, TaskType
-from partage.operations import claims, image_data, signing, visible
+from partage.operations import claims, ingest, signing, visible
 from partage.operations.imports import request as import_requests
 from partage.operations.service import Service
 from partage.outbound import fetch
@@ -185,7 +185,7 @@ def _size_at(service: Service, url: str) -> int:
     size = fetch.size_of(url, service.fetch)
     if not size:
         raise problems.FetchFailed("no size, or none above 0")
-    image_data.require_size(service, size)
+    ingest.require_size(service, size)
     return size
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from partage import problems
 from partage.model.ids import ContentID, ImageID
 from partage.model.image import Image
-from partage.operations.image_data import ImageData
+from partage.operations.downloads import ImageData
 from partage.operations.service import Service
 from partage.records import contents, images, pending_deletes, schema
 

@@ -19,7 +19,7 @@ from partage.http.server import socket_handoff
 from partage.http.server.body import BLOCK_BYTES, RequestBody
 from partage.http.server.receive_rate import ReceiveLimits, ReceiveRate
 from partage.http.server.threads import Threads
-from partage.operations.image_data import Arrival
+from partage.operations.ingest import Arrival
 from partage.operations.service import Service
 from partage.stores.engine.buffers import Buffers, Piece
 

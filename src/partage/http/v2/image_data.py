@@ -10,7 +10,7 @@ from partage.http.server import conditions
 from partage.http.v2 import query
 from partage.model.ids import StoreID
 from partage.model.image import Image
-from partage.operations import image_data
+from partage.operations import downloads, uploads
 
 _OCTETS = "application/octet-stream"
 _MOST_DIGITS = len(str(2**63))
@@ -22,7 +22,7 @@ async def upload_image_data(request: Request) -> Reply:
     require_octet_stream(request)
     store = request.header(b"x-image-meta-store")
     begin = partial(
-        image_data.begin_upload,
+        uploads.begin_upload,
         request.edge.service,
         request.caller,
         request.image_id,
@@ -38,7 +38,7 @@ async def download_image_data(request: Request) -> Reply:
     """Send an image's data, or the requested range of it."""
     image_id = request.image_id
     preferred = _parse_preferred_stores(request)
-    data = await request.run(image_data.open_image_data, image_id, preferred=preferred)
+    data = await request.run(downloads.open_image_data, image_id, preferred=preferred)
     if not data.has_data:
         return Reply(status=HTTPStatus.NO_CONTENT)
     etag = etag_of(data.image)
@@ -56,7 +56,7 @@ async def download_image_data(request: Request) -> Reply:
             is_short=lambda: read_ahead.is_short,
             length_bytes=stop - start,
             is_remote=data.is_remote,
-            ended=partial(image_data.announce_sent, data, request.caller, expected_bytes=stop - start, destination_ip=request.peer),
+            ended=partial(downloads.announce_sent, data, request.caller, expected_bytes=stop - start, destination_ip=request.peer),
         ),
         content_type=_OCTETS.encode(),
         headers=_build_headers(data.image, part, data.size_bytes),

@@ -8,7 +8,7 @@ from partage.http.messages import Reply, Request, json_reply
 from partage.http.v2 import image_data
 from partage.model.ids import StoreID
 from partage.model.import_request import ImportMethod, parse_import_request
-from partage.operations import image_data as operations
+from partage.operations import uploads
 from partage.operations.imports import request as import_requests
 
 
@@ -18,7 +18,7 @@ async def stage_image_data(request: Request) -> Reply:
         raise problems.FeatureOff("'glance-direct' method is not available at this site.")
     image_data.require_octet_stream(request)
     begin = partial(
-        operations.begin_staging,
+        uploads.begin_staging,
         request.edge.service,
         request.caller,
         request.image_id,

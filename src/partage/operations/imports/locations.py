@@ -12,7 +12,7 @@ from partage.content import digest
 from partage.content.inspection import Inspector
 from partage.model.image import Image
 from partage.model.location import Reference
-from partage.operations import image_data, signing
+from partage.operations import ingest, signing
 from partage.operations.imports import steps as import_steps
 from partage.operations.imports.steps import Run
 from partage.operations.service import Service
@@ -36,7 +36,7 @@ def find_out(service: Service, work: Run, image: Image) -> None:
         DigestMismatch, SignatureRefused: they do not have the digest that was promised, or are not those that were signed.
         TaskLost, ImageGone: as `import_steps.step`.
     """
-    watched = _Watched(image_data.inspector_for(service, image))
+    watched = _Watched(ingest.build_inspector(service, image))
     cap, cancellation = service.limits.image_size_cap_bytes, work.cancellation
     with fetch.open_url(work.request.uri, service.fetch, limit_bytes=cap, cancellation=cancellation) as fetched:
         arriving = watched.passing(import_steps.told(service, work, fetched.blocks))

@@ -16,7 +16,7 @@ from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.quota import Allowance, Place
 from partage.model.signature import Certificate, signature_of
 from partage.model.task import Task, TaskLane, TaskType
-from partage.operations import claims, image_data, quota, signing, visible
+from partage.operations import claims, ingest, quota, signing, visible
 from partage.operations.service import Service
 from partage.outbound.rules import check_given
 from partage.policies import authority
@@ -73,7 +73,7 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
         image = visible.find_for_change(service, tx, caller, asked.image.id)
         _require_ready(service, caller, image, request)
         claims.require_free(tx, image)
-        image_data.require_owner(image, asked.image)
+        ingest.require_owner(image, asked.image)
         stores = _targets(service, image, request)
         if not stores:
             return None

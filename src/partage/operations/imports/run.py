@@ -20,7 +20,7 @@ from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, StoreID, UserID
 from partage.model.image import Image, ImageStatus
 from partage.model.task import Task, TaskLane, TaskType
-from partage.operations import failures, image_data, quota, recovery, signing
+from partage.operations import downloads, failures, ingest, quota, recovery, signing
 from partage.operations.imports import locations as location_runs
 from partage.operations.imports import sources as import_sources
 from partage.operations.imports import steps as import_steps
@@ -188,20 +188,20 @@ def _bring(service: Service, work: Run, image: Image) -> Image:
     for store_id in work.stores:
         try:
             named = service.writable_store(store_id)
-            with image_data.announced_arrival(service, image, named):
+            with ingest.announce_arrival(service, image, named):
                 kept = _bring_to(service, work, image, named, room)
         except (problems.StoreFull, problems.Unavailable, problems.StoreReadOnly) as problem:
             if work.request.all_stores_must_succeed or isinstance(problem, _NOT_OF_A_STORE):
                 raise
             _note_failure(service, work, store_id, problem)
         else:
-            image_data.announce_arrived(service, kept, was=image)
+            ingest.announce_arrived(service, kept, was=image)
             return kept
     raise problems.StoreUnavailable("None of the stores took the image data")
 
 
 def _bring_to(service: Service, work: Run, image: Image, named: NamedStore, room: Reservation) -> Image:
-    options = image_data.options_of(service, None)
+    options = ingest.build_write_options(service, None)
     limit_bytes = options.limit_bytes
     with import_sources.open_source(service, image, work.request, errand=_errand(service, work), limit_bytes=limit_bytes) as source:
         described = source.over(image)
@@ -218,17 +218,17 @@ def _bring_to(service: Service, work: Run, image: Image, named: NamedStore, room
         # Bytes that were staged in this store are in it: there is nothing to be told.
         secret = options.rehearse_known and not (source.staged_in == named.id and unpacked is told)
         as_they_are = replace(options, rehearse_known=secret)
-        written = image_data.store_bytes(service, named, signed, image_data.inspector_for(service, described), as_they_are)
+        written = ingest.store_bytes(service, named, signed, ingest.build_inspector(service, described), as_they_are)
     # The bytes were inspected as this format, whatever the image says by now.
     if not service.import_plugins.converts(described):
         return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=described.disk_format))
-    stored = image_data.read_written(service, named, written)
+    stored = downloads.read_written(service, named, written)
     result = replace(described, disk_format=service.import_plugins.convert_to)
     going_in, goes_on = work.cancellation.passing(stored), work.cancellation.goes_on
     with service.import_plugins.converted(described, going_in, limit_bytes=limit_bytes, goes_on=goes_on) as converted:
         coming_out = work.cancellation.passing(converted)
         signed = _verified(service, work, described, quota.metered(service, room, coming_out))
-        written = image_data.store_bytes(service, named, signed, image_data.inspector_for(service, result), options)
+        written = ingest.store_bytes(service, named, signed, ingest.build_inspector(service, result), options)
     return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=result.disk_format))
 
 
@@ -247,7 +247,7 @@ def _keep(service: Service, work: Run, named: NamedStore, written: Written, over
         now = service.clock()
         content_id = ContentID(service.new_id())
         contents.add(tx, content_id, written.content, written.segments, now=now)
-        kept = image_data.with_content(service, replace(over(image), updated_at=now), content_id, written.content, named)
+        kept = ingest.attach_content(service, replace(over(image), updated_at=now), content_id, written.content, named)
         kept = _as_promised(work, importing.note_stored(kept, named.id), written.content)
         kept = service.import_plugins.injected(kept, work.roles)
         service.limits.check_growth(kept, was=image)
@@ -255,7 +255,7 @@ def _keep(service: Service, work: Run, named: NamedStore, written: Written, over
             kept = kept.become(ImageStatus.ACTIVE, now=now)
         images.save(tx, kept, was=image)
         stagings.remove(tx, image.id)
-        image_data.require_chunks(tx, named, written.segments)
+        ingest.require_chunks(tx, named, written.segments)
         _settle(tx, work, kept)
     return kept
 
@@ -268,7 +268,7 @@ def _as_promised(work: Run, image: Image, content: Content) -> Image:
     algorithm, value = work.promised
     if not algorithm:
         return placed
-    work.require_promised(image_data.digest_of(content, algorithm))
+    work.require_promised(ingest.find_digest(content, algorithm))
     return replace(placed, os_hash_algo=algorithm, os_hash_value=value)
 
 
@@ -289,29 +289,27 @@ def _spread(service: Service, work: Run, image: Image) -> int:
 
 
 def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> Image:
-    with image_data.announced_arrival(service, image, named):
-        data = image_data.ImageData(service, image, cancellation=work.cancellation)
+    with ingest.announce_arrival(service, image, named):
+        data = downloads.ImageData(service, image, cancellation=work.cancellation)
         blocks = import_steps.told(service, work, data.read(0, image.size or 0))
         if image.content_id is None:
-            written = image_data.store_bytes(
-                service, named, blocks, image_data.inspector_for(service, image), _exactly(service, image)
-            )
+            written = ingest.store_bytes(service, named, blocks, ingest.build_inspector(service, image), _exactly(service, image))
             copied = _keep_what_was_referred_to(service, work, named, written)
         else:
-            image_data.store_bytes(service, named, blocks, Unwatched(), _exactly(service, image))
+            ingest.store_bytes(service, named, blocks, Unwatched(), _exactly(service, image))
             copied = _keep_copy(service, work, image, named)
-    image_data.announce_arrived(service, copied, was=image)
+    ingest.announce_arrived(service, copied, was=image)
     return copied
 
 
 def _keep_copy(service: Service, work: Run, image: Image, named: NamedStore) -> Image:
-    manifest = list(image_data.segments(service, image.content_id or ContentID(""), 0, image.size or 0))
+    manifest = list(downloads.list_segments(service, image.content_id or ContentID(""), 0, image.size or 0))
     with import_steps.step(service, work) as (tx, _task, found):
         if found.content_id != image.content_id:
             raise problems.StatusConflict("The image's data changed while it was copied")
         copied = importing.note_stored(replace(found, stores=(*found.stores, named.id), updated_at=service.clock()), named.id)
         images.save(tx, copied, was=found)
-        image_data.require_chunks(tx, named, manifest)
+        ingest.require_chunks(tx, named, manifest)
         _settle(tx, work, copied)
     return copied
 
@@ -321,12 +319,12 @@ def _keep_what_was_referred_to(service: Service, work: Run, named: NamedStore, w
     content_id, now = ContentID(service.new_id()), service.clock()
     with import_steps.step(service, work) as (tx, _task, found):
         contents.add(tx, content_id, written.content, written.segments, now=now)
-        kept = image_data.with_content(service, replace(found, updated_at=now), content_id, written.content, named)
+        kept = ingest.attach_content(service, replace(found, updated_at=now), content_id, written.content, named)
         if found.os_hash_value is not None:
             kept = replace(kept, os_hash_algo=found.os_hash_algo, os_hash_value=found.os_hash_value)
         kept = importing.note_stored(replace(kept, references=found.references), named.id)
         images.save(tx, kept, was=found)
-        image_data.require_chunks(tx, named, written.segments)
+        ingest.require_chunks(tx, named, written.segments)
         _settle(tx, work, kept)
     return kept
 
@@ -367,7 +365,7 @@ def _finish(service: Service, work: Run, failures: int) -> None:
                 ended, message=f"{'Read' if work.refers else 'Copied'} {(image.size or 0) // import_steps.MEBIBYTE} MiB"
             )
         tasks.save_claimed(tx, ended, work.claim, now=now)
-    image_data.announce_change(service, done, was=image)
+    ingest.announce_change(service, done, was=image)
     service.announce(Event.TASK_SUCCESS, ended)
 
 

@@ -15,7 +15,7 @@ from partage.model.ids import StoreID, TaskID
 from partage.model.image import Image
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.remote_image import RemoteImage
-from partage.operations import image_data, other_regions
+from partage.operations import downloads, other_regions
 from partage.operations.service import Service
 from partage.outbound import fetch
 from partage.outbound.cancelling import Cancellation
@@ -99,5 +99,5 @@ def _staged(service: Service, image: Image) -> Source:
     if staged is None:
         raise problems.StatusConflict("The staged image data is not there any more; stage it again")
     named = service.store_named(staged.store_id)
-    blocks = image_data.read_content(service, named, staged.content_id, 0, staged.size_bytes)
+    blocks = downloads.read_content(service, named, staged.content_id, 0, staged.size_bytes)
     return Source(blocks, staged.size_bytes, staged_in=staged.store_id)

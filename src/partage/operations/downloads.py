@@ -1,0 +1,193 @@
+"""Image data that is read: downloads, ranges, and what imports and caches read of other stores."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from partage import problems
+from partage.content.manifest import Segment
+from partage.model.announcement import Event, Sent
+from partage.model.caller import Caller
+from partage.model.ids import ContentID, ImageID, PackID, StoreID
+from partage.model.image import Image, ImageStatus
+from partage.operations import cache_entries, references, visible
+from partage.operations.chunk_index import DatabaseIndex
+from partage.operations.service import NamedStore, Service
+from partage.outbound.cancelling import Cancellation
+from partage.policies import authority
+from partage.policies.images import DOWNLOAD_FROM_STORE, DOWNLOAD_IMAGE
+from partage.records import contents
+from partage.stores.engine import reader
+from partage.stores.engine.writer import Written
+
+_SEGMENTS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ImageData:
+    """The bytes of one image, opened for one caller: what may be read was decided when it was opened.
+
+    `cancellation` ends reading from the web, from another thread.
+    """
+
+    service: Service
+    image: Image
+    preferred: tuple[StoreID, ...] = ()
+    cancellation: Cancellation | None = None
+
+    @property
+    def has_data(self) -> bool:
+        """Say whether there are any bytes to give, were it zero of them. An image that is still importing gives none."""
+        if self.image.content_id is None:
+            return bool(self.image.references) and self.image.status in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
+        return self.image.status is not ImageStatus.IMPORTING
+
+    @property
+    def is_remote(self) -> bool:
+        """Say whether the bytes come from the web: slowly, perhaps. Where a store has them, they come from there."""
+        return self.image.content_id is None
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes the whole image has."""
+        return self.image.size or 0
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes of [start, stop), every chunk verified before it is given out. Close the iterator to stop early.
+
+        Raises:
+            ContentCorrupt, StoreUnavailable: as `Reading.bytes_from`.
+        """
+        return self.reading(start, stop).bytes_from(start)
+
+    def reading(self, start: int, stop: int) -> "Reading":
+        """Begin to read [start, stop), in one go or in several."""
+        is_noted = (start, stop) == (0, self.size_bytes) and self.service.cache is not None
+        return Reading(self, stop, set() if is_noted else None)
+
+    def stores(self) -> list[NamedStore]:
+        """List the stores that have the image: preferred ones first, then heavier ones. Source: Glance's order of locations.
+
+        Raises:
+            StoreUnavailable: none of them is configured.
+        """
+        known = [self.service.stores[each] for each in self.image.stores if each in self.service.stores]
+        if not known:
+            raise problems.StoreUnavailable("No store that has this image is configured at the moment; ask the operator")
+        rank = {store_id: number for number, store_id in enumerate(self.preferred)}
+        return sorted(known, key=lambda named: (rank.get(named.id, len(rank)), -named.weight))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of an image's bytes up to `stop`. It can be given up and begun again where it was, but for remote bytes.
+
+    `located` collects the packs that the bytes come from, if all of the image is read through this node's cache.
+    """
+
+    data: ImageData
+    stop: int
+    located: set[PackID] | None
+
+    def bytes_from(self, start: int) -> Iterator[bytes]:
+        """Yield the bytes of [start, stop), every chunk verified before it is given out. Close the iterator to give up.
+
+        A store that fails on the way is left, and the next one that has the image goes on at the same byte.
+
+        Raises:
+            ContentCorrupt: stored bytes no longer have their digest, in any store.
+            StoreUnavailable: no store gives them at the moment.
+        """
+        service, image, stop = self.data.service, self.data.image, self.stop
+        if image.content_id is None:
+            if start < stop:
+                yield from references.read(service, image, start, stop, cancellation=self.data.cancellation)
+            return
+        stores = self.data.stores() if start < stop else []
+        while start < stop:
+            named = stores.pop(0)
+            try:
+                for block in read_content(service, named, image.content_id, start, stop, located=self.located):
+                    yield block
+                    start += len(block)
+            except (problems.StoreUnavailable, problems.ContentCorrupt) as problem:
+                if not stores:
+                    raise
+                service.failures.note(problem, f"image {image.id}, store {named.id}: another store goes on")
+        if self.located is not None:
+            cache_entries.note_read(service, image.id, self.located)
+
+
+def read_content(
+    service: Service,
+    named: NamedStore,
+    content_id: ContentID,
+    start: int,
+    stop: int,
+    *,
+    located: set[PackID] | None = None,
+) -> Iterator[bytes]:
+    """Yield bytes [start, stop) of a content out of one store; note in `located` the packs that they come from.
+
+    Raises:
+        ContentCorrupt, StoreUnavailable: as `reader.read`.
+    """
+    index = DatabaseIndex(service.database, named.id, service.clock, located)
+    wanted = list_segments(service, content_id, start, stop)
+    return reader.read(named.store, index, wanted, start, stop, ahead=service.read_ahead)
+
+
+def read_written(service: Service, named: NamedStore, written: Written) -> Iterator[bytes]:
+    """Yield the bytes of a stream that was just stored and that nothing names yet.
+
+    Raises:
+        ContentCorrupt, StoreUnavailable: as `reader.read`.
+    """
+    index = DatabaseIndex(service.database, named.id, service.clock)
+    stop = written.content.size_bytes
+    return reader.read(named.store, index, iter(written.segments), 0, stop, ahead=service.read_ahead)
+
+
+def open_image_data(
+    service: Service,
+    caller: Caller,
+    image_id: ImageID,
+    *,
+    preferred: Sequence[StoreID] = (),
+) -> ImageData:
+    """Open an image's data for reading, out of the first of the `preferred` stores that has it, or else any.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+        PolicyForbids, ImageDeactivated: the caller may see the image but not have its data.
+        StoreUnknown: a preferred store is not configured.
+    """
+    with service.database.read() as tx:
+        image = visible.find(service, tx, caller, image_id)
+    service.authority.require(caller, DOWNLOAD_IMAGE, authority.image_target(caller, image))
+    if image.status is ImageStatus.DEACTIVATED and not caller.is_admin:
+        raise problems.ImageDeactivated("The requested image has been deactivated. Image data download is forbidden.")
+    if preferred:
+        service.authority.require(caller, DOWNLOAD_FROM_STORE, authority.image_target(caller, image))
+        for store_id in preferred:
+            if not service.knows_store(store_id):
+                raise problems.StoreUnknown(f"Store '{store_id}' is not configured.")
+    return ImageData(service, image, tuple(preferred))
+
+
+def announce_sent(data: ImageData, receiver: Caller, bytes_sent: int, *, expected_bytes: int, destination_ip: str | None) -> None:
+    """Say that a download has ended, and how: well only if all was sent that was asked for."""
+    sent = Sent(image=data.image, receiver=receiver, bytes_sent=bytes_sent, destination_ip=destination_ip)
+    data.service.announce(Event.IMAGE_SEND, sent, failed=bytes_sent != expected_bytes)
+
+
+def list_segments(service: Service, content_id: ContentID, start: int, stop: int) -> Iterator[Segment]:
+    """Walk the manifest segments that cover bytes [start, stop), a few at a time, each few in a transaction of their own."""
+    while start < stop:
+        with service.database.read() as tx:
+            found = contents.find_segments(tx, content_id, start, stop, limit_rows=_SEGMENTS_AT_ONCE + 1)
+        if not found:
+            raise problems.ContentCorrupt("The image's manifest is not there any more; ask for the image again")
+        yield from found[:_SEGMENTS_AT_ONCE]
+        if len(found) <= _SEGMENTS_AT_ONCE:
+            return
+        start = found[_SEGMENTS_AT_ONCE].start

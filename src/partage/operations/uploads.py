@@ -1,0 +1,198 @@
+"""Image data that a client sends: upload and stage.
+
+`ingest.py` has the three steps. A process that dies in between leaves a row in `uploads`, by which `operations/recovery.py` finds
+the image. Staged content waits, uninspected and invisible, for the import that makes it the image's:
+`operations/imports/request.py`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+
+from partage import problems
+from partage.content.inspection import Unwatched
+from partage.model import importing
+from partage.model.announcement import Event
+from partage.model.caller import Caller
+from partage.model.ids import ContentID, ImageID, StoreID
+from partage.model.image import Image, ImageStatus
+from partage.model.quota import Allowance, Place
+from partage.operations import claims, ingest, quota, recovery, signing, visible
+from partage.operations.quota import Reservation
+from partage.operations.service import NamedStore, Service
+from partage.policies import authority
+from partage.policies.images import MODIFY_IMAGE, UPLOAD_IMAGE
+from partage.records import contents, images, stagings, uploads
+from partage.records.database import Transaction
+from partage.stores.engine.writer import Written
+
+
+def begin_upload(
+    service: Service,
+    caller: Caller,
+    image_id: ImageID,
+    *,
+    announced_bytes: int | None,
+    store_id: StoreID | None,
+    token: str = "",
+) -> ingest.Arrival:
+    """Authorise an upload and open a writer for it. When all bytes have arrived, the image becomes active.
+
+    The caller's `token` fetches the certificate of a signed image. Everything is raised before the first byte is needed.
+
+    Raises:
+        StoreUnknown, StoreReadOnly, ImageNotFound, PolicyForbids, StatusConflict, FormatMissing: nothing has changed.
+        UploadsFull: the project has its maximum of uploads in progress.
+        ImageTooLarge, QuotaExceeded: the announced bytes exceed a limit.
+        KeyManagerUnavailable: the certificate cannot be fetched; the image is queued again.
+        SignatureRefused: the signature cannot be valid for any bytes; the image is queued again.
+    """
+    named = service.writable_store(store_id)
+    begun = _begin(service, caller, image_id, announced_bytes)
+    with ExitStack() as contexts:
+        contexts.enter_context(_requeue_on_failure(service, begun))
+        properties = begun.image.properties
+        certificate = signing.certificate_for(service.signatures, caller, properties, token)
+        verifier = signing.verifier_for(service.signatures, properties, certificate)
+        contexts.enter_context(ingest.announce_arrival(service, begun.image, named))
+        writer = ingest.open_writer(
+            service, named, ingest.build_inspector(service, begun.image), ingest.build_write_options(service, announced_bytes)
+        )
+        contexts.enter_context(closing(writer))
+
+        def name_content(written: Written) -> Callable[[], None]:
+            active = _finish_upload(service, begun, named, written)
+            return lambda: ingest.announce_arrived(service, active, was=begun.image)
+
+        meter = quota.Meter(service, begun.room)
+        return ingest.Arrival(contexts.pop_all(), writer, meter=meter, verifier=verifier, name_content=name_content)
+
+
+def begin_staging(service: Service, caller: Caller, image_id: ImageID, *, announced_bytes: int | None) -> ingest.Arrival:
+    """Authorise the staging of image data and open a writer for it. Staged data waits for an import.
+
+    Everything is raised before the first byte is needed.
+
+    Raises:
+        ImageNotFound, PolicyForbids, StatusConflict: nothing has changed.
+        UploadsFull: the project has its maximum of uploads in progress.
+        ImageTooLarge, QuotaExceeded: the announced bytes exceed a limit.
+    """
+    named = service.writable_store(None)
+    begun = _begin(service, caller, image_id, announced_bytes, to=ImageStatus.UPLOADING)
+    with ExitStack() as contexts:
+        contexts.enter_context(_requeue_on_failure(service, begun))
+        writer = ingest.open_writer(service, named, Unwatched(), ingest.build_write_options(service, announced_bytes))
+        contexts.enter_context(closing(writer))
+
+        def name_content(written: Written) -> Callable[[], None]:
+            staged = _finish_staging(service, begun, named, written)
+            return lambda: service.announce(Event.IMAGE_UPDATE, staged)
+
+        meter = quota.Meter(service, begun.room)
+        return ingest.Arrival(contexts.pop_all(), writer, meter=meter, verifier=None, name_content=name_content)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An upload in progress: its image, its token, and its reservation of quota."""
+
+    image: Image
+    token: str
+    room: Reservation
+
+
+def _begin(
+    service: Service,
+    caller: Caller,
+    image_id: ImageID,
+    announced_bytes: int | None,
+    *,
+    to: ImageStatus = ImageStatus.SAVING,
+) -> _Begun:
+    recovery.recover(service, image_id)
+    with service.database.read() as tx:
+        found = visible.find(service, tx, caller, image_id)
+    token = service.new_id()
+
+    def begin(allowance: Allowance) -> _Begun:
+        now = service.clock()
+        with service.database.write() as tx:
+            image = visible.find_for_change(service, tx, caller, image_id)
+            rule = UPLOAD_IMAGE if to is ImageStatus.SAVING else MODIFY_IMAGE
+            service.authority.require(caller, rule, authority.image_target(caller, image))
+            begun = image.begin_saving(now=now) if to is ImageStatus.SAVING else image.become(to, now=now)
+            begun = replace(begun, references=())  # left from a location that was of no use
+            claims.require_free(tx, image)
+            ingest.require_owner(image, found)
+            ingest.require_size(service, announced_bytes)
+            quota.check_uploads(service, tx, image.owner)
+            place = Place.STORED if to is ImageStatus.SAVING else Place.STAGED
+            room = quota.reserve(tx, image, allowance, token=token, place=place, size_bytes=announced_bytes, now=service.clock())
+            images.change_status(tx, begun, was=ImageStatus.QUEUED)
+            uploads.begin(tx, uploads.UploadRow(image.id, token, service.worker, now))
+        return _Begun(begun, token, room)
+
+    service.running_uploads.add(token)
+    try:
+        begun = quota.under(service, found.owner, begin)
+    except BaseException:
+        service.running_uploads.discard(token)
+        raise
+    service.announce(Event.IMAGE_UPDATE, begun.image)
+    return begun
+
+
+@contextmanager
+def _requeue_on_failure(service: Service, begun: _Begun) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        recovery.requeue(service, begun.image, begun.token)
+        raise
+    finally:
+        service.running_uploads.discard(begun.token)
+
+
+def _finish_upload(service: Service, begun: _Begun, named: NamedStore, written: Written) -> Image:
+    now = service.clock()
+    content_id = ContentID(service.new_id())
+    active = ingest.attach_content(service, begun.image.become(ImageStatus.ACTIVE, now=now), content_id, written.content, named)
+    with service.database.write() as tx:
+        contents.add(tx, content_id, written.content, written.segments, now=now)
+        # The image before its upload, as everybody who changes both: a delete at the same moment waits, or is waited for.
+        if not images.change_status(tx, active, was=ImageStatus.SAVING) or not uploads.end(tx, active.id, begun.token):
+            raise _make_gone_problem(begun.image)
+        if importing.has_failures(active):
+            active = _forget_failures(tx, active)
+        ingest.require_chunks(tx, named, written.segments)
+    return active
+
+
+def _forget_failures(tx: Transaction, active: Image) -> Image:
+    """Remove from an image the note of an import that failed earlier. Its other properties may have changed meanwhile."""
+    found = images.find_for_work(tx, active.id)
+    if found is None:
+        raise _make_gone_problem(active)
+    forgotten = importing.clear_failures(found)
+    images.save(tx, forgotten, was=found)
+    return forgotten
+
+
+def _finish_staging(service: Service, begun: _Begun, named: NamedStore, written: Written) -> Image:
+    now = service.clock()
+    staged = replace(begun.image, size=written.content.size_bytes, updated_at=now)
+    content_id = ContentID(service.new_id())
+    with service.database.write() as tx:
+        contents.add(tx, content_id, written.content, written.segments, now=now)
+        if not images.change_status(tx, staged, was=ImageStatus.UPLOADING) or not uploads.end(tx, staged.id, begun.token):
+            raise _make_gone_problem(begun.image)
+        stagings.put(tx, stagings.Staging(staged.id, content_id, named.id, written.content.size_bytes))
+        ingest.require_chunks(tx, named, written.segments)
+    return staged
+
+
+def _make_gone_problem(image: Image) -> problems.ImageGone:
+    return problems.ImageGone(
+        f"Image {image.id} could not be found after upload. The image may have been deleted during the upload.",
+    )
