@@ -1,4 +1,4 @@
-"""The ASGI application: one request in, one reply out. What middleware would do is here, in order, in one place.
+"""The ASGI application: one request in, one reply out. There is no middleware: all steps are in this module.
 
 `_serve` and `_reply` are the list of steps. Each API is a `Surface` with its own prefix, routes and form of errors.
 """
@@ -42,7 +42,7 @@ _HEALTH = "/healthcheck"
 _LONGEST_HEADERS = 65_536
 _READING = frozenset({"GET", "HEAD"})
 _TYPE_OF_NOTHING = b"text/html; charset=UTF-8"
-"""Source: Glance says so of nearly every answer that is empty."""
+"""Source: Glance, of nearly every empty answer."""
 _NO_ROUTE = "The resource could not be found."
 _STOPPED = "The service is stopping and could not finish this request in time; send it again"
 _NO_BODY = "A body is not expected with this request."
@@ -146,7 +146,7 @@ class _Application:
                 return reply
         if path is None:
             return list_versions(incoming, self._edge.options)
-        # Also before a path without a route is refused: a caller whose token is not valid has to learn that first.
+        # Before a path without a route is refused: an invalid token is the first error to report.
         caller = await self._callers.find(incoming.headers, reads=incoming.method in _READING)
         root = surface.answer_root(incoming)
         if root is not None:
@@ -216,7 +216,7 @@ class _Application:
         await channel.send(_start(reply, incoming, len(reply.body), closes=closes))
         await channel.send({"type": "http.response.body", "body": reply.body, "more_body": closes})
         if closes:
-            # The client is still sending. Closing at once would reset the connection and the reply with it.
+            # The client is still sending. To close now would reset the connection, and the client would lose the reply.
             if incoming.headers.get(b"expect") is None:
                 await incoming.body.drain()
             await channel.send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -258,7 +258,7 @@ class _Application:
             if whole:
                 await channel.send({"type": "http.response.body", "body": b"", "more_body": False})
         except problems.Problem as problem:
-            # Headers are out: all that is left is to break the connection, so that the client does not take this for the whole.
+            # The headers are sent: only closing the connection tells the client that the data is incomplete.
             self._edge.service.failures.note(problem, f"{incoming.request_id}: image data broken off")
         finally:
             stream.ended(counted.bytes + (outbox.bytes if outbox is not None else 0))
@@ -305,7 +305,7 @@ def _find_row(surface: Surface, incoming: Incoming, path: str) -> tuple[Row, Map
 
 
 def _finish_reply(reply: Reply, row: Row, request: Request) -> Reply:
-    """Give a handler's reply its status, and say "not modified" instead where the client has these very bytes."""
+    """Complete a handler's reply with the route's status, or reply 304 if the client has the same bytes."""
     if reply.status is not None:
         return reply
     etag = reply.etag if row.method == "GET" else None

@@ -13,7 +13,7 @@ _RETRY_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A status and its title, which is older than the standard library's in places."""
+    """A status and its title. Source: Glance, where some titles are older than the standard library's."""
 
     status: HTTPStatus
     title: str
@@ -35,7 +35,7 @@ KINDS: Mapping[type[problems.Problem], Kind] = MappingProxyType(
         problems.Unavailable: Kind(HTTPStatus(503), "Service Unavailable"),
     },
 )
-"""The only place where a kind of problem meets a status; a leaf is looked up along its ancestors."""
+"""The only table from problems to statuses. A problem has the status of its nearest ancestor in the table."""
 
 UNEXPECTED = Kind(HTTPStatus(500), "Internal Server Error")
 UNAUTHENTICATED_WORDS = (
@@ -47,7 +47,7 @@ PATCH_TYPES = ("application/openstack-images-v2.0-json-patch", "application/open
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedRequest:
-    """What of a request shapes the reply to its failure."""
+    """The parts of a failed request on which the error reply depends."""
 
     method: str
     accept: str | None
@@ -61,7 +61,7 @@ def kind_of(problem: type[problems.Problem]) -> Kind:
 
 
 def headers_of(problem: problems.Problem, request: FailedRequest) -> tuple[Header, ...]:
-    """Build the headers that belong to a problem in every form of it."""
+    """Build the headers of a problem, which are the same in every form."""
     if isinstance(problem, problems.Unauthenticated):
         return ((b"www-authenticate", f'Keystone uri="{request.www_authenticate_uri}"'.encode()),)
     if isinstance(problem, problems.MethodNotAllowed):

@@ -7,7 +7,7 @@ from partage.http.v2.errors import choose_form
 
 
 def check(method: str, accept: str | None, *, is_draining: bool) -> Reply:
-    """Say whether new requests are welcome, whatever is asked below that path: not while this process stops.
+    """Report whether this process accepts new requests, at every path below `/healthcheck`: not while it stops.
 
     Source: oslo.middleware's healthcheck, as Glance has it; there an operator disables it by a file.
     """

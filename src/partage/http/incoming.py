@@ -1,4 +1,4 @@
-"""A request of which only the request line and the headers are known, and what is read from them."""
+"""A request whose request line and headers are read, but whose caller is not known."""
 
 import re
 import uuid
@@ -22,7 +22,7 @@ _UNREADABLE = "Error decoding your request. The URL contained characters that co
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request whose sender is not known yet. `path` is decoded, and "" until it has been read."""
+    """A request whose caller is not known yet. `path` is decoded; "" until then."""
 
     scope: Scope
     method: str
@@ -39,15 +39,15 @@ class Incoming:
 
     @property
     def has_body(self) -> bool:
-        """Whether the request carries a body, by the rule of Glance: chunks count only where a method may have a body."""
+        """Whether the request has a body. Source: Glance, where a chunked body counts only with a method that may have a body."""
         return bool(self.body.length_bytes) or (self.body.is_chunked and self.method in {"POST", "PUT", "PATCH"})
 
     @property
     def must_close(self) -> bool:
         """Whether the connection cannot be used again, because part of this request's body is still to come.
 
-        A little of it the server receives and forgets by itself. But a client that asked whether to send a body, and got its answer
-        instead, may or may not send it: what comes next on the connection could be taken for either.
+        The server receives and discards a small rest. But a client that sent `Expect` and got the final answer may or may not send
+        the body: the next bytes on the connection could be the body or a request.
         """
         if self.body.is_finished:
             return False
@@ -55,7 +55,7 @@ class Incoming:
 
 
 def join_headers(sent: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
-    """Make one value of a header that came more than once, so that nobody reads one of two. Source: RFC 9110, 5.3."""
+    """Join the values of a repeated header, so that no reader sees only one of them. Source: RFC 9110, 5.3."""
     found = dict(sent)
     if len(found) == len(sent):
         return found
@@ -69,7 +69,7 @@ def decode_path(scope: Scope) -> str:
     """Decode the path of a request.
 
     Raises:
-        Invalid: it is not UTF-8, or has a NUL character, which no database keeps.
+        Invalid: it is not UTF-8, or has a NUL character, which databases cannot store.
     """
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     try:
@@ -89,13 +89,13 @@ def origin_of(scope: Scope, headers: Mapping[bytes, bytes], options: EdgeOptions
     if not _AUTHORITY.fullmatch(authority):
         host, port = scope.get("server") or ("localhost", None)
         authority = f"{host}:{port}" if port else host
-    # Source: uWSGI, below Glance. A proxy that ends TLS says so; a client that says so itself changes its own links alone.
+    # Source: uWSGI, which runs Glance. A proxy that terminates TLS sets this; a client that sets it changes only its own links.
     scheme = headers.get(b"x-forwarded-proto", b"").decode("latin-1")
     return f"{scheme if scheme in _SCHEMES else scope.get('scheme', 'http')}://{authority}"
 
 
 def choose_request_id(headers: Mapping[bytes, bytes]) -> str:
-    """Take the client's id, so that one action has one id in every service's log, or make one."""
+    """Use the client's id, so that one action has the same id in every service's log, or create one."""
     given = headers.get(b"x-openstack-request-id", b"").decode("latin-1")
     if not _REQUEST_ID.fullmatch(given):
         return f"req-{uuid.uuid4()}"

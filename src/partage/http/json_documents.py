@@ -1,4 +1,4 @@
-"""JSON documents of requests and replies, the same for every API: read with bounds, written once, named by an ETag.
+"""JSON documents of requests and replies, the same for every API: parsing with limits, encoding, ETags.
 
 Written for speed: a page of a hundred images is encoded in about half a millisecond. Times stay `datetime` until then.
 """
@@ -14,22 +14,22 @@ from partage import problems
 CONTENT_TYPE = b"application/json"
 
 _MOST_VALUES = 20_000
-"""Values of a request's document. A mebibyte has room for half a million, and each is looked at in the event loop's thread."""
+"""The most values in a request's document. A mebibyte can have half a million, and the event loop's thread checks each."""
 
 _DEEPEST = 100
-"""Levels of a document. What is made of one, such as the words about a value that does not fit, goes down all of them."""
+"""The most levels of a document: code that walks a document, such as error messages with a value, recurses through all."""
 
 _TEXT = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)[^"\[\]{}]*+)++', re.DOTALL)
 """Texts with what is between them, also one without its end: whatever begins one is gone over once only."""
 
 
 def encode(document: object) -> bytes:
-    """Write a document as JSON, times as the API has them: UTC, whole seconds."""
+    """Encode a document as JSON, with times in UTC and whole seconds."""
     return orjson.dumps(document, option=orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS)
 
 
 def etag_of(body: bytes) -> bytes:
-    """Name a representation by its bytes."""
+    """Compute the ETag of a representation from its bytes."""
     return b'"%s"' % xxhash.xxh3_128_hexdigest(body).encode()
 
 
@@ -37,12 +37,12 @@ def parse(body: bytes) -> dict[str, Any] | list[Any]:
     """Read a request's document.
 
     Raises:
-        BodyInvalid: there is none, it is not JSON in UTF-8, it is neither object nor list, or it has a NUL character, which no
-            database keeps.
+        BodyInvalid: there is none, it is not JSON in UTF-8, it is neither object nor list, or it has a NUL character, which
+            databases cannot store.
     """
     if not body:
         raise problems.BodyInvalid("Body expected in request.")
-    # Before anything is made of it: hundreds of thousands of empty lists take a fifth of a second to be made.
+    # Before it is parsed: to parse hundreds of thousands of empty lists takes a fifth of a second.
     if _brackets(body) > _MOST_VALUES and _brackets(_TEXT.sub(b"", body)) > _MOST_VALUES:
         raise _too_many_values()
     try:
@@ -58,7 +58,7 @@ def parse(body: bytes) -> dict[str, Any] | list[Any]:
 
 
 def _require_bounded(document: object) -> None:
-    """Refuse a document with too many values at any depth, or that is nested too deep. Looks at few values more than that."""
+    """Refuse a document that has too many values or levels. Stops soon after the limit."""
     found, level = 0, [document]
     for _ in range(_DEEPEST + 1):
         following: list[object] = []

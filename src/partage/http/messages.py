@@ -106,12 +106,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """Bytes that are sent as they are read. `length_bytes` is promised to the client: anything less breaks the connection.
+    """Bytes that are sent as they are read. `length_bytes` is announced to the client: if fewer follow, the connection is closed.
 
-    `ended` is told at the end how many bytes went out, whole or not; in the event loop's thread, so that it may not wait.
-    `is_remote`: reading may wait for a server elsewhere. `reopen` begins to read again so many bytes after the first one, so that
-    nothing need be held for a client that does not read; None: there is no beginning again. `is_short` says whether what is held
-    for all streams is so much that those whose clients do not read should hold nothing.
+    `ended` is called at the end with the number of sent bytes, in the event loop's thread, so it must not wait. `is_remote`:
+    reading may wait for another server. `reopen` reads again from an offset, so that no read-ahead is held for a client that does
+    not read; None if that is impossible. `is_short` says whether memory is so short that such streams must release theirs.
     """
 
     pieces: Iterator[bytes]
@@ -124,7 +123,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What is sent back. `status` None is the one that the route promises for success."""
+    """A reply. `status` None stands for the route's success status."""
 
     body: bytes | Stream = b""
     content_type: bytes | None = None

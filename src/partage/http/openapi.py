@@ -1,4 +1,4 @@
-"""An OpenAPI document of one API, made of its table of routes, what describes them, and the schemas of its JSON.
+"""Builds the OpenAPI document of an API from its route table, its descriptions and its JSON schemas.
 
 Source: OpenAPI Specification 3.1.1.
 """
@@ -18,10 +18,10 @@ _SCHEMA = "#/components/schemas/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """One route. `takes` and `gives` lead from media types to names of schemas; `query` and `headers` name parameters.
+    """One route. `takes` and `gives` map media types to names of schemas; `query` and `headers` name parameters.
 
-    `also` are successes beside that of the route, `fails` statuses beside those that follow from the route. `names` says which
-    parameters of longer paths the answer has, as runtime expressions.
+    `also` are further success statuses, `fails` error statuses that do not follow from the route. `names` maps parameters of longer
+    paths to runtime expressions that find them in the answer.
     """
 
     takes: Mapping[str, str] = field(default_factory=dict)
@@ -37,10 +37,10 @@ class Description:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class API:
-    """What the document of an API says beside its routes.
+    """The parts of an API's document that are not in its route table.
 
-    `descriptions` are by method and path, as `GET /v2/images`; `schemas` and `parameters` by the names that descriptions use;
-    `failure` leads from media types to what an error looks like in them.
+    `descriptions` are by method and path, `schemas` and `parameters` by the names that descriptions use; `failure` maps media types
+    to the schema of an error.
     """
 
     prefix: str
@@ -53,7 +53,7 @@ class API:
     failure: Mapping[str, Part]
 
     def description_of(self, row: Row) -> Description:
-        """Find the description of a route. A route without one is a failing test, and no reason not to start."""
+        """Find the description of a route. A test fails if there is none; the service starts without it."""
         return self.descriptions.get(f"{row.method} {row.path}", Description())
 
 
@@ -185,12 +185,12 @@ def _headers(*names: str) -> Part:
 _HEADERS: Mapping[str, Part] = {
     name: {"required": True, "schema": {"type": "string"}, "description": words}
     for name, words in {
-        "X-Openstack-Request-Id": "By which the operator finds the request in the log",
-        "ETag": "Names this representation by its bytes",
-        "Location": "Where what was made is",
-        "Content-Range": "Which bytes these are, and how many there are in all",
+        "X-Openstack-Request-Id": "The id of the request in the operator's log",
+        "ETag": "Identifies this representation",
+        "Location": "The URL of the created resource",
+        "Content-Range": "The range of these bytes, and the total size",
         "WWW-Authenticate": "Where to get a token",
-        "Allow": "The methods that there are",
+        "Allow": "The methods of this path",
         "Retry-After": "Seconds until a retry may succeed",
     }.items()
 }

@@ -1,4 +1,4 @@
-"""Routes as rows of a table, and the tree in which a path is looked up. Every API of the service has a table of its own."""
+"""Route tables, and the tree that finds the route of a path. Every API has its own table."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class Body(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One route. Parameters of the path are in braces and match one non-empty part of it."""
+    """One route. A parameter of the path is in braces, and matches one non-empty part."""
 
     method: str
     path: str
@@ -31,7 +31,7 @@ class Row:
 
 @dataclass(slots=True)
 class Node:
-    """One place in the tree of paths. Built once, read ever after."""
+    """One node in the tree of paths. It does not change after the tree is built."""
 
     named: dict[str, "Node"] = field(default_factory=dict)
     parameter: str | None = None
@@ -39,7 +39,7 @@ class Node:
 
     @property
     def allowed(self) -> tuple[str, ...]:
-        """Name the methods that this path takes."""
+        """Return the methods of this path."""
         return tuple(self.rows)
 
 
@@ -60,7 +60,7 @@ def build_tree(rows: Iterable[Row], prefix: str) -> Node:
 
 
 def find(root: Node, parts: Iterable[str]) -> tuple[Node, Mapping[str, str]] | None:
-    """Find the place that a path below the prefix leads to, and the values of its parameters; None when it leads nowhere."""
+    """Find the node of a path below the prefix, and the values of its parameters. None if no route has this path."""
     node = root
     values: dict[str, str] = {}
     for part in parts:
