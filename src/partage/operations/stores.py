@@ -17,13 +17,13 @@ from partage.records import images
 
 
 def list_stores(service: Service, caller: Caller) -> list[NamedStore | HTTPStore]:
-    """List the configured stores by name. Any valid token may; what is shown of each is the edge's choice."""
+    """List the configured stores by name. Any valid token may; the HTTP layer chooses what it shows of each."""
     del caller  # the API lets every caller with a token ask
     return service.all_stores
 
 
 def detail_stores(service: Service, caller: Caller) -> list[NamedStore | HTTPStore]:
-    """List the configured stores with how they are made.
+    """List the configured stores with their properties.
 
     Raises:
         PolicyForbids: the caller is neither an administrator nor a service.
@@ -33,7 +33,7 @@ def detail_stores(service: Service, caller: Caller) -> list[NamedStore | HTTPSto
 
 
 def delete_from_store(service: Service, caller: Caller, store_id: StoreID, image_id: ImageID) -> None:
-    """Take an image out of one of its stores; the bytes go with the next sweep. Of several places on the web the first goes.
+    """Remove an image from one of its stores; the next sweep removes the data. Of several web locations, the first is removed.
 
     Raises:
         StatusConflict: no such store, or the image is not active.

@@ -1,4 +1,4 @@
-"""Rows of images that were deleted and wait to be scrubbed: add, take back, remove."""
+"""Rows of soft-deleted images, which wait to be scrubbed."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,7 +31,7 @@ def add(tx: Transaction, image: Image, its_members: Sequence[Member], *, now: da
 
 
 def take(tx: Transaction, image_id: ImageID) -> tuple[Image, list[Member]] | None:
-    """Return an image that waits, with its members, and let it wait no longer; None when it does not."""
+    """Delete the row of a soft-deleted image and return the image with its members; None if there is no row."""
     row = tx.execute(_FIND.with_for_update(), {"id": image_id}).first()
     if row is None:
         return None
@@ -40,16 +40,16 @@ def take(tx: Transaction, image_id: ImageID) -> tuple[Image, list[Member]] | Non
 
 
 def are_due(tx: Transaction, moment: datetime) -> bool:
-    """Say whether any image was deleted at that moment or before."""
+    """Return whether any image was deleted at this time or before."""
     return tx.execute(_DUE, {"moment": to_microseconds(moment)}).first() is not None
 
 
 def remove(tx: Transaction, *, deleted_before: datetime) -> int:
-    """Forget the images that were deleted at that moment or before, all but their ids; return how many."""
+    """Delete the rows of images that were deleted at this time or before, but keep their ids; return how many."""
     due = select(pending_deletes.c.image_id, pending_deletes.c.deleted_at).where(
         pending_deletes.c.deleted_at <= to_microseconds(deleted_before)
     )
-    # Locked in one order, so that of two that scrub at once the second finds nothing.
+    # Locked in one order, so that the second of two concurrent scrubs finds nothing.
     found = [{"id": row.image_id, "deleted_at": row.deleted_at}
              for row in tx.execute(due.order_by(pending_deletes.c.image_id).with_for_update())]  # fmt: skip
     if found:
@@ -61,6 +61,6 @@ def remove(tx: Transaction, *, deleted_before: datetime) -> int:
 
 
 def list_by_content(tx: Transaction, content_id: ContentID) -> list[Image]:
-    """List the images that wait and whose bytes are this content; for verification."""
+    """List the soft-deleted images whose data is this content; for verification."""
     statement = select(pending_deletes.c.image).where(pending_deletes.c.content_id == content_id)
     return [images.decode(each) for each in tx.execute(statement).scalars()]

@@ -1,7 +1,7 @@
-"""Rows of room that is kept for image data under way: put, grow, find, end; and what a project has, rows and room together.
+"""Rows of reservations: quota reserved for arriving image data; and the usage of a project, reservations included.
 
-A row ends with what it was kept for: `records/uploads.py` ends an upload's, an import's task ends its own, and an image takes its
-row with it when it is deleted. So a crash leaves none that its recovery does not find.
+A reservation ends with its upload (`records/uploads.py`), with its import task, or with its image. So recovery after a crash finds
+every reservation.
 """
 
 from datetime import datetime
@@ -87,22 +87,22 @@ def usage(tx: Transaction, project_id: ProjectID, *, now: datetime) -> Usage:
 
 
 def put(tx: Transaction, image_id: ImageID, token: str, *, place: Place, size_bytes: int) -> None:
-    """Keep room for an image's data."""
+    """Insert a reservation for an image's data."""
     tx.execute(insert(reservations), {"image_id": image_id, "token": token, "place": place.value, "bytes": size_bytes})
 
 
 def resize(tx: Transaction, image_id: ImageID, token: str, *, size_bytes: int) -> bool:
-    """Keep more or less room; say whether there still was any."""
+    """Change the size of a reservation; return whether there still is one."""
     mine = (reservations.c.image_id == image_id, reservations.c.token == token)
     return tx.execute(update(reservations).where(*mine).values(bytes=size_bytes)).rowcount == 1
 
 
 def find(tx: Transaction, image_id: ImageID, token: str) -> tuple[ProjectID | None, int] | None:
-    """Return the project that owns the image and the bytes that are kept, or None when nothing is kept under this token."""
+    """Return the owner of the image and the reserved bytes; None if there is no reservation with this token."""
     row = tx.execute(_OWNER, {"image_id": image_id, "token": token}).first()
     return None if row is None else (None if row.owner is None else ProjectID(row.owner), row.bytes)
 
 
 def end(tx: Transaction, image_id: ImageID, token: str) -> None:
-    """Keep nothing under this token any more."""
+    """Delete the reservation with this token."""
     tx.execute(delete(reservations).where(reservations.c.image_id == image_id, reservations.c.token == token))

@@ -1,4 +1,4 @@
-"""A folder that holds a copy of a database and of what its stores hold for it, with the digest of every file. Knows no database.
+"""A backup in a folder: a copy of a database and of the packs in its stores, with the digest of every file. Knows no database.
 
 DIR/
   backup.json      what is in it, written last: without it a backup is unfinished
@@ -37,7 +37,7 @@ _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What a backup says of itself. `stores`: the id of each to the name that it had; `missing`: packs that were gone by then."""
+    """The description of a backup. `stores`: the name of each store by its id; `missing`: packs that were missing already."""
 
     created_at: str
     release: str
@@ -49,7 +49,7 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """A file of a backup. `is_link`: it is the store's own file under a second name."""
+    """A file of a backup. `is_link`: it is a hard link to the store's file."""
 
     sha256: str
     size_bytes: int
@@ -57,18 +57,18 @@ class Copied:
 
 
 def name_of(store: str, key: str) -> str:
-    """Name the file in which an object of the store of that id is."""
+    """Return the file name of an object of the store with this id."""
     return f"{_STORES}/{store}/{key}"
 
 
 def parts_of(name: str) -> tuple[str, str]:
-    """Say which store's object a file is, and its key: what `name_of` put together."""
+    """Split a file name of `name_of` into the store's id and the key."""
     _stores, store, key = name.split("/", 2)
     return store, key
 
 
 def prepare(folder: Path) -> None:
-    """Make an empty folder that only this user may enter.
+    """Create an empty folder with mode 0700.
 
     Raises:
         Invalid: there is something in it, or it cannot be made.
@@ -82,7 +82,7 @@ def prepare(folder: Path) -> None:
 
 
 def add_object(folder: Path, name: str, source: Store, key: str) -> Copied:
-    """Put an object of a store into a backup: linked where that is possible, else copied.
+    """Add an object of a store to a backup: a hard link if possible, otherwise a copy.
 
     Raises:
         ContentCorrupt: the store does not have it.
@@ -102,7 +102,7 @@ def add_object(folder: Path, name: str, source: Store, key: str) -> Copied:
 
 
 def add_bytes(folder: Path, name: str, encoded: bytes) -> Copied:
-    """Put a small file into a backup.
+    """Add a small file to a backup.
 
     Raises:
         StoreUnavailable, StoreFull: it cannot be written.
@@ -114,7 +114,7 @@ def add_bytes(folder: Path, name: str, encoded: bytes) -> Copied:
 
 
 def finish(folder: Path, archive: Archive) -> None:
-    """Make everything durable, then write what says that the backup is whole.
+    """Make all files durable, then write the description, which marks the backup as complete.
 
     Raises:
         StoreUnavailable, StoreFull: it cannot be written.
@@ -139,7 +139,7 @@ def finish(folder: Path, archive: Archive) -> None:
 
 
 def read(folder: Path) -> Archive:
-    """Read what a backup says of itself.
+    """Read the description of a backup.
 
     Raises:
         Invalid: it is no backup, an unfinished one, a damaged one, or one of a newer release.
@@ -172,7 +172,7 @@ def read(folder: Path) -> Archive:
 
 
 def find_fault(folder: Path, archive: Archive) -> str | None:
-    """Compare every file with its digest; say what is wrong with the first that differs, or None."""
+    """Compare every file with its digest; return the first fault, or None."""
     if DATABASE not in archive.sums:
         return f"{DATABASE} is not in it"
     for name, expected in sorted(archive.sums.items()):
@@ -188,7 +188,7 @@ def find_fault(folder: Path, archive: Archive) -> str | None:
 
 
 def copy_file(source: Path, target: Path) -> str:
-    """Copy a file of a backup to where it is to be used, durably but for its name; return its digest.
+    """Copy a file of a backup to its place, durably except for its name; return its digest.
 
     Raises:
         StoreUnavailable, StoreFull: it cannot be.
@@ -200,7 +200,7 @@ def copy_file(source: Path, target: Path) -> str:
 
 
 def write_file(target: Path, blocks: Iterator[bytes] | list[bytes]) -> str:
-    """Write a file that is not there yet, readable by this user only and durable but for its name; return its digest."""
+    """Write a new file with mode 0600, durably except for its name; return its digest."""
     digest = hashlib.sha256()
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as out:
         for block in blocks:
@@ -235,7 +235,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _failures(target: Path) -> Iterator[None]:
-    """Translate the system's errors. The operator is who reads the sentence: it names the file."""
+    """Translate system errors. The sentence names the file, because only the operator reads it."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Which key a pack has. The only module that builds or parses keys.
+"""The keys of packs. The only module that builds or parses keys.
 
     <root of a store>/
       identity                               which store this is, and which database's: stores/identity.py
@@ -32,7 +32,7 @@ def pack_key(pack_id: ids.PackID) -> str:
 
 
 def pack_id_or_none(key: str) -> ids.PackID | None:
-    """Say which pack's object this is; None for anything else that lies in a store."""
+    """Return the id of the pack with this key; None for any other object."""
     name = key.rpartition("/")[2]
     return ids.PackID(name) if _PACK_ID.fullmatch(name) and key == f"{PACKS}{name[:2]}/{name}" else None
 
@@ -43,10 +43,10 @@ def build_key(name: str) -> str:
 
 
 def check_key(key: str) -> str:
-    """Return a key that cannot leave the store's root.
+    """Return the key, checked: it cannot leave the store's root.
 
     Raises:
-        ValueError: it could, or it is not spelt as keys are.
+        ValueError: it could, or it is malformed.
     """
     if not _KEY.fullmatch(key):
         raise ValueError(f"{key!r} is not a key of a store")

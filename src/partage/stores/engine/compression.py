@@ -1,4 +1,4 @@
-"""Make chunks smaller where that gains something, and no time lost where it does not."""
+"""Compress chunks with zstd if that saves space; skip data that does not compress."""
 
 import zstandard
 
@@ -16,7 +16,7 @@ _GAIN = 32
 
 
 class Compressor:
-    """Compress chunk after chunk. Not for use by two threads at once.
+    """Compresses chunks. Not thread-safe.
 
     zstd needs 1.1 ms to learn that 1 MiB of random bytes cannot be compressed, as long as a digest of them takes. So after a chunk
     that gained nothing the next one is first tried by two small samples.
@@ -27,24 +27,24 @@ class Compressor:
         self._doubtful = False
 
     def compress(self, plain: memoryview) -> tuple[Buffer, Encoding]:
-        """Return the bytes to store, and how they are encoded: compressed, or `plain` itself."""
-        if not (self._doubtful and self._hopeless(plain)):
+        """Return the bytes to store and their encoding: compressed, or `plain` itself."""
+        if not (self._doubtful and self._is_incompressible(plain)):
             compressed = self._zstd.compress(plain)
-            self._doubtful = not _gains(len(compressed), len(plain))
+            self._doubtful = not _saves_enough(len(compressed), len(plain))
             if not self._doubtful:
                 return compressed, Encoding.ZSTD
         return plain, Encoding.PLAIN
 
-    def _hopeless(self, plain: memoryview) -> bool:
+    def _is_incompressible(self, plain: memoryview) -> bool:
         if len(plain) < _PROBES_FROM_BYTES:
             return False
         middle = len(plain) // 2
         samples = (plain[:_PROBE_BYTES], plain[middle : middle + _PROBE_BYTES])
-        return not any(_gains(len(self._zstd.compress(sample)), len(sample)) for sample in samples)
+        return not any(_saves_enough(len(self._zstd.compress(sample)), len(sample)) for sample in samples)
 
 
 class Decompressor:
-    """Restore chunks. Not for use by two threads at once."""
+    """Decompresses chunks. Not thread-safe."""
 
     def __init__(self) -> None:
         self._zstd = zstandard.ZstdDecompressor()
@@ -65,5 +65,5 @@ class Decompressor:
             raise problems.ContentCorrupt("A stored chunk cannot be decompressed; restore its pack from a backup") from error
 
 
-def _gains(compressed_bytes: int, plain_bytes: int) -> bool:
+def _saves_enough(compressed_bytes: int, plain_bytes: int) -> bool:
     return compressed_bytes < plain_bytes - plain_bytes // _GAIN

@@ -25,7 +25,7 @@ TARGET_CHUNKS = 4096
 
 
 class Encoding(IntEnum):
-    """How a chunk's bytes stand in a pack. Values are stored: never renumber."""
+    """The encoding of a chunk in a pack. Values are stored: never renumber."""
 
     PLAIN = 0
     ZSTD = 1
@@ -33,7 +33,7 @@ class Encoding(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChunkEntry:
-    """Where a chunk stands in its pack: `offset` from the object's first byte, its stored and its plain length."""
+    """A chunk's place in its pack: `offset` from the object's first byte, its stored and its plain length."""
 
     digest: ids.ChunkDigest
     offset: int
@@ -44,7 +44,7 @@ class ChunkEntry:
 
 @dataclass(frozen=True, slots=True)
 class SealedPack:
-    """A pack that will not change any more. `size_bytes` is the whole object's."""
+    """A complete pack. `size_bytes` is the size of the whole object."""
 
     pack_id: ids.PackID
     size_bytes: int
@@ -52,7 +52,7 @@ class SealedPack:
 
 
 class PackBuilder:
-    """Fill one pack in memory. Not for use by two threads at once."""
+    """Builds one pack in memory. Not thread-safe."""
 
     def __init__(self, pack_id: ids.PackID) -> None:
         self._pack_id = pack_id
@@ -64,22 +64,22 @@ class PackBuilder:
 
     @property
     def size_bytes(self) -> int:
-        """How much is in it so far."""
+        """The bytes in it so far."""
         return self._size_bytes
 
     @property
     def full(self) -> bool:
-        """Say whether it is time to seal."""
+        """Whether the pack has reached a limit and must be sealed."""
         return self._size_bytes >= TARGET_BYTES or len(self._entries) >= TARGET_CHUNKS
 
     def append(self, digest: ids.ChunkDigest, stored: Buffer, *, length_bytes: int, encoding: Encoding) -> None:
-        """Add a chunk. Its buffer is kept, and may not change before the pack was put. The caller adds no digest twice."""
+        """Add a chunk. Keeps its buffer, which must not change before the pack is put. The caller adds no digest twice."""
         self._entries.append(ChunkEntry(digest, self._size_bytes, len(stored), length_bytes, encoding))
         self._parts.append(stored)
         self._size_bytes += len(stored)
 
     def seal(self) -> tuple[SealedPack, Sequence[Buffer]]:
-        """Close the pack; return what it is and the parts of its object, to be put under `layout.pack_key`."""
+        """Complete the pack; return its description and the parts of its object, to be put under `layout.pack_key`."""
         index = b"".join(_ENTRY.pack(e.digest, e.offset, e.stored_bytes, e.length_bytes, e.encoding) for e in self._entries)
         foot = _FOOT.pack(self._size_bytes, len(self._entries), _MAGIC_END)
         tail = index + foot + blake3.blake3(self._head + index + foot).digest()
@@ -88,7 +88,7 @@ class PackBuilder:
 
 
 def read_index(source: store.Store, pack_id: ids.PackID) -> SealedPack:
-    """Read what a pack holds from the pack itself, checked against its checksum.
+    """Read the index of a pack from its object, verified by its checksum.
 
     Raises:
         ContentCorrupt: it is absent, damaged, or another pack's bytes.
@@ -101,7 +101,7 @@ def read_index(source: store.Store, pack_id: ids.PackID) -> SealedPack:
 
 
 def index_of(whole: bytes, pack_id: ids.PackID) -> SealedPack:
-    """Read what a pack holds from all of its bytes, as `read_index` does.
+    """Read the index of a pack from all of its bytes, as `read_index` does.
 
     Raises:
         ContentCorrupt, ValueError: as `read_index`.
