@@ -43,7 +43,7 @@ def test_lists_of_chunks_of_any_length_need_few_statements(database: Database) -
         contents.add_pack(tx, STORE, pack(1), rows(*digests), now=START)
         event.listen(tx, "before_cursor_execute", lambda _tx, _cursor, sql, *_rest: statements.add(sql))
         for length in range(1, 300, 7):
-            assert contents.spare(tx, STORE, digests[:length]) == set(digests[:length])
+            assert contents.unmark(tx, STORE, digests[:length]) == set(digests[:length])
             contents.remove_intents(tx, [PackID(f"{number:032x}") for number in range(length)])
     assert 3 <= len(statements) <= 12
 
