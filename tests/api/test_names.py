@@ -58,7 +58,7 @@ def test_property_name_is_normalised_by_every_route(name: str) -> None:
     by_create, by_patch = kept(lambda: created(name)), kept(lambda: patched(name))
     assert by_create == by_patch
     image = parse_new_image({}, KNOWN).image(id=ImageID("i"), owner=None, now=Clock()())
-    injected = sorted(ImportPlugins(inject={name: "x"}).injected(image, []).properties)
+    injected = sorted(ImportPlugins(inject={name: "x"}).inject_properties(image, []).properties)
     remote = {"status": "active", "size": 1, "disk_format": "raw", "container_format": "bare", name: "x"}
     copied = sorted(parse_remote_image(remote, copied=[""], known=KNOWN).properties)
     expected = by_create if isinstance(by_create, list) else []

@@ -62,8 +62,8 @@ def test_response_time_is_equal_for_invisible_and_nonexistent_images(call: str, 
 def test_upload_time_hardly_depends_on_deduplication(cast: Cast) -> None:
     """Reliability rule C4: of two uploads one brings what another project has.
 
-    Its aim is 0.60. What was rehearsed is removed before the answer, which takes some 5 ms of 120: 0.58 to 0.62 where it was
-    measured, and 0.92 before there were rehearsals.
+    Its aim is 0.60. What was written again is removed before the answer, which takes some 5 ms of 120: 0.58 to 0.62 where it was
+    measured, and 0.92 before known chunks were written again.
     """
     pairs, size = PAIRS // 10, 8 << 20
     secrets = [os.urandom(size) for _ in range(8)]

@@ -41,15 +41,12 @@ REFUSED = {
 
 REMAINING: dict[str, set[str]] = {
     "http": {r"\b(a|new|the|under) sentence of\b", r"\bmakes? no sense\b", r"\bnear\b", r"\bof no use\b", r"\btold\b"},
-    "main": {r"rehears"},
     "operations": {
-        r"\berrands?\b",
         r"\bnear\b",
         r"\bof no use\b",
         r"\btaken for dead\b",
         r"\btold\b",
         r"\bwhoever\b",
-        r"rehears",
     },
     "outbound": {r"\bhand(s|ed|ing)? over\b", r"\bof no use\b", r"\btold\b", r"\bwhoever\b"},
     "records": {
@@ -58,7 +55,6 @@ REMAINING: dict[str, set[str]] = {
         r"\bwhoever\b",
         r"condemn",
     },
-    "stores": {r"rehears"},
 }
 """Phrases that a package still has. Take them out of this list with the package's last one; add none."""
 
@@ -98,33 +94,7 @@ PREPOSITIONS |= {"since", "through", "to", "under", "until", "up", "upon", "with
 NOUNS = ("property", "cached_property", "setter", "contextmanager", "asynccontextmanager")
 """Decorators of what is used as a value or in a `with` statement; those may be nouns and adjectives."""
 
-NO_VERBS: set[str] = {
-    "_after",
-    "_checked",
-    "_counted",
-    "_described",
-    "_ending",
-    "_gone",
-    "_locked_usage",
-    "_noted",
-    "_sealed",
-    "_staged",
-    "_verified",
-    "after",
-    "begun",
-    "injected",
-    "metered",
-    "passing",
-    "reading",
-    "reserved_problem",
-    "sized",
-    "told",
-    "under",
-    "unpacked",
-    "up",
-    "used_bytes",
-    "verified",
-}
+NO_VERBS: set[str] = {"up", "after"}
 """Functions that are still named by a participle or a preposition. Take them out as they get verbs; add none."""
 
 

@@ -63,8 +63,8 @@ def test_threads_of_image_data_have_lower_priority(tmp_path: Path) -> None:
 
 
 def test_known_chunks_are_written_again_by_default(tmp_path: Path) -> None:
-    assert compose.build_service(config.load({"data": tmp_path})).rehearse_known
-    assert not compose.build_service(config.load({"data": tmp_path, "hide_deduplication_timing": False})).rehearse_known
+    assert compose.build_service(config.load({"data": tmp_path})).hide_deduplication_timing
+    assert not compose.build_service(config.load({"data": tmp_path, "hide_deduplication_timing": False})).hide_deduplication_timing
 
 
 def test_networks_to_fetch_from_are_read_and_shown(tmp_path: Path) -> None:

@@ -241,8 +241,8 @@ def test_unpacking_beyond_the_quota_ends_as_soon_as_it_is_beyond(service: Servic
     unpacked: list[int] = []
 
     class Counting(ImportPlugins):
-        def unpacked(self, *given: object, **named: object) -> Iterator[bytes]:
-            for block in super().unpacked(*given, **named):  # type: ignore[arg-type]
+        def decompress_blocks(self, *given: object, **named: object) -> Iterator[bytes]:
+            for block in super().decompress_blocks(*given, **named):  # type: ignore[arg-type]
                 unpacked.append(len(block))
                 yield block  # type: ignore[misc]
 
@@ -300,4 +300,4 @@ def test_failed_progress_report_does_not_end_an_import(service: Service) -> None
         return clock.now
 
     interrupted = replace(service, database=Unwritable(), clock=later)  # type: ignore[arg-type]
-    assert list(import_steps.told(interrupted, work, [b"a", b"b", b"c"])) == [b"a", b"b", b"c"]
+    assert list(import_steps.report_progress(interrupted, work, [b"a", b"b", b"c"])) == [b"a", b"b", b"c"]

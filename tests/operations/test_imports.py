@@ -113,7 +113,7 @@ class Counting(MemoryStore):
 
 
 @pytest.mark.parametrize(
-    ("plugins", "rehearse_known", "puts"),
+    ("plugins", "hide_deduplication_timing", "puts"),
     [
         (ImportPlugins(), True, 0),
         (ImportPlugins(decompress=True), True, 1),
@@ -122,10 +122,10 @@ class Counting(MemoryStore):
     ids=["as it was staged", "perhaps unpacked", "no secret"],
 )
 def test_import_reuses_staged_chunks_unless_a_plugin_may_change_data(
-    tmp_path: Path, plugins: ImportPlugins, rehearse_known: bool, puts: int
+    tmp_path: Path, plugins: ImportPlugins, hide_deduplication_timing: bool, puts: int
 ) -> None:
     store = Counting()
-    service = make(tmp_path, store, import_plugins=plugins, rehearse_known=rehearse_known)
+    service = make(tmp_path, store, import_plugins=plugins, hide_deduplication_timing=hide_deduplication_timing)
     image = staged_image(service)
     ask(service, image)
     store.puts = 0
@@ -134,9 +134,9 @@ def test_import_reuses_staged_chunks_unless_a_plugin_may_change_data(
     assert store.puts == puts
 
 
-@pytest.mark.parametrize("rehearse_known", [True, False])
-def test_copy_writes_known_chunks_again_unless_timing_is_not_hidden(tmp_path: Path, rehearse_known: bool) -> None:
-    one = make(tmp_path, rehearse_known=rehearse_known)
+@pytest.mark.parametrize("hide_deduplication_timing", [True, False])
+def test_copy_writes_known_chunks_again_unless_timing_is_not_hidden(tmp_path: Path, hide_deduplication_timing: bool) -> None:
+    one = make(tmp_path, hide_deduplication_timing=hide_deduplication_timing)
     store = Counting()
     service = replace(one, stores={**one.stores, NEAR: NamedStore(id=NEAR, store=store, type="memory", properties={})})
     for _ in range(2):
@@ -144,7 +144,7 @@ def test_copy_writes_known_chunks_again_unless_timing_is_not_hidden(tmp_path: Pa
         ask(service, image, ImportRequest(method=ImportMethod.COPY_IMAGE, stores=(NEAR,)), ADMIN)
         work(service)
         assert stores_of(service, image) == {LOCAL, NEAR}
-    assert store.puts == (2 if rehearse_known else 1)
+    assert store.puts == (2 if hide_deduplication_timing else 1)
 
 
 def test_staged_data_survives_sweeps_and_is_swept_with_its_image(service: Service) -> None:

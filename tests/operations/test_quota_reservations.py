@@ -273,15 +273,15 @@ def test_images_with_data_under_way_are_counted_staged_ones_included(tmp_path: P
     first, second = queued_image(service), queued_image(service)
     stage(service, first, b"x")
     for refused in (stage, lambda *each: upload(each[0], each[1].id, each[2])):
-        with pytest.raises(problems.QuotaExceeded, match="1 images under way"):
+        with pytest.raises(problems.QuotaExceeded, match="maximum of 1 running uploads"):
             refused(service, second, b"y")
     fetched = ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri="http://example.org/image")
-    with pytest.raises(problems.QuotaExceeded, match="under way"):
+    with pytest.raises(problems.QuotaExceeded, match="running uploads"):
         import_requests.request_import(service, OWNER, second.id, fetched, request_id="req-1")
     ask(service, first)
     work(service)
     import_requests.request_import(service, OWNER, second.id, fetched, request_id="req-1")
-    with pytest.raises(problems.QuotaExceeded, match="under way"):
+    with pytest.raises(problems.QuotaExceeded, match="running uploads"):
         upload(service, queued_image(service).id, b"z")
 
 
@@ -332,7 +332,7 @@ def test_of_one_upload_that_may_exceed_only_one_does(tmp_path: Path) -> None:
 def test_refusal_releases_the_reservation_at_once(service: Service) -> None:
     """Otherwise uploads that do not fit together could refuse each other to the last one."""
     begun = uploads._begin(service, OWNER, queued_image(service).id, None)  # noqa: SLF001
-    arriving = quota.metered(service, begun.room, iter([b"x" * 900, b"x" * 200]))
+    arriving = quota.meter_blocks(service, begun.room, iter([b"x" * 900, b"x" * 200]))
     next(arriving)
     assert usage(service).kept_stored_bytes == 900
     with pytest.raises(problems.QuotaExceeded):

@@ -127,7 +127,7 @@ def check_allowed(name: str) -> None:
     if len(name) > LONGEST_NAME:
         raise problems.BodyInvalid("Custom property should not be greater than 255 characters.")
     if name in RESERVED or _looks_like(name).startswith(RESERVED_PREFIX):
-        raise reserved_problem(name)
+        raise make_reserved_problem(name)
 
 
 def check_value(name: str, value: object, known: KnownFormats) -> None:
@@ -185,7 +185,7 @@ def read_only_problem(name: str) -> problems.AttributeReadOnly:
     return problems.AttributeReadOnly(f"Attribute '{name}' is read-only.")
 
 
-def reserved_problem(name: str) -> problems.AttributeReadOnly:
+def make_reserved_problem(name: str) -> problems.AttributeReadOnly:
     """Return the problem of a reserved name."""
     return problems.AttributeReadOnly(f"Attribute '{name}' is reserved.")
 

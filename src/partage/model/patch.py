@@ -221,6 +221,6 @@ def _check_name(name: str) -> None:
     if name in _READ_ONLY:
         raise documents.read_only_problem(name)
     if name in _RESERVED:
-        raise documents.reserved_problem(name)
+        raise documents.make_reserved_problem(name)
     if name != "locations":
         documents.check_allowed(name)

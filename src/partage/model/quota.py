@@ -71,7 +71,7 @@ class Allowance:
         """Return the limit in bytes; None is no limit."""
         return self.stored_bytes if self.together or place is Place.STORED else self.staged_bytes
 
-    def used_bytes(self, place: Place, usage: Usage) -> int:
+    def sum_used_bytes(self, place: Place, usage: Usage) -> int:
         """Return the bytes that count against the limit of `place`."""
         if self.together:
             return usage.stored_bytes + usage.lone_bytes + usage.kept_stored_bytes + usage.kept_staged_bytes

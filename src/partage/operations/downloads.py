@@ -57,9 +57,9 @@ class ImageData:
         Raises:
             ContentCorrupt, StoreUnavailable: as `Reading.bytes_from`.
         """
-        return self.reading(start, stop).bytes_from(start)
+        return self.open_reading(start, stop).bytes_from(start)
 
-    def reading(self, start: int, stop: int) -> "Reading":
+    def open_reading(self, start: int, stop: int) -> "Reading":
         """Begin to read [start, stop), in one go or in several."""
         is_noted = (start, stop) == (0, self.size_bytes) and self.service.cache is not None
         return Reading(self, stop, set() if is_noted else None)

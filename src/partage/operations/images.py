@@ -39,7 +39,7 @@ def create_image(service: Service, caller: Caller, new: NewImage) -> Image:
         service.protections.require_creation(caller, image)
     service.limits.check_tags(len(new.tags))  # Source: Glance counts duplicates too
     service.limits.check_image(image)
-    quota.under(service, image.owner, partial(_add, service, image))
+    quota.reserve_within_limits(service, image.owner, partial(_add, service, image))
     service.announce(Event.IMAGE_CREATE, image)
     return visible.hide_properties(service, caller, image)
 
@@ -93,7 +93,7 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
         locations.authorise_changes(service, tx, caller, image, changes)
         seen = visible.hide_properties(service, caller, image)
         changed = patch.apply(seen, changes, now=service.clock(), locations=locations.terms_of(service))
-        changed = locations.sized(image, changed, sizes)
+        changed = locations.set_sizes(image, changed, sizes)
         if service.protections is not None:
             changed = service.protections.apply_changes(caller, image, seen, changed, patch.list_changed_names(changes))
         _authorise_changes(service, caller, image, changed, changes)

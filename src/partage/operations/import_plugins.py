@@ -33,7 +33,7 @@ class ImportPlugins:
     work_directory: Path | None = None
     expansion: Expansion = field(default_factory=Expansion)
 
-    def unpacked(
+    def decompress_blocks(
         self, image: Image, blocks: Iterable[Buffer], *, limit_bytes: int, packed_bytes: int | None = None
     ) -> Iterable[Buffer]:
         """Unpack compressed data on its way. `packed_bytes`: how much there is of it, where that is certain.
@@ -78,7 +78,7 @@ class ImportPlugins:
         except OSError as error:
             raise problems.StoreFull(f"There is no directory to convert the image in: {error.strerror}") from error
 
-    def injected(self, image: Image, roles: Collection[str]) -> Image:
+    def inject_properties(self, image: Image, roles: Collection[str]) -> Image:
         """Add the operator's properties, unless who asked has an ignored role. Names that no property may have are left out."""
         if not self.inject or set(roles) & set(self.ignored_roles):
             return image

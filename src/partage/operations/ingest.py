@@ -163,7 +163,7 @@ def build_write_options(service: Service, announced_bytes: int | None) -> WriteO
         limit_bytes=cap,
         announced_bytes=announced_bytes,
         limit_problem=_make_too_large_problem(cap),
-        rehearse_known=service.rehearse_known,
+        hide_deduplication_timing=service.hide_deduplication_timing,
     )
 
 

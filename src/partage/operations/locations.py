@@ -157,7 +157,7 @@ def authorise_changes(service: Service, tx: Transaction, caller: Caller, image: 
         claims.require_free(tx, image)
 
 
-def sized(image: Image, changed: Image, sizes: Mapping[str, int]) -> Image:
+def set_sizes(image: Image, changed: Image, sizes: Mapping[str, int]) -> Image:
     """Give an image the size that its new locations say it has; all must say the same, and what the image's size was before.
 
     Raises:

@@ -106,7 +106,7 @@ def open_remote(regions: OtherRegions, asked: Asked, *, known: KnownFormats, lim
             raise problems.ImageTooLarge(f"The image in the other region is too large: at most {limit_bytes} bytes are taken")
         file = f"{url}/file"
         with fetch.open_url(file, regions.rules, limit_bytes=limit_bytes, headers=headers, cancellation=cancellation) as answer:
-            yield Opened(image, _checked(image, answer.blocks))
+            yield Opened(image, _check_digest(image, answer.blocks))
 
 
 @contextmanager
@@ -138,13 +138,13 @@ def _require_known_digest(image: RemoteImage) -> None:
         )
 
 
-def _checked(image: RemoteImage, blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _check_digest(image: RemoteImage, blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Pass bytes on, and end with a problem when they are not those of the image's description."""
-    counted = _counted(blocks, image.size_bytes)
+    counted = _check_size(blocks, image.size_bytes)
     return counted if image.digest is None else digest.verify_stream(counted, *image.digest)
 
 
-def _counted(blocks: Iterator[bytes], expected_bytes: int) -> Iterator[bytes]:
+def _check_size(blocks: Iterator[bytes], expected_bytes: int) -> Iterator[bytes]:
     count = 0
     for block in blocks:
         count += len(block)

@@ -58,7 +58,7 @@ class Reservation:
         return self.allowance.limit_bytes(self.place) is not None
 
 
-def under(service: Service, owner: ProjectID | None, act: Callable[[Allowance], _Outcome]) -> _Outcome:
+def reserve_within_limits(service: Service, owner: ProjectID | None, act: Callable[[Allowance], _Outcome]) -> _Outcome:
     """Do something under what a project may have. What `act` refuses for a quota is tried again when the quota has changed.
 
     Raises:
@@ -96,7 +96,7 @@ def check_new_image(tx: Transaction, owner: ProjectID | None, allowance: Allowan
         QuotaExceeded: it has as many as it may.
     """
     if owner is not None and allowance.images is not None:
-        allowance.check_images(_locked_usage(tx, owner, now))
+        allowance.check_images(_lock_usage(tx, owner, now))
 
 
 def check_moved_image(tx: Transaction, moved: Image, allowance: Allowance, *, now: datetime) -> None:
@@ -107,12 +107,12 @@ def check_moved_image(tx: Transaction, moved: Image, allowance: Allowance, *, no
     """
     if moved.owner is None:
         return
-    usage = _locked_usage(tx, moved.owner, now)
+    usage = _lock_usage(tx, moved.owner, now)
     allowance.check_images(usage)
     copies = 1 if allowance.together and _is_staged(moved) else len(moved.stores)
     charge = (moved.size or 0) * copies
     if charge:
-        allowance.check_bytes(Place.STORED, allowance.used_bytes(Place.STORED, usage), charge)
+        allowance.check_bytes(Place.STORED, allowance.sum_used_bytes(Place.STORED, usage), charge)
 
 
 def reserve(
@@ -136,10 +136,10 @@ def reserve(
     granted = Reservation(image.id, token, place, allowance, size_bytes or 0, copies, exact=size_bytes is not None)
     if image.owner is None or not (granted.counted or allowance.uploading is not None):
         return granted
-    usage = _locked_usage(tx, image.owner, now)
+    usage = _lock_usage(tx, image.owner, now)
     if image.status not in _UNDER_WAY:
         allowance.check_uploading(usage)
-    used = allowance.used_bytes(place, usage)
+    used = allowance.sum_used_bytes(place, usage)
     if allowance.together and _is_staged(image):
         used -= image.size or 0
     wanted = granted.granted_bytes * copies
@@ -174,7 +174,7 @@ def check_staging(tx: Transaction, image: Image, allowance: Allowance, *, now: d
         QuotaExceeded: there is none.
     """
     if image.owner is not None and not allowance.together and allowance.staged_bytes is not None:
-        used = allowance.used_bytes(Place.STAGED, _locked_usage(tx, image.owner, now))
+        used = allowance.sum_used_bytes(Place.STAGED, _lock_usage(tx, image.owner, now))
         allowance.check_bytes(Place.STAGED, used, image.size or 0)
 
 
@@ -227,7 +227,7 @@ class Meter:
         self.expect(self._received_bytes)
 
 
-def metered(
+def meter_blocks(
     service: Service,
     reservation: Reservation,
     blocks: Iterable[_Block],
@@ -271,7 +271,7 @@ def _grow(service: Service, reservation: Reservation, received: int) -> int:
         if owner is None:
             return received
         allowance, place = reservation.allowance, reservation.place
-        others = allowance.used_bytes(place, _locked_usage(tx, owner, service.clock())) - kept
+        others = allowance.sum_used_bytes(place, _lock_usage(tx, owner, service.clock())) - kept
         try:
             granted = allowance.grow(place, others, received * reservation.copies)
         except problems.QuotaExceeded as problem:
@@ -287,6 +287,6 @@ def _is_staged(image: Image) -> bool:
     return not image.stores and not image.references
 
 
-def _locked_usage(tx: Transaction, owner: ProjectID, now: datetime) -> Usage:
+def _lock_usage(tx: Transaction, owner: ProjectID, now: datetime) -> Usage:
     projects.lock(tx, owner)
     return reservations.usage(tx, owner, now=now)

@@ -32,7 +32,7 @@ def read(service: Service, image: Image, start: int, stop: int, *, cancellation:
     """
     part = Part(start, stop, image.size or 0)
     if part.is_whole and _digests(image):
-        return _verified(image, _from_any(service, image, part, cancellation, goes_on=True))
+        return _verify_digest(image, _from_any(service, image, part, cancellation, goes_on=True))
     return _from_any(service, image, part, cancellation, goes_on=False)
 
 
@@ -57,7 +57,7 @@ def _from_any(service: Service, image: Image, wanted: Part, cancellation: Cancel
     )
 
 
-def _verified(image: Image, blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _verify_digest(image: Image, blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Pass blocks on, the last one only when all of them have the image's digests."""
     expected = _digests(image)
     hashers = {name: hashlib.new(name, usedforsecurity=False) for name in expected}

@@ -127,25 +127,25 @@ class Nobody:
         """Forget it."""
 
     def close(self) -> None:
-        """Have nothing to pass on."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One process's view of the service. Thread-safe, because everything in it is.
+    """What every operation of one process needs. Thread-safe, because everything in it is.
 
-    `worker` names this process among all that share the database, and `worker_lives` says whether another one of this machine still
-    runs: None when only its own word can tell, because it runs elsewhere. `running_uploads` are the tokens of the uploads that this
-    process is at, and `running_tasks` the claims of its tasks, with what ends each run.
-    `unified_limits` None: the operator's own limits count.
-    `projects` None: whether a member is a project that there is, is not looked at. `recipients` None: the same of the sharing API.
-    `other_regions` None: images are not imported from there. `announcer` is told what happened, once it is committed. With
-    `delayed_delete` a deleted image can be restored for `scrub_time`. `http_store` None: what is on the web is fetched and kept.
-    `default_terms` are those of a share whose owner names none; `notice_bounds`, of the cloud or of a domain, limit the others.
-    `locations_shown`: users see where bytes are, and owners may change that. `rehearse_known`: a clock hardly tells what is in a
-    store already from what is new. `listener` knows how long workers elsewhere have been silent; `failures` logs what the operator
-    has to know. `read_ahead`: what all readers of image data share to fetch it ahead. `writer_resources` are the
-    threads and the memory that all streams into stores share.
+    - `worker` names this process among all that share the database. `worker_lives` says whether another process of this machine
+      still runs; None for a process of another machine. `listener` knows for how long those have been silent.
+    - `running_uploads` are the tokens of the uploads of this process, `running_tasks` the claims of its tasks, each with what
+      cancels the run.
+    - `unified_limits` None: the configured limits apply. `projects` None: members are not looked up. `recipients` None: nor are
+      recipients of the sharing API. `other_regions` None: no images are imported from other regions. `http_store` None: what is on
+      the web is fetched and stored. `default_terms` are those of a share whose owner gives none; `notice_bounds`, of the cloud or
+      of a domain, limit the terms of others.
+    - `announcer` gets what happened, once it is committed; `failures` logs what the operator has to know.
+    - With `delayed_delete` a deleted image can be restored for `scrub_time`. With `locations_shown` users see where image data is,
+      and owners may change that. With `hide_deduplication_timing` an upload takes as long when its chunks are known.
+    - `read_ahead` is shared by all readers of image data; `writer_resources` are the threads and buffers of all writers.
     """
 
     database: Database
@@ -156,7 +156,7 @@ class Service:
     limits: Limits
     formats: Formats
     hash_algorithm: str
-    rehearse_known: bool = True
+    hide_deduplication_timing: bool = True
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     worker: str
@@ -196,7 +196,7 @@ class Service:
         return self.default_terms if notice is None else replace(self.default_terms, notice=notice)
 
     def announce(self, event: Event, subject: Subject, *, failed: bool = False) -> None:
-        """Say what happened, after its transaction: the last step of an operation. Never waits, never fails."""
+        """Announce what happened, after its transaction: the last step of an operation. Never waits, never fails."""
         self.announcer.announce(Announcement(event=event, subject=subject, at=self.clock(), failed=failed))
 
     @property

@@ -100,7 +100,7 @@ def verifier_for(signatures: Signatures, properties: Mapping[str, str], certific
     return signatures.verifier(signature, certificate)
 
 
-def verified(
+def verify_blocks(
     signatures: Signatures, properties: Mapping[str, str], certificate: Certificate | None, blocks: Iterable[Buffer]
 ) -> Iterable[Buffer]:
     """Pass the bytes of an image on, and end with a problem when they are not those that were signed.
@@ -109,10 +109,10 @@ def verified(
         SignatureRefused: as `verifier_for`; or, when the blocks are read, they are not what was signed.
     """
     verifier = verifier_for(signatures, properties, certificate)
-    return blocks if verifier is None else _verified(verifier, blocks)
+    return blocks if verifier is None else _verify_blocks(verifier, blocks)
 
 
-def _verified(verifier: Verifier, blocks: Iterable[Buffer]) -> Iterator[Buffer]:
+def _verify_blocks(verifier: Verifier, blocks: Iterable[Buffer]) -> Iterator[Buffer]:
     for block in blocks:
         verifier.update(block)
         yield block

@@ -135,7 +135,7 @@ def _begin(
 
     service.running_uploads.add(token)
     try:
-        begun = quota.under(service, found.owner, begin)
+        begun = quota.reserve_within_limits(service, found.owner, begin)
     except BaseException:
         service.running_uploads.discard(token)
         raise

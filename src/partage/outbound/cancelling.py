@@ -85,7 +85,7 @@ class Cancellation:
         with self._lock:
             self._sockets.pop(id(connected), None)
 
-    def passing(self, blocks: Iterable[_Block]) -> Iterator[_Block]:
+    def check_each(self, blocks: Iterable[_Block]) -> Iterator[_Block]:
         """Pass blocks on for as long as the work may go on."""
         for block in blocks:
             self.check()

@@ -18,7 +18,7 @@ from typing import Literal
 
 from partage import problems
 from partage.model.caller import Caller
-from partage.model.document import RESERVED_PREFIX, reserved_problem
+from partage.model.document import RESERVED_PREFIX, make_reserved_problem
 from partage.model.image import Image
 from partage.policies.authority import Authority
 
@@ -110,7 +110,7 @@ class PropertyProtections:
 
     def _require(self, caller: Caller, action: Action, name: str) -> None:
         if not self.allows(caller, action, name):
-            raise reserved_problem(name)
+            raise make_reserved_problem(name)
 
 
 def _read(file: Path, form: Format, authority: Authority) -> list[_Section]:

@@ -56,7 +56,7 @@ def put(tx: Transaction, ending: Ending, image: Image) -> None:
 
 def list_running(tx: Transaction, image_id: ImageID, *, now: datetime) -> list[Ending]:
     """List an image's running endings by member; for the service itself, not for callers."""
-    return [_ending(row) for row in tx.execute(_OF_IMAGE, {"image_id": image_id, "now": to_microseconds(now)})]
+    return [_parse_ending(row) for row in tx.execute(_OF_IMAGE, {"image_id": image_id, "now": to_microseconds(now)})]
 
 
 def cancel(tx: Transaction, image_id: ImageID, reason: EndReason) -> int:
@@ -120,7 +120,7 @@ def _is_row(image_id: ImageID, member_id: ProjectID) -> tuple[Any, Any]:
     return endings.c.image_id == image_id, endings.c.member_id == member_id
 
 
-def _ending(row: Sequence[Any]) -> Ending:
+def _parse_ending(row: Sequence[Any]) -> Ending:
     image_id, member_id, status, reason, began_at, ends_at, notice_seconds, expires_at, message, offered_at, answered_at = row
     return Ending(
         image_id=ImageID(image_id),

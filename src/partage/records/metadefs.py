@@ -88,7 +88,7 @@ def page(tx: Transaction, caller: Caller, query: NamespaceQuery) -> list[Namespa
     column: ColumnElement[Any] = namespaces.c[SORT_KEYS[query.sort_key]]
     key = column if query.sort_key.endswith("_at") else func.coalesce(column, "")
     if query.marker is not None:
-        statement = statement.where(_after(tx, caller, query, key))
+        statement = statement.where(_build_marker_condition(tx, caller, query, key))
     order = (key.desc(), namespaces.c.name.desc()) if query.descending else (key, namespaces.c.name)
     found = tx.execute(statement.order_by(*order).limit(query.limit), {"project": caller.project_id})
     return [_namespace(row) for row in found]
@@ -242,7 +242,7 @@ def dissociate(tx: Transaction, namespace: str, resource_type: str) -> bool:
     return tx.execute(delete(associations).where(mine)).rowcount == 1
 
 
-def _after(tx: Transaction, caller: Caller, query: NamespaceQuery, key: ColumnElement[Any]) -> ColumnElement[bool]:
+def _build_marker_condition(tx: Transaction, caller: Caller, query: NamespaceQuery, key: ColumnElement[Any]) -> ColumnElement[bool]:
     marker = query.marker or ""
     last: ColumnElement[Any] = select(key).where(namespaces.c.name == marker, _REACH[caller.is_admin]).scalar_subquery()
     if query.after is None:

@@ -182,7 +182,7 @@ _FIND = {is_admin: CompiledSelect(_one(is_admin=is_admin)) for is_admin in (Fals
 def _share(row: Sequence[Any]) -> Share:
     member_end = 1 + len(_IMAGE) + len(_MEMBER)
     image, member_id = _image(row[1 : 1 + len(_IMAGE)]), ProjectID(row[0])
-    ending = _ending(image, member_id, row[member_end:])
+    ending = _parse_ending(image, member_id, row[member_end:])
     status, created_at, updated_at, answered_at, *terms = row[1 + len(_IMAGE) : member_end]
     if status is not None:
         return Share(
@@ -211,7 +211,7 @@ def _share(row: Sequence[Any]) -> Share:
     )
 
 
-def _ending(image: Image, member_id: ProjectID, row: Sequence[Any]) -> Ending | None:
+def _parse_ending(image: Image, member_id: ProjectID, row: Sequence[Any]) -> Ending | None:
     status, reason, began_at, ends_at, offered_at, answered_at, *terms = row
     if status is None:
         return None

@@ -179,7 +179,7 @@ def page(tx: Transaction, query: TaskQuery) -> list[Task]:
         statement = statement.where(tasks.c.owner == query.owner)
     key = _key(query)
     if query.marker is not None:
-        statement = statement.where(_after(tx, query, query.marker))
+        statement = statement.where(_build_marker_condition(tx, query, query.marker))
     order = (key.desc(), tasks.c.id.desc()) if query.descending else (key, tasks.c.id)
     return [_task(row) for row in tx.execute(statement.order_by(*order).limit(query.limit))]
 
@@ -276,7 +276,7 @@ def remove_expired(tx: Transaction, *, now: datetime, limit: int) -> int:
     return tx.execute(delete(tasks).where(tasks.c.id.in_(expired))).rowcount
 
 
-def _after(tx: Transaction, query: TaskQuery, marker: TaskID) -> ColumnElement[bool]:
+def _build_marker_condition(tx: Transaction, query: TaskQuery, marker: TaskID) -> ColumnElement[bool]:
     """SQL condition: the task comes after the marker in the list. A task without `expires_at` sorts first."""
     key = _key(query)
     last: ColumnElement[Any] = select(key).where(tasks.c.id == marker).scalar_subquery()

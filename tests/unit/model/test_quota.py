@@ -20,7 +20,7 @@ USAGE = Usage(
 def test_the_operators_own_limit_is_of_everything_together() -> None:
     allowance = Allowance(stored_bytes=10)
     assert allowance.limit_bytes(Place.STAGED) == allowance.limit_bytes(Place.STORED) == 10
-    assert allowance.used_bytes(Place.STAGED, USAGE) == 3 * MEBIBYTE + 1 + 7 + 500 + 60
+    assert allowance.sum_used_bytes(Place.STAGED, USAGE) == 3 * MEBIBYTE + 1 + 7 + 500 + 60
 
 
 def test_unified_limits_count_stored_and_staged_mebibytes() -> None:
@@ -28,8 +28,8 @@ def test_unified_limits_count_stored_and_staged_mebibytes() -> None:
     allowance = parse_keystone_limits(limits, one_over=False)
     assert (allowance.stored_bytes, allowance.staged_bytes) == (5 * MEBIBYTE, 6 * MEBIBYTE)
     assert (allowance.images, allowance.uploading) == (7, 8)
-    assert allowance.used_bytes(Place.STORED, USAGE) == 3 * MEBIBYTE + 1 + 500
-    assert allowance.used_bytes(Place.STAGED, USAGE) == 2 * MEBIBYTE + 60
+    assert allowance.sum_used_bytes(Place.STORED, USAGE) == 3 * MEBIBYTE + 1 + 500
+    assert allowance.sum_used_bytes(Place.STAGED, USAGE) == 2 * MEBIBYTE + 60
 
 
 def test_unregistered_limit_is_zero_and_minus_one_is_unlimited() -> None:

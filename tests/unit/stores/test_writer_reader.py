@@ -147,7 +147,7 @@ def test_known_chunks_are_skipped_when_timing_is_not_hidden(store: Any, index: A
     watched, data = doubles.WatchedStore(store), mixed(3, 6000)
     first = doubles.written(watched, index, split(data, 65536))
     watched.done.clear()
-    second = doubles.written(watched, index, split(data, 65536), rehearse_known=False)
+    second = doubles.written(watched, index, split(data, 65536), hide_deduplication_timing=False)
     assert second.segments == first.segments
     assert watched.done == []
 

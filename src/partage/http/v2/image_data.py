@@ -47,12 +47,12 @@ async def download_image_data(request: Request) -> Reply:
     asked = request.header(b"range") if conditions.range_applies(request.header(b"if-range"), etag) else None
     part = conditions.parse_range(asked, data.size_bytes)
     start, stop = part or (0, data.size_bytes)
-    reading, read_ahead = data.reading(start, stop), request.edge.service.read_ahead
+    open_reading, read_ahead = data.open_reading(start, stop), request.edge.service.read_ahead
     return Reply(
         status=HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT,
         body=Stream(
-            pieces=reading.bytes_from(start),
-            reopen=None if data.is_remote else lambda at: reading.bytes_from(start + at),
+            pieces=open_reading.bytes_from(start),
+            reopen=None if data.is_remote else lambda at: open_reading.bytes_from(start + at),
             is_short=lambda: read_ahead.is_short,
             length_bytes=stop - start,
             is_remote=data.is_remote,

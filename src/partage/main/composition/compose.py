@@ -101,7 +101,7 @@ def build_service(
             ),
         ),
         hash_algorithm=settings.os_hash_algo,
-        rehearse_known=settings.hide_deduplication_timing,
+        hide_deduplication_timing=settings.hide_deduplication_timing,
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid.uuid4()),
         http_store=None if settings.http_store is None else _build_http_store(settings.http_store),

@@ -20,7 +20,7 @@ from partage.outbound import fetch
 from partage.records import images
 
 
-def begun(service: Service, work: Run, image: Image) -> Image:
+def begin_location(service: Service, work: Run, image: Image) -> Image:
     """Note the location, so that whoever sees the image sees what is being read."""
     if service.http_store is None:
         raise problems.StatusConflict("No store of type http is configured any more; give the location again")
@@ -39,8 +39,8 @@ def find_out(service: Service, work: Run, image: Image) -> None:
     watched = _Watched(ingest.build_inspector(service, image))
     cap, cancellation = service.limits.image_size_cap_bytes, work.cancellation
     with fetch.open_url(work.request.uri, service.fetch, limit_bytes=cap, cancellation=cancellation) as fetched:
-        arriving = watched.passing(import_steps.told(service, work, fetched.blocks))
-        found = digest.compute(signing.verified(service.signatures, image.properties, work.certificate, arriving))
+        arriving = watched.check_each(import_steps.report_progress(service, work, fetched.blocks))
+        found = digest.compute(signing.verify_blocks(service.signatures, image.properties, work.certificate, arriving))
     if not watched.size_bytes:
         raise problems.FetchFailed("nothing is there")
     virtual_size = watched.inspector.finish(watched.size_bytes)
@@ -68,7 +68,7 @@ class _Watched:
     inspector: Inspector
     size_bytes: int = 0
 
-    def passing(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    def check_each(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         for block in blocks:
             self.size_bytes += len(block)
             self.inspector.feed(block)

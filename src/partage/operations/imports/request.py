@@ -52,7 +52,7 @@ def request_import(
         _require_ready(service, caller, found, request)  # what would be refused anyway makes nobody ask the key manager
         certificate = signing.certificate_for(service.signatures, caller, found.properties, token)
     asked = _Asked(caller, found, request, request_id, token, certificate)
-    return quota.under(service, found.owner, partial(_request, service, asked))
+    return quota.reserve_within_limits(service, found.owner, partial(_request, service, asked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
             task,
             roles=sorted(caller.roles),
             lane=_lane(image, request),
-            sealed_token=_sealed(service, asked, task),
+            sealed_token=_seal_token(service, asked, task),
             certificate=asked.certificate,
         )
         images.save(tx, importing.lock(image, task.id), was=image)
@@ -126,7 +126,7 @@ def _lane(image: Image, request: ImportRequest) -> TaskLane:
     return TaskLane.HERE if is_here else TaskLane.WEB
 
 
-def _sealed(service: Service, asked: _Asked, task: Task) -> str | None:
+def _seal_token(service: Service, asked: _Asked, task: Task) -> str | None:
     if asked.request.method is not ImportMethod.GLANCE_DOWNLOAD:
         return None
     return service.regions_on().seal.seal(asked.token, task_id=task.id)

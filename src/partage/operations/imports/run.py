@@ -7,7 +7,7 @@ dead one finds what that one finished: chunks that are stored, and the stores th
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from partage import problems
@@ -24,7 +24,7 @@ from partage.operations import downloads, failures, ingest, quota, recovery, sig
 from partage.operations.imports import locations as location_runs
 from partage.operations.imports import sources as import_sources
 from partage.operations.imports import steps as import_steps
-from partage.operations.imports.sources import Errand
+from partage.operations.imports.sources import ImportContext, Source
 from partage.operations.imports.steps import Run
 from partage.operations.quota import Reservation
 from partage.operations.service import NamedStore, Service
@@ -161,14 +161,18 @@ def _run(service: Service, work: Run) -> None:
     if work.refers:
         location_runs.find_out(service, work, image)
     elif image.content_id is None and not work.copies:
-        image = _bring(service, work, image)
+        image = _import_into_first_store(service, work, image)
     failures = _spread(service, work, image)
     _finish(service, work, failures)
 
 
 def _begin(service: Service, work: Run) -> Image:
     with import_steps.step(service, work) as (tx, _task, image):
-        begun = location_runs.begun(service, work, importing.clear_failures(image)) if work.refers else _noted(work, image)
+        begun = (
+            location_runs.begin_location(service, work, importing.clear_failures(image))
+            if work.refers
+            else _clear_failures(work, image)
+        )
         if not work.copies and image.status is not ImageStatus.IMPORTING:
             begun = begun.become(ImageStatus.IMPORTING, now=service.clock())
         images.save(tx, begun, was=image)
@@ -176,20 +180,20 @@ def _begin(service: Service, work: Run) -> Image:
     return begun
 
 
-def _noted(work: Run, image: Image) -> Image:
+def _clear_failures(work: Run, image: Image) -> Image:
     noted = importing.begin(image, [each for each in work.stores if each not in image.stores])
-    # What is left from a location that was of no use is forgotten by whatever else brings data.
+    # An earlier location that failed left references; other data replaces them.
     return noted if work.copies else replace(noted, references=())
 
 
-def _bring(service: Service, work: Run, image: Image) -> Image:
-    """Get the data into the first store that takes it."""
+def _import_into_first_store(service: Service, work: Run, image: Image) -> Image:
+    """Import the data into the first store that accepts it."""
     room = quota.resume(service, image, token=work.task.id, copies=len(work.stores))
     for store_id in work.stores:
         try:
             named = service.writable_store(store_id)
             with ingest.announce_arrival(service, image, named):
-                kept = _bring_to(service, work, image, named, room)
+                kept = _import_into(service, work, image, named, room)
         except (problems.StoreFull, problems.Unavailable, problems.StoreReadOnly) as problem:
             if work.request.all_stores_must_succeed or isinstance(problem, _NOT_OF_A_STORE):
                 raise
@@ -200,46 +204,63 @@ def _bring(service: Service, work: Run, image: Image) -> Image:
     raise problems.StoreUnavailable("None of the stores took the image data")
 
 
-def _bring_to(service: Service, work: Run, image: Image, named: NamedStore, room: Reservation) -> Image:
-    options = ingest.build_write_options(service, None)
-    limit_bytes = options.limit_bytes
-    with import_sources.open_source(service, image, work.request, errand=_errand(service, work), limit_bytes=limit_bytes) as source:
+def _import_into(service: Service, work: Run, image: Image, named: NamedStore, room: Reservation) -> Image:
+    """Store the data in one store: as it is received, or unpacked; then convert it, when a plugin does that."""
+    plugins, options = service.import_plugins, ingest.build_write_options(service, None)
+    limit_bytes, context = options.limit_bytes, _build_context(service, work)
+    with import_sources.open_source(service, image, work.request, context=context, limit_bytes=limit_bytes) as source:
         described = source.over(image)
-        service.limits.check_growth(service.import_plugins.injected(described, work.roles), was=image)  # before any byte is fetched
-        told = import_steps.told(service, work, source.blocks)
-        # What a server announces may be a lie; what was staged has been counted.
+        service.limits.check_growth(plugins.inject_properties(described, work.roles), was=image)  # before any byte is fetched
+        received = import_steps.report_progress(service, work, source.blocks)
+        # The announced size of a server may be wrong; staged bytes have been counted.
         packed_bytes = source.size_bytes if source.staged_in is not None else None
-        unpacked = service.import_plugins.unpacked(described, told, limit_bytes=limit_bytes, packed_bytes=packed_bytes)
-        # A block that is a mebibyte may unpack to a gibibyte.
-        wanted = work.cancellation.passing(unpacked)
-        blocks = quota.metered(service, room, wanted, expected_bytes=source.size_bytes)
-        # A signature is over the bytes that the image gets, so as those are: unpacked, and in the format that they are kept in.
-        signed = blocks if service.import_plugins.converts(described) else _verified(service, work, described, blocks)
-        # Bytes that were staged in this store are in it: there is nothing to be told.
-        secret = options.rehearse_known and not (source.staged_in == named.id and unpacked is told)
-        as_they_are = replace(options, rehearse_known=secret)
-        written = ingest.store_bytes(service, named, signed, ingest.build_inspector(service, described), as_they_are)
-    # The bytes were inspected as this format, whatever the image says by now.
-    if not service.import_plugins.converts(described):
-        return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=described.disk_format))
-    stored = downloads.read_written(service, named, written)
+        unpacked = plugins.decompress_blocks(described, received, limit_bytes=limit_bytes, packed_bytes=packed_bytes)
+        # A block of a mebibyte may unpack to a gibibyte.
+        wanted = work.cancellation.check_each(unpacked)
+        blocks = quota.meter_blocks(service, room, wanted, expected_bytes=source.size_bytes)
+        # A signature is over the bytes that the image keeps: unpacked, and in the format in which they are kept.
+        signed = blocks if plugins.converts(described) else _verify_signature(service, work, described, blocks)
+        # Bytes that were staged in this store are known to be there: their timing reveals nothing.
+        hides_timing = options.hide_deduplication_timing and not (source.staged_in == named.id and unpacked is received)
+        own_options = replace(options, hide_deduplication_timing=hides_timing)
+        written = ingest.store_bytes(service, named, signed, ingest.build_inspector(service, described), own_options)
+    if plugins.converts(described):
+        return _convert(service, work, named, room, _Received(source, described, written, options))
+    # The bytes were inspected as this format, whatever the image has now.
+    return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=described.disk_format))
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """Data that was stored as it was received, and waits to be converted."""
+
+    source: Source
+    described: Image
+    written: Written
+    options: WriteOptions
+
+
+def _convert(service: Service, work: Run, named: NamedStore, room: Reservation, received: _Received) -> Image:
+    """Convert stored data to the format of the plugin, and store the result in the same store."""
+    described, options = received.described, received.options
     result = replace(described, disk_format=service.import_plugins.convert_to)
-    going_in, goes_on = work.cancellation.passing(stored), work.cancellation.goes_on
-    with service.import_plugins.converted(described, going_in, limit_bytes=limit_bytes, goes_on=goes_on) as converted:
-        coming_out = work.cancellation.passing(converted)
-        signed = _verified(service, work, described, quota.metered(service, room, coming_out))
+    stored = work.cancellation.check_each(downloads.read_written(service, named, received.written))
+    limit_bytes, goes_on = options.limit_bytes, work.cancellation.goes_on
+    with service.import_plugins.converted(described, stored, limit_bytes=limit_bytes, goes_on=goes_on) as converted:
+        blocks = quota.meter_blocks(service, room, work.cancellation.check_each(converted))
+        signed = _verify_signature(service, work, described, blocks)
         written = ingest.store_bytes(service, named, signed, ingest.build_inspector(service, result), options)
-    return _keep(service, work, named, written, lambda now: replace(source.over(now), disk_format=result.disk_format))
+    return _keep(service, work, named, written, lambda now: replace(received.source.over(now), disk_format=result.disk_format))
 
 
-def _verified(service: Service, work: Run, image: Image, blocks: Iterable[Buffer]) -> Iterable[Buffer]:
-    return signing.verified(service.signatures, image.properties, work.certificate, blocks)
+def _verify_signature(service: Service, work: Run, image: Image, blocks: Iterable[Buffer]) -> Iterable[Buffer]:
+    return signing.verify_blocks(service.signatures, image.properties, work.certificate, blocks)
 
 
-def _errand(service: Service, work: Run) -> Errand:
+def _build_context(service: Service, work: Run) -> ImportContext:
     asked = Caller(user_id=work.task.user_id or UserID(""), project_id=work.task.owner or None, roles=frozenset(work.roles))
     caller = replace(asked, is_admin=service.authority.is_admin(asked))
-    return Errand(work.task.id, caller, work.sealed_token, work.cancellation)
+    return ImportContext(work.task.id, caller, work.sealed_token, work.cancellation)
 
 
 def _keep(service: Service, work: Run, named: NamedStore, written: Written, over: Callable[[Image], Image]) -> Image:
@@ -249,7 +270,7 @@ def _keep(service: Service, work: Run, named: NamedStore, written: Written, over
         contents.add(tx, content_id, written.content, written.segments, now=now)
         kept = ingest.attach_content(service, replace(over(image), updated_at=now), content_id, written.content, named)
         kept = _as_promised(work, importing.note_stored(kept, named.id), written.content)
-        kept = service.import_plugins.injected(kept, work.roles)
+        kept = service.import_plugins.inject_properties(kept, work.roles)
         service.limits.check_growth(kept, was=image)
         if not work.request.all_stores_must_succeed:
             kept = kept.become(ImageStatus.ACTIVE, now=now)
@@ -291,7 +312,7 @@ def _spread(service: Service, work: Run, image: Image) -> int:
 def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> Image:
     with ingest.announce_arrival(service, image, named):
         data = downloads.ImageData(service, image, cancellation=work.cancellation)
-        blocks = import_steps.told(service, work, data.read(0, image.size or 0))
+        blocks = import_steps.report_progress(service, work, data.read(0, image.size or 0))
         if image.content_id is None:
             written = ingest.store_bytes(service, named, blocks, ingest.build_inspector(service, image), _exactly(service, image))
             copied = _keep_what_was_referred_to(service, work, named, written)
@@ -332,7 +353,9 @@ def _keep_what_was_referred_to(service: Service, work: Run, named: NamedStore, w
 def _exactly(service: Service, image: Image) -> WriteOptions:
     size = image.size or 0
     more = problems.ContentCorrupt("The image has more bytes than its record says; ask the operator to verify it")
-    return WriteOptions(limit_bytes=size, announced_bytes=size, limit_problem=more, rehearse_known=service.rehearse_known)
+    return WriteOptions(
+        limit_bytes=size, announced_bytes=size, limit_problem=more, hide_deduplication_timing=service.hide_deduplication_timing
+    )
 
 
 def _settle(tx: Transaction, work: Run, image: Image) -> None:

@@ -40,7 +40,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class ImportContext:
     """On whose behalf data is fetched, and for which task. Their token is sealed; there is one where the import needs it.
 
     `cancellation` ends the fetching from another thread.
@@ -53,7 +53,9 @@ class Errand:
 
 
 @contextmanager
-def open_source(service: Service, image: Image, request: ImportRequest, *, errand: Errand, limit_bytes: int) -> Iterator[Source]:
+def open_source(
+    service: Service, image: Image, request: ImportRequest, *, context: ImportContext, limit_bytes: int
+) -> Iterator[Source]:
     """Open what the data of an import is read from.
 
     Raises:
@@ -62,22 +64,22 @@ def open_source(service: Service, image: Image, request: ImportRequest, *, erran
         FeatureOff, AttributeReadOnly, TooMany, Problem: for an image of another region, as `other_regions.open_remote` says.
     """
     if request.method is ImportMethod.GLANCE_DIRECT:
-        yield _staged(service, image)
+        yield _open_staged(service, image)
     elif request.method is ImportMethod.WEB_DOWNLOAD:
-        cancellation = errand.cancellation
+        cancellation = context.cancellation
         with fetch.open_url(request.uri, service.fetch, limit_bytes=limit_bytes, cancellation=cancellation) as fetched:
             yield Source(fetched.blocks, fetched.size_bytes)
     elif request.method is ImportMethod.GLANCE_DOWNLOAD:
         regions = service.regions_on()
-        token = regions.seal.unseal(errand.sealed_token or "", task_id=errand.task_id)
-        asked = other_regions.Asked(request, token, errand.cancellation)
+        token = regions.seal.unseal(context.sealed_token or "", task_id=context.task_id)
+        asked = other_regions.Asked(request, token, context.cancellation)
         with other_regions.open_remote(regions, asked, known=service.formats.known, limit_bytes=limit_bytes) as opened:
-            yield Source(opened.blocks, opened.image.size_bytes, partial(_described, service, errand.caller, opened.image))
+            yield Source(opened.blocks, opened.image.size_bytes, partial(_take_description, service, context.caller, opened.image))
     else:
         raise problems.FeatureOff(f"The import method '{request.method}' is not available here")
 
 
-def _described(service: Service, caller: Caller, remote: RemoteImage, image: Image) -> Image:
+def _take_description(service: Service, caller: Caller, remote: RemoteImage, image: Image) -> Image:
     """Describe an image as one of another region, as far as whoever asked may do that by themselves.
 
     Raises:
@@ -93,7 +95,7 @@ def _described(service: Service, caller: Caller, remote: RemoteImage, image: Ima
     return described
 
 
-def _staged(service: Service, image: Image) -> Source:
+def _open_staged(service: Service, image: Image) -> Source:
     with service.database.read() as tx:
         staged = stagings.find(tx, image.id)
     if staged is None:

@@ -91,11 +91,11 @@ def step(service: Service, work: Run) -> Iterator[tuple[Transaction, Task, Image
         yield tx, task, image
 
 
-def told(service: Service, work: Run, blocks: Iterable[bytes]) -> Iterator[bytes]:
+def report_progress(service: Service, work: Run, blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Pass blocks on while the run may go on, and tell every few seconds how many bytes there were."""
     copied = 0
     said = service.clock()
-    for block in work.cancellation.passing(blocks):
+    for block in work.cancellation.check_each(blocks):
         copied += len(block)
         now = service.clock()
         if (now - said).total_seconds() >= _REPORT_SECONDS:

@@ -84,7 +84,7 @@ def restore_image(service: Service, caller: Caller, image_id: ImageID) -> Image:
     """
     with service.database.read() as tx:
         owner = _find_owner(service, tx, caller, image_id)
-    restored = quota.under(service, owner, partial(_restore, service, caller, image_id))
+    restored = quota.reserve_within_limits(service, owner, partial(_restore, service, caller, image_id))
     return visible.hide_properties(service, caller, restored)
 
 

@@ -33,14 +33,14 @@ from partage.stores.store import Store
 class WriteOptions:
     """Limits of the stream. `limit_problem` is raised beyond `limit_bytes`; `announced_bytes` None means unknown.
 
-    With `rehearse_known`, known chunks are packed, put durably and removed, which hides the timing of deduplication
+    With `hide_deduplication_timing`, known chunks are packed, put durably and removed, which hides the timing of deduplication
     (docs/decisions/0043). Without it they are skipped; that is for streams whose timing is no secret.
     """
 
     limit_bytes: int
     limit_problem: problems.Problem
     announced_bytes: int | None = None
-    rehearse_known: bool = True
+    hide_deduplication_timing: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Writer:
         self._options = options
         self._packing = Packing(store, index, new_pack_id, resources)
         self._hashing = _Hashing(resources)
-        self._cutting = _Cutting(index, self._packing, rehearse_known=options.rehearse_known)
+        self._cutting = _Cutting(index, self._packing, hide_deduplication_timing=options.hide_deduplication_timing)
         self._received_bytes = 0
 
     def admit(self, size_bytes: int) -> None:
@@ -206,10 +206,10 @@ class _Hashing:
 class _Cutting:
     """Cuts pieces into chunks, submits them for packing, and assembles the manifest."""
 
-    def __init__(self, index: ChunkIndex, packing: Packing, *, rehearse_known: bool) -> None:
+    def __init__(self, index: ChunkIndex, packing: Packing, *, hide_deduplication_timing: bool) -> None:
         self._index = index
         self._packing = packing
-        self._rehearse_known = rehearse_known
+        self._hides_timing = hide_deduplication_timing
         self._cutter = chunking.Cutter()
         self._assembly = manifest.Assembly()
         self._segments: list[manifest.Segment] = []
@@ -238,7 +238,7 @@ class _Cutting:
         known = self._index.find_stored(wanted) if wanted else set()
         offered = [PendingChunk(name, self._batch[name], is_new=name not in known) for name in wanted]
         self._batch = {}
-        taken = [offer for offer in offered if offer.is_new or self._rehearse_known]
+        taken = [offer for offer in offered if offer.is_new or self._hides_timing]
         if taken:
             pieces, self._pieces = self._pieces, []
             self._packing.submit(taken, lambda: _release(pieces))
