@@ -186,8 +186,8 @@ def test_a_store_that_fails_at_any_call(service: Service, name: str, error: int,
         if store.calls < turn:
             assert problem is None
             break
-        # A sweep that finds no room to rewrite a pack goes on with the others.
-        assert isinstance(problem, expected) or (problem is None and name == "sweep" and error == errno.ENOSPC), repr(problem)
+        # A sweep that cannot rewrite or remove one pack goes on with the others, as long as the store answers.
+        assert isinstance(problem, expected) or (problem is None and name == "sweep"), repr(problem)
         assert images.show_image(service, OWNER, id_of(f"new {turn}")).status is ImageStatus.QUEUED
         get_over_it(service, name, turn, recovered=0)
     else:

@@ -39,23 +39,7 @@ REFUSED = {
 }
 """What no name and no text may use, and the field's words for it."""
 
-REMAINING: dict[str, set[str]] = {
-    "http": {r"\b(a|new|the|under) sentence of\b", r"\bmakes? no sense\b", r"\bnear\b", r"\bof no use\b", r"\btold\b"},
-    "operations": {
-        r"\bnear\b",
-        r"\bof no use\b",
-        r"\btaken for dead\b",
-        r"\btold\b",
-        r"\bwhoever\b",
-    },
-    "outbound": {r"\bhand(s|ed|ing)? over\b", r"\bof no use\b", r"\btold\b", r"\bwhoever\b"},
-    "records": {
-        r"\bhand(s|ed|ing)? over\b",
-        r"\blen(t|d|ds|ding|der)\b",
-        r"\bwhoever\b",
-        r"condemn",
-    },
-}
+REMAINING: dict[str, set[str]] = {"records": {r"condemn"}}
 """Phrases that a package still has. Take them out of this list with the package's last one; add none."""
 
 EXEMPT = {

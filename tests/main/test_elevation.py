@@ -43,13 +43,19 @@ NOT_TRIED = {
     "signatures.castellan_file": "has to be a file",
     "image_schema_file": "has to be a file",
     "notifications.transport_url": "has to be that of a message bus",
+    "sharing.least_notice": "has to be at most the default notice, and is zero already",
     "imports.convert_to": "has to be a format, and needs a program: tests/operations/test_imports.py",
     "imports.http_locations": "lets owners give locations, and says so; none of the calls below is about that",
 }
 """Settings that are not set here, each with the reason."""
 
-FITTING = {"sharing.default_notice": "P30D"}
-"""Values of settings that take text of one form only."""
+FITTING: dict[str, Any] = {
+    "sharing.default_notice": "P30D",
+    "sharing.longest_notice": "P30D",
+    "sharing.resolve_names": "all",
+    "sharing.domains": {"default": {"default_notice": "P30D"}},
+}
+"""Values of settings that take text of one form only, or a table."""
 
 
 class Faces:

@@ -1,4 +1,4 @@
-"""Images of other regions of the same cloud: fetched with the token of whoever asked, from where the catalog says, and checked.
+"""Images of other regions of the same cloud: fetched with the user's token from the endpoint in the catalog, and verified.
 
 The token is sealed while it waits in the task, is opened for as long as the import runs, and is shown to nobody but the identity
 service and the one image service. The other service's word is a client's word: see `model/remote_image.py`.
@@ -88,7 +88,7 @@ class Opened:
 
 @contextmanager
 def open_remote(regions: OtherRegions, asked: Asked, *, known: KnownFormats, limit_bytes: int) -> Iterator[Opened]:
-    """Open an image of another region, as whoever the token is of.
+    """Open an image of another region, as the user of the token.
 
     Raises:
         RegionUnknown, Unauthenticated, IdentityUnavailable: there is no way to it.
@@ -112,14 +112,14 @@ def open_remote(regions: OtherRegions, asked: Asked, *, known: KnownFormats, lim
 @contextmanager
 def _refusing(region: str) -> Iterator[None]:
     """Tell what the other region's service answered: the operator named it, so nothing is to be hidden."""
-    told = f"The image service of the region {region[:100]!r}"
+    subject = f"The image service of the region {region[:100]!r}"
     try:
         yield
     except problems.FetchFailed as problem:
         answer = _ANSWERS.get(problem.status or 0, "did not give the image or all of it; try again, or ask the operator")
-        raise problems.RemoteImageRefused(f"{told} {answer}", detail=problem.detail) from problem
+        raise problems.RemoteImageRefused(f"{subject} {answer}", detail=problem.detail) from problem
     except problems.UriRefused as problem:
-        words = f"{told} cannot be reached by its address in the catalog; ask the operator"
+        words = f"{subject} cannot be reached by its address in the catalog; ask the operator"
         raise problems.RemoteImageRefused(words, detail=problem.sentence()) from problem
 
 

@@ -1,12 +1,12 @@
-"""Quotas: what a project may have, and room kept for image data under way so that it never has more.
+"""Quotas: the limits of a project, and reservations for image data in progress, so that usage never exceeds a limit.
 
-Whoever adds to what a project has takes the project's lock, looks at what it has and what is kept for others, and adds or is
-refused. Data whose size is known has its room before the first byte; other data grows its room as it arrives (`Meter`), and gives
-all of it back in the transaction that refuses more: so of several uploads that do not fit together, the last to be refused would
-not have fitted beside those that were taken. When data has arrived, its room becomes its size in one transaction.
+An operation that adds to the usage of a project takes the project's lock, compares usage and reservations with the limit, and adds
+or is refused. Data of known size is reserved before the first byte. Data of unknown size reserves more as it arrives (`Meter`), and
+releases its whole reservation in the transaction that refuses more: so of several uploads that do not fit together, the last one
+refused would not have fitted beside those that were accepted. One transaction turns the reservation of complete data into its size.
 
-Limits are asked for before a transaction begins, because Keystone may have to be asked; a refusal by remembered limits is
-reconsidered with fresh ones. Data under way keeps to the limits that it began under.
+Limits are read before a transaction begins, because Keystone may have to be asked. A refusal by cached limits is checked again with
+fresh ones. Data in progress keeps the limits with which it began.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -128,7 +128,7 @@ def reserve(
 ) -> Reservation:
     """Keep room for an image's data, which will lie in `copies` stores; `size_bytes` None is unknown.
 
-    In the transaction that locked the image. Whoever calls ends the reservation together with `token`.
+    In the transaction that locked the image. The caller ends the reservation together with `token`.
 
     Raises:
         QuotaExceeded: it does not fit, or too many images have data under way.

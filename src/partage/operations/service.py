@@ -66,7 +66,7 @@ class Formats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """Where this host keeps packs near, and the name under which the database tells of it: a URL, unlike any other host's."""
+    """The cache directory of this host, and the host's name in the database: a URL that no other host has."""
 
     node: str
     directory: CacheDirectory
@@ -111,7 +111,7 @@ class UnifiedLimits(Protocol):
 
 
 class Announcer(Protocol):
-    """Who is told what happened. Thread-safe."""
+    """Receives what happened. Thread-safe."""
 
     def announce(self, announcement: Announcement) -> None:
         """Take note, at once: never wait, never fail. What cannot be passed on is lost."""

@@ -1,7 +1,7 @@
 """Signed images: their bytes are verified in the stream, before the image is active, or are not taken at all.
 
-The certificate is fetched while whoever asked is there, with their token; a task keeps the certificate, which is public, and for
-this no token.
+The certificate is fetched during the request, with the user's token. A task keeps the certificate, which is public, and needs no
+token for it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

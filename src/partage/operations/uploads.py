@@ -122,7 +122,7 @@ def _begin(
             rule = UPLOAD_IMAGE if to is ImageStatus.SAVING else MODIFY_IMAGE
             service.authority.require(caller, rule, authority.image_target(caller, image))
             begun = image.begin_saving(now=now) if to is ImageStatus.SAVING else image.become(to, now=now)
-            begun = replace(begun, references=())  # left from a location that was of no use
+            begun = replace(begun, references=())  # of an earlier location that failed
             claims.require_free(tx, image)
             ingest.require_owner(image, found)
             ingest.require_size(service, announced_bytes)

@@ -4,8 +4,9 @@ A name is resolved once, every address it has is held against the rules, and the
 no second look-up that could answer otherwise. The name stays in the Host header and in the check of the certificate. Redirects
 take the same way from the start. Nothing of the environment counts: no proxy, no .netrc. No credentials or cookies are sent.
 
-Until the data begins, every failure takes as long as every other one and has the same words: open, closed, filtered and non-HTTP
-ports cannot be told apart by a user. Only where the operator named the URL are failures told at once.
+Until the data begins, every failure takes as long as every other one and has the same words: a user
+cannot distinguish open, closed, filtered and non-HTTP ports. Only for a URL that the operator configured is a failure reported at
+once.
 Source: OSSN-0078, OSSA-2026-004, and the fix of CVE-2026-71196 with what it left open.
 """
 
@@ -209,10 +210,10 @@ class _Answer:
 
 
 class _UselessError(Exception):
-    """The origin kept to the protocol, but its answer is of no use."""
+    """The origin kept to the protocol, but its answer cannot be used."""
 
-    def __init__(self, told: str, status: int | None = None) -> None:
-        super().__init__(told)
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
         self.status = status
 
 
@@ -232,7 +233,7 @@ def _final_answer(target: Target, headers: Mapping[str, str], call: _Call, *, ev
 
 
 def _answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
-    """Ask one server. Whatever fails is told when `connect_seconds` are over, unless nothing is to be hidden."""
+    """Ask one server. A failure is reported after `connect_seconds`, unless nothing has to be hidden."""
     found = resolve(target, call.rules, call.resolver)
     until = min(time.monotonic() + call.rules.connect_seconds, call.until)
     try:

@@ -168,7 +168,7 @@ def check_redirect(source: Target, location: str, rules: Rules) -> Target:
 def host_refused() -> problems.UriRefused:
     """Make the one answer for every host that may not be fetched from: denied, not public, or not to be found at all.
 
-    If names without addresses were told from names with internal ones, users could list the internal ones.
+    If names without addresses could be distinguished from names with internal ones, users could list the internal ones.
     """
     return problems.UriRefused(_HOST_REFUSED)
 

@@ -13,7 +13,7 @@ from partage.content.digest import Buffer
 
 
 class Wire(io.RawIOBase):
-    """A connected socket with limits. Whoever made it closes it; the response that reads it may come and go."""
+    """A connected socket with limits. Its creator closes it; responses that read it are closed on their own."""
 
     def __init__(self, connected: socket.socket, *, until: float, allowed_bytes: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Wire(io.RawIOBase):
         """Keep the promise of io.RawIOBase."""
         return True
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # what BufferedReader hands over
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # what BufferedReader passes
         """Wait for bytes and take them.
 
         Raises:

@@ -94,7 +94,7 @@ def _can_differ_for(caller: Caller, image: Image) -> bool:
 
 
 def find_for_work(tx: Transaction, image_id: ImageID) -> Image | None:
-    """Return the image, locked, whoever may see it; for workers. None if it was deleted."""
+    """Return the image, locked, without regard to visibility; for workers. None if it was deleted."""
     row = tx.execute(_FIND_FOR_WORK, {"image_id": image_id}).first()
     return None if row is None else _image(row)
 

@@ -28,10 +28,10 @@ class IdleClosingPool(QueuePool):
                 self._dec_overflow()
 
     def _take_idle(self) -> ConnectionPoolEntry | None:
-        lent_before = time.monotonic() - self.idle_seconds
+        returned_before = time.monotonic() - self.idle_seconds
         waiting = cast("Queue[ConnectionPoolEntry]", self._pool)
         with waiting.mutex:
-            if waiting.queue and waiting.queue[0].info.get(_RETURNED, lent_before) < lent_before:
+            if waiting.queue and waiting.queue[0].info.get(_RETURNED, returned_before) < returned_before:
                 return waiting.queue.popleft()
         return None
 

@@ -21,7 +21,7 @@ from partage.records import images
 
 
 def begin_location(service: Service, work: Run, image: Image) -> Image:
-    """Note the location, so that whoever sees the image sees what is being read."""
+    """Note the location, so that everybody who can see the image sees what is being read."""
     if service.http_store is None:
         raise problems.StatusConflict("No store of type http is configured any more; give the location again")
     return replace(image, references=(Reference(url=work.request.uri, store=service.http_store.id),))

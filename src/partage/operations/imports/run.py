@@ -1,7 +1,7 @@
 """Do an import that was asked for: bring the data, store it, make the image active, or say why not.
 
 Each run has a claim on its task. Every transaction begins by asking whether the claim still holds, so that a run whose worker was
-taken for dead changes nothing any more (`TaskLost`), and no two runs ever write for the same import. A run that takes over from a
+declared dead changes nothing any more (`TaskLost`), and no two runs ever write for the same import. A run that takes over from a
 dead one finds what that one finished: chunks that are stored, and the stores that the image has reached.
 """
 
@@ -65,10 +65,10 @@ def claim(service: Service, lane: TaskLane | None = None, *, per_project: int = 
 
 
 def run(service: Service, work: Run) -> None:
-    """Do a claimed task to its end, good or bad. What stood in the way is told in the task, for its owner to read.
+    """Run a claimed task to its end, success or failure. The task has the reason of a failure, for its owner to read.
 
     Raises:
-        DatabaseUnavailable: nothing can be told; the task is taken up again later.
+        DatabaseUnavailable: the outcome cannot be recorded; the task is retried later.
     """
     try:
         _run(service, work)

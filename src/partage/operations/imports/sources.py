@@ -80,7 +80,7 @@ def open_source(
 
 
 def _take_description(service: Service, caller: Caller, remote: RemoteImage, image: Image) -> Image:
-    """Describe an image as one of another region, as far as whoever asked may do that by themselves.
+    """Describe an image as one of another region, as far as the caller may do that directly.
 
     Raises:
         AttributeReadOnly: a property is protected.

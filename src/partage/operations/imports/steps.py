@@ -1,6 +1,6 @@
 """What every run of a task is made of: the claim, the transaction of one step, and the word given now and then on how far it is.
 
-A run may write only while its claim holds, so that one whose worker was taken for dead changes nothing any more (`TaskLost`), and
+A run may write only while its claim holds, so that one whose worker was declared dead changes nothing any more (`TaskLost`), and
 only while its image is there (`ImageGone`), so that nothing is fetched any longer for an image that was deleted.
 """
 
@@ -26,7 +26,7 @@ _REPORT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One try to do one task. `roles`, `sealed_token` and the `certificate` of a signed image are from whoever asked for it.
+    """One attempt at a task. `roles`, `sealed_token` and the `certificate` of a signed image come from the user who requested it.
 
     `refers`: the data stays where it is, on the web, and only its digest is found out. `cancellation` ends it from another thread.
     """
@@ -110,5 +110,5 @@ def _tell(service: Service, work: Run, words: str) -> None:
         with step(service, work) as (tx, task, _image):
             tasks.save_claimed(tx, replace(task, message=words, updated_at=now), work.claim, now=now)
     except problems.DatabaseUnavailable as problem:
-        # A download of hours need not begin anew because nobody can be told how far it is.
-        service.failures.note(problem, f"{work.task.request_id}: task {work.task.id}: progress is not told")
+        # A long download must not start again because its progress cannot be recorded.
+        service.failures.note(problem, f"{work.task.request_id}: task {work.task.id}: progress not recorded")

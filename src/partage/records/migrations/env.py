@@ -1,4 +1,4 @@
-"""Alembic's entry: run the migrations on the connection that `records/schema.py` hands over."""
+"""Alembic's entry: run the migrations on the connection that `records/schema.py` passes."""
 
 from alembic import context
 
