@@ -74,7 +74,7 @@ def test_memory_does_not_grow_with_the_number_of_uploads(tmp_path: Path) -> None
     first, second = (statistics.median(half) for half in (sizes[: UPLOADS // 2], sizes[UPLOADS // 2 :]))
     print(f"median of {first / MEBIBYTE:.0f} MiB, then of {second / MEBIBYTE:.0f} MiB, at most {max(sizes) / MEBIBYTE:.0f} MiB")
     assert max(sizes) <= 250 * MEBIBYTE
-    assert second <= 1.05 * first
+    assert second <= 1.1 * first, "make soak, with 2,000 uploads, allows 1.05"
 
 
 DATABASE_MEBIBYTES = 48
