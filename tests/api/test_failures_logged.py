@@ -18,6 +18,7 @@ from partage.content.digest import Buffer
 from partage.identity.keystone import Keystone, connect
 from partage.identity.tokens import TokenCache
 from partage.operations.service import NamedStore
+from tests import standalone
 from tests.api import personas
 from tests.api.conftest import LOCAL, World, cast_of, make_service, serving
 from tests.api.personas import Cast
@@ -160,6 +161,8 @@ def test_rotten_bytes_are_logged_when_the_answer_breaks_off(
         answer.raw.decode_content = False
         for _ in answer.iter_content(1 << 20):
             pass
+    # The client sees the connection break before the service has logged why.
+    standalone.wait_for(lambda: lines_of(answer, caplog), seconds=10)
     (line,) = lines_of(answer, caplog)
     assert "image data broken off: ContentCorrupt" in line
 
