@@ -43,6 +43,7 @@ _LONGEST_HEADERS = 65_536
 _READING = frozenset({"GET", "HEAD"})
 _TYPE_OF_NOTHING = b"text/html; charset=UTF-8"
 """Source: Glance, of nearly every empty answer."""
+_UNREADABLE = "Error decoding your request. The URL contained characters that could not be decoded by this service"
 _NO_ROUTE = "The resource could not be found."
 _STOPPED = "The service is stopping and could not finish this request in time; send it again"
 _NO_BODY = "A body is not expected with this request."
@@ -99,6 +100,7 @@ class _Application:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         options = self._edge.options
         headers = join_headers(scope["headers"])
+        decoded = decode_path(scope)
         body = RequestBody(
             receive,
             headers,
@@ -114,11 +116,12 @@ class _Application:
             body=body,
             origin=origin_of(scope, headers, options),
             request_id=choose_request_id(headers),
+            path=decoded or "",
         )
         surface = self._image_api
         try:
             _require_short_headers(incoming)
-            incoming = replace(incoming, path=decode_path(scope))
+            _require_decoded(decoded)
             surface, path = self._find_surface(incoming)
             reply = await self._reply(incoming, surface, path)
         except problems.Problem as problem:
@@ -277,6 +280,11 @@ def _find_handoff_for(stream: Stream, incoming: Incoming) -> SocketHandoff | Non
 def _require_short_headers(incoming: Incoming) -> None:
     if sum(len(name) + len(value) for name, value in incoming.scope["headers"]) > _LONGEST_HEADERS:
         raise problems.Invalid(f"The request's headers are longer than {_LONGEST_HEADERS} bytes; send fewer or shorter ones")
+
+
+def _require_decoded(path: str | None) -> None:
+    if path is None:
+        raise problems.Invalid(_UNREADABLE)
 
 
 def _check_health(incoming: Incoming) -> Reply | None:

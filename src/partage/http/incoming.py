@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from partage import problems
 from partage.http.options import EdgeOptions
 from partage.http.server.body import RequestBody
 
@@ -17,12 +16,11 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _AUTHORITY = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 _SCHEMES = ("http", "https")
 _SMALL_BODY_BYTES = 65_536
-_UNREADABLE = "Error decoding your request. The URL contained characters that could not be decoded by this service"
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request whose caller is not known yet. `path` is decoded; "" until then."""
+    """A request whose caller is not known yet. `path` is decoded; "" if that is impossible."""
 
     scope: Scope
     method: str
@@ -30,7 +28,7 @@ class Incoming:
     body: RequestBody
     origin: str
     request_id: str
-    path: str = ""
+    path: str
 
     def header(self, name: bytes) -> str | None:
         """Return a header's text, or None."""
@@ -65,20 +63,14 @@ def join_headers(sent: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
     return joined
 
 
-def decode_path(scope: Scope) -> str:
-    """Decode the path of a request.
-
-    Raises:
-        Invalid: it is not UTF-8, or has a NUL character, which databases cannot store.
-    """
+def decode_path(scope: Scope) -> str | None:
+    """Decode the path of a request. None if it is not UTF-8, or has a NUL character, which databases cannot store."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     try:
         path = unquote_to_bytes(raw).decode() if b"%" in raw else raw.decode()
-    except UnicodeDecodeError as error:
-        raise problems.Invalid(_UNREADABLE) from error
-    if "\x00" in path:
-        raise problems.Invalid(_UNREADABLE)
-    return path
+    except UnicodeDecodeError:
+        return None
+    return None if "\x00" in path else path
 
 
 def origin_of(scope: Scope, headers: Mapping[bytes, bytes], options: EdgeOptions) -> str:

@@ -51,7 +51,8 @@ def _split(incoming: Incoming) -> tuple[str, str]:
 
 
 def _redirect(incoming: Incoming) -> Reply | None:
-    if incoming.path != f"/{_split(incoming)[0]}":
+    # A path with a second slash is not the prefix alone. This saves most requests from being split twice.
+    if "/" in incoming.path[1:] or incoming.path != f"/{_split(incoming)[0]}":
         return None
     location = ((b"location", f"{incoming.origin}{PREFIX}/".encode()),)
     return Reply(status=HTTPStatus.FOUND, content_type=b"text/plain; charset=utf8", headers=location)
