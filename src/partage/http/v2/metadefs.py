@@ -52,10 +52,10 @@ async def list_namespaces(request: Request) -> Reply:
 async def create_namespace(request: Request) -> Reply:
     """Create a namespace with its definitions."""
     new = await _parse(request, metadef.parse_namespace, rules.ADD_NAMESPACE)
-    build_handlers = await request.run(metadefs.create_namespace, new)
+    created = await request.run(metadefs.create_namespace, new)
     given = {name: new.document[name] for name in _PARTS if name in new.document}
-    written = json_reply({**_namespace_to_json(build_handlers.namespace), **given})
-    location = f"{request.origin}{_namespace_path(build_handlers.namespace.name)}".encode()
+    written = json_reply({**_namespace_to_json(created.namespace), **given})
+    location = f"{request.origin}{_namespace_path(created.namespace.name)}".encode()
     return Reply(body=written.body, content_type=written.content_type, headers=((b"location", location),))
 
 
