@@ -9,7 +9,8 @@ import pytest
 import requests
 
 from partage.http import routing
-from partage.http.partage.routes import PREFIX, ROWS
+from partage.http.partage.paths import PREFIX
+from partage.http.partage.routes import ROWS
 from partage.http.routing import Row
 from partage.policies import sharing as rules
 from partage.policies.authority import Authority

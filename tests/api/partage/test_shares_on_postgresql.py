@@ -2,7 +2,7 @@
 
 import pytest
 
-from partage.http.partage.discovery import OPENAPI_PATH
+from partage.http.partage import paths
 from tests.api.partage import test_shares_over_http as stories
 from tests.api.personas import Cast, at_once
 from tests.fuzz.attack import seed_of_this_run
@@ -29,7 +29,7 @@ def test_story_is_the_same_on_postgresql(story: stories.Story, cast_on_postgresq
 
 def test_answers_about_shares_match_the_document_on_postgresql(cast_on_postgresql: Cast) -> None:
     found = explore(
-        cast_on_postgresql.admin, seed=seed_of_this_run(), examples=10, phases="examples,fuzzing", document=OPENAPI_PATH
+        cast_on_postgresql.admin, seed=seed_of_this_run(), examples=10, phases="examples,fuzzing", document=paths.OPENAPI
     )
     assert found.is_good, found.words
 

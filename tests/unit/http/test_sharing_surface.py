@@ -12,7 +12,8 @@ from partage import problems
 from partage.http.errors import FailedRequest, kind_of
 from partage.http.partage import errors, openapi
 from partage.http.partage.descriptions import DESCRIPTIONS
-from partage.http.partage.routes import PREFIX, ROWS
+from partage.http.partage.paths import PREFIX
+from partage.http.partage.routes import ROWS
 from partage.http.v2.surface import OPENAPI_PATH
 
 ASKED = FailedRequest(method="GET", accept="text/html", content_type=None, www_authenticate_uri="https://id")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from partage.http.openapi import Description, Part
+from partage.http.partage import paths
 from partage.http.partage.query import NAMES
 from partage.model.ending import EndReason
 from partage.model.image import ImageStatus, Visibility
@@ -12,8 +13,6 @@ from partage.model.share import Direction
 from partage.model.terms import LONGEST_MESSAGE
 
 _JSON = "application/json"
-_SHARES = "/partage/v1/shares"
-_SHARE = _SHARES + "/{image_id}/{project_id}"
 
 
 def _json(name: str) -> Mapping[str, str]:
@@ -23,18 +22,20 @@ def _json(name: str) -> Mapping[str, str]:
 _IDS = {"image_id": "$response.body#/shares/0/image_id", "project_id": "$response.body#/shares/0/member_id"}
 
 DESCRIPTIONS: Mapping[str, Description] = {
-    f"GET {_SHARES}": Description(gives=_json("shares"), query=NAMES, names=_IDS),
-    f"POST {_SHARES}": Description(takes=_json("new_offers"), gives=_json("outcomes"), headers=("Idempotency-Key",), fails=(409,)),
-    f"POST {_SHARES}/accept": Description(takes=_json("image_ids"), gives=_json("answers")),
-    f"POST {_SHARES}/reject": Description(takes=_json("image_ids"), gives=_json("answers")),
-    f"GET {_SHARE}": Description(gives=_json("share")),
-    f"PATCH {_SHARE}": Description(takes=_json("terms_change"), gives=_json("share"), fails=(409,)),
-    f"DELETE {_SHARE}": Description(gives=_json("share"), also=(204,)),
-    f"POST {_SHARE}/cancel-ending": Description(gives=_json("share"), fails=(409, 413)),
-    f"POST {_SHARE}/accept": Description(gives=_json("share"), fails=(409,)),
-    f"POST {_SHARE}/reject": Description(gives=_json("share"), fails=(409,)),
-    f"POST {_SHARE}/leave": Description(),
-    "POST /partage/v1/images/{image_id}/restore": Description(gives=_json("restored_image"), fails=(413,)),
+    f"GET {paths.SHARES}": Description(gives=_json("shares"), query=NAMES, names=_IDS),
+    f"POST {paths.SHARES}": Description(
+        takes=_json("new_offers"), gives=_json("outcomes"), headers=("Idempotency-Key",), fails=(409,)
+    ),
+    f"POST {paths.SHARES}/accept": Description(takes=_json("image_ids"), gives=_json("answers")),
+    f"POST {paths.SHARES}/reject": Description(takes=_json("image_ids"), gives=_json("answers")),
+    f"GET {paths.SHARE}": Description(gives=_json("share")),
+    f"PATCH {paths.SHARE}": Description(takes=_json("terms_change"), gives=_json("share"), fails=(409,)),
+    f"DELETE {paths.SHARE}": Description(gives=_json("share"), also=(204,)),
+    f"POST {paths.SHARE}/cancel-ending": Description(gives=_json("share"), fails=(409, 413)),
+    f"POST {paths.SHARE}/accept": Description(gives=_json("share"), fails=(409,)),
+    f"POST {paths.SHARE}/reject": Description(gives=_json("share"), fails=(409,)),
+    f"POST {paths.SHARE}/leave": Description(),
+    f"POST {paths.IMAGE}/restore": Description(gives=_json("restored_image"), fails=(413,)),
 }
 
 

@@ -4,11 +4,9 @@ from http import HTTPStatus
 
 from partage.http.incoming import Incoming
 from partage.http.messages import Reply, json_reply
-from partage.http.partage.routes import PREFIX
+from partage.http.partage import paths
 from partage.operations.service import Service
 
-PATH = "/partage"
-OPENAPI_PATH = f"{PREFIX}/openapi.json"
 FEATURES = ("notice", "retained-images", "shares", "restore")
 """What this service does, by name. A name stays once it has been in a release."""
 
@@ -16,8 +14,8 @@ FEATURES = ("notice", "retained-images", "shares", "restore")
 def describe(service: Service, incoming: Incoming) -> Reply:
     """Describe the API to any client, with or without a token. The notice is that of the cloud; domains can have their own."""
     links = [
-        {"rel": "self", "href": f"{incoming.origin}{PREFIX}/"},
-        {"rel": "describedby", "href": f"{incoming.origin}{OPENAPI_PATH}"},
+        {"rel": "self", "href": f"{incoming.origin}{paths.PREFIX}/"},
+        {"rel": "describedby", "href": f"{incoming.origin}{paths.OPENAPI}"},
     ]
     notice = {
         "default": str(service.default_terms.notice),

@@ -2,8 +2,9 @@
 
 from partage.http import openapi
 from partage.http.messages import Reply, json_reply
+from partage.http.partage import paths
 from partage.http.partage.descriptions import DESCRIPTIONS, PARAMETERS, SCHEMAS
-from partage.http.partage.routes import PREFIX, ROWS
+from partage.http.partage.routes import ROWS
 
 _PROBLEM = {"schema": {"$ref": "#/components/schemas/problem"}}
 _ABOUT = (
@@ -15,7 +16,7 @@ _ABOUT = (
 def build_document() -> openapi.Part:
     """Describe the sharing API."""
     api = openapi.API(
-        prefix=PREFIX,
+        prefix=paths.PREFIX,
         title="Sharing API v1",
         version="1.0",
         about=_ABOUT,

@@ -8,14 +8,13 @@ from http import HTTPStatus
 from partage import problems
 from partage.http import json_documents
 from partage.http.messages import Reply, Request, json_reply
-from partage.http.partage import query, wire
+from partage.http.partage import paths, query, wire
 from partage.model.ids import ImageID, ProjectID
 from partage.model.member import MemberStatus
 from partage.model.offer import RequestKey
 from partage.model.share import Share
 from partage.operations.sharing import answers, endings, names, offers, shares, terms
 
-PATH = "/partage/v1/shares"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -26,7 +25,7 @@ async def list_shares(request: Request) -> Reply:
     known = await _find_names(request, found.shares)
     document: wire.Document = {"shares": [wire.share_to_wire(each, request.caller, known) for each in found.shares]}
     if found.has_more:
-        document["next"] = query.link(PATH, pairs, found.shares[-1])
+        document["next"] = query.link(paths.SHARES, pairs, found.shares[-1])
     return json_reply(document)
 
 

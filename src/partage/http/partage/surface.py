@@ -3,8 +3,8 @@
 from functools import partial
 
 from partage.http.incoming import Incoming
-from partage.http.partage import discovery, errors, openapi
-from partage.http.partage.routes import PREFIX, ROWS
+from partage.http.partage import discovery, errors, openapi, paths
+from partage.http.partage.routes import ROWS
 from partage.http.routing import build_tree
 from partage.http.surface import Surface
 from partage.operations.service import Service
@@ -15,21 +15,21 @@ def build(service: Service) -> Surface:
     described = openapi.reply()
     describe = partial(discovery.describe, service)
     return Surface(
-        tree=build_tree(ROWS, PREFIX),
+        tree=build_tree(ROWS, paths.PREFIX),
         find_path=_find_path,
         render=errors.reply_to,
         render_unexpected=errors.reply_to_unexpected,
         documents={
-            discovery.PATH: describe,
-            PREFIX: describe,
-            f"{PREFIX}/": describe,
-            discovery.OPENAPI_PATH: lambda _incoming: described,
+            paths.ROOT: describe,
+            paths.PREFIX: describe,
+            f"{paths.PREFIX}/": describe,
+            paths.OPENAPI: lambda _incoming: described,
         },
     )
 
 
 def _find_path(incoming: Incoming) -> str | None:
     path = incoming.path
-    if path in (discovery.PATH, PREFIX) or path.startswith(f"{PREFIX}/"):
-        return path.removeprefix(PREFIX).removeprefix("/")
+    if path in (paths.ROOT, paths.PREFIX) or path.startswith(f"{paths.PREFIX}/"):
+        return path.removeprefix(paths.PREFIX).removeprefix("/")
     return None
