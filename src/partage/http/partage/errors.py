@@ -41,11 +41,11 @@ def describe(problem: problems.Problem) -> dict[str, Any]:
     kind = kind_of(type(problem))
     fields = {name: getattr(problem, name) for name in _FIELDS.get(type(problem), ())}
     if isinstance(problem, problems.OffersRefused):
-        fields["results"] = [outcome_to_wire(each) for each in problem.outcomes if isinstance(each, OfferOutcome)]
+        fields["results"] = [outcome_to_json(each) for each in problem.outcomes if isinstance(each, OfferOutcome)]
     return _document(kind, type_of(type(problem)), problem.sentence()) | fields
 
 
-def outcome_to_wire(outcome: OfferOutcome) -> dict[str, Any]:
+def outcome_to_json(outcome: OfferOutcome) -> dict[str, Any]:
     """Write what became of one pair of image and project."""
     return {
         "image_id": outcome.image_id,

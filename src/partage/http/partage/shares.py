@@ -8,7 +8,7 @@ from http import HTTPStatus
 from partage import problems
 from partage.http import json_documents
 from partage.http.messages import Reply, Request, json_reply
-from partage.http.partage import paths, query, wire
+from partage.http.partage import paths, query, share_json
 from partage.model.ids import ImageID, ProjectID
 from partage.model.member import MemberStatus
 from partage.model.offer import RequestKey
@@ -23,7 +23,7 @@ async def list_shares(request: Request) -> Reply:
     asked, pairs = query.parse(request.query, request.edge.service.limits)
     found = await request.run_listing(shares.list_shares, asked)
     known = await _find_names(request, found.shares)
-    document: wire.Document = {"shares": [wire.share_to_wire(each, request.caller, known) for each in found.shares]}
+    document: share_json.Document = {"shares": [share_json.share_to_json(each, request.caller, known) for each in found.shares]}
     if found.has_more:
         document["next"] = query.link(paths.SHARES, pairs, found.shares[-1])
     return json_reply(document)
@@ -32,13 +32,13 @@ async def list_shares(request: Request) -> Reply:
 async def offer_shares(request: Request) -> Reply:
     """Offer images to projects, with an outcome for each pair."""
     body = await request.read_body()
-    wanted = wire.parse_offer(json_documents.parse(body))
+    wanted = share_json.parse_offer(json_documents.parse(body))
     # It waits for the identity service, which looks for the projects.
     answer = await request.run_remote(
         offers.offer_shares,
         wanted,
         key=_read_key(request, body),
-        render=lambda outcomes: json_documents.encode(wire.outcomes_to_wire(outcomes)).decode(),
+        render=lambda outcomes: json_documents.encode(share_json.outcomes_to_json(outcomes)).decode(),
     )
     return Reply(body=answer.encode(), content_type=json_documents.CONTENT_TYPE)
 
@@ -50,7 +50,7 @@ async def show_share(request: Request) -> Reply:
 
 async def change_terms(request: Request) -> Reply:
     """Change the terms of a share; what a member has accepted can only be extended."""
-    change = wire.parse_terms(await request.document())
+    change = share_json.parse_terms(await request.document())
     image_id, project_id = _read_ids(request)
     return await _reply(request, await request.run(terms.change_terms, image_id, project_id, change))
 
@@ -96,7 +96,7 @@ async def restore_image(request: Request) -> Reply:
     """Take back a retained image that the caller's project has deleted."""
     # Where quotas are limits of Keystone, it waits for it.
     image = await request.run_remote(endings.restore_image, request.image_id)
-    return json_reply(wire.image_to_wire(image))
+    return json_reply(share_json.image_to_json(image))
 
 
 async def _answer(request: Request, status: MemberStatus) -> Reply:
@@ -105,15 +105,15 @@ async def _answer(request: Request, status: MemberStatus) -> Reply:
 
 
 async def _answer_many(request: Request, status: MemberStatus) -> Reply:
-    image_ids = wire.parse_image_ids(await request.document())
+    image_ids = share_json.parse_image_ids(await request.document())
     found = await request.run(answers.answer_shares, image_ids, status)
     known = await _find_names(request, (each for each in found if isinstance(each, Share)))
-    return json_reply(wire.answers_to_wire(image_ids, found, request.caller, known))
+    return json_reply(share_json.answers_to_json(image_ids, found, request.caller, known))
 
 
 async def _reply(request: Request, share: Share) -> Reply:
     known = await _find_names(request, [share])
-    return json_reply(wire.share_to_wire(share, request.caller, known))
+    return json_reply(share_json.share_to_json(share, request.caller, known))
 
 
 async def _find_names(request: Request, found: Iterable[Share]) -> Mapping[ProjectID, str]:

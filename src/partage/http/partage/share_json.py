@@ -62,7 +62,7 @@ def parse_terms(document: object) -> TermsChange:
     )
 
 
-def share_to_wire(share: Share, caller: Caller, names: Mapping[ProjectID, str]) -> Document:
+def share_to_json(share: Share, caller: Caller, names: Mapping[ProjectID, str]) -> Document:
     """Write a share as the caller may see it."""
     image = share.visible_image(caller.project_id)
     return {
@@ -77,29 +77,29 @@ def share_to_wire(share: Share, caller: Caller, names: Mapping[ProjectID, str]) 
         "member_id": share.member_id,
         "member_name": names.get(share.member_id),
         "status": share.status,
-        "terms": terms_to_wire(share.terms),
+        "terms": terms_to_json(share.terms),
         "offered_at": share.offered_at,
         "answered_at": share.answered_at,
         "ending": _write_ending(share.ending),
     }
 
 
-def terms_to_wire(terms: Terms) -> Document:
+def terms_to_json(terms: Terms) -> Document:
     """Write the terms of a share."""
     return {"notice": str(terms.notice), "expires_at": terms.expires_at, "message": terms.message}
 
 
-def image_to_wire(image: Image) -> Document:
+def image_to_json(image: Image) -> Document:
     """Write what the sharing API says of an image."""
     return {"image_id": image.id, "image_name": image.name, "image_status": image.status, "visibility": image.visibility}
 
 
-def outcomes_to_wire(outcomes: Sequence[OfferOutcome]) -> Document:
+def outcomes_to_json(outcomes: Sequence[OfferOutcome]) -> Document:
     """Write what became of each pair of image and project."""
-    return {"results": [errors.outcome_to_wire(each) for each in outcomes]}
+    return {"results": [errors.outcome_to_json(each) for each in outcomes]}
 
 
-def answers_to_wire(
+def answers_to_json(
     image_ids: Sequence[ImageID], answers: Sequence[Share | problems.Problem], caller: Caller, names: Mapping[ProjectID, str]
 ) -> Document:
     """Write what became of each offer that was answered."""
@@ -107,7 +107,7 @@ def answers_to_wire(
         "results": [
             {
                 "image_id": image_id,
-                "share": None if isinstance(answer, problems.Problem) else share_to_wire(answer, caller, names),
+                "share": None if isinstance(answer, problems.Problem) else share_to_json(answer, caller, names),
                 "problem": errors.describe(answer) if isinstance(answer, problems.Problem) else None,
             }
             for image_id, answer in zip(image_ids, answers, strict=True)
