@@ -186,6 +186,24 @@ def test_manage_takes_the_data_directory_and_the_grace_period(tmp_path: Path) ->
     assert swept.stdout.startswith("Removed 0 contents")
 
 
+def test_sweep_that_cannot_remove_a_pack_names_it_and_fails(tmp_path: Path) -> None:
+    sweep = ("manage", "sweep", "--data", str(tmp_path), "--grace", "0")
+    assert run("manage", "upgrade-database", "--data", str(tmp_path)).returncode == 0
+    assert run(*sweep).returncode == 0
+    pack_id = "a" * 32
+    with closing(sqlite3.connect(tmp_path / "partage.db")) as database:
+        (store,) = database.execute("SELECT store_id FROM store_identities").fetchone()
+        row = (pack_id, store)
+        database.execute("INSERT INTO packs (id, store_id, size, created_at, retired_at) VALUES (?, ?, 1, 1, 1)", row)
+        database.commit()
+    (tmp_path / "store" / "packs" / "aa" / pack_id).mkdir(parents=True)  # a folder, which unlink refuses
+    swept = run(*sweep)
+    assert swept.returncode == 1
+    assert "Kept 1 objects that could not be rewritten or removed" in swept.stdout
+    assert f"{store}: packs/aa/{pack_id}: " in swept.stdout
+    assert f"sweep of {store}, packs/aa/{pack_id}: StoreUnavailable" in swept.stderr
+
+
 def test_metadata_definitions_are_loaded_once(tmp_path: Path) -> None:
     data, files = tmp_path / "data", tmp_path / "files"
     assert run("manage", "upgrade-database", "--data", str(data)).returncode == 0

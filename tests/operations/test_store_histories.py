@@ -338,6 +338,27 @@ def test_sweep_names_packs_that_cannot_be_removed_and_goes_on(tmp_path: Path, cl
     assert packs_in(tmp_path / "store") == set()
 
 
+def test_sweep_names_leftovers_that_cannot_be_removed_and_goes_on(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "store").mkdir()
+    store = RefusingStore(tmp_path / "store")
+    service = make(tmp_path / "one", store=store, clock=clock)
+    store_identities.check_stores(service)
+    with service.database.write() as tx:
+        contents.note_intents(tx, LOCAL, [contents.PackID(name * 32) for name in "ab"], now=clock.now)
+    store.refused, other = put_pack(service, "a"), put_pack(service, "b")
+    swept = sweep_for_days(service, clock)
+    assert list(store.enumerate(layout.PACKS)) == [store.refused]
+    assert all(other not in reason for each in swept for reason in each.postponed)
+    kept = [reason for each in swept for reason in each.postponed]
+    assert kept
+    assert all(reason.startswith(f"local: {store.refused}: ") and "Input/output error" in reason for reason in kept)
+    assert f"sweep of local, {store.refused}: StoreUnavailable" in caplog.text
+    store.refused = ""
+    assert sum(each.leftovers for each in sweep_for_days(service, clock)) == 1
+
+
 def test_sweep_of_a_store_that_does_not_answer_ends_with_its_reason(tmp_path: Path, clock: Clock) -> None:
     service = service_at(tmp_path / "one", tmp_path / "store", clock)
     checked = store_identities.check_stores(service)

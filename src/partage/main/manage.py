@@ -48,7 +48,7 @@ def verify_content(settings: Settings) -> int:
 
 
 def sweep_content(settings: Settings) -> int:
-    """Remove data that has been unreferenced for longer than the grace period."""
+    """Remove data that has been unreferenced for longer than the grace period; return 1 when objects failed or are missing."""
     with open_service(settings) as service:
         swept = sweep.sweep(service, grace=timedelta(seconds=settings.sweep_grace_seconds))
     print(
@@ -58,7 +58,7 @@ def sweep_content(settings: Settings) -> int:
     if swept.held_for is not None:
         print(f"Removed nothing from the stores: {swept.held_for}; sweep again afterwards")
     if swept.postponed:
-        print(f"Kept {len(swept.postponed)} packs that could not be rewritten or removed; the next sweep tries them again:")
+        print(f"Kept {len(swept.postponed)} objects that could not be rewritten or removed; the next sweep tries them again:")
         _print_names(swept.postponed)
     if swept.unknown:
         print(f"Kept {len(swept.unknown)} objects that this database did not write; 'partage manage rebuild-index' indexes packs:")
@@ -68,7 +68,7 @@ def sweep_content(settings: Settings) -> int:
             f"{swept.lost} referenced chunks are missing at their indexed place; run 'partage manage rebuild-index'",
             file=sys.stderr,
         )
-    return 1 if swept.lost else 0
+    return 1 if swept.lost or swept.postponed else 0
 
 
 def rebuild(settings: Settings) -> int:

@@ -33,6 +33,7 @@ from partage.records.contents import ChunkRow, PackRow
 from partage.stores import layout
 from partage.stores.engine import pack
 from partage.stores.engine.pack import ChunkEntry, Encoding, SealedPack
+from partage.stores.store import Draft
 
 LEFTOVER_AGE = timedelta(hours=1)
 """A younger object is no leftover: a pack gets its row seconds after its last byte."""
@@ -45,9 +46,9 @@ INTENT_AGE = timedelta(days=30)
 class Swept:
     """What one sweep did. Sizes are bytes as stored.
 
-    `postponed`, as "store: key: reason": packs that were not rewritten or removed. `unknown`, as "store: key": objects that this
-    database did not write. `lost`: chunks that images need and that are not where the index says. `held_for`: why nothing was
-    removed from the stores.
+    `postponed`, as "store: key: reason": packs and leftovers that could not be rewritten or removed; each is logged with its cause.
+    `unknown`, as "store: key": objects that this database did not write. `lost`: chunks that images need and that are not where the
+    index says. `held_for`: why nothing was removed from the stores.
     """
 
     contents: int = 0
@@ -96,14 +97,14 @@ def _sweep_store(service: Service, named: NamedStore, grace: timedelta) -> Swept
         return Swept(marked=marked, lost=len(lost), held_for=held_for)
     removed, kept = _empty_packs(service, named, dead)
     packs, stored, also_kept = _remove_retired(service, named, lost, service.clock() - grace)
-    leftovers, unknown = _remove_leftovers(service, named, lost, now - max(grace, LEFTOVER_AGE))
+    leftovers, unknown, left = _remove_leftovers(service, named, lost, now - max(grace, LEFTOVER_AGE))
     return Swept(
         marked=marked,
         chunks=removed,
         packs=packs,
         bytes=stored,
         leftovers=leftovers,
-        postponed=tuple(f"{named.id}: {reason}" for reason in (*kept, *also_kept)),
+        postponed=tuple(f"{named.id}: {reason}" for reason in (*kept, *also_kept, *left)),
         unknown=unknown,
         lost=len(lost),
     )
@@ -175,9 +176,7 @@ def _empty_packs(service: Service, named: NamedStore, dead: Mapping[ChunkDigest,
         try:
             removed += _empty_pack(service, named, pack_id, dead)
         except (problems.StoreFull, problems.ContentCorrupt, problems.StoreUnavailable) as problem:
-            if isinstance(problem, problems.StoreUnavailable):
-                store_identities.require_answer(named)
-            postponed.append(f"{layout.pack_key(pack_id)}: {problem.sentence()}")
+            postponed.append(_postpone(service, named, layout.pack_key(pack_id), problem))
     with service.database.write() as tx:
         contents.retire_empty_packs(tx, named.id, now=service.clock())
     return removed, postponed
@@ -214,8 +213,7 @@ def _remove_retired(
         try:
             named.store.remove(layout.pack_key(each.id))
         except problems.StoreUnavailable as problem:
-            store_identities.require_answer(named)
-            postponed.append(f"{layout.pack_key(each.id)}: {problem.sentence()}")
+            postponed.append(_postpone(service, named, layout.pack_key(each.id), problem))
             continue
         with service.database.write() as tx:
             contents.remove_pack(tx, each.id)
@@ -225,8 +223,11 @@ def _remove_retired(
 
 def _remove_leftovers(
     service: Service, named: NamedStore, lost: frozenset[ChunkDigest], written_before: datetime
-) -> tuple[int, tuple[str, ...]]:
-    """Remove objects that crashes of this database's processes left; return how many, and the names of foreign objects."""
+) -> tuple[int, tuple[str, ...], list[str]]:
+    """Remove objects that crashes of this database's processes left.
+
+    Return how many, the names of foreign objects, and the leftovers that failed, with the reasons.
+    """
     keys = list(named.store.enumerate(layout.PACKS))
     drafts = list(named.store.list_drafts())
     with service.database.read() as tx:
@@ -238,13 +239,21 @@ def _remove_leftovers(
     identities = [draft for draft in drafts if draft.key == layout.IDENTITY]  # which hold no image data
     foreign = [key for key in keys if key not in written]
     foreign += [draft.name for draft in drafts if draft not in begun and draft not in identities]
-    gone = [key for key, pack_id in written.items() if pack_id not in entered and _is_old(named, key, written_before)]
-    gone = [key for key in gone if not _holds_some(named, written[key], lost)]
-    for key in gone:
-        named.store.remove(key)
-    gone_drafts = [draft for draft in (*begun, *identities) if draft.modified_at <= written_before]
-    for draft in gone_drafts:
-        named.store.remove_draft(draft)
+    gone, gone_drafts, postponed = set[str](), set[Draft](), list[str]()
+    for key, pack_id in written.items():
+        try:
+            if pack_id not in entered and _is_old(named, key, written_before) and not _holds_some(named, pack_id, lost):
+                named.store.remove(key)
+                gone.add(key)
+        except problems.StoreUnavailable as problem:
+            postponed.append(_postpone(service, named, key, problem))
+    for draft in (*begun, *identities):
+        try:
+            if draft.modified_at <= written_before:
+                named.store.remove_draft(draft)
+                gone_drafts.add(draft)
+        except problems.StoreUnavailable as problem:
+            postponed.append(_postpone(service, named, draft.name, problem))
     left = {pack_id for key, pack_id in written.items() if key not in gone}
     left |= {pack_id for draft, pack_id in begun.items() if draft not in gone_drafts}
     removed_ids = ({*written.values()} | {*begun.values()}) - left
@@ -252,7 +261,19 @@ def _remove_leftovers(
     if removed_ids or stale:
         with service.database.write() as tx:
             contents.remove_intents(tx, removed_ids | stale)
-    return len(gone) + len(gone_drafts), tuple(f"{named.id}: {name}" for name in foreign)
+    return len(gone) + len(gone_drafts), tuple(f"{named.id}: {name}" for name in foreign), postponed
+
+
+def _postpone(service: Service, named: NamedStore, name: str, problem: problems.Problem) -> str:
+    """Log why an object is left to the next sweep; return its name with the reason.
+
+    Raises:
+        StoreUnavailable: the store does not respond at all.
+    """
+    if isinstance(problem, problems.StoreUnavailable):
+        store_identities.require_answer(named)
+    service.failures.note(problem, f"sweep of {named.id}, {name}")
+    return f"{name}: {problem.sentence()}"
 
 
 def _is_old(named: NamedStore, key: str, written_before: datetime) -> bool:
@@ -262,9 +283,11 @@ def _is_old(named: NamedStore, key: str, written_before: datetime) -> bool:
 
 def _holds_some(named: NamedStore, pack_id: PackID | None, lost: frozenset[ChunkDigest]) -> bool:
     """Return whether a pack holds a lost chunk, or may hold one because it cannot be read."""
-    if not lost or pack_id is None or named.store.stat(layout.pack_key(pack_id)) is None:
+    if not lost or pack_id is None:
         return False
     try:
+        if named.store.stat(layout.pack_key(pack_id)) is None:
+            return False
         return any(entry.digest in lost for entry in pack.read_index(named.store, pack_id).entries)
     except (problems.ContentCorrupt, problems.StoreUnavailable, ValueError):
         return True
