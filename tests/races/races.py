@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from partage import problems
 from partage.content.manifest import digests
+from partage.model.adoption import AdoptionRequest
 from partage.model.ids import ProjectID
+from partage.model.image import Image
 from partage.model.limits import Limits
 from partage.model.member import MemberStatus
 from partage.model.offer import OfferRequest, RequestKey
@@ -18,7 +20,7 @@ from partage.model.patch import Change, Operation
 from partage.model.terms import Notice, TermsChange
 from partage.operations import images, members, recovery, sweep, verify
 from partage.operations.service import Service
-from partage.operations.sharing import answers, endings, offers, shares
+from partage.operations.sharing import adoption, answers, endings, offers, shares
 from partage.operations.sweep import Swept
 from partage.records import contents, uploads
 from partage.stores import layout
@@ -196,6 +198,21 @@ def leave(service: Service) -> None:
 def restore(service: Service) -> object:
     """Take the deleted image back."""
     return endings.restore_image(service, OWNER, id_of("old"))
+
+
+def adopt(service: Service) -> Image:
+    """Make an own image as the member."""
+    return adoption.adopt_image(service, MEMBER, id_of("old"), AdoptionRequest())[0]
+
+
+def adopt_in_little_room(service: Service) -> object:
+    """Adopt where the quota has room for one image of this size."""
+    return adopt(replace(service, limits=Limits(storage_per_project_bytes=len(DATA) * 3 // 2)))
+
+
+def the_adopted_image_is_whole(service: Service, ended: Ended) -> bool:
+    adopted = ended.results["adopt"]
+    return isinstance(adopted, problems.Problem) or (isinstance(adopted, Image) and fetch(service, adopted.id, MEMBER) == DATA)
 
 
 def the_member_has_nothing(service: Service, _ended: Ended) -> bool:
@@ -377,6 +394,24 @@ RACES = {
         {"offer": lambda service: offer(service, key=KEY), "offer again": lambda service: offer(service, key=KEY)},
         {},
         both_were_answered_alike,
+    ),
+    "adopt, delete, sweep": Race(
+        a_shared_one,
+        {"adopt": adopt, "delete": delete_old, "sweep": sweeping},
+        {"adopt": (problems.ImageNotFound,)},
+        the_adopted_image_is_whole,
+    ),
+    "adopt, end share": Race(
+        a_shared_one,
+        {"adopt": adopt, "end": end_share},
+        {"adopt": (problems.ImageNotFound,)},
+        the_adopted_image_is_whole,
+    ),
+    "adopt, adopt, room for one": Race(
+        a_shared_one,
+        {"adopt": adopt_in_little_room, "adopt too": adopt_in_little_room},
+        {"adopt": (problems.QuotaExceeded,), "adopt too": (problems.QuotaExceeded,)},
+        exactly_one_was_taken,
     ),
     "delete, accept, patch": Race(
         a_shared_one,

@@ -13,7 +13,7 @@ from oslo_policy import opts, policy
 from partage import problems
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID
-from partage.model.image import Image
+from partage.model.image import Image, Visibility
 from partage.model.metadef import Namespace
 from partage.model.share import Share
 from partage.policies import cache, checks, images, locations, members, metadefs, policy_file, sharing, stores, tasks
@@ -152,6 +152,11 @@ def image_target(caller: Caller, image: Image) -> Target:
     """
     is_member = image.visibility == "shared" and image.owner != caller.project_id
     return _target(image, caller.project_id if is_member else None)
+
+
+def new_image_target(caller: Caller, visibility: Visibility) -> Target:
+    """Return the target of rules on an image that the caller's project is about to have."""
+    return {**project_target(caller.project_id), "visibility": visibility.value}
 
 
 def member_target(image: Image, member_id: ProjectID) -> Target:

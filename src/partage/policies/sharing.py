@@ -1,4 +1,4 @@
-"""Rules on shares, for the sharing API. The target's `project_id` is the image's owner, its `member_id` the member.
+"""Rules of the sharing API. A share's target: its `project_id` is the image's owner, its `member_id` the member.
 
 Each default refers to the rule of the Image API that allows the same, so that an operator who restricts one restricts both.
 """
@@ -15,10 +15,12 @@ LEAVE_SHARE = "partage:leave_share"
 END_SHARE = "partage:end_share"
 CANCEL_ENDING = "partage:cancel_ending"
 RESTORE_IMAGE = "partage:restore_image"
+ADOPT_IMAGE = "partage:adopt_image"
+GET_LINEAGE = "partage:get_lineage"
 
 _ALL = "/partage/v1/shares"
 _ONE = f"{_ALL}/{{image_id}}/{{project_id}}"
-_RESTORE = "/partage/v1/images/{image_id}/restore"
+_IMAGE = "/partage/v1/images/{image_id}"
 
 _OF_ADD = f"rule:{members.ADD_MEMBER}"
 _OF_ANSWER = f"rule:{members.MODIFY_MEMBER}"
@@ -32,5 +34,17 @@ RULES = [
     document_rule(LEAVE_SHARE, _OF_ANSWER, "Leave a share: the member's project only.", "POST", f"{_ONE}/leave"),
     document_rule(END_SHARE, f"rule:{members.DELETE_MEMBER}", "End a share.", "DELETE", _ONE),
     document_rule(CANCEL_ENDING, _OF_ADD, "Cancel the ending of a share.", "POST", f"{_ONE}/cancel-ending"),
-    document_rule(RESTORE_IMAGE, f"rule:{images.DELETE_IMAGE}", "Take back a retained image: its former owner.", "POST", _RESTORE),
+    document_rule(
+        RESTORE_IMAGE, f"rule:{images.DELETE_IMAGE}", "Take back a retained image: its former owner.", "POST", f"{_IMAGE}/restore"
+    ),
+    document_rule(
+        ADOPT_IMAGE,
+        f"rule:{images.ADD_IMAGE}",
+        "Adopt an image; the target is the new image. The source has to pass download_image too.",
+        "POST",
+        f"{_IMAGE}/adopt",
+    ),
+    document_rule(
+        GET_LINEAGE, f"rule:{images.GET_IMAGES}", "See what an image was adopted from: its owner.", "GET", f"{_IMAGE}/lineage"
+    ),
 ]

@@ -168,6 +168,15 @@ deleted_images = Table(
     Column("deleted_at", BigInteger, nullable=False),
 )
 
+# The image that an image was adopted from. No foreign keys: rows stay when an image is deleted, because it can be restored.
+adoptions = Table(
+    "adoptions",
+    metadata,
+    Column("image_id", String(36), primary_key=True),
+    Column("source_id", String(36), nullable=False),
+    Column("adopted_at", BigInteger, nullable=False),
+)
+
 # Deleted images that wait to be scrubbed (soft delete), encoded with their members, so that no query of images finds them.
 pending_deletes = Table(
     "pending_deletes",

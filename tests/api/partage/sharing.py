@@ -14,6 +14,16 @@ def share_path(image: str, project: str, action: str = "") -> str:
     return f"{SHARES}/{image}/{project}{f'/{action}' if action else ''}"
 
 
+def adopt(who: Persona, image: str, **document: Any) -> requests.Response:
+    """Adopt an image."""
+    return who.call("POST", f"/partage/v1/images/{image}/adopt", json=document)
+
+
+def lineage(who: Persona, image: str) -> requests.Response:
+    """Ask what an image was adopted from."""
+    return who.call("GET", f"/partage/v1/images/{image}/lineage")
+
+
 def offer(who: Persona, images: list[str], projects: list[str], **more: Any) -> requests.Response:
     """Offer images to projects."""
     headers = more.pop("headers", {})

@@ -15,7 +15,7 @@ from partage.http.routing import Row
 from partage.policies import sharing as rules
 from partage.policies.authority import Authority
 from tests.api.conftest import World, cast_of
-from tests.api.partage.sharing import SHARES, offer, offered_image, share_path
+from tests.api.partage.sharing import SHARES, adopt, lineage, offer, offered_image, share_path
 from tests.api.personas import Cast, Persona
 from tests.api.test_shared_image import COLUMNS
 
@@ -25,7 +25,7 @@ LINES = [
     if line and not line.startswith("#")
 ]
 CELLS = {" ".join(line.split()[: -len(COLUMNS)]): line.split()[-len(COLUMNS) :] for line in LINES[1:]}
-READS = ("inbox", "outbox", "show")
+READS = ("inbox", "outbox", "show", "lineage")
 
 
 def shared_with_all(cast: Cast, operation: str) -> str:
@@ -66,6 +66,10 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "cancel ending": post(share_path(image, cast.member.project_id, "cancel-ending")),
         "restore": post(f"{PREFIX}/images/{image}/restore"),
         "restore when retained": post(f"{PREFIX}/images/{image}/restore"),
+        "adopt": lambda: adopt(who, image),
+        "adopt public": lambda: adopt(who, image, visibility="public"),
+        "adopt when retained": lambda: adopt(who, image),
+        "lineage": lambda: lineage(who, image),
     }[operation]()
 
 
@@ -154,6 +158,7 @@ def succeeds_at(row: Row, cast: Cast) -> tuple[Callable[[], requests.Response], 
         f"POST {SHARES}/accept": {"json": {"image_ids": [image]}},
         f"POST {SHARES}/reject": {"json": {"image_ids": [image]}},
         f"PATCH {SHARES}/{{image_id}}/{{project_id}}": {"json": {"message": "m"}},
+        f"POST {PREFIX}/images/{{image_id}}/adopt": {"json": {}},
     }.get(named(row), {})
     who = cast.member if row.path.endswith(member_calls) else cast.owner
     return lambda: who.call(row.method, path_of(row, image, project), **more), row.status

@@ -6,10 +6,12 @@ from uuid import uuid4
 import pytest
 
 from partage.http.partage.routes import ROWS
+from partage.policies import sharing as rules
 from tests.api.partage.sharing import SHARES, listed, offered_image, share_path
 from tests.api.personas import Cast, Persona
 from tests.api.test_existence import INVISIBLE, blanked
 
+BODIES: dict[str | None, dict[str, str]] = {rules.CHANGE_TERMS: {"notice": "P60D"}, rules.ADOPT_IMAGE: {"name": "mine"}}
 WITH_IMAGE = [row for row in ROWS if "{image_id}" in row.path]
 
 
@@ -28,7 +30,7 @@ def answers(who: Persona, image: str, projects: tuple[str, ...]) -> dict[str, tu
     found = {}
     for row in WITH_IMAGE:
         for project in projects if "{project_id}" in row.path else ("",):
-            for number, more in enumerate(({}, {"json": {"notice": "P60D"}}) if row.method == "PATCH" else ({},)):
+            for number, more in enumerate(({}, {"json": BODIES[row.rule]}) if row.rule in BODIES else ({},)):
                 answer = who.call(row.method, row.path.format(image_id=image, project_id=project), **more)
                 found[f"{row.method} {row.path} {project} {number}"] = blanked(answer, image)
     for verb in ("accept", "reject"):

@@ -3,6 +3,7 @@
 import pytest
 
 from partage.http.partage import paths
+from tests.api.partage import test_adoption_over_http as adoptions
 from tests.api.partage import test_shares_over_http as stories
 from tests.api.personas import Cast, at_once
 from tests.fuzz.attack import seed_of_this_run
@@ -19,6 +20,9 @@ STORIES = [
     stories.test_terms_are_only_extended_once_accepted,
     stories.test_offers_are_accepted_and_rejected_for_many_at_once,
     stories.test_member_may_always_leave,
+    adoptions.test_adopting_answers_201_with_an_image_of_the_adopter,
+    adoptions.test_adopted_image_stays_when_the_source_is_gone,
+    adoptions.test_lineage_is_recorded_and_under_v2_nothing_is_ours,
 ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from partage.http.openapi import Description, Part
 from partage.http.partage import paths
 from partage.http.partage.query import NAMES
+from partage.model.document import LONGEST_NAME, LONGEST_VALUE
 from partage.model.ending import EndReason
 from partage.model.image import ImageStatus, Visibility
 from partage.model.member import MemberStatus
@@ -36,6 +37,8 @@ DESCRIPTIONS: Mapping[str, Description] = {
     f"POST {paths.SHARE}/reject": Description(gives=_json("share"), fails=(409,)),
     f"POST {paths.SHARE}/leave": Description(),
     f"POST {paths.IMAGE}/restore": Description(gives=_json("restored_image"), fails=(413,)),
+    f"POST {paths.IMAGE}/adopt": Description(takes=_json("adoption"), gives=_json("adopted_image")),
+    f"GET {paths.IMAGE}/lineage": Description(gives=_json("lineage")),
 }
 
 
@@ -68,6 +71,17 @@ _MESSAGE: Part = {"type": "string", "maxLength": LONGEST_MESSAGE}
 _TERMS: Mapping[str, Part] = {"notice": _NOTICE, "expires_at": _TIME_OR_NULL, "message": _MESSAGE}
 _STATUS: Part = {"enum": [*MemberStatus]}
 _IMAGE_STATUS: Part = {"enum": [*ImageStatus]}
+_VISIBILITY: Part = {"enum": [*Visibility]}
+_IMAGE: Mapping[str, Part] = {
+    "image_id": _TEXT,
+    "image_name": _TEXT_OR_NULL,
+    "image_status": _IMAGE_STATUS,
+    "visibility": _VISIBILITY,
+}
+_LINEAGE: Mapping[str, Part] = {
+    "adopted_from": {**_TEXT_OR_NULL, "description": "The source's id; null for an image that was not adopted"},
+    "adopted_at": _TIME_OR_NULL,
+}
 
 SCHEMAS: Mapping[str, Part] = {
     "problem": _object(
@@ -124,9 +138,22 @@ SCHEMAS: Mapping[str, Part] = {
     "image_ids": _object({"image_ids": _NAMES}),
     "answers": _object({"results": {"type": "array", "items": _reference("answer")}}),
     "answer": _object({"image_id": _TEXT, "share": _or_null(_reference("share")), "problem": _or_null(_reference("problem"))}),
-    "restored_image": _object(
-        {"image_id": _TEXT, "image_name": _TEXT_OR_NULL, "image_status": _IMAGE_STATUS, "visibility": {"enum": [*Visibility]}}
+    "restored_image": _object(_IMAGE),
+    "adoption": _object(
+        {
+            "name": {**_TEXT_OR_NULL, "maxLength": LONGEST_NAME, "description": "The source's name unless said"},
+            "visibility": {**_VISIBILITY, "default": Visibility.SHARED},
+            "tags": {"type": "array", "items": {"type": "string", "maxLength": LONGEST_NAME}, "description": "None unless said"},
+            "properties": {
+                "type": "object",
+                "additionalProperties": {"type": "string", "maxLength": LONGEST_VALUE},
+                "description": "Added to the source's, or instead of those of the same name",
+            },
+        },
+        required=(),
     ),
+    "adopted_image": _object({**_IMAGE, **_LINEAGE}),
+    "lineage": _object({"image_id": _TEXT, **_LINEAGE}),
 }
 
 

@@ -2,11 +2,12 @@
 
 from http import HTTPStatus
 
-from partage.http.partage import paths, shares
+from partage.http.partage import images, paths, shares
 from partage.http.routing import Body, Row
 from partage.policies import sharing as rules
 
 _OK = HTTPStatus(200)
+_CREATED = HTTPStatus(201)
 _DONE = HTTPStatus(204)
 
 ROWS: tuple[Row, ...] = (
@@ -22,4 +23,6 @@ ROWS: tuple[Row, ...] = (
     Row("POST", paths.SHARE + "/reject", shares.reject_share, rules.ANSWER_SHARE, _OK),
     Row("POST", paths.SHARE + "/leave", shares.leave_share, rules.LEAVE_SHARE, _DONE),
     Row("POST", paths.IMAGE + "/restore", shares.restore_image, rules.RESTORE_IMAGE, _OK),
+    Row("POST", paths.IMAGE + "/adopt", images.adopt_image, rules.ADOPT_IMAGE, _CREATED, Body.TAKEN),
+    Row("GET", paths.IMAGE + "/lineage", images.show_lineage, rules.GET_LINEAGE, _OK),
 )

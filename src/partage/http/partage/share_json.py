@@ -27,7 +27,7 @@ def parse_offer(document: object) -> OfferRequest:
         BodyInvalid: it does not fit its schema.
         TermsRefused: the notice is one that this service cannot promise.
     """
-    given = _require_object(document, ("image_ids", "projects", "terms", "make_shared", "all_or_nothing"))
+    given = require_object(document, ("image_ids", "projects", "terms", "make_shared", "all_or_nothing"))
     return OfferRequest(
         image_ids=tuple(ImageID(each) for each in _require_texts(given, "image_ids")),
         projects=tuple(_require_texts(given, "projects")),
@@ -43,7 +43,7 @@ def parse_image_ids(document: object) -> list[ImageID]:
     Raises:
         BodyInvalid: the document does not fit its schema.
     """
-    return [ImageID(each) for each in _require_texts(_require_object(document, ("image_ids",)), "image_ids")]
+    return [ImageID(each) for each in _require_texts(require_object(document, ("image_ids",)), "image_ids")]
 
 
 def parse_terms(document: object) -> TermsChange:
@@ -53,7 +53,7 @@ def parse_terms(document: object) -> TermsChange:
         BodyInvalid: they do not fit their schema.
         TermsRefused: the notice is one that this service cannot promise.
     """
-    given = _require_object(document, ("notice", "expires_at", "message"))
+    given = require_object(document, ("notice", "expires_at", "message"))
     return TermsChange(
         given=frozenset(given),
         notice=_read_notice(given.get("notice", "P0D")),
@@ -121,7 +121,12 @@ def _write_ending(ending: Ending | None) -> Document | None:
     return {"reason": ending.reason, "began_at": ending.began_at, "ends_at": ending.ends_at}
 
 
-def _require_object(document: object, names: tuple[str, ...]) -> Mapping[str, Any]:
+def require_object(document: object, names: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return a document that is an object with no other members than these.
+
+    Raises:
+        BodyInvalid: it is not.
+    """
     if not isinstance(document, dict):
         raise problems.BodyInvalid(f"Expected a JSON object with {', '.join(names)}")
     unknown = sorted(set(document) - set(names))
