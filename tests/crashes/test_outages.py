@@ -169,7 +169,7 @@ def test_a_database_that_fails_at_any_statement(service: Service, name: str, unt
     else:
         pytest.fail("the operation never got through")
     after = Open.now()
-    assert after.threads == before.threads
+    assert after.threads <= before.threads  # fewer: those of an earlier test have ended
     assert after.files <= before.files + FEW, "a file is left behind by each failure"
     assert not [verdict for verdict in verify.verify(service) if verdict.fault]
 
@@ -192,5 +192,5 @@ def test_a_store_that_fails_at_any_call(service: Service, name: str, error: int,
         get_over_it(service, name, turn, recovered=0)
     else:
         pytest.fail("the operation never got through")
-    assert Open.now().threads == before.threads
+    assert Open.now().threads <= before.threads  # fewer: those of an earlier test have ended
     assert not [verdict for verdict in verify.verify(service) if verdict.fault]
