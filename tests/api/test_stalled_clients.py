@@ -30,7 +30,7 @@ class WithoutHandoff(BoundedProtocol):
             self.scope["extensions"] = {}
 
 
-@pytest.fixture(params=[BoundedProtocol, WithoutHandoff], ids=["lent socket", "event loop"])
+@pytest.fixture(params=[BoundedProtocol, WithoutHandoff], ids=["socket hand-off", "event loop"])
 def server(request: pytest.FixtureRequest, another_world: Callable[..., World]) -> Iterator[World]:
     """Give a service that sends image data on the connection's own socket, and one that sends it through the event loop."""
     running = another_world({"protocol": request.param})

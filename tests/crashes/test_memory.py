@@ -29,7 +29,7 @@ def test_memory_does_not_grow_with_the_image(tmp_path: Path, megabytes: int) -> 
     assert max(grown.values()) <= GROWTH, grown
 
 
-WARM_UP = 12
+WARM_UP = 30
 UPLOADS = 60
 UPLOAD_BYTES = 12 * MEBIBYTE
 RAW = json.dumps({"disk_format": "raw", "container_format": "bare"})
@@ -74,7 +74,7 @@ def test_memory_does_not_grow_with_the_number_of_uploads(tmp_path: Path) -> None
     first, second = (statistics.median(half) for half in (sizes[: UPLOADS // 2], sizes[UPLOADS // 2 :]))
     print(f"median of {first / MEBIBYTE:.0f} MiB, then of {second / MEBIBYTE:.0f} MiB, at most {max(sizes) / MEBIBYTE:.0f} MiB")
     assert max(sizes) <= 250 * MEBIBYTE
-    assert second <= 1.1 * first, "make soak, with 2,000 uploads, allows 1.05"
+    assert second <= 1.05 * first
 
 
 DATABASE_MEBIBYTES = 48

@@ -222,8 +222,10 @@ def _offer(service: Service) -> None:
 
 def _sweep(service: Service) -> None:
     """Twice: what the first one retires the second one removes, as the clock has moved on."""
-    sweep.sweep(service, grace=NO_GRACE)
-    sweep.sweep(service, grace=NO_GRACE)
+    swept = [sweep.sweep(service, grace=NO_GRACE) for _ in range(2)]
+    failed = [reason for each in swept for reason in each.postponed]
+    if failed:
+        raise problems.StoreUnavailable("; ".join(failed))  # the command exits with 1
 
 
 ACTS: Mapping[str, Act] = MappingProxyType(

@@ -25,14 +25,14 @@ def start(work: str, *, size: int = 1, grace: float = 1.0) -> subprocess.Popen[s
     return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def ended(supervisor: subprocess.Popen[str]) -> tuple[int, str, str]:
+def wait_until_ended(supervisor: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, err = supervisor.communicate(timeout=30)
     return supervisor.returncode, out, err
 
 
 def test_worker_that_cannot_start_stops_the_service_with_its_reason() -> None:
     """Both end at about the same moment: whether one is seen before the other must not matter."""
-    status, _out, err = ended(start("raise problems.Unavailable('the roof is off')", size=2))
+    status, _out, err = wait_until_ended(start("raise problems.Unavailable('the roof is off')", size=2))
     assert status == 1
     assert "partage: the roof is off" in err
     assert "a worker could not start" in err
@@ -40,14 +40,14 @@ def test_worker_that_cannot_start_stops_the_service_with_its_reason() -> None:
 
 
 def test_supervisor_ends_when_every_worker_exits_at_once() -> None:
-    status, out, err = ended(start("os._exit(9)"))
+    status, out, err = wait_until_ended(start("os._exit(9)"))
     assert status == 1
     assert out.count("worker") == 5
     assert "every worker exits as soon as it starts, the last one with status 9" in err
 
 
 def test_failure_in_a_worker_is_logged_with_its_traceback() -> None:
-    status, _out, err = ended(start("raise ZeroDivisionError"))
+    status, _out, err = wait_until_ended(start("raise ZeroDivisionError"))
     assert status == 1
     assert "ZeroDivisionError" in err
 
@@ -59,7 +59,7 @@ def test_worker_that_ignores_the_signal_is_killed_after_the_grace() -> None:
     time.sleep(0.3)  # it has said so before it ignores the signal
     started = time.monotonic()
     supervisor.send_signal(signal.SIGTERM)
-    assert ended(supervisor)[0] == 0
+    assert wait_until_ended(supervisor)[0] == 0
     assert 0.2 < time.monotonic() - started < 8
 
 
@@ -91,7 +91,7 @@ sys.exit(Supervisor(jobs=[dies, lives], grace_seconds=1).run())
     lives = next((int(line.split()[1]) for line in said if line.startswith("lives")), 0)
     assert Path(f"/proc/{lives}/stat").exists(), said
     supervisor.send_signal(signal.SIGTERM)
-    status, out, err = ended(supervisor)
+    status, out, err = wait_until_ended(supervisor)
     assert status == 0
     assert "lives" not in out
     pauses = [line.partition("restarted")[2].strip() for line in err.splitlines() if "exited with status 9" in line]
@@ -131,7 +131,7 @@ sys.exit(Supervisor(jobs=[fails_later, lives], grace_seconds=1).run())
     assert next(line for line in said if line != "away\n").startswith("started")
     assert supervisor.poll() is None
     supervisor.send_signal(signal.SIGTERM)
-    assert ended(supervisor)[0] == 0
+    assert wait_until_ended(supervisor)[0] == 0
 
 
 RENEWED = """
@@ -217,4 +217,4 @@ def test_sighup_stops_a_service_that_cannot_reload() -> None:
     assert supervisor.stdout is not None
     supervisor.stdout.readline()
     supervisor.send_signal(signal.SIGHUP)
-    assert ended(supervisor)[0] == 0
+    assert wait_until_ended(supervisor)[0] == 0

@@ -142,13 +142,13 @@ def test_member_whose_notice_runs_adopts_a_deactivated_image(service: Service) -
     assert adopt(service, source.id).status is ImageStatus.ACTIVE
 
 
-def queued(service: Service) -> ImageID:
+def make_queued(service: Service) -> ImageID:
     image = queued_image(service)
     members.add_member(service, OWNER, image.id, B)
     return image.id
 
 
-def deactivated(service: Service) -> ImageID:
+def make_deactivated(service: Service) -> ImageID:
     image = offer(service, "B")
     images.deactivate_image(service, OWNER, image.id)
     return image.id
@@ -160,7 +160,7 @@ def private(service: Service) -> ImageID:
     return image.id
 
 
-def deleted(service: Service) -> ImageID:
+def make_deleted(service: Service) -> ImageID:
     image = offer(service, "B")
     images.delete_image(service, OWNER, image.id)
     return image.id
@@ -169,9 +169,9 @@ def deleted(service: Service) -> ImageID:
 UNREACHABLE: dict[str, Callable[[Service], ImageID]] = {
     "not shared": lambda service: offer(service, "C").id,
     "private": private,
-    "deleted": deleted,
-    "deactivated": deactivated,
-    "without data": queued,
+    "deleted": make_deleted,
+    "deactivated": make_deactivated,
+    "without data": make_queued,
     "never": lambda _service: ImageID("00000000-0000-4000-8000-000000000000"),
 }
 
@@ -196,7 +196,7 @@ def test_right_to_download_is_needed_at_that_moment(service: Service, tmp_path: 
 
 
 def test_administrator_adopts_no_deactivated_image(service: Service) -> None:
-    source_id = deactivated(service)
+    source_id = make_deactivated(service)
     with pytest.raises(problems.ImageNotFound):
         adoption.adopt_image(service, ADMIN, source_id, AS_IT_IS)
 

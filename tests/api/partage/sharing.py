@@ -55,7 +55,7 @@ def seen(who: Persona, image: str, project: str) -> dict[str, Any]:
     return found
 
 
-def listed(who: Persona, query: str) -> list[dict[str, Any]]:
+def list_rows(who: Persona, query: str) -> list[dict[str, Any]]:
     """List every share that a query finds, page by page."""
     path, found = f"{SHARES}?limit=1000&{query}", []
     while path:

@@ -54,7 +54,7 @@ def test_lineage_is_recorded_and_under_v2_nothing_is_ours(cast: Cast) -> None:
     assert lineage(cast.owner, source).json()["adopted_from"] is None
 
 
-def deactivated(cast: Cast) -> str:
+def make_deactivated(cast: Cast) -> str:
     image = offered_image(cast)
     assert cast.owner.does("deactivate", image).status_code == 204
     return image
@@ -66,13 +66,13 @@ def without_data(cast: Cast) -> str:
     return image
 
 
-def ended(cast: Cast) -> str:
+def make_ended(cast: Cast) -> str:
     image = shared_image(cast, notice="P0D")
     assert cast.owner.removes_member(image, cast.member.project_id).status_code == 204
     return image
 
 
-def deleted(cast: Cast) -> str:
+def make_deleted(cast: Cast) -> str:
     image = shared_image(cast, notice="P0D")
     assert cast.owner.deletes(image).status_code == 204
     return image
@@ -87,7 +87,7 @@ def malformed(cast: Cast) -> str:
     return "z" * 36
 
 
-UNREACHABLE: list[Callable[[Cast], str]] = [deactivated, without_data, ended, deleted, never_shared, malformed]
+UNREACHABLE: list[Callable[[Cast], str]] = [make_deactivated, without_data, make_ended, make_deleted, never_shared, malformed]
 
 
 @pytest.mark.parametrize("situation", UNREACHABLE)

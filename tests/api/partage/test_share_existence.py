@@ -7,7 +7,7 @@ import pytest
 
 from partage.http.partage.routes import ROWS
 from partage.policies import sharing as rules
-from tests.api.partage.sharing import SHARES, listed, offered_image, share_path
+from tests.api.partage.sharing import SHARES, list_rows, offered_image, share_path
 from tests.api.personas import Cast, Persona
 from tests.api.test_existence import INVISIBLE, blanked
 
@@ -15,14 +15,14 @@ BODIES: dict[str | None, dict[str, str]] = {rules.CHANGE_TERMS: {"notice": "P60D
 WITH_IMAGE = [row for row in ROWS if "{image_id}" in row.path]
 
 
-def retained(cast: Cast) -> str:
+def make_retained(cast: Cast) -> str:
     image = offered_image(cast, cast.member)
     assert cast.member.call("POST", share_path(image, cast.member.project_id, "accept")).status_code == 200
     assert cast.owner.deletes(image).status_code == 204
     return image
 
 
-SITUATIONS = {**INVISIBLE, "retained for others": retained, "offered to others": offered_image}
+SITUATIONS = {**INVISIBLE, "retained for others": make_retained, "offered to others": offered_image}
 
 
 def answers(who: Persona, image: str, projects: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
@@ -52,7 +52,7 @@ def test_shares_of_an_invisible_image_are_answered_as_nonexistent(situation: str
     assert without_etag == {name: _drop_etag(each) for name, each in never.items()}
     assert {each[0] for each in asked.values()} <= {200, 400, 404, 409}
     for direction in ("in", "out"):
-        assert listed(who, f"direction={direction}&image={image}") == []
+        assert list_rows(who, f"direction={direction}&image={image}") == []
 
 
 def _drop_etag(answer: tuple[Any, ...]) -> tuple[Any, ...]:

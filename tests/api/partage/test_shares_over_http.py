@@ -12,7 +12,7 @@ from partage.identity.keystone import connect
 from partage.identity.projects import Projects
 from partage.model.terms import Notice, NoticeBounds, Terms
 from tests.api.conftest import World, cast_of
-from tests.api.partage.sharing import SHARES, listed, offer, offered_image, seen, share_path, shared_image
+from tests.api.partage.sharing import SHARES, list_rows, offer, offered_image, seen, share_path, shared_image
 from tests.api.personas import Cast, Persona
 from tests.standalone import RunningKeystone
 
@@ -46,7 +46,7 @@ def test_share_made_under_v2_has_the_default_terms_and_is_listed(cast: Cast) -> 
     assert cast.owner.shares_with(image, cast.member.project_id).status_code == 200
     share = seen(cast.member, image, cast.member.project_id)
     assert share["terms"] == {"notice": "P0D", "expires_at": None, "message": ""}
-    assert share in listed(cast.member, f"image={image}")
+    assert share in list_rows(cast.member, f"image={image}")
 
 
 def test_row_says_what_both_sides_need_to_know(cast: Cast) -> None:
@@ -79,7 +79,7 @@ def test_inbox_and_outbox_are_filtered_by_status_image_and_project(cast: Cast) -
     ids = [accepted, waiting]
 
     def found(who: Persona, query: str) -> list[tuple[str, str]]:
-        return [(each["image_id"], each["member_id"]) for each in listed(who, query) if each["image_id"] in ids]
+        return [(each["image_id"], each["member_id"]) for each in list_rows(who, query) if each["image_id"] in ids]
 
     b, c = cast.member.project_id, cast.pending.project_id
     assert found(cast.member, "") == found(cast.member, "direction=in") == [(waiting, b), (accepted, b)]
@@ -137,7 +137,7 @@ def test_offer_is_all_or_nothing_on_demand(cast: Cast) -> None:
     assert problem_of(answer) == (409, "offers-refused")
     refused = [each["problem"] and each["problem"]["type"] for each in answer.json()["results"]]
     assert refused == [None, "urn:partage:problem:image-not-found"]
-    assert listed(cast.member, f"image={image}") == []
+    assert list_rows(cast.member, f"image={image}") == []
 
 
 def test_offer_is_idempotent_with_a_key(cast: Cast) -> None:
@@ -212,7 +212,7 @@ def test_offers_are_accepted_and_rejected_for_many_at_once(cast: Cast) -> None:
     assert outcomes(accepted) == ["", "", "share-not-found"]
     assert [each["share"] and each["share"]["status"] for each in accepted.json()["results"]] == ["accepted", "accepted", None]
     assert outcomes(cast.member.call("POST", f"{SHARES}/reject", json={"image_ids": [images[2]]})) == [""]
-    found = {each["image_id"]: each["status"] for each in listed(cast.member, "") if each["image_id"] in images}
+    found = {each["image_id"]: each["status"] for each in list_rows(cast.member, "") if each["image_id"] in images}
     assert found == dict(zip(images, ["accepted", "accepted", "rejected"], strict=True))
     assert problem_of(cast.member.call("POST", f"{SHARES}/accept", json={"image_ids": []})) == (400, "body-invalid")
 
@@ -296,10 +296,10 @@ def test_former_owner_sees_shares_of_a_retained_image_until_they_end(people: Cas
     image = shared_image(people)
     assert people.owner.deletes(image).status_code == 204
     assert people.owner.shows(image).status_code == 404
-    assert [each["image_id"] for each in listed(people.owner, "direction=out")] == [image]
-    assert [each["owner_id"] for each in listed(people.member, "")] == [people.owner.project_id]
+    assert [each["image_id"] for each in list_rows(people.owner, "direction=out")] == [image]
+    assert [each["owner_id"] for each in list_rows(people.member, "")] == [people.owner.project_id]
     clock.ahead = timedelta(days=30, seconds=1)
-    assert listed(people.owner, "direction=out") == listed(people.member, "") == []
+    assert list_rows(people.owner, "direction=out") == list_rows(people.member, "") == []
 
 
 def test_former_owner_restores_a_retained_image(people: Cast, clock: Travelling) -> None:

@@ -1,4 +1,4 @@
-"""Image data sent from a thread on a lent socket: order, slow readers, and every way in which a reader can go away."""
+"""Image data sent from a thread on a handed-off socket: order, slow readers, and every way in which a reader can go away."""
 
 import asyncio
 import socket
