@@ -26,7 +26,7 @@ import urllib3
 from urllib3.connection import HTTPConnection
 
 from partage import problems
-from partage.outbound import addresses, wire
+from partage.outbound import addresses, limited_socket
 from partage.outbound.cancelling import Cancellation
 from partage.outbound.rules import Rules, Target, check_redirect, check_url, host_refused
 
@@ -41,7 +41,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 _MOST_ADDRESSES = 4
 _FRAMING_FACTOR, _FRAMING_BYTES = 8, 128 * 1024
-"""What may come over the wire for one block: chunks of a single byte are six times their content, a trailer follows the last."""
+"""Framing bytes allowed for one block: chunks of a single byte are six times their content, and a trailer follows the last."""
 
 _BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 """What the library and the sockets below it raise when the other side does not keep to the protocol, or to the limits."""
@@ -104,7 +104,7 @@ def open_url(
     with closing(_final_answer(check_url(url, rules), dict(headers), call)) as answer:
         if answer.size_bytes is not None and answer.size_bytes > limit_bytes:
             raise _too_large(limit_bytes)
-        answer.wire.be_patient(
+        answer.limited.set_limits(
             until=until,
             silence_seconds=rules.silence_seconds,
             slowest_bytes_per_second=rules.slowest_bytes_per_second,
@@ -145,7 +145,7 @@ def open_part(
     headers = {} if part.is_whole else {"Range": f"bytes={part.start}-{part.stop - 1}"}
     call = replace(_call(rules, resolver, until, cancellation), part=part)
     with closing(_final_answer(check_url(url, rules), headers, call, everywhere=headers)) as answer:
-        answer.wire.be_patient(
+        answer.limited.set_limits(
             until=until,
             silence_seconds=rules.silence_seconds,
             slowest_bytes_per_second=rules.slowest_bytes_per_second,
@@ -197,7 +197,7 @@ class _Answer:
     """An answer of which the head was read. `location` is set for a redirect, otherwise the content follows."""
 
     socket: socket.socket
-    wire: wire.Wire
+    limited: limited_socket.LimitedSocket
     response: urllib3.BaseHTTPResponse
     location: str | None
     size_bytes: int | None
@@ -257,7 +257,7 @@ def _answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
 def _connect(found: Sequence[addresses.Address], port: int, until: float, cancellation: Cancellation) -> socket.socket:
     """Connect to the first address that takes it; each gets its share of the time."""
     for position, address in enumerate(found, start=1):
-        seconds = wire.seconds_left(until) / (len(found) - position + 1)
+        seconds = limited_socket.seconds_left(until) / (len(found) - position + 1)
         family = socket.AF_INET if isinstance(address, ipaddress.IPv4Address) else socket.AF_INET6
         made = socket.socket(family, socket.SOCK_STREAM)
         cancellation.watch(made)
@@ -279,7 +279,7 @@ def _encrypt(connected: socket.socket, name: str, call: _Call, until: float) -> 
     """Check the certificate against the name in the URL, not against the address."""
     context = ssl.create_default_context(cafile=call.rules.cafile or None)
     context.set_alpn_protocols(["http/1.1"])
-    connected.settimeout(wire.seconds_left(until))
+    connected.settimeout(limited_socket.seconds_left(until))
     # An end that the server did not sign may be anybody's cut, which goes unnoticed where no length was announced.
     encrypted = context.wrap_socket(connected, server_hostname=name, suppress_ragged_eofs=False, do_handshake_on_connect=False)
     # From here on the first socket is an empty shell.
@@ -296,11 +296,11 @@ def _encrypt(connected: socket.socket, name: str, call: _Call, until: float) -> 
 
 def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], call: _Call, until: float) -> _Answer:
     """Send the request and read the head of the answer."""
-    limited = wire.Wire(connected, until=until, allowed_bytes=call.rules.header_bytes)
+    limited = limited_socket.LimitedSocket(connected, until=until, allowed_bytes=call.rules.header_bytes)
     connection = HTTPConnection(target.host, target.port)
     connection.auto_open = 0  # it never connects by itself: the name is not resolved again
-    connection.sock = wire.Line(connected, limited)  # all that http.client wants of a socket
-    connected.settimeout(wire.seconds_left(until))
+    connection.sock = limited_socket.HTTPClientSocket(connected, limited)  # all that http.client wants of a socket
+    connected.settimeout(limited_socket.seconds_left(until))
     connection.request(
         call.method,
         target.path,
@@ -325,7 +325,9 @@ def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], c
         raise
 
 
-def _judge(connected: socket.socket, limited: wire.Wire, response: urllib3.BaseHTTPResponse, call: _Call) -> _Answer:
+def _judge(
+    connected: socket.socket, limited: limited_socket.LimitedSocket, response: urllib3.BaseHTTPResponse, call: _Call
+) -> _Answer:
     """Decide by its head whether an answer is of use."""
     if response.status in _REDIRECTS:
         return _Answer(connected, limited, response, _location(response), None, call.cancellation)
@@ -374,7 +376,7 @@ def _blocks(answer: _Answer, limit_bytes: int) -> Iterator[bytes]:
     received_bytes = 0
     while True:
         most = min(BLOCK_BYTES, limit_bytes - received_bytes + 1)
-        answer.wire.allow(_FRAMING_FACTOR * most + _FRAMING_BYTES)
+        answer.limited.allow(_FRAMING_FACTOR * most + _FRAMING_BYTES)
         try:
             block = answer.response.read(most, decode_content=False)
         except _BROKEN as error:

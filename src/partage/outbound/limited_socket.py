@@ -1,8 +1,8 @@
-"""One connection that keeps its limits on every single read: how long, how silent, how slow, how much.
+"""A connection with limits on every read: total time, read timeout, slowest rate, and bytes.
 
-Libraries limit the silence between two bytes, so an origin that sends a byte now and then keeps them for ever. `Wire` stands in for
-the socket below urllib3, which reads the head of an answer line by line and its chunk sizes without a bound of its own. Knows
-nothing of HTTP.
+HTTP libraries limit only the time between two bytes, so an origin that sends a byte now and then keeps them reading for ever.
+`LimitedSocket` replaces the socket below urllib3, which reads the header lines and chunk sizes of a response without a bound of its
+own. Knows nothing of HTTP.
 """
 
 import io
@@ -12,7 +12,7 @@ import time
 from partage.content.digest import Buffer
 
 
-class Wire(io.RawIOBase):
+class LimitedSocket(io.RawIOBase):
     """A connected socket with limits. Its creator closes it; responses that read it are closed on their own."""
 
     def __init__(self, connected: socket.socket, *, until: float, allowed_bytes: int) -> None:
@@ -25,26 +25,26 @@ class Wire(io.RawIOBase):
         self._waited_seconds = 0.0
         self._waited_bytes = 0
 
-    def be_patient(self, *, until: float, silence_seconds: float, slowest_bytes_per_second: int) -> None:
-        """Set other limits from now on. `until` is a time of time.monotonic()."""
+    def set_limits(self, *, until: float, silence_seconds: float, slowest_bytes_per_second: int) -> None:
+        """Replace the time limits. `until` is a time of time.monotonic()."""
         self._until = until
         self._silence_seconds = silence_seconds
         self._slowest_bytes_per_second = slowest_bytes_per_second
 
     def allow(self, allowed_bytes: int) -> None:
-        """Let this many more bytes through, whatever they are: content, framing, headers."""
+        """Allow this many more bytes: content, framing and headers together."""
         self._allowed_bytes = allowed_bytes
 
     def readable(self) -> bool:
-        """Keep the promise of io.RawIOBase."""
+        """Return True, as io.RawIOBase requires."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # what BufferedReader passes
-        """Wait for bytes and take them.
+        """Wait for bytes and read them.
 
         Raises:
-            TimeoutError: no time is left, nothing came for too long, or too little did.
-            OSError: more came than was allowed, or the connection broke.
+            TimeoutError: the time is over, no byte came within the read timeout, or the rate is too slow.
+            OSError: more bytes came than allowed, or the connection broke.
         """
         if self._allowed_bytes <= 0:
             raise OSError("more bytes than allowed")
@@ -57,7 +57,7 @@ class Wire(io.RawIOBase):
         return count
 
     def _check_pace(self, count: int, seconds: float) -> None:
-        """Count only the time spent waiting for the origin: a slow store of ours is not its fault."""
+        """Count only the time spent waiting for the origin, not the time that our own store takes."""
         self._waited_bytes += count
         self._waited_seconds += seconds
         if self._waited_seconds < self._silence_seconds:
@@ -67,30 +67,30 @@ class Wire(io.RawIOBase):
         self._waited_bytes, self._waited_seconds = 0, 0.0
 
 
-class Line:
-    """What urllib3 takes for its socket: sends at once, reads through a `Wire`."""
+class HTTPClientSocket:
+    """The socket that http.client uses: sends directly, reads through a `LimitedSocket`."""
 
-    def __init__(self, connected: socket.socket, wire: Wire) -> None:
+    def __init__(self, connected: socket.socket, limited: LimitedSocket) -> None:
         self._socket = connected
-        self._wire = wire
+        self._limited = limited
 
     def sendall(self, data: Buffer) -> None:
-        """Send all of it, within the time limit that the socket was last given."""
+        """Send all bytes, within the timeout last set on the socket."""
         self._socket.sendall(data)
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 -- http.client names the mode, there is only one
-        """Give what a response reads from."""
-        return io.BufferedReader(self._wire)
+        """Return the file that a response reads from."""
+        return io.BufferedReader(self._limited)
 
     def settimeout(self, seconds: float | None) -> None:
-        """Ignore the library's limit: the wire has its own."""
+        """Ignore the timeout of the library: `LimitedSocket` has its own."""
 
     def close(self) -> None:
-        """Close nothing: http.client closes its socket while the response goes on reading."""
+        """Close nothing: http.client closes its socket while the response is still being read."""
 
 
 def seconds_left(until: float, at_most: float = float("inf")) -> float:
-    """Give the seconds left until a time of time.monotonic(), `at_most` so many.
+    """Return the seconds left until a time of time.monotonic(), but at most `at_most`.
 
     Raises:
         TimeoutError: none are left.
