@@ -1,8 +1,8 @@
 """Locations: where somebody says that an image's bytes are, and where they rest here.
 
 Where the operator has a store of type http, a location is kept by reference there, as Glance does: a worker reads it once for its
-digest (`location_runs.py`), downloads read it again each time (`references.py`). Otherwise it is fetched by a worker like an import
-from the web, and its bytes are kept: the image stays whole when they vanish from where they were.
+digest (`imports/locations.py`), and downloads read it again each time (`references.py`). Otherwise a worker downloads and stores
+the data, as for an import from the web: the image stays complete when the data is removed from the URL.
 
 A patch changes locations at once, where the operator shows them at all. What is legal is said in `model/location_changes.py`; this
 module asks how many bytes are at a new one, while no transaction is open.
@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from partage import problems
-from partage.model import importing, location_changes, patch
-from partage.model.announcement import Event
+from partage.model import location_changes, patch
 from partage.model.caller import Caller
-from partage.model.ids import ImageID, ProjectID, TaskID
+from partage.model.ids import ImageID
 from partage.model.image import Image, ImageStatus
 from partage.model.location import NewLocation
 from partage.model.location_changes import LocationTerms
@@ -23,13 +22,13 @@ from partage.model.signature import signature_of
 from partage.model.task import Task, TaskType
 from partage.operations import claims, ingest, signing, visible
 from partage.operations.imports import request as import_requests
+from partage.operations.imports import start
 from partage.operations.service import Service
 from partage.outbound import fetch
 from partage.outbound.rules import check_given
 from partage.policies import authority
 from partage.policies import locations as rules
 from partage.policies.images import MODIFY_IMAGE
-from partage.records import images, tasks
 from partage.records.database import Transaction
 
 _SERVICE = "service"
@@ -49,7 +48,6 @@ def add_location(
         UriRefused: the URL may not be asked.
         SignatureRefused, KeyManagerUnavailable: the image is signed, and no bytes could be verified.
     """
-    now = service.clock()
     with service.database.read() as tx:
         found = visible.find(service, tx, caller, image_id)
     certificate = None
@@ -60,25 +58,17 @@ def add_location(
         image = visible.find_for_change(service, tx, caller, image_id)
         _require_ready(service, caller, image, location)
         claims.require_free(tx, image)
-        task = Task(
-            id=TaskID(service.new_id()),
-            type=TaskType.LOCATION_IMPORT,
-            owner=caller.project_id or image.owner or ProjectID(""),
-            created_at=now,
-            updated_at=now,
-            user_id=caller.user_id,
+        task = start.build_task(
+            service,
+            caller,
+            TaskType.LOCATION_IMPORT,
+            image.id,
+            owner=image.owner,
             request_id=request_id,
-            image_id=image.id,
-            input={
-                "image_id": image.id,
-                "loc_url": location.url,
-                "validation_data": location.validation_data(),
-            },
+            task_input={"image_id": image.id, "loc_url": location.url, "validation_data": location.validation_data()},
         )
-        tasks.add(tx, task, roles=sorted(caller.roles), certificate=certificate)
-        images.save(tx, importing.lock(image, task.id), was=image)
-    service.announce(Event.TASK_CREATE, task)
-    service.announce(Event.TASK_RUN, task)
+        start.add_task(tx, caller, task, image, certificate=certificate)
+    start.announce_task(service, task)
     return task
 
 

@@ -3,14 +3,13 @@
 import orjson
 
 from partage import problems
-from partage.model import importing
-from partage.model.announcement import Event
 from partage.model.caller import Caller
-from partage.model.ids import ImageID, ProjectID, TaskID
+from partage.model.ids import ImageID, TaskID
 from partage.model.new_task import NewTask
 from partage.model.query import Position
 from partage.model.task import Task, TaskQuery, TaskType
 from partage.operations import images, signing, visible
+from partage.operations.imports import start
 from partage.operations.service import Service
 from partage.outbound.rules import check_url
 from partage.policies import authority
@@ -38,24 +37,11 @@ def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: s
     check_url(new.import_from, service.fetch)
     certificate = signing.certificate_for(service.signatures, caller, new.image.properties, token)
     image = images.create_image(service, caller, new.image)
-    now = service.clock()
-    task = Task(
-        id=TaskID(service.new_id()),
-        type=TaskType.IMPORT,
-        owner=caller.project_id or ProjectID(""),
-        created_at=now,
-        updated_at=now,
-        user_id=caller.user_id,
-        request_id=request_id,
-        image_id=image.id,
-        input=new.input,
-    )
+    task = start.build_task(service, caller, TaskType.IMPORT, image.id, owner=None, request_id=request_id, task_input=new.input)
     with service.database.write() as tx:
-        locked = image_rows.find_for_change(tx, caller, image.id, now=now)
-        tasks.add(tx, task, roles=sorted(caller.roles), certificate=certificate)
-        image_rows.save(tx, importing.lock(locked, task.id), was=locked)
-    service.announce(Event.TASK_CREATE, task)
-    service.announce(Event.TASK_RUN, task)
+        found = image_rows.find_for_change(tx, caller, image.id, now=task.created_at)
+        start.add_task(tx, caller, task, found, certificate=certificate)
+    start.announce_task(service, task)
     return task
 
 

@@ -7,21 +7,19 @@ from functools import partial
 import orjson
 
 from partage import problems
-from partage.model import importing
-from partage.model.announcement import Event
 from partage.model.caller import Caller
-from partage.model.ids import ImageID, ProjectID, StoreID, TaskID
+from partage.model.ids import ImageID, StoreID
 from partage.model.image import Image, ImageStatus
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.quota import Allowance, Place
 from partage.model.signature import Certificate, signature_of
 from partage.model.task import Task, TaskLane, TaskType
 from partage.operations import claims, ingest, quota, signing, visible
+from partage.operations.imports import start
 from partage.operations.service import Service
 from partage.outbound.rules import check_given
 from partage.policies import authority
 from partage.policies.images import COPY_IMAGE, MODIFY_IMAGE
-from partage.records import images, tasks
 from partage.records.database import Transaction
 
 
@@ -79,20 +77,20 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
             return None
         if request.method is ImportMethod.WEB_DOWNLOAD:
             check_given(request.uri, service.fetch, purpose="web-download")
-        task = _task(service, asked, image, stores)
+        task = start.build_task(
+            service,
+            caller,
+            TaskType.API_IMAGE_IMPORT,
+            image.id,
+            owner=image.owner,
+            request_id=asked.request_id,
+            task_input={"image_id": image.id, "import_req": request.document(), "backend": list(stores)},
+        )
         service.limits.check_input(len(orjson.dumps(dict(task.input))))
         _keep_room(tx, image, allowance, task, copies=len(stores))
-        tasks.add(
-            tx,
-            task,
-            roles=sorted(caller.roles),
-            lane=_lane(image, request),
-            sealed_token=_seal_token(service, asked, task),
-            certificate=asked.certificate,
-        )
-        images.save(tx, importing.lock(image, task.id), was=image)
-    service.announce(Event.TASK_CREATE, task)
-    service.announce(Event.TASK_RUN, task)
+        sealed = _seal_token(service, asked, task)
+        start.add_task(tx, caller, task, image, certificate=asked.certificate, lane=_lane(image, request), sealed_token=sealed)
+    start.announce_task(service, task)
     return task
 
 
@@ -101,21 +99,6 @@ def _require_ready(service: Service, caller: Caller, image: Image, request: Impo
     require_formats(image)
     copying = request.method is ImportMethod.COPY_IMAGE
     service.authority.require(caller, COPY_IMAGE if copying else MODIFY_IMAGE, authority.image_target(caller, image))
-
-
-def _task(service: Service, asked: _Asked, image: Image, stores: Sequence[StoreID]) -> Task:
-    now = service.clock()
-    return Task(
-        id=TaskID(service.new_id()),
-        type=TaskType.API_IMAGE_IMPORT,
-        owner=asked.caller.project_id or image.owner or ProjectID(""),
-        created_at=now,
-        updated_at=now,
-        user_id=asked.caller.user_id,
-        request_id=asked.request_id,
-        image_id=image.id,
-        input={"image_id": image.id, "import_req": asked.request.document(), "backend": list(stores)},
-    )
 
 
 def _lane(image: Image, request: ImportRequest) -> TaskLane:
