@@ -1,7 +1,6 @@
 """Images: create, list, show, change, delete, deactivate, reactivate."""
 
 from collections.abc import Callable
-from functools import partial
 
 from partage import problems
 from partage.model import patch
@@ -39,7 +38,11 @@ def create_image(service: Service, caller: Caller, new: NewImage) -> Image:
         service.protections.require_creation(caller, image)
     service.limits.check_tags(len(new.tags))  # Source: Glance counts duplicates too
     service.limits.check_image(image)
-    quota.reserve_within_limits(service, image.owner, partial(_add, service, image))
+    allowance = quota.allowance_of(service, image.owner)
+    try:
+        _add(service, image, allowance)
+    except problems.QuotaExceeded as refusal:
+        _add(service, image, quota.refresh_allowance(service, image.owner, allowance, refusal))
     service.announce(Event.IMAGE_CREATE, image)
     return visible.hide_properties(service, caller, image)
 

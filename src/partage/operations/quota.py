@@ -5,11 +5,11 @@ or is refused. Data of known size is reserved before the first byte. Data of unk
 releases its whole reservation in the transaction that refuses more: so of several uploads that do not fit together, the last one
 refused would not have fitted beside those that were accepted. One transaction turns the reservation of complete data into its size.
 
-Limits are read before a transaction begins, because Keystone may have to be asked. A refusal by cached limits is checked again with
-fresh ones. Data in progress keeps the limits with which it began.
+Limits are read before a transaction begins, because Keystone may have to be asked. After a refusal by cached limits, an operation
+tries once more with fresh ones (`refresh_allowance`). Data in progress keeps the limits with which it began.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -23,7 +23,6 @@ from partage.operations.service import Service
 from partage.records import projects, reservations, uploads
 from partage.records.database import Transaction
 
-_Outcome = TypeVar("_Outcome")
 _UNDER_WAY = (ImageStatus.SAVING, ImageStatus.UPLOADING, ImageStatus.IMPORTING)
 
 
@@ -58,22 +57,6 @@ class Reservation:
         return self.allowance.limit_bytes(self.place) is not None
 
 
-def reserve_within_limits(service: Service, owner: ProjectID | None, act: Callable[[Allowance], _Outcome]) -> _Outcome:
-    """Do something under what a project may have. What `act` refuses for a quota is tried again when the quota has changed.
-
-    Raises:
-        IdentityUnavailable: the limits are kept in Keystone, which does not answer.
-    """
-    allowance = allowance_of(service, owner)
-    try:
-        return act(allowance)
-    except problems.QuotaExceeded:
-        fresh = allowance_of(service, owner, fresh=True)
-        if fresh == allowance:
-            raise
-        return act(fresh)
-
-
 def allowance_of(service: Service, owner: ProjectID | None, *, fresh: bool = False) -> Allowance:
     """Say what a project may have. Images of nobody are limited by nothing.
 
@@ -87,6 +70,21 @@ def allowance_of(service: Service, owner: ProjectID | None, *, fresh: bool = Fal
         return parse_keystone_limits(limits, one_over=service.limits.one_upload_may_exceed)
     static = service.limits
     return Allowance(images=static.images_per_project or None, stored_bytes=static.storage_per_project_bytes or None)
+
+
+def refresh_allowance(
+    service: Service, owner: ProjectID | None, allowance: Allowance, refusal: problems.QuotaExceeded
+) -> Allowance:
+    """Return a project's present allowance after `refusal` by a cached one, so that the caller can try once more.
+
+    Raises:
+        QuotaExceeded: the allowance has not changed; this is `refusal`.
+        IdentityUnavailable: as `allowance_of`.
+    """
+    fresh = allowance_of(service, owner, fresh=True)
+    if fresh == allowance:
+        raise refusal
+    return fresh
 
 
 def check_new_image(tx: Transaction, owner: ProjectID | None, allowance: Allowance, *, now: datetime) -> None:

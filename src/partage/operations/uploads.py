@@ -94,6 +94,17 @@ def begin_staging(service: Service, caller: Caller, image_id: ImageID, *, announ
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """A requested upload: its caller, the image as first found, the status it gets, and the upload's token."""
+
+    caller: Caller
+    image: Image
+    announced_bytes: int | None
+    to: ImageStatus
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Begun:
     """An upload in progress: its image, its token, and its reservation of quota."""
 
@@ -113,34 +124,41 @@ def _begin(
     recovery.recover(service, image_id)
     with service.database.read() as tx:
         found = visible.find(service, tx, caller, image_id)
-    token = service.new_id()
-
-    def begin(allowance: Allowance) -> _Begun:
-        now = service.clock()
-        with service.database.write() as tx:
-            image = visible.find_for_change(service, tx, caller, image_id)
-            rule = UPLOAD_IMAGE if to is ImageStatus.SAVING else MODIFY_IMAGE
-            service.authority.require(caller, rule, authority.image_target(caller, image))
-            begun = image.begin_saving(now=now) if to is ImageStatus.SAVING else image.become(to, now=now)
-            begun = replace(begun, references=())  # of an earlier location that failed
-            claims.require_free(tx, image)
-            ingest.require_owner(image, found)
-            ingest.require_size(service, announced_bytes)
-            quota.check_uploads(service, tx, image.owner)
-            place = Place.STORED if to is ImageStatus.SAVING else Place.STAGED
-            room = quota.reserve(tx, image, allowance, token=token, place=place, size_bytes=announced_bytes, now=service.clock())
-            images.change_status(tx, begun, was=ImageStatus.QUEUED)
-            uploads.begin(tx, uploads.UploadRow(image.id, token, service.worker, now))
-        return _Begun(begun, token, room)
-
-    service.running_uploads.add(token)
+    asked = _Asked(caller, found, announced_bytes, to, service.new_id())
+    service.running_uploads.add(asked.token)
     try:
-        begun = quota.reserve_within_limits(service, found.owner, begin)
+        allowance = quota.allowance_of(service, found.owner)
+        try:
+            begun = _reserve(service, asked, allowance)
+        except problems.QuotaExceeded as refusal:
+            begun = _reserve(service, asked, quota.refresh_allowance(service, found.owner, allowance, refusal))
     except BaseException:
-        service.running_uploads.discard(token)
+        service.running_uploads.discard(asked.token)
         raise
     service.announce(Event.IMAGE_UPDATE, begun.image)
     return begun
+
+
+def _reserve(service: Service, asked: _Asked, allowance: Allowance) -> _Begun:
+    """Authorise the upload, reserve its quota and change the image's status, in one transaction."""
+    caller, to, now = asked.caller, asked.to, service.clock()
+    with service.database.write() as tx:
+        image = visible.find_for_change(service, tx, caller, asked.image.id)
+        rule = UPLOAD_IMAGE if to is ImageStatus.SAVING else MODIFY_IMAGE
+        service.authority.require(caller, rule, authority.image_target(caller, image))
+        begun = image.begin_saving(now=now) if to is ImageStatus.SAVING else image.become(to, now=now)
+        begun = replace(begun, references=())  # of an earlier location that failed
+        claims.require_free(tx, image)
+        ingest.require_owner(image, asked.image)
+        ingest.require_size(service, asked.announced_bytes)
+        quota.check_uploads(service, tx, image.owner)
+        place = Place.STORED if to is ImageStatus.SAVING else Place.STAGED
+        room = quota.reserve(
+            tx, image, allowance, token=asked.token, place=place, size_bytes=asked.announced_bytes, now=service.clock()
+        )
+        images.change_status(tx, begun, was=ImageStatus.QUEUED)
+        uploads.begin(tx, uploads.UploadRow(image.id, asked.token, service.worker, now))
+    return _Begun(begun, asked.token, room)
 
 
 @contextmanager

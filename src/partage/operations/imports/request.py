@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import orjson
 
@@ -50,7 +49,11 @@ def request_import(
         _require_ready(service, caller, found, request)  # what would be refused anyway makes nobody ask the key manager
         certificate = signing.certificate_for(service.signatures, caller, found.properties, token)
     asked = _Asked(caller, found, request, request_id, token, certificate)
-    return quota.reserve_within_limits(service, found.owner, partial(_request, service, asked))
+    allowance = quota.allowance_of(service, found.owner)
+    try:
+        return _request(service, asked, allowance)
+    except problems.QuotaExceeded as refusal:
+        return _request(service, asked, quota.refresh_allowance(service, found.owner, allowance, refusal))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Adopt an image, and show what an image was adopted from."""
 
-from functools import partial
-
 from partage import problems
 from partage.model.adoption import AdoptionRequest, Lineage
 from partage.model.announcement import Event
@@ -35,8 +33,12 @@ def adopt_image(service: Service, caller: Caller, image_id: ImageID, request: Ad
         IdentityUnavailable: the limits are kept in Keystone, which does not answer.
     """
     _authorise(service, caller, request)
-    adopt = partial(_adopt, service, caller, image_id, request)
-    adopted, lineage = quota.reserve_within_limits(service, caller.project_id, adopt)
+    allowance = quota.allowance_of(service, caller.project_id)
+    try:
+        adopted, lineage = _adopt(service, caller, image_id, request, allowance)
+    except problems.QuotaExceeded as refusal:
+        fresh = quota.refresh_allowance(service, caller.project_id, allowance, refusal)
+        adopted, lineage = _adopt(service, caller, image_id, request, fresh)
     service.announce(Event.IMAGE_CREATE, adopted)
     service.announce(Event.IMAGE_ACTIVATE, adopted)
     return visible.hide_properties(service, caller, adopted), lineage

@@ -1,7 +1,6 @@
 """What an owner does to end a share, and to take the ending back."""
 
 from dataclasses import replace
-from functools import partial
 
 from partage import problems
 from partage.model.announcement import Event
@@ -84,7 +83,11 @@ def restore_image(service: Service, caller: Caller, image_id: ImageID) -> Image:
     """
     with service.database.read() as tx:
         owner = _find_owner(service, tx, caller, image_id)
-    restored = quota.reserve_within_limits(service, owner, partial(_restore, service, caller, image_id))
+    allowance = quota.allowance_of(service, owner)
+    try:
+        restored = _restore(service, caller, image_id, allowance)
+    except problems.QuotaExceeded as refusal:
+        restored = _restore(service, caller, image_id, quota.refresh_allowance(service, owner, allowance, refusal))
     return visible.hide_properties(service, caller, restored)
 
 
