@@ -5,11 +5,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import uvicorn
@@ -21,22 +19,21 @@ from partage.identity.keystone import Keystone, connect
 from partage.identity.tokens import TokenCache
 from partage.model.ids import StoreID
 from partage.model.import_request import ImportMethod
-from partage.model.limits import Limits
 from partage.operations import cache
 from partage.operations.imports import run as import_runs
-from partage.operations.service import Cache, Formats, NamedStore, Service
+from partage.operations.service import Cache, Service
 from partage.policies.authority import Authority
 from partage.records import schema
 from partage.stores.cache.cache_directory import CacheDirectory
 from partage.stores.cache.cached_store import CachedStore
 from partage.stores.drivers.posix import PosixStore
-from tests import databases, invariants, postgresql
+from tests import databases, invariants, postgresql, services
 from tests.api import personas
 from tests.api.personas import Cast, register
 from tests.memory_store import MemoryStore
 from tests.standalone import RunningKeystone
 
-LOCAL, SECOND = StoreID("local"), StoreID("second")
+LOCAL, SECOND = services.LOCAL, StoreID("second")
 
 
 class World:
@@ -68,26 +65,15 @@ def make_service(folder: Path, *, database_url: str | None = None, **changed: An
     """Compose a service below `folder`; `changed` replaces parts of it. Also returns the list that notes the rules it requires."""
     rules: list[str] = []
     (folder / "store").mkdir(parents=True, exist_ok=True)
-    database = databases.open_database(database_url or f"sqlite:///{folder}/partage.db")
-    schema.upgrade(database)
-    invariants.watch(database)
     parts: dict[str, Any] = {
-        "database": database,
-        "stores": {
-            LOCAL: NamedStore(id=LOCAL, store=PosixStore(folder / "store"), type="posix", properties={}),
-            SECOND: NamedStore(id=SECOND, store=MemoryStore(), type="memory", properties={}),
-        },
-        "default_store": LOCAL,
+        "stores": services.name_stores({LOCAL: PosixStore(folder / "store"), SECOND: MemoryStore()}),
         "authority": Authority(on_require=rules.append),
-        "limits": Limits(),
-        "formats": Formats(),
-        "hash_algorithm": "sha512",
-        "clock": lambda: datetime.now(UTC),
-        "new_id": lambda: str(uuid4()),
-        "worker": "this",
-        "worker_lives": lambda worker: worker == "this",
     }
-    return Service(**{**parts, **changed}), rules
+    if "database" not in changed:
+        parts["database"] = databases.open_database(database_url or f"sqlite:///{folder}/partage.db")
+        schema.upgrade(parts["database"])
+        invariants.watch(parts["database"])
+    return services.build(folder, **{**parts, **changed}), rules
 
 
 def with_cache(
@@ -99,10 +85,7 @@ def with_cache(
         each.mkdir(parents=True, exist_ok=True)
     directory = CacheDirectory(near, limit_bytes=limit_bytes)
     return {
-        "stores": {
-            LOCAL: NamedStore(id=LOCAL, store=CachedStore(PosixStore(store), directory), type="posix", properties={}),
-            SECOND: NamedStore(id=SECOND, store=MemoryStore(), type="memory", properties={}),
-        },
+        "stores": services.name_stores({LOCAL: CachedStore(PosixStore(store), directory), SECOND: MemoryStore()}),
         "cache": Cache(node=node, directory=directory),
     }
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 from sqlalchemy import event
 
@@ -20,7 +20,7 @@ from partage.main.composition import readiness
 from partage.main.process import liveness
 from partage.model import importing
 from partage.model.caller import Caller
-from partage.model.ids import ImageID, ProjectID, StoreID, UserID
+from partage.model.ids import ImageID, ProjectID, UserID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.limits import Limits
@@ -31,17 +31,15 @@ from partage.model.terms import TermsChange
 from partage.operations import downloads, images, members, recovery, sweep, tasks, uploads
 from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
-from partage.operations.service import Formats, NamedStore, Service
+from partage.operations.service import Service
 from partage.operations.sharing import answers, endings, offers
-from partage.policies.authority import Authority
 from partage.records import images as image_rows
 from partage.records import schema
-from partage.stores.drivers.posix import PosixStore
 from partage.stores.store import Store
-from tests import databases, uploading
+from tests import services, uploading
 
 MEBIBYTE = 1 << 20
-LOCAL = StoreID("local")
+LOCAL = services.LOCAL
 NO_GRACE = timedelta(0)
 
 
@@ -66,20 +64,12 @@ def noise(seed: int, megabytes: float) -> bytes:
 def compose(folder: Path, *, url: str = "", store: Store | None = None, **changed: Any) -> Service:
     """Put a service together whose database and store lie in `folder`, as a worker does when it starts."""
     readiness.prepare_directory(folder / "store")
-    made = Service(
-        database=databases.open_database(url or f"sqlite:///{folder}/partage.db"),
-        stores={LOCAL: NamedStore(id=LOCAL, store=store or PosixStore(folder / "store"), type="posix", properties={})},
-        default_store=LOCAL,
-        authority=Authority(),
-        limits=Limits(storage_per_project_bytes=1 << 40),  # so that every upload keeps room
-        formats=Formats(),
-        hash_algorithm="sha512",
-        clock=lambda: datetime.now(UTC),
-        new_id=lambda: str(uuid4()),
-        worker=liveness.name_own_process(),
-        worker_lives=liveness.is_alive,
-    )
-    return replace(made, **changed)
+    parts: dict[str, Any] = {
+        "limits": Limits(storage_per_project_bytes=1 << 40),  # so that every upload reserves quota
+        "worker": liveness.name_own_process(),
+        "worker_lives": liveness.is_alive,
+    }
+    return services.build(folder, url=url, store=store, **{**parts, **changed})
 
 
 def without_syncs(service: Service) -> Service:

@@ -1,25 +1,22 @@
 """A service without an edge: operations called as functions, on SQLite and a POSIX store in a temporary folder."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from partage.model.caller import Caller
-from partage.model.ids import ImageID, ProjectID, StoreID, UserID
+from partage.model.ids import ImageID, ProjectID, UserID
 from partage.model.image import Image
-from partage.model.limits import Limits
 from partage.operations import downloads, images
-from partage.operations.service import Formats, NamedStore, Service
-from partage.policies.authority import Authority
+from partage.operations.service import Service
 from partage.records import images as image_rows
 from partage.records import schema
-from partage.stores.drivers.posix import PosixStore
 from partage.stores.store import Store
-from tests import databases, invariants, uploading
+from tests import invariants, uploading
+from tests import services as builder
 
-LOCAL = StoreID("local")
+LOCAL = builder.LOCAL
 
 
 @dataclass
@@ -43,24 +40,10 @@ OWNER = Caller(user_id=UserID("u"), project_id=ProjectID("A"), roles=frozenset({
 def make(folder: Path, store: Store | None = None, **changed: Any) -> Service:
     """Compose a service whose clock a test can move."""
     (folder / "store").mkdir(parents=True, exist_ok=True)
-    database = databases.open_database(f"sqlite:///{folder}/partage.db")
-    schema.upgrade(database)
-    invariants.watch(database)
-    named = NamedStore(id=LOCAL, store=store or PosixStore(folder / "store"), type="posix", properties={})
-    made = Service(
-        database=database,
-        stores={LOCAL: named},
-        default_store=LOCAL,
-        authority=Authority(),
-        limits=Limits(),
-        formats=Formats(),
-        hash_algorithm="sha512",
-        clock=lambda: datetime.now(UTC),
-        new_id=lambda: str(uuid4()),
-        worker="this",
-        worker_lives=lambda worker: worker == "this",
-    )
-    return replace(made, **changed)
+    service = builder.build(folder, store=store, **changed)
+    schema.upgrade(service.database)
+    invariants.watch(service.database)
+    return service
 
 
 def queued_image(service: Service, caller: Caller = OWNER) -> Image:
