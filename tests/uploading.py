@@ -36,7 +36,7 @@ def stage(service: Service, caller: Caller, image_id: ImageID, blocks: Iterable[
 
 def push(service: Service, arrival: Arrival, blocks: Iterable[Buffer]) -> None:
     """Let an arrival have all blocks, and finish."""
-    pieces = service.writer_resources.pieces
+    pieces = service.stores.writer_resources.pieces
     try:
         for block in blocks:
             rest = memoryview(block)

@@ -56,7 +56,7 @@ class World:
     def fetches(self) -> int:
         """Bring near what is queued for this node's cache, as its own process does; return how many images there were."""
         done = 0
-        while self.service.cache and cache.fetch_next(self.service, self.service.cache, may_go_on=lambda: True):
+        while self.service.stores.cache and cache.fetch_next(self.service, self.service.stores.cache, may_go_on=lambda: True):
             done += 1
         return done
 
@@ -105,7 +105,7 @@ def serving(
         identity=identity,
         options=EdgeOptions(
             www_authenticate_uri="http://identity.example",
-            **{"import_methods": tuple(ImportMethod), "has_cache": service.cache is not None, **options},
+            **{"import_methods": tuple(ImportMethod), "has_cache": service.stores.cache is not None, **options},
         ),
     )
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)

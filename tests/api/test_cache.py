@@ -161,7 +161,7 @@ def test_change_to_an_image_in_the_cache_queue_is_respected(change: str, caching
 def test_image_removed_from_the_cache_during_its_fetch_is_not_cached(caching_world: World, caching_cast: Cast) -> None:
     image = an_image(caching_cast.owner)
     queues(caching_cast.admin, image)
-    cache = caching_world.service.cache
+    cache = caching_world.service.stores.cache
     assert cache is not None
 
     def taken_back() -> bool:
@@ -174,7 +174,7 @@ def test_image_removed_from_the_cache_during_its_fetch_is_not_cached(caching_wor
 def test_interrupted_cache_fetch_is_retried(caching_world: World, caching_cast: Cast) -> None:
     image = an_image(caching_cast.owner)
     queues(caching_cast.admin, image)
-    cache = caching_world.service.cache
+    cache = caching_world.service.stores.cache
     assert cache is not None
     assert operations.fetch_next(caching_world.service, cache, may_go_on=lambda: False)
     assert (cached(caching_cast.admin), queued(caching_cast.admin)) == ([], [image])
@@ -286,7 +286,7 @@ def test_prune_reports_what_it_removed(another_world: Callable[..., World], ever
         os.utime(copies[image], (1000 + number, 1000 + number))
     assert admin.call("POST", "/v2/cache/prune").json() == {"total_files_pruned": 0, "total_bytes_pruned": 0}
     one = copies[images[0]].stat().st_size
-    cache = world.service.cache
+    cache = world.service.stores.cache
     assert cache is not None
     cache.directory.limit_bytes = SIZE * 5 // 2
     assert admin.call("POST", "/v2/cache/prune").json() == {"total_files_pruned": 1, "total_bytes_pruned": one}

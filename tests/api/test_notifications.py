@@ -50,7 +50,7 @@ def told(another_world: Callable[..., World], bus_url: str, everybody: Everybody
     yield people
     people.people.pop("world")
     people.leave()
-    world.service.announcer.close()
+    world.service.integrations.announcer.close()
 
 
 def life_of_an_image(cast: Cast) -> None:

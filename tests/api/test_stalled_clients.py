@@ -86,7 +86,7 @@ def rest_of(wire: Connection) -> bytes:
 
 
 def test_stalled_readers_hold_no_threads_or_buffers(server: World, everybody: Everybody, large: bytes) -> None:
-    owner, read_ahead = cast_of(server, everybody).owner, server.service.read_ahead
+    owner, read_ahead = cast_of(server, everybody).owner, server.service.stores.read_ahead
     image = owner.has_an_image(large)
     assert owner.downloads(image).content == large
 
@@ -111,7 +111,7 @@ def test_readers_that_came_one_by_one_hold_no_image_data(
 ) -> None:
     """Each reader is alone when it begins, so the service reads ahead for it; it must keep none of that later."""
     monkeypatch.setattr(sending, "MOMENT_SECONDS", 0.1)
-    owner, read_ahead = cast_of(server, everybody).owner, server.service.read_ahead
+    owner, read_ahead = cast_of(server, everybody).owner, server.service.stores.read_ahead
     image = owner.has_an_image(large)
 
     def queue_of_readers(count: int) -> int:
@@ -132,7 +132,7 @@ def test_readers_that_came_one_by_one_hold_no_image_data(
 @pytest.mark.parametrize("event", ["nothing", "deleted", "deactivated"])
 def test_reader_that_paused_goes_on_with_the_right_bytes(event: str, server: World, everybody: Everybody, large: bytes) -> None:
     """What was read ahead has been given up meanwhile, and whoever had begun to read may go on."""
-    owner, read_ahead = cast_of(server, everybody).owner, server.service.read_ahead
+    owner, read_ahead = cast_of(server, everybody).owner, server.service.stores.read_ahead
     image = owner.has_an_image(large)
     wires = [begins_to_read(owner, image) for _ in range(6)]
     time.sleep(2)
@@ -147,7 +147,7 @@ def test_reader_that_paused_goes_on_with_the_right_bytes(event: str, server: Wor
 
 
 def test_connection_serves_the_next_request_after_a_pause(server: World, everybody: Everybody, large: bytes) -> None:
-    owner, read_ahead = cast_of(server, everybody).owner, server.service.read_ahead
+    owner, read_ahead = cast_of(server, everybody).owner, server.service.stores.read_ahead
     image = owner.has_an_image(large)
     with begins_to_read(owner, image) as wire:
         time.sleep(2)
@@ -159,7 +159,7 @@ def test_connection_serves_the_next_request_after_a_pause(server: World, everybo
 
 def test_many_fast_readers_share_the_buffers(server: World, everybody: Everybody, large: bytes) -> None:
     """More of them than there are shares: each goes on, and nothing is held at the end."""
-    owner, read_ahead = cast_of(server, everybody).owner, server.service.read_ahead
+    owner, read_ahead = cast_of(server, everybody).owner, server.service.stores.read_ahead
     image = owner.has_an_image(large)
     wires = [begins_to_read(owner, image) for _ in range(24)]
     found: list[bool] = []

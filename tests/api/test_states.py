@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 
 import pytest
 import requests
@@ -20,6 +19,7 @@ from partage.operations.imports import run as import_runs
 from tests.api.conftest import World
 from tests.api.connection import Connection, head
 from tests.api.personas import DATA, Cast, Persona
+from tests.services import change_service
 from tests.standalone import wait_for
 from tests.unit.outbound import origins
 
@@ -43,7 +43,7 @@ def importing(world: World, cast: Cast, image: str, block: ExitStack) -> None:
         enough.wait(60)
 
     origin = block.enter_context(origins.serving(answer))
-    service = replace(world.service, fetch=origins.rules(origin.port, silence_seconds=60.0))
+    service = change_service(world.service, fetch=origins.rules(origin.port, silence_seconds=60.0))
     caller = Caller(user_id=UserID("u"), project_id=ProjectID(cast.owner.project_id), roles=frozenset({"member", "reader"}))
     request = ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=origin.url())
     import_requests.request_import(service, caller, ImageID(image), request, request_id="req-1")

@@ -94,10 +94,10 @@ def _insist(folder: Path, url: str, act: str) -> str:
         word = f"{type(problem).__name__}, then {_again(service, act)}"
     else:
         word = _insist_on(service, act)
-    resources = service.writer_resources
+    resources = service.stores.writer_resources
     left = [f"{pool.in_use} buffers" for pool in (resources.pieces, resources.extents) if pool.in_use]
     resources.close()
-    service.read_ahead.close()
+    service.stores.read_ahead.close()
     left += [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     service.database.close()
     gc.collect()  # exceptions refer to themselves by their tracebacks, and to cursors, which keep their connection's files open
@@ -164,7 +164,7 @@ def _look(folder: Path, request: dict[str, Any]) -> str:
 
 def _check_references(service: Service) -> None:
     """Nothing that an image names is missing: neither chunk, nor pack, nor object."""
-    store = service.stores[worlds.LOCAL].store
+    store = service.stores.by_id[worlds.LOCAL].store
     with service.database.read() as tx:
         live = {digest for segment in contents.walk_live_segments(tx, worlds.LOCAL) for digest in digests(segment)}
         places = contents.locate(tx, worlds.LOCAL, live)

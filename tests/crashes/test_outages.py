@@ -26,6 +26,7 @@ from partage.operations.service import Service
 from partage.records import schema
 from tests.crashes import worlds
 from tests.crashes.worlds import LOCAL, NO_GRACE, OWNER, id_of, noise, send
+from tests.services import change_service
 from tests.unit.stores.doubles import FailingStore
 
 DATA = noise(1, 0.1)
@@ -184,8 +185,8 @@ def test_a_store_that_fails_at_any_call(service: Service, name: str, error: int,
     before = Open.now()
     for turn in range(1, MANY_CALLS):
         prepare(service, turn)
-        store: Any = FailingStore(service.stores[LOCAL].store, fail_at=turn, error=error)
-        failing = replace(service, stores={LOCAL: replace(service.stores[LOCAL], store=store)})
+        store: Any = FailingStore(service.stores.by_id[LOCAL].store, fail_at=turn, error=error)
+        failing = change_service(service, stores={LOCAL: replace(service.stores.by_id[LOCAL], store=store)})
         problem = attempt(failing, name, turn)
         if store.calls < turn:
             assert problem is None

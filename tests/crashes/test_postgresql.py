@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from partage.records import schema
 from tests import postgresql, uploading
 from tests.crashes import worlds
 from tests.crashes.worlds import OWNER, blocks, create, fetch, id_of, noise, send
+from tests.services import change_service
 
 RECOVERY_SECONDS = 10
 PATIENCE_SECONDS = 60
@@ -206,13 +207,13 @@ def host(folder: Path, url: str, name: str) -> Service:
     """Make a host that knows of others what the database says, and has little patience."""
     made = worlds.compose(folder, url=url)
     listener = Listener(silence_seconds=SILENCE_SECONDS, look_seconds=3 * INTERVAL_SECONDS)
-    return replace(made, worker=name, worker_lives=lambda worker: True if worker == name else None, listener=listener)
+    return change_service(made, worker=name, worker_lives=lambda worker: True if worker == name else None, listener=listener)
 
 
 def test_uploads_of_two_hosts_outlive_a_server_that_is_away_for_long(service: Service, server: Server, tmp_path: Path) -> None:
     hosts = [host(tmp_path, server.url, name) for name in ("one", "other")]
     data = noise(1, 0.2)
-    images_of = {f"{each.worker} {number}": each for each in hosts for number in range(3)}
+    images_of = {f"{each.process.worker} {number}": each for each in hosts for number in range(3)}
     for name in images_of:
         create(service, name)
     begun, goes_on = threading.Barrier(len(images_of) + 1), threading.Event()

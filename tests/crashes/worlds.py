@@ -6,7 +6,7 @@ Operations act on it by name, so that a test can say which one, and its state ca
 import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +37,7 @@ from partage.records import images as image_rows
 from partage.records import schema
 from partage.stores.store import Store
 from tests import services, uploading
+from tests.services import change_service
 
 MEBIBYTE = 1 << 20
 LOCAL = services.LOCAL
@@ -127,7 +128,7 @@ def make(service: Service) -> None:
 
 def begin_and_die(service: Service, image_id: ImageID) -> None:
     """Do as much of an upload as a process does that is killed while bytes arrive."""
-    dead = replace(service, worker=service.worker + "0")  # a process that began at another time: it is gone
+    dead = change_service(service, worker=service.process.worker + "0")  # a process that began at another time: it is gone
     uploads._begin(dead, OWNER, image_id, 1000)  # noqa: SLF001
 
 

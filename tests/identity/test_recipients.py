@@ -14,6 +14,7 @@ from partage.model.offer import NamesResolved
 from partage.operations.service import Service
 from partage.operations.sharing import recipients
 from tests.operations.services import OWNER, make
+from tests.services import change_service
 from tests.standalone import RunningKeystone
 
 CALLER = replace(OWNER, project_domain_id="default")
@@ -35,7 +36,7 @@ def elsewhere(keystone: RunningKeystone) -> Iterator[str]:
 
 
 def resolve(service: Service, *texts: str, names: NamesResolved = NamesResolved.OWN_DOMAIN) -> list[ProjectID | None]:
-    found = recipients.resolve(replace(service, names_resolved=names), CALLER, texts)
+    found = recipients.resolve(change_service(service, names_resolved=names), CALLER, texts)
     return [None if isinstance(found[each], problems.Problem) else found[each] for each in texts]  # type: ignore[misc]
 
 

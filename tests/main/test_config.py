@@ -63,8 +63,10 @@ def test_threads_of_image_data_have_lower_priority(tmp_path: Path) -> None:
 
 
 def test_known_chunks_are_written_again_by_default(tmp_path: Path) -> None:
-    assert compose.build_service(config.load({"data": tmp_path})).hide_deduplication_timing
-    assert not compose.build_service(config.load({"data": tmp_path, "hide_deduplication_timing": False})).hide_deduplication_timing
+    assert compose.build_service(config.load({"data": tmp_path})).features.hide_deduplication_timing
+    assert not compose.build_service(
+        config.load({"data": tmp_path, "hide_deduplication_timing": False})
+    ).features.hide_deduplication_timing
 
 
 def test_networks_to_fetch_from_are_read_and_shown(tmp_path: Path) -> None:
@@ -86,7 +88,7 @@ def test_glance_download_needs_a_key_and_what_is_set_reaches_the_service(tmp_pat
     known = f"{on}token_keys = ['{key}']\n[identity]\ncafile = '{certifi.where()}'\n[fetch]\nports = [8080]\nhosts_denied = ['a']\n"
     settings = config.load({"data": tmp_path}, file=written(tmp_path, known))
     assert key not in sample.format_effective_settings(settings) + repr(settings)
-    regions = compose.build_service(settings).regions_on()
+    regions = compose.build_service(settings).integrations.require_regions()
     assert regions.copied == ("os_",)
     assert (regions.rules.cafile, regions.rules.redirects, regions.rules.hosts_denied) == (certifi.where(), 0, ())
     assert 9292 in regions.rules.ports
@@ -95,7 +97,7 @@ def test_glance_download_needs_a_key_and_what_is_set_reaches_the_service(tmp_pat
 
 def test_signatures_are_verified_by_the_key_manager_that_is_set(tmp_path: Path) -> None:
     at_home = {"data": tmp_path}
-    assert isinstance(compose.build_service(config.load(at_home)).signatures, KeyManagerSignatures)
+    assert isinstance(compose.build_service(config.load(at_home)).integrations.signatures, KeyManagerSignatures)
     castellan = tmp_path / "castellan.conf"
     text = f"[signatures]\ncastellan_file = '{castellan}'\ntimeout_seconds = 3"
     settings = config.load(at_home, file=written(tmp_path, text))
@@ -104,7 +106,7 @@ def test_signatures_are_verified_by_the_key_manager_that_is_set(tmp_path: Path) 
         with pytest.raises(problems.Unavailable, match="describes no key manager"):
             compose.build_service(settings)
     castellan.write_text("[key_manager]\nbackend = vault\n[vault]\nvault_url = http://127.0.0.1:8200\n")
-    assert isinstance(compose.build_service(settings).signatures, KeyManagerSignatures)
+    assert isinstance(compose.build_service(settings).integrations.signatures, KeyManagerSignatures)
     castellan.unlink()
     with pytest.raises(problems.Unavailable, match="describes no key manager"):
         compose.build_service(settings)
@@ -211,8 +213,8 @@ def test_a_store_may_be_the_web(tmp_path: Path) -> None:
     assert settings.effective_default_store == "fast"
     assert "path" not in sample.format_effective_settings(settings).partition('"web"')[2].partition("[[stores]]")[0]
     service = compose.build_service(settings)
-    assert (list(service.stores), service.locations_shown) == (["fast"], True)
-    assert service.http_store == HTTPStore(id=StoreID("web"), description="w", weight=3)
+    assert (list(service.stores.by_id), service.features.locations_shown) == (["fast"], True)
+    assert service.stores.http == HTTPStore(id=StoreID("web"), description="w", weight=3)
 
 
 def test_stores_come_from_the_file(tmp_path: Path) -> None:
@@ -237,9 +239,9 @@ STORES = "[[stores]]\nid = 'fast'\npath = '/srv/fast'\n[[stores]]\nid = 'slow'\n
 def test_cached_stores_are_wrapped_in_processes_that_serve_requests(tmp_path: Path, cache: str, through_it: set[str]) -> None:
     settings = config.load({"data": tmp_path}, file=written(tmp_path, f"[cache]\n{cache}\n{STORES}"))
     giving, looking = compose.build_service(settings, with_cache=True), compose.build_service(settings)
-    assert {each.id for each in giving.stores.values() if isinstance(each.store, CachedStore)} == through_it
-    assert not [each for each in looking.stores.values() if isinstance(each.store, CachedStore)]
-    assert (giving.cache is not None, looking.cache) == (bool(through_it), None)
+    assert {each.id for each in giving.stores.by_id.values() if isinstance(each.store, CachedStore)} == through_it
+    assert not [each for each in looking.stores.by_id.values() if isinstance(each.store, CachedStore)]
+    assert (giving.stores.cache is not None, looking.stores.cache) == (bool(through_it), None)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def test_cached_stores_are_wrapped_in_processes_that_serve_requests(tmp_path: Pa
 )
 def test_a_node_has_a_name(tmp_path: Path, node: str, told: str) -> None:
     settings = config.load({"data": tmp_path, "port": 9393, "cache": {"directory": str(tmp_path), "node": node}})
-    made = compose.build_service(settings, with_cache=True).cache
+    made = compose.build_service(settings, with_cache=True).stores.cache
     assert made is not None
     assert (made.node, made.directory.limit_bytes) == (told, 10 << 30)
 
@@ -447,13 +449,13 @@ def test_effective_settings_hide_secrets(tmp_path: Path) -> None:
 
 
 def test_no_notifications_without_a_bus(tmp_path: Path) -> None:
-    assert isinstance(compose.build_service(config.load({"data": tmp_path})).announcer, Nobody)
+    assert isinstance(compose.build_service(config.load({"data": tmp_path})).integrations.announcer, Nobody)
 
 
 def test_configured_bus_is_used_and_its_password_hidden(tmp_path: Path) -> None:
     text = "[notifications]\ntransport_url = 'rabbit://user:secret@127.0.0.1:1/'\ntopics = ['a']\n"
     settings = config.load({"data": tmp_path}, file=written(tmp_path, text))
-    assert isinstance(compose.build_service(settings).announcer, Bus)
+    assert isinstance(compose.build_service(settings).integrations.announcer, Bus)
     assert "rabbit://user:********@127.0.0.1:1/" in sample.format_effective_settings(settings)
     assert "secret" not in sample.format_effective_settings(settings)
 
@@ -508,8 +510,8 @@ def test_notice_has_bounds_of_the_cloud_and_of_domains(tmp_path: Path) -> None:
     of_domain = '[sharing.domains.d1]\ndefault_notice = "P7D"\nleast_notice = "P7D"\n'
     file = written(tmp_path, f'[sharing]\nlongest_notice = "P90D"\n{of_domain}')
     built = compose.build_service(config.load({"data": tmp_path}, file=file))
-    assert (str(built.notice_bounds.least), str(built.notice_bounds.longest)) == ("P0D", "P90D")
-    domain = built.notice_bounds_of_domains["d1"]
+    assert (str(built.sharing.notice_bounds.least), str(built.sharing.notice_bounds.longest)) == ("P0D", "P90D")
+    domain = built.sharing.notice_bounds_of_domains["d1"]
     assert (str(domain.default), str(domain.least), str(domain.longest)) == ("P7D", "P7D", "forever")
 
 

@@ -24,6 +24,7 @@ from partage.worker import imports
 from partage.worker.imports import Slots
 from partage.worker.periodic import JobRunner
 from tests.operations.services import OWNER, Clock, make, queued_image
+from tests.services import change_service
 
 PATIENCE_SECONDS = 60
 INTERVAL_SECONDS = 0.02
@@ -95,7 +96,7 @@ def kept(service: Service) -> Iterator[None]:
 
 def upload_of_a_dead_worker(service: Service) -> Callable[[], bool]:
     image = queued_image(service)
-    uploads._begin(replace(service, worker="dead", running_uploads=set()), OWNER, image.id, None)  # noqa: SLF001
+    uploads._begin(change_service(service, worker="dead", running_uploads=set()), OWNER, image.id, None)  # noqa: SLF001
     return lambda: images.show_image(service, OWNER, image.id).status == "queued"
 
 
@@ -128,7 +129,7 @@ def test_housekeeping_has_ended_before_the_database_is_closed(tmp_path: Path) ->
 
 def renewed_at(service: Service) -> Any:
     with service.database.read() as tx:
-        return next(row.renewed_at for row in upload_rows.list_uploads(tx) if row.worker == service.worker)
+        return next(row.renewed_at for row in upload_rows.list_uploads(tx) if row.worker == service.process.worker)
 
 
 def test_heartbeat_goes_on_while_all_other_steps_fail(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from partage.records import reservations
 from tests.crashes.worlds import noise
 from tests.operations.services import OWNER, Clock, download, image_with, queued_image, upload
 from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, OTHER, offer, service_with, set_visibility, share
+from tests.services import change_service
 
 B = ProjectID("B")
 AS_IT_IS = AdoptionRequest()
@@ -231,7 +232,7 @@ def test_room_in_the_quota_is_needed(service: Service) -> None:
 
 
 def test_image_in_two_stores_counts_twice(service: Service) -> None:
-    source = with_row(service, share(service), stores=(service.default_store, StoreID("second")))
+    source = with_row(service, share(service), stores=(service.stores.default, StoreID("second")))
     assert adopt(service, source.id).stores == source.stores
     assert stored_bytes_of(service, B) == 2 * len(DATA)
 
@@ -313,7 +314,7 @@ class Listening:
 
 def test_adoption_is_announced_as_creation_and_activation(service: Service) -> None:
     source, listening = share(service), Listening()
-    service = replace(service, announcer=listening)
+    service = change_service(service, announcer=listening)
     adopted = adopt(service, source.id)
     assert [(each.event.value, each.subject) for each in listening.heard] == [
         ("image.create", adopted),
@@ -338,7 +339,7 @@ def test_lineage_is_seen_by_the_adopter_and_not_by_those_it_shares_with(service:
 
 
 def test_lineage_outlives_the_source_and_a_restored_image_has_it(service: Service) -> None:
-    service = replace(service, delayed_delete=True)
+    service = change_service(service, delayed_delete=True)
     source = share(service)
     adopted, made = adoption.adopt_image(service, MEMBER, source.id, AS_IT_IS)
     images.delete_image(service, ADMIN, source.id)

@@ -21,6 +21,7 @@ from partage.records import backups, holds
 from partage.stores import archive
 from tests.memory_store import MemoryStore
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make
+from tests.services import change_service
 
 NOW = timedelta(0)
 
@@ -71,7 +72,7 @@ def test_checksums_are_readable_by_coreutils(service: Service, tmp_path: Path) -
 
 def test_packs_are_copied_where_they_cannot_be_linked(service: Service, tmp_path: Path) -> None:
     store = MemoryStore()
-    other = replace(service, stores={LOCAL: NamedStore(id=LOCAL, store=store, type="memory", properties={})})
+    other = change_service(service, stores={LOCAL: NamedStore(id=LOCAL, store=store, type="memory", properties={})})
     with service.database.write() as tx:
         tx.exec_driver_sql("DELETE FROM store_identities")
     store_identities.check_stores(other)
@@ -152,11 +153,11 @@ def test_sweep_waits_for_a_backup_until_its_time_limit(service: Service, tmp_pat
             return super().get(key, start, length)
 
     slow = Slow()
-    for key in service.stores[LOCAL].store.enumerate("packs/"):
-        size = service.stores[LOCAL].store.stat(key)
+    for key in service.stores.by_id[LOCAL].store.enumerate("packs/"):
+        size = service.stores.by_id[LOCAL].store.stat(key)
         assert size is not None
-        slow.put(key, [service.stores[LOCAL].store.get(key, 0, size.size_bytes)])
-    ticking = replace(ticking, stores={LOCAL: NamedStore(id=LOCAL, store=slow, type="memory", properties={})})
+        slow.put(key, [service.stores.by_id[LOCAL].store.get(key, 0, size.size_bytes)])
+    ticking = change_service(ticking, stores={LOCAL: NamedStore(id=LOCAL, store=slow, type="memory", properties={})})
     with pytest.raises(problems.StoreUnavailable, match="start again"):
         backup.back_up(ticking, tmp_path / "backup")
     with service.database.read() as tx:

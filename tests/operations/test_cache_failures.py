@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from partage.stores.cache.cache_directory import CacheDirectory
 from partage.stores.cache.cached_store import CachedStore
 from partage.stores.drivers.posix import PosixStore
 from tests.operations.services import LOCAL, OWNER, download, image_with, make
+from tests.services import change_service
 
 ADMIN = Caller(user_id=UserID("a"), project_id=ProjectID("admin"), roles=frozenset({"admin", "member", "reader"}), is_admin=True)
 NODE = "http://here:9292"
@@ -60,7 +60,7 @@ class Host:
         self.store = Store(store)
         self.cache = Cache(node=NODE, directory=CacheDirectory(near, limit_bytes=limit_bytes))
         self.database = OneWay(f"sqlite:///{folder}/partage.db")
-        self.service: Service = replace(
+        self.service: Service = change_service(
             make(folder, CachedStore(self.store, self.cache.directory)), cache=self.cache, database=self.database
         )
 
@@ -143,7 +143,7 @@ def test_tidy_removes_cached_packs_that_another_host_swept(host: Host) -> None:
     images.delete_image(host.service, OWNER, image.id)
     assert len(host.cache.directory.list_packs()) == 1
     without = NamedStore(id=LOCAL, store=host.store, type="posix", properties={})
-    elsewhere = replace(host.service, stores={LOCAL: without}, cache=None)
+    elsewhere = change_service(host.service, stores={LOCAL: without}, cache=None)
     for _ in range(2):
         sweep.sweep(elsewhere, grace=timedelta(0))
     assert len(host.cache.directory.list_packs()) == 1

@@ -34,6 +34,7 @@ from partage.policies.authority import Authority
 from partage.policies.properties import PropertyProtections
 from partage.records import images as image_rows
 from tests.operations.services import OWNER, Clock, download, make, queued_image
+from tests.services import change_service
 from tests.unit.outbound import origins
 
 DATA = random.Random(9).randbytes(3_000_000)
@@ -172,7 +173,7 @@ RESERVED = (
 
 
 def test_reserved_names_never_come_in(service: Service, catalog: Catalog) -> None:
-    service = replace(service, other_regions=replace(service.regions_on(), copied=("",)))
+    service = change_service(service, other_regions=replace(service.integrations.require_regions(), copied=("",)))
     planted = {name: "http://evil" for name in RESERVED if name not in ("os_hash_algo", "os_hidden")}
     image, task = imported(service, catalog, region(described(**planted)))
     assert task.status is TaskStatus.SUCCESS
@@ -191,7 +192,7 @@ def test_data_without_any_digest_is_taken_by_its_size(service: Service, catalog:
 def test_data_is_compared_before_it_is_unpacked(service: Service, catalog: Catalog) -> None:
 
     packed = gzip.compress(DATA, mtime=0)
-    unpacking = replace(service, import_plugins=ImportPlugins(decompress=True))
+    unpacking = change_service(service, import_plugins=ImportPlugins(decompress=True))
     image, task = imported(unpacking, catalog, region(described(packed), packed))
     assert (task.status, image.size) == (TaskStatus.SUCCESS, len(DATA))
 
@@ -292,7 +293,7 @@ def test_protected_properties_are_for_those_who_may_set_them(service: Service, c
 
 def test_signature_of_another_region_is_not_taken_on_trust(service: Service, catalog: Catalog) -> None:
     """Its certificate is in that region's key manager, if anywhere."""
-    service = replace(service, other_regions=replace(service.regions_on(), copied=("img_",)))
+    service = change_service(service, other_regions=replace(service.integrations.require_regions(), copied=("img_",)))
     image, task = imported(service, catalog, region(described(**dict.fromkeys(NAMES, "x"))))
     assert (image.status, "got another signature" in task.message) == (ImageStatus.QUEUED, True)
 
@@ -305,7 +306,7 @@ def test_more_properties_than_an_image_may_have_are_not_taken(service: Service, 
 
 
 def test_disabled_glance_download_stores_no_token(service: Service) -> None:
-    off = replace(service, other_regions=None)
+    off = change_service(service, other_regions=None)
     with pytest.raises(problems.FeatureOff):
         asked(off)
     assert sealed_tokens(off) == []
@@ -319,7 +320,10 @@ def test_token_is_kept_sealed_and_only_while_the_task_needs_it(service: Service,
     waiting = sealed_tokens(service)[0]
     assert waiting is not None
     assert TOKEN not in waiting
-    assert service.regions_on().seal.unseal(waiting, task_id=tasks.list_image_tasks(service, OWNER, image.id)[0].id) == TOKEN
+    assert (
+        service.integrations.require_regions().seal.unseal(waiting, task_id=tasks.list_image_tasks(service, OWNER, image.id)[0].id)
+        == TOKEN
+    )
     with origins.serving(region(), host="127.0.0.1") as origin:
         catalog.url = origin.url(host="127.0.0.1", path="")
         _, task = done(service, image)
@@ -334,7 +338,7 @@ def test_token_waits_with_a_task_whose_worker_died(service: Service, catalog: Ca
     image = asked(service)
     first = import_runs.claim(service)
     assert first is not None
-    service.running_tasks.clear()
+    service.process.running_tasks.clear()
     import_runs.recover(service)
     with origins.serving(region(), host="127.0.0.1") as origin:
         catalog.url = origin.url(host="127.0.0.1", path="")
@@ -366,7 +370,7 @@ def test_only_the_import_from_another_region_keeps_the_token(service: Service) -
 
 def test_worker_with_another_key_says_so(service: Service, catalog: Catalog) -> None:
     image = asked(service)
-    stranger = replace(service, other_regions=replace(service.regions_on(), seal=TokenSeal(["x" * 32])))
+    stranger = change_service(service, other_regions=replace(service.integrations.require_regions(), seal=TokenSeal(["x" * 32])))
     _, task = done(stranger, image)
     assert "the same imports.token_keys in every process" in task.message
     assert catalog.asked == []

@@ -31,6 +31,7 @@ from partage.worker.imports import Slots
 from partage.worker.periodic import JobRunner
 from tests import uploading
 from tests.operations.services import OWNER, Clock, download, make, queued_image
+from tests.services import change_service
 from tests.unit.outbound import origins
 
 PATIENCE_SECONDS = 60
@@ -120,7 +121,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def patient(service: Service, port: int) -> Service:
     """Let a service wait for servers for longer than any test."""
     times = {"total_seconds": 6000.0, "silence_seconds": 600.0, "connect_seconds": 600.0}
-    return replace(service, fetch=origins.rules(port, **times))
+    return change_service(service, fetch=origins.rules(port, **times))
 
 
 def test_slow_sources_of_one_project_hold_up_no_other_imports(service: Service) -> None:
@@ -209,7 +210,7 @@ def zeros(mebibytes: int) -> bytes:
 
 def test_the_import_of_a_deleted_image_ends_while_zeros_are_unpacked(service: Service) -> None:
     bomb = zeros(64) * 400  # 25 GiB
-    service = replace(service, import_plugins=ImportPlugins(decompress=True))
+    service = change_service(service, import_plugins=ImportPlugins(decompress=True))
     with working(service):
         image = staged_import(service, data=bomb)
         wait_for(lambda: status(service, image) is ImageStatus.IMPORTING)
@@ -227,7 +228,7 @@ def import_now(service: Service, image: Image) -> tuple[ImageStatus, str]:
 
 def test_a_small_file_that_becomes_a_huge_one_is_refused(service: Service) -> None:
     plugins = ImportPlugins(decompress=True, expansion=Expansion(ratio=100, free_bytes=1 << 20))
-    service = replace(service, import_plugins=plugins)
+    service = change_service(service, import_plugins=plugins)
     assert import_now(service, staged_import(service, data=zeros(32))) == (
         ImageStatus.QUEUED,
         "The compressed image data becomes more than 100 times its size; unpack it and send the disk image",
@@ -247,7 +248,7 @@ def test_unpacking_beyond_the_quota_ends_as_soon_as_it_is_beyond(service: Servic
                 yield block  # type: ignore[misc]
 
     limits = replace(service.limits, storage_per_project_bytes=5 << 20)
-    service = replace(service, import_plugins=Counting(decompress=True), limits=limits)
+    service = change_service(service, import_plugins=Counting(decompress=True), limits=limits)
     image = staged_import(service, data=zeros(1024))
     state, message = import_now(service, image)
     assert state is ImageStatus.QUEUED
@@ -272,7 +273,7 @@ def test_no_data_is_taken_while_an_import_waits(service: Service) -> None:
 def test_success_forgets_the_stores_that_an_earlier_import_did_not_reach(service: Service) -> None:
     with origins.serving(refusing) as origin:
         rules = origins.rules(origin.port, connect_seconds=0.1)
-        failing = replace(service, fetch=rules)
+        failing = change_service(service, fetch=rules)
         image = web_import(failing, origin.url("/"))
         assert import_now(failing, image)[0] is ImageStatus.QUEUED
     assert images.show_image(service, OWNER, image.id).properties["os_glance_failed_import"] == "local"

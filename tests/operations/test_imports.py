@@ -26,6 +26,7 @@ from partage.operations.service import NamedStore, Service
 from tests import uploading
 from tests.memory_store import MemoryStore
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make, queued_image
+from tests.services import change_service
 
 DATA = random.Random(4).randbytes(700_000)
 NEAR, FAR = StoreID("near"), StoreID("far")
@@ -53,7 +54,7 @@ def named(store_id: StoreID, **changed: object) -> NamedStore:
 @pytest.fixture
 def service(tmp_path: Path) -> Service:
     one = make(tmp_path)
-    return replace(one, stores={**one.stores, NEAR: named(NEAR, weight=5), FAR: named(FAR)})
+    return change_service(one, stores={**one.stores.by_id, NEAR: named(NEAR, weight=5), FAR: named(FAR)})
 
 
 def staged_image(service: Service, data: bytes = DATA) -> Image:
@@ -138,7 +139,7 @@ def test_import_reuses_staged_chunks_unless_a_plugin_may_change_data(
 def test_copy_writes_known_chunks_again_unless_timing_is_not_hidden(tmp_path: Path, hide_deduplication_timing: bool) -> None:
     one = make(tmp_path, hide_deduplication_timing=hide_deduplication_timing)
     store = Counting()
-    service = replace(one, stores={**one.stores, NEAR: NamedStore(id=NEAR, store=store, type="memory", properties={})})
+    service = change_service(one, stores={**one.stores.by_id, NEAR: NamedStore(id=NEAR, store=store, type="memory", properties={})})
     for _ in range(2):
         image = image_with(service, DATA)
         ask(service, image, ImportRequest(method=ImportMethod.COPY_IMAGE, stores=(NEAR,)), ADMIN)
@@ -174,7 +175,7 @@ def test_a_download_goes_on_from_the_next_store_when_one_fails(service: Service)
     image = staged_image(service)
     ask(service, image, replace(DIRECT, stores=(NEAR, FAR)))
     work(service)
-    near = service.stores[NEAR].store
+    near = service.stores.by_id[NEAR].store
     for key in list(near.enumerate("")):
         near.remove(key)
     assert download(service, image.id) == DATA
@@ -184,7 +185,7 @@ def test_a_preferred_store_is_read_first_and_must_exist(service: Service) -> Non
     image = staged_image(service)
     ask(service, image, replace(DIRECT, stores=(NEAR, FAR)))
     work(service)
-    near = service.stores[NEAR].store
+    near = service.stores.by_id[NEAR].store
     for key in list(near.enumerate("")):
         near.remove(key)
     opened = downloads.open_image_data(service, OWNER, image.id, preferred=[FAR])
@@ -194,7 +195,7 @@ def test_a_preferred_store_is_read_first_and_must_exist(service: Service) -> Non
 
 
 def away(service: Service) -> Service:
-    return replace(service, stores={**service.stores, NEAR: replace(service.stores[NEAR], store=Failing())})
+    return change_service(service, stores={**service.stores.by_id, NEAR: replace(service.stores.by_id[NEAR], store=Failing())})
 
 
 def test_all_stores_must_succeed_and_one_is_down_so_image_is_queued(service: Service) -> None:
@@ -247,7 +248,7 @@ def test_administrator_copies_to_stores_and_deletes_from_one(service: Service) -
     stores.delete_from_store(service, ADMIN, LOCAL, image.id)
     for _ in range(2):
         sweep.sweep(service, grace=timedelta(0))
-    assert not list(service.stores[LOCAL].store.enumerate("packs/"))
+    assert not list(service.stores.by_id[LOCAL].store.enumerate("packs/"))
     assert download(service, image.id) == DATA
     with pytest.raises(problems.StatusForbids):
         stores.delete_from_store(service, ADMIN, NEAR, image.id)
@@ -312,7 +313,7 @@ def test_an_image_deleted_before_its_import_ends_the_task_with_a_reason(service:
 def test_the_import_of_a_worker_that_died_is_taken_up_by_another(service: Service) -> None:
     image = staged_image(service)
     ask(service, image)
-    dead = replace(service, worker="dead", running_tasks={})
+    dead = change_service(service, worker="dead", running_tasks={})
     assert import_runs.claim(dead) is not None
     assert import_runs.claim(service) is None
     assert import_runs.recover(service) == 1
@@ -324,7 +325,7 @@ def test_import_that_kills_three_workers_fails_with_a_reason(service: Service) -
     image = staged_image(service)
     ask(service, image)
     for number in range(import_runs.MOST_ATTEMPTS):
-        assert import_runs.claim(replace(service, worker=f"dead {number}", running_tasks={})) is not None
+        assert import_runs.claim(change_service(service, worker=f"dead {number}", running_tasks={})) is not None
         import_runs.recover(service)
     assert work(service) == 0
     assert found(service, image).status is ImageStatus.QUEUED
@@ -334,7 +335,7 @@ def test_import_that_kills_three_workers_fails_with_a_reason(service: Service) -
 def test_worker_declared_dead_changes_nothing(service: Service) -> None:
     image = staged_image(service)
     ask(service, image)
-    slow = replace(service, worker="slow", running_tasks={})
+    slow = change_service(service, worker="slow", running_tasks={})
     lost = import_runs.claim(slow)
     assert lost is not None
     import_runs.recover(service)
@@ -373,7 +374,7 @@ def test_a_stage_that_breaks_off_leaves_a_queued_image(service: Service) -> None
 
 def test_a_stage_whose_worker_died_is_queued_again(service: Service) -> None:
     image = queued_image(service)
-    elsewhere = replace(service, worker="dead")
+    elsewhere = change_service(service, worker="dead")
     with pytest.raises(problems.ImageGone):
         uploading.stage(elsewhere, OWNER, image.id, dying(service, image.id), announced_bytes=None)
     assert found(service, image).status is ImageStatus.QUEUED
@@ -396,7 +397,7 @@ def test_staged_data_counts_against_the_quota_once(tmp_path: Path) -> None:
 
 
 def test_compressed_data_is_unpacked_on_its_way(service: Service) -> None:
-    service = replace(service, import_plugins=ImportPlugins(decompress=True))
+    service = change_service(service, import_plugins=ImportPlugins(decompress=True))
     image = staged_image(service, gzip.compress(DATA))
     ask(service, image)
     work(service)
@@ -413,7 +414,7 @@ def test_an_archive_that_unpacks_to_more_than_is_allowed_is_refused(tmp_path: Pa
 
 
 def test_imported_data_is_converted_and_the_image_says_so(service: Service, tmp_path: Path) -> None:
-    service = replace(service, import_plugins=ImportPlugins(convert_to="qcow2", work_directory=tmp_path))
+    service = change_service(service, import_plugins=ImportPlugins(convert_to="qcow2", work_directory=tmp_path))
     image = staged_image(service, DATA + bytes(1_000_000 - len(DATA) % 512))
     ask(service, image, replace(DIRECT, stores=(LOCAL, NEAR)))
     work(service)
@@ -426,7 +427,7 @@ def test_imported_data_is_converted_and_the_image_says_so(service: Service, tmp_
 
 
 def test_data_that_is_unsafe_is_never_given_to_the_converter(service: Service, tmp_path: Path) -> None:
-    service = replace(service, import_plugins=ImportPlugins(convert_to="qcow2", work_directory=tmp_path / "absent"))
+    service = change_service(service, import_plugins=ImportPlugins(convert_to="qcow2", work_directory=tmp_path / "absent"))
     with_a_backing_file = b"QFI\xfb" + (3).to_bytes(4) + (512).to_bytes(8) + (8).to_bytes(4) + (16).to_bytes(4) + bytes(1000)
     image = staged_image(service, with_a_backing_file)
     ask(service, image)
@@ -438,7 +439,7 @@ def test_data_that_is_unsafe_is_never_given_to_the_converter(service: Service, t
 @pytest.mark.parametrize(("roles", "expected"), [({"member", "reader"}, "yes"), ({"member", "reader", "trusted"}, None)])
 def test_properties_are_injected_but_for_ignored_roles(service: Service, roles: set[str], expected: str | None) -> None:
     plugins = ImportPlugins(inject={"checked": "yes", "os_glance_x": "no"}, ignored_roles=("trusted",))
-    service = replace(service, import_plugins=plugins)
+    service = change_service(service, import_plugins=plugins)
     image = staged_image(service)
     ask(service, image, caller=replace(OWNER, roles=frozenset(roles)))
     work(service)

@@ -26,6 +26,7 @@ from partage.records import images as image_rows
 from partage.records import tasks as task_rows
 from tests.operations.services import LOCAL, OWNER, Clock, download, make, queued_image
 from tests.operations.test_imports import ADMIN, work
+from tests.services import change_service
 from tests.unit.outbound import origins
 
 DATA = random.Random(9).randbytes(3_000_000)
@@ -39,7 +40,7 @@ def service(tmp_path: Path) -> Service:
 
 def reaching(service: Service, *all_origins: origins.Origin) -> Service:
     """Let the service fetch from there."""
-    return replace(service, fetch=origins.rules(*(each.port for each in all_origins)))
+    return change_service(service, fetch=origins.rules(*(each.port for each in all_origins)))
 
 
 def given(service: Service, origin: origins.Origin) -> Image:
@@ -73,7 +74,7 @@ def test_a_location_whose_worker_died_is_read_by_another(service: Service) -> No
     with origins.serving(origins.saying(origins.content(DATA))) as origin:
         service = reaching(service, origin)
         image = given(service, origin)
-        dead = replace(service, worker="dead", running_tasks={})
+        dead = change_service(service, worker="dead", running_tasks={})
         assert import_runs.claim(dead) is not None
         assert import_runs.recover(service) == 1
         assert work(service) == 1
@@ -85,7 +86,7 @@ def test_worker_death_after_the_last_byte_is_finished_by_another(service: Servic
     with origins.serving(origins.saying(origins.content(DATA))) as origin:
         service = reaching(service, origin)
         image = given(service, origin)
-        dead = replace(service, worker="dead", running_tasks={})
+        dead = change_service(service, worker="dead", running_tasks={})
         claimed = import_runs.claim(dead)
         assert claimed is not None
         begun = import_runs._begin(dead, claimed)  # noqa: SLF001 - the act before the last, without the last
@@ -103,7 +104,7 @@ def test_a_location_that_kills_every_worker_is_given_up(service: Service) -> Non
         service = reaching(service, origin)
         image = given(service, origin)
         for number in range(import_runs.MOST_ATTEMPTS):
-            assert import_runs.claim(replace(service, worker=f"dead {number}", running_tasks={})) is not None
+            assert import_runs.claim(change_service(service, worker=f"dead {number}", running_tasks={})) is not None
             import_runs.recover(service)
         assert work(service) == 0
         assert (found(service, image).status, last_task(service, image.id)[0]) == (ImageStatus.QUEUED, TaskStatus.FAILURE)
@@ -193,7 +194,7 @@ def test_a_part_of_something_else_is_not_taken(answer: bytes, service: Service) 
 
 def test_a_deleted_image_comes_back_with_its_places(service: Service) -> None:
     with origins.serving(from_byte(part_of_data)) as origin:
-        service = replace(reaching(service, origin), delayed_delete=True)
+        service = change_service(reaching(service, origin), delayed_delete=True)
         image = referring(service, origin.url(), digest=True)
         images.delete_image(service, OWNER, image.id)
         with pytest.raises(problems.ImageNotFound):

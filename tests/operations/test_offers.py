@@ -23,6 +23,7 @@ from partage.operations.sharing import answers, offers, shares
 from partage.records import idempotency
 from tests.operations.services import OWNER, Clock, download, image_with, queued_image
 from tests.operations.sharing_worlds import DATA, MEMBER, OTHER, service_with, set_visibility, share
+from tests.services import change_service
 
 B, C = ProjectID("B"), ProjectID("C")
 MISSING = ImageID("00000000-0000-4000-8000-000000000000")
@@ -160,7 +161,7 @@ def test_offer_has_the_terms_that_it_names(service: Service, clock: Clock) -> No
 
 def test_terms_that_the_operator_does_not_allow_refuse_the_request(service: Service, clock: Clock) -> None:
     image = queued_image(service)
-    bounded = replace(service, notice_bounds=NoticeBounds(longest=Notice(timedelta(days=60))))
+    bounded = change_service(service, notice_bounds=NoticeBounds(longest=Notice(timedelta(days=60))))
     with pytest.raises(problems.TermsRefused, match="longer than this cloud allows"):
         offer(bounded, [image.id], ["B"], terms=TermsChange(given=frozenset({"notice"}), notice=Notice(None)))
     with pytest.raises(problems.TermsRefused, match="past"):

@@ -15,6 +15,7 @@ from partage.operations import downloads, images, members, pending_deletes, swee
 from partage.operations.service import Service
 from tests import uploading
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make, queued_image
+from tests.services import change_service
 
 MEMBER = replace(OWNER, project_id=ProjectID("B"))
 ADMIN = replace(OWNER, project_id=ProjectID("C"), is_admin=True, roles=frozenset({"admin", "member", "reader"}))
@@ -158,7 +159,7 @@ def test_an_image_without_data_does_not_wait(service: Service) -> None:
 def test_disabled_delayed_delete_still_scrubs_earlier_images(service: Service, clock: Clock) -> None:
     waiting = shared_image(service)
     images.delete_image(service, OWNER, waiting)
-    switched_off = replace(service, delayed_delete=False)
+    switched_off = change_service(service, delayed_delete=False)
     gone = shared_image(switched_off)
     images.delete_image(switched_off, OWNER, gone)
     with pytest.raises(problems.ImageNotFound):

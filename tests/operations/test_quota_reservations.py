@@ -1,7 +1,7 @@
 """Room that is kept for image data under way: as much as is needed, for as long as it is, whoever fails."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tests import uploading
 from tests.memory_store import MemoryStore
 from tests.operations.services import OWNER, image_with, make, queued_image, upload
 from tests.operations.test_imports import ADMIN
+from tests.services import change_service
 
 NEAR, FAR = StoreID("near"), StoreID("far")
 DIRECT = ImportRequest(method=ImportMethod.GLANCE_DIRECT)
@@ -48,7 +49,7 @@ class Registered:
 def limited(folder: Path, size_bytes: int) -> Service:
     stores = {each: NamedStore(id=each, store=MemoryStore(), type="memory", properties={}) for each in (NEAR, FAR)}
     made = make(folder, limits=Limits(storage_per_project_bytes=size_bytes))
-    return replace(made, stores={**made.stores, **stores})
+    return change_service(made, stores={**made.stores.by_id, **stores})
 
 
 @pytest.fixture
@@ -169,7 +170,7 @@ def test_deleting_an_image_in_the_middle_of_its_upload_frees_its_room(service: S
 
 def test_the_room_of_a_dead_workers_upload_is_free_again(service: Service) -> None:
     image = queued_image(service)
-    uploads._begin(replace(service, worker="dead"), OWNER, image.id, 900)  # noqa: SLF001
+    uploads._begin(change_service(service, worker="dead"), OWNER, image.id, 900)  # noqa: SLF001
     assert usage(service).kept_stored_bytes == 900
     with pytest.raises(problems.QuotaExceeded):
         upload(service, queued_image(service).id, b"x" * 200, announced_bytes=200)
@@ -232,7 +233,7 @@ def test_an_image_is_not_given_to_a_project_without_room(service: Service) -> No
 
 
 def parse_keystone_limits(folder: Path, registered: Registered, **limits: object) -> Service:
-    return replace(limited(folder, 0), unified_limits=registered, limits=Limits(**limits))  # type: ignore[arg-type]
+    return change_service(limited(folder, 0), unified_limits=registered, limits=Limits(**limits))  # type: ignore[arg-type]
 
 
 def test_a_refusal_by_remembered_limits_is_reconsidered_with_fresh_ones(tmp_path: Path) -> None:
@@ -296,7 +297,7 @@ def test_nothing_begins_when_the_limits_cannot_be_had(tmp_path: Path) -> None:
     service = make(tmp_path)
     image, staged = queued_image(service), queued_image(service)
     stage(service, staged, b"x")
-    cut_off = replace(service, unified_limits=Away())
+    cut_off = change_service(service, unified_limits=Away())
     for act in (
         lambda: upload(cut_off, image.id, b"x"),
         lambda: stage(cut_off, image, b"x"),

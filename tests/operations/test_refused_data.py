@@ -27,6 +27,7 @@ from partage.records import reservations
 from tests import uploading
 from tests.operations.services import OWNER, download, make, queued_image, upload
 from tests.operations.test_sweep import NOW, noise, stored_bytes
+from tests.services import change_service
 from tests.unit.content.test_inspection import HOSTILE, MIB, qcow2, vmdk
 from tests.unit.outbound import origins
 
@@ -63,7 +64,7 @@ def staged(service: Service, image: Image, data: bytes) -> None:
 
 def downloaded(service: Service, image: Image, data: bytes) -> None:
     with origins.serving(origins.saying(origins.content(data))) as origin:
-        fetching = replace(service, fetch=origins.rules(origin.port))
+        fetching = change_service(service, fetch=origins.rules(origin.port))
         request = ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=origin.url())
         import_requests.request_import(fetching, OWNER, image.id, request, request_id="r")
         works(fetching)
@@ -143,7 +144,7 @@ def test_deleting_an_image_during_its_import_leaves_nothing(when: str, service: 
         connection.sendall(whole[cut:])
 
     with origins.serving(answer) as origin:
-        fetching = replace(service, fetch=origins.rules(origin.port))
+        fetching = change_service(service, fetch=origins.rules(origin.port))
         image = queued_image(service)
         gone.append(ImageID(image.id))
         request = ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=origin.url())

@@ -21,6 +21,7 @@ from partage.operations.service import Service
 from partage.operations.sharing import answers, endings, shares, terms
 from tests.operations.services import OWNER, Clock, download, image_with
 from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, OTHER, offer, service_with, set_visibility, share
+from tests.services import change_service
 
 A, B, C = ProjectID("A"), ProjectID("B"), ProjectID("C")
 MONTH, YEAR = Notice(timedelta(days=30)), Notice(timedelta(days=365))
@@ -423,7 +424,7 @@ def test_member_changes_no_terms(service: Service) -> None:
 
 
 def test_operator_bounds_the_notice_of_a_cloud_and_of_a_domain(service: Service) -> None:
-    service = replace(
+    service = change_service(
         service,
         notice_bounds=NoticeBounds(least=Notice(timedelta(days=7)), longest=YEAR),
         notice_bounds_of_domains={"d1": NoticeBounds(default=YEAR, longest=Notice(None))},
@@ -440,6 +441,6 @@ def test_operator_bounds_the_notice_of_a_cloud_and_of_a_domain(service: Service)
 
 def test_terms_outside_later_bounds_stay_until_they_are_changed(service: Service) -> None:
     image = share(service)
-    service = replace(service, notice_bounds=NoticeBounds(longest=Notice(timedelta(days=1))))
+    service = change_service(service, notice_bounds=NoticeBounds(longest=Notice(timedelta(days=1))))
     change = TermsChange(given=frozenset({"message", "notice"}), notice=MONTH, message="m")
     assert terms.change_terms(service, OWNER, image.id, B, change).terms.message == "m"

@@ -33,6 +33,7 @@ from partage.signatures.certificates import KeyManagerSignatures
 from tests import uploading
 from tests.operations.services import OWNER, download, make, queued_image
 from tests.operations.signers import COLLIDING, HASHES, KEYS, Keys, Signer, certificate_of
+from tests.services import change_service
 from tests.unit.outbound import origins
 
 DATA = random.Random(15).randbytes(700_000)
@@ -169,12 +170,12 @@ def test_key_manager_that_refuses_or_is_silent(service: Service, keys: Keys, rsa
     began = time.monotonic()
     for _ in range(10):  # more than may wait at a time
         with pytest.raises(problems.KeyManagerUnavailable):
-            sent(replace(service, signatures=patient), image, DATA)
+            sent(change_service(service, signatures=patient), image, DATA)
     assert time.monotonic() - began < 8
     assert shown(service, image).status is ImageStatus.QUEUED
     never.set()
     keys.in_the_way = lambda: None
-    assert sent(replace(service, signatures=patient), image, DATA).status is ImageStatus.ACTIVE
+    assert sent(change_service(service, signatures=patient), image, DATA).status is ImageStatus.ACTIVE
 
 
 @pytest.mark.parametrize("missing", ["", "_hash_method", "_key_type", "_certificate_uuid"])
@@ -185,7 +186,7 @@ def test_incomplete_set_is_no_signature(missing: str, service: Service, keys: Ke
 
 
 def test_signed_image_is_refused_when_it_cannot_be_verified(service: Service, rsa: Signer) -> None:
-    without = replace(service, signatures=Unverifiable())
+    without = change_service(service, signatures=Unverifiable())
     image = signed_image(without, rsa.signs(DATA))
     with pytest.raises(problems.SignatureRefused, match=r"install partage\[signatures\]"):
         sent(without, image, DATA)
@@ -230,7 +231,7 @@ def test_import_verifies_with_the_certificate_fetched_at_the_request(key_type: s
 
 def test_data_from_the_web_is_verified(service: Service, keys: Keys, rsa: Signer) -> None:
     with origins.serving(origins.saying(origins.content(DATA))) as origin:
-        near = replace(service, fetch=origins.rules(origin.port))
+        near = change_service(service, fetch=origins.rules(origin.port))
         request = ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=origin.url())
         for signed, status in ((DATA, ImageStatus.ACTIVE), (DATA + b"x", ImageStatus.QUEUED)):
             image = signed_image(near, known_to(keys, rsa).signs(signed))
@@ -257,7 +258,7 @@ def test_signature_that_changed_since_is_not_taken_on_trust(service: Service, ke
 
 
 def test_signature_is_over_the_bytes_that_the_image_gets(service: Service, keys: Keys, rsa: Signer) -> None:
-    unpacking = replace(service, import_plugins=ImportPlugins(decompress=True))
+    unpacking = change_service(service, import_plugins=ImportPlugins(decompress=True))
     packed = gzip.compress(DATA, mtime=0)
     for signed, status in ((DATA, ImageStatus.ACTIVE), (packed, ImageStatus.QUEUED)):
         image = staged(unpacking, known_to(keys, rsa).signs(signed), packed)

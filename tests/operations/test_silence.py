@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from partage.operations.silence import SILENCE_SECONDS, Listener
 from partage.records.database import Database, Transaction
 from tests import uploading
 from tests.operations.services import OWNER, Clock, download, make, queued_image
+from tests.services import change_service
 
 HEARTBEAT_SECONDS = 5
 DATA = b"data of an upload that waits for its client" * 1000
@@ -68,7 +69,7 @@ class Hosts:
         for _ in range(round(seconds / HEARTBEAT_SECONDS)):
             self.seconds[0] += HEARTBEAT_SECONDS
             for host in order:
-                if host.worker not in self.dead:
+                if host.process.worker not in self.dead:
                     for act in (recovery.recover, import_runs.recover, recovery.renew, import_runs.renew):
                         attempt(act, host)
 
@@ -95,7 +96,7 @@ def hosts(tmp_path: Path) -> Hosts:
             clock.passes(seconds=seconds[0] + ahead_seconds)
             return clock.now
 
-        return replace(
+        return change_service(
             made,
             database=database,
             worker=name,

@@ -7,7 +7,6 @@ import random
 import shutil
 import sqlite3
 import struct
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from partage.stores.drivers.posix import PosixStore
 from partage.stores.engine import pack
 from partage.stores.engine.pack import ChunkEntry, Encoding
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make
+from tests.services import change_service
 
 NOW = timedelta(0)
 DAY = timedelta(days=1)
@@ -204,7 +204,7 @@ def test_chunk_is_found_in_a_retired_pack(tmp_path: Path, clock: Clock) -> None:
 
 def put_pack(service: Service, name: str, data: bytes = b"left over") -> str:
     key = layout.pack_key(contents.PackID(name * 32))
-    service.stores[LOCAL].store.put(key, [data])
+    service.stores.by_id[LOCAL].store.put(key, [data])
     return key
 
 
@@ -267,7 +267,7 @@ def test_nothing_is_removed_while_packs_are_held(tmp_path: Path, clock: Clock) -
 def test_empty_store_is_claimed_and_known_afterwards(tmp_path: Path, clock: Clock) -> None:
     service = service_at(tmp_path / "one", tmp_path / "store", clock)
     claimed = store_identities.check_stores(service)
-    assert identity.read(service.stores[LOCAL].store) == claimed[LOCAL]
+    assert identity.read(service.stores.by_id[LOCAL].store) == claimed[LOCAL]
     assert store_identities.check_stores(service) == claimed
 
 
@@ -409,21 +409,21 @@ def test_two_names_for_one_directory_are_refused(tmp_path: Path, clock: Clock) -
     service = service_at(tmp_path / "one", tmp_path / "store", clock)
     (tmp_path / "link").symlink_to(tmp_path / "store")
     second = named(tmp_path / "link", "second")
-    both = replace(service, stores={**service.stores, second.id: second})
+    both = change_service(service, stores={**service.stores.by_id, second.id: second})
     with pytest.raises(problems.StoreUnavailable, match="two stores cannot be one directory"):
         store_identities.check_stores(both)
     with pytest.raises(problems.StoreUnavailable, match="call it local again"):
-        store_identities.check_stores(replace(service, stores={second.id: second}))
+        store_identities.check_stores(change_service(service, stores={second.id: second}))
 
 
 def test_another_store_under_a_known_name_is_refused(tmp_path: Path, clock: Clock) -> None:
     service = service_at(tmp_path / "one", tmp_path / "store", clock)
     second = named(tmp_path / "other", "second")
     (tmp_path / "other").mkdir()
-    store_identities.check_stores(replace(service, stores={**service.stores, second.id: second}))
+    store_identities.check_stores(change_service(service, stores={**service.stores.by_id, second.id: second}))
     exchanged = {LOCAL: named(tmp_path / "other"), second.id: named(tmp_path / "store", "second")}
     with pytest.raises(problems.StoreUnavailable):
-        store_identities.check_stores(replace(service, stores=exchanged))
+        store_identities.check_stores(change_service(service, stores=exchanged))
 
 
 def test_store_is_taken_over_only_from_the_database_that_is_named(tmp_path: Path, clock: Clock) -> None:
@@ -433,8 +433,8 @@ def test_store_is_taken_over_only_from_the_database_that_is_named(tmp_path: Path
     image_with(first, noise(1))
     for wrong in (store_identities.NOBODY, "0" * 32):
         with pytest.raises(problems.StoreUnavailable, match=f"belongs to the database {owner}"):
-            store_identities.take_over(second, second.stores[LOCAL], owner=wrong)
-    store_identities.take_over(second, second.stores[LOCAL], owner=owner)
+            store_identities.take_over(second, second.stores.by_id[LOCAL], owner=wrong)
+    store_identities.take_over(second, second.stores.by_id[LOCAL], owner=owner)
     store_identities.check_stores(second)
     with pytest.raises(problems.StoreUnavailable, match="belongs to another database"):
         store_identities.check_stores(first)
@@ -446,7 +446,7 @@ def test_lost_store_identity_is_written_again_by_the_named_command(tmp_path: Pat
     (tmp_path / "store" / "identity").unlink()
     with pytest.raises(problems.StoreUnavailable, match="take-over-store local --from nobody"):
         store_identities.check_stores(service)
-    store_identities.take_over(service, service.stores[LOCAL], owner=store_identities.NOBODY)
+    store_identities.take_over(service, service.stores.by_id[LOCAL], owner=store_identities.NOBODY)
     store_identities.check_stores(service)
 
 
@@ -461,7 +461,7 @@ def test_claim_that_was_cut_short_is_completed(tmp_path: Path, clock: Clock) -> 
 def test_read_only_store_is_never_written(tmp_path: Path, clock: Clock) -> None:
     service = service_at(tmp_path / "one", tmp_path / "store", clock)
     read_only = {LOCAL: named(tmp_path / "store", read_only=True)}
-    assert store_identities.check_stores(replace(service, stores=read_only)) == {}
+    assert store_identities.check_stores(change_service(service, stores=read_only)) == {}
     assert list((tmp_path / "store").iterdir()) == []
     with pytest.raises(problems.StoreReadOnly):
         store_identities.take_over(service, read_only[LOCAL], owner=store_identities.NOBODY)
@@ -502,7 +502,7 @@ def test_damaged_identity_stops_every_command_until_taken_over(damage: str, tmp_
         with pytest.raises(problems.StoreUnavailable, match=r"is damaged.*take-over-store STORE --from nobody"):
             act(service)
     (store / "identity").unlink()
-    store_identities.take_over(service, service.stores[LOCAL], owner=store_identities.NOBODY)
+    store_identities.take_over(service, service.stores.by_id[LOCAL], owner=store_identities.NOBODY)
     assert store_identities.check_stores(service)
     assert download(service, image.id) == noise(1)
 

@@ -115,7 +115,7 @@ def test_sweep_during_an_upload_removes_none_of_its_chunks(service: Service) -> 
 
 def test_packs_that_no_row_knows_are_left_and_named(service: Service, clock: Clock, tmp_path: Path) -> None:
     """What a crash of this database's own left is removed: tests/operations/test_store_histories.py."""
-    store = service.stores[service.default_store].store
+    store = service.stores.by_id[service.stores.default].store
     key = "packs/aa/" + "a" * 32
     store.put(key, [b"another database's"])
     clock.passes(days=1000)

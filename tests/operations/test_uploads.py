@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
@@ -17,6 +16,7 @@ from partage.operations.service import Service
 from partage.records import uploads as upload_rows
 from tests import uploading
 from tests.operations.services import OWNER, download, image_with, make, queued_image, upload
+from tests.services import change_service
 
 DATA = random.Random(1).randbytes(300_000)
 
@@ -138,7 +138,7 @@ def test_parallel_uploads_never_overshoot_the_storage_quota_together(tmp_path: P
 def test_an_upload_whose_worker_died_is_queued_again_and_can_be_repeated(service: Service) -> None:
     """Differs from Glance, where such an image stays in saving for ever."""
     image = queued_image(service)
-    dead = replace(service, worker="dead")
+    dead = change_service(service, worker="dead")
     uploads._begin(dead, OWNER, image.id, None)  # noqa: SLF001 -- as far as a process gets that is killed while bytes arrive
     assert status(service, image.id) == "saving"
     assert recovery.recover(service) == 1
@@ -147,7 +147,7 @@ def test_an_upload_whose_worker_died_is_queued_again_and_can_be_repeated(service
 
 def test_a_retry_need_not_wait_for_the_recovery(service: Service) -> None:
     image = queued_image(service)
-    uploads._begin(replace(service, worker="dead"), OWNER, image.id, None)  # noqa: SLF001
+    uploads._begin(change_service(service, worker="dead"), OWNER, image.id, None)  # noqa: SLF001
     upload(service, image.id, DATA)
     assert download(service, image.id) == DATA
 

@@ -17,6 +17,7 @@ from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
 from partage.operations.service import Service
 from tests.operations.services import OWNER, download, make, queued_image
+from tests.services import change_service
 from tests.unit.outbound import origins
 
 DATA = random.Random(8).randbytes(3_000_000)
@@ -29,14 +30,14 @@ def service(tmp_path: Path) -> Service:
 
 def imported(service: Service, uri: str, *ports: int, **rules: object) -> tuple[Image, TaskStatus, str]:
     """Import from there as an owner asks and a worker does; give the image and what became of its task."""
-    service = replace(service, fetch=origins.rules(*ports, **rules))
+    service = change_service(service, fetch=origins.rules(*ports, **rules))
     image = queued_image(service)
     request = ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=uri)
     import_requests.request_import(service, OWNER, image.id, request, request_id="req-1")
     claimed = import_runs.claim(service)
     assert claimed is not None
     import_runs.run(service, claimed)
-    assert service.running_tasks == {}
+    assert service.process.running_tasks == {}
     last = tasks.list_image_tasks(service, OWNER, image.id)[-1]
     return images.show_image(service, OWNER, image.id), last.status, last.message
 

@@ -447,4 +447,4 @@ def check(service: Service, ended: Ended) -> None:
         live = {digest for segment in contents.walk_live_segments(tx, LOCAL) for digest in digests(segment)}
         assert {digest for digest, _ in contents.walk_chunks(tx, LOCAL)} == live, f"chunks were not swept: {ended}"
         packs = {layout.pack_key(each.id) for each in contents.list_packs(tx, LOCAL)}
-    assert set(service.stores[LOCAL].store.enumerate("")) == packs, f"objects were not swept: {ended}"
+    assert set(service.stores.by_id[LOCAL].store.enumerate("")) == packs, f"objects were not swept: {ended}"

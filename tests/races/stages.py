@@ -22,6 +22,7 @@ from tests.crashes import worlds
 from tests.memory_store import MemoryStore
 from tests.races import scheduling
 from tests.races.scheduling import Actor, Chooser, Ended, Step
+from tests.services import change_service
 
 Before = Callable[[Service], object]
 
@@ -63,7 +64,7 @@ class SQLiteStage:
 
         def stepping(_name: str, step: Step) -> Service:
             database: Any = SteppingDatabase(service.database, step)
-            return replace(service, database=database, stores=_stepping_stores(service, step))
+            return change_service(service, database=database, stores=_stepping_stores(service, step))
 
         return scheduling.run(actors, stepping, chooser)
 
@@ -108,7 +109,7 @@ class PostgreSQLStage:
         def stepping(name: str, step: Step) -> Service:
             database = self._databases.get(name) or self._connect(name)
             stops.append(_listen(database, step))
-            return replace(service, database=database, stores=_stepping_stores(service, step))
+            return change_service(service, database=database, stores=_stepping_stores(service, step))
 
         stops: list[Callable[[], None]] = []
         try:
@@ -133,8 +134,8 @@ Stage = SQLiteStage | PostgreSQLStage
 
 
 def _with_store(service: Service, store: Store) -> Service:
-    named = service.stores[worlds.LOCAL]
-    return replace(service, stores={named.id: replace(named, store=store)})
+    named = service.stores.by_id[worlds.LOCAL]
+    return change_service(service, stores={named.id: replace(named, store=store)})
 
 
 def _copied(store: MemoryStore) -> MemoryStore:
@@ -167,7 +168,7 @@ def _listen(database: Database, step: Step) -> Callable[[], None]:
 
 
 def _stepping_stores(service: Service, step: Step) -> Any:
-    return {each.id: replace(each, store=SteppingStore(each.store, step)) for each in service.stores.values()}
+    return {each.id: replace(each, store=SteppingStore(each.store, step)) for each in service.stores.by_id.values()}
 
 
 def _operation() -> str:

@@ -193,7 +193,7 @@ class _Application:
 
     def _refuse(self, problem: problems.Problem, incoming: Incoming, surface: Surface) -> Reply:
         """Answer with a problem, and log it when a dependency failed: the answer does not say why."""
-        self._edge.service.failures.note(problem, incoming.request_id)
+        self._edge.service.process.failures.note(problem, incoming.request_id)
         return surface.render(problem, self._summarise(incoming))
 
     def _refuse_stopped(self, incoming: Incoming, surface: Surface) -> Reply:
@@ -262,7 +262,7 @@ class _Application:
                 await channel.send({"type": "http.response.body", "body": b"", "more_body": False})
         except problems.Problem as problem:
             # The headers are sent: only closing the connection tells the client that the data is incomplete.
-            self._edge.service.failures.note(problem, f"{incoming.request_id}: image data broken off")
+            self._edge.service.process.failures.note(problem, f"{incoming.request_id}: image data broken off")
         finally:
             stream.ended(counted.bytes + (outbox.bytes if outbox is not None else 0))
 

@@ -80,7 +80,7 @@ class _Intake:
         )
         self._body = body
         self._edge = edge
-        self._pieces: Buffers = edge.service.writer_resources.pieces
+        self._pieces: Buffers = edge.service.stores.writer_resources.pieces
         self._arrival = arrival
         self._rate = ReceiveRate(limits)
         self._queued: deque[memoryview] = deque()

@@ -18,5 +18,5 @@ def maintain_cache(settings: Settings, identities: Mapping[StoreID, Identity]) -
     runner = JobRunner()
     runner.stop_on_signals()
     with compose.open_service(settings, with_cache=True, identities=identities) as service:
-        if service.cache is not None:
-            runner.run(cache.list_jobs(service, service.cache, may_go_on=lambda: not runner.stopping.is_set()))
+        if service.stores.cache is not None:
+            runner.run(cache.list_jobs(service, service.stores.cache, may_go_on=lambda: not runner.stopping.is_set()))

@@ -96,9 +96,9 @@ def take_over_store(settings: Settings, store_id: str, owner: str) -> int:
         Invalid: no such store is configured.
     """
     with _open_checked_database(settings) as service:
-        store = service.stores.get(StoreID(store_id))
+        store = service.stores.by_id.get(StoreID(store_id))
         if store is None:
-            raise problems.Invalid(f"There is no store {store_id}; the stores are {', '.join(service.stores)}")
+            raise problems.Invalid(f"There is no store {store_id}; the stores are {', '.join(service.stores.by_id)}")
         taken = store_identities.take_over(service, store, owner=owner)
     print(
         f"The store {store_id} now belongs to this database, {taken.database}. A service of another database that uses the store "

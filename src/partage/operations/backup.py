@@ -52,7 +52,7 @@ def back_up(service: Service, folder: Path) -> BackedUp:
                 key = layout.pack_key(pack_id)
                 try:
                     name = archive.name_of(known[store_id][0], key)
-                    files[name] = archive.add_object(folder, name, service.stores[store_id].store, key)
+                    files[name] = archive.add_object(folder, name, service.stores.by_id[store_id].store, key)
                 except (KeyError, problems.ContentCorrupt):  # the store is not configured, has no identity, or has lost the pack
                     missing.append(f"{store_id}: {key}")
     packs = len(files)

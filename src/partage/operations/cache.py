@@ -248,6 +248,6 @@ def _require(service: Service, caller: Caller, rule: str, image: Image | None = 
     """Check the rule, then that there is a cache. Source: Glance's order."""
     target = authority.project_target(caller.project_id) if image is None else authority.image_target(caller, image)
     service.authority.require(caller, rule, target)
-    if service.cache is None:
+    if service.stores.cache is None:
         raise problems.FeatureOff("Caching via API is not supported at this site.")
-    return service.cache
+    return service.stores.cache

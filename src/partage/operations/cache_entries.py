@@ -19,10 +19,10 @@ _LOG = logging.getLogger(__name__)
 
 def note_read(service: Service, image_id: ImageID, packs: Collection[PackID]) -> None:
     """Record a whole read of an image, after its last byte was sent. Failures are only logged."""
-    if service.cache is None:
+    if service.stores.cache is None:
         return
     try:
-        note(service, service.cache, image_id, packs)
+        note(service, service.stores.cache, image_id, packs)
     except problems.DatabaseUnavailable as problem:
         _LOG.warning("a download of image %s is not counted in the cache: %s", image_id, problem)
 

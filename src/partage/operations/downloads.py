@@ -61,7 +61,7 @@ class ImageData:
 
     def open_reading(self, start: int, stop: int) -> "Reading":
         """Begin to read [start, stop), in one go or in several."""
-        is_noted = (start, stop) == (0, self.size_bytes) and self.service.cache is not None
+        is_noted = (start, stop) == (0, self.size_bytes) and self.service.stores.cache is not None
         return Reading(self, stop, set() if is_noted else None)
 
     def stores(self) -> list[NamedStore]:
@@ -70,7 +70,7 @@ class ImageData:
         Raises:
             StoreUnavailable: none of them is configured.
         """
-        known = [self.service.stores[each] for each in self.image.stores if each in self.service.stores]
+        known = [self.service.stores.by_id[each] for each in self.image.stores if each in self.service.stores.by_id]
         if not known:
             raise problems.StoreUnavailable("No store that has this image is configured at the moment; ask the operator")
         rank = {store_id: number for number, store_id in enumerate(self.preferred)}
@@ -112,7 +112,7 @@ class Reading:
             except (problems.StoreUnavailable, problems.ContentCorrupt) as problem:
                 if not stores:
                     raise
-                service.failures.note(problem, f"image {image.id}, store {named.id}: another store goes on")
+                service.process.failures.note(problem, f"image {image.id}, store {named.id}: another store goes on")
         if self.located is not None:
             cache_entries.note_read(service, image.id, self.located)
 
@@ -133,7 +133,7 @@ def read_content(
     """
     index = DatabaseIndex(service.database, named.id, service.clock, located)
     wanted = list_segments(service, content_id, start, stop)
-    return reader.read(named.store, index, wanted, start, stop, ahead=service.read_ahead)
+    return reader.read(named.store, index, wanted, start, stop, ahead=service.stores.read_ahead)
 
 
 def read_written(service: Service, named: NamedStore, written: Written) -> Iterator[bytes]:
@@ -144,7 +144,7 @@ def read_written(service: Service, named: NamedStore, written: Written) -> Itera
     """
     index = DatabaseIndex(service.database, named.id, service.clock)
     stop = written.content.size_bytes
-    return reader.read(named.store, index, iter(written.segments), 0, stop, ahead=service.read_ahead)
+    return reader.read(named.store, index, iter(written.segments), 0, stop, ahead=service.stores.read_ahead)
 
 
 def open_image_data(
@@ -169,7 +169,7 @@ def open_image_data(
     if preferred:
         service.authority.require(caller, DOWNLOAD_FROM_STORE, authority.image_target(caller, image))
         for store_id in preferred:
-            if not service.knows_store(store_id):
+            if not service.stores.has(store_id):
                 raise problems.StoreUnknown(f"Store '{store_id}' is not configured.")
     return ImageData(service, image, tuple(preferred))
 

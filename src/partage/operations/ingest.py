@@ -127,7 +127,7 @@ def open_writer(service: Service, named: NamedStore, watcher: Watcher, options: 
     return NotedWriter(
         named.store,
         DatabaseIndex(service.database, named.id, service.clock),
-        service.writer_resources,
+        service.stores.writer_resources,
         PackNames(service, named),
         inspector=watcher,
         options=options,
@@ -163,7 +163,7 @@ def build_write_options(service: Service, announced_bytes: int | None) -> WriteO
         limit_bytes=cap,
         announced_bytes=announced_bytes,
         limit_problem=_make_too_large_problem(cap),
-        hide_deduplication_timing=service.hide_deduplication_timing,
+        hide_deduplication_timing=service.features.hide_deduplication_timing,
     )
 
 
@@ -199,8 +199,8 @@ def attach_content(service: Service, image: Image, content_id: ContentID, conten
         size=content.size_bytes,
         virtual_size=content.virtual_size_bytes,
         checksum=content.md5,
-        os_hash_algo=service.hash_algorithm,
-        os_hash_value=find_digest(content, service.hash_algorithm),
+        os_hash_algo=service.features.hash_algorithm,
+        os_hash_value=find_digest(content, service.features.hash_algorithm),
         content_id=content_id,
         stores=(named.id,),
         references=(),

@@ -53,7 +53,7 @@ def add_location(
     certificate = None
     if signature_of(found.properties):
         _require_ready(service, caller, found, location)  # what would be refused anyway makes nobody ask the key manager
-        certificate = signing.certificate_for(service.signatures, caller, found.properties, token)
+        certificate = signing.certificate_for(service.integrations.signatures, caller, found.properties, token)
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)
         _require_ready(service, caller, image, location)
@@ -76,9 +76,9 @@ def _require_ready(service: Service, caller: Caller, image: Image, location: New
     if image.status is not ImageStatus.QUEUED:
         raise problems.StatusConflict(f"It's not allowed to add locations if image status is {image.status}.")
     service.authority.require(caller, rules.ADD_IMAGE_LOCATION, authority.image_target(caller, image))
-    if _SERVICE not in caller.roles | caller.service_roles and not (service.http_locations or service.http_store):
+    if _SERVICE not in caller.roles | caller.service_roles and not (service.features.http_locations or service.stores.http):
         raise problems.Forbidden("http store must be enabled to use location API by normal user.")
-    check_given(location.url, service.fetch, purpose="add location")
+    check_given(location.url, service.integrations.fetch, purpose="add location")
     import_requests.require_formats(image)
 
 
@@ -99,9 +99,9 @@ def list_locations(service: Service, caller: Caller, image_id: ImageID) -> list[
 def terms_of(service: Service) -> LocationTerms:
     """Say under which terms a patch may change locations."""
     return LocationTerms(
-        visible=service.locations_shown,
-        store=None if service.http_store is None else service.http_store.id,
-        hash_algorithm=service.hash_algorithm,
+        visible=service.features.locations_shown,
+        store=None if service.stores.http is None else service.stores.http.id,
+        hash_algorithm=service.features.hash_algorithm,
         limits=service.limits,
     )
 
@@ -143,7 +143,7 @@ def authorise_changes(service: Service, tx: Transaction, caller: Caller, image: 
         service.authority.require(caller, rules.SET_IMAGE_LOCATION, authority.image_target(caller, image))
     if patch.Operation.REMOVE in operations:
         service.authority.require(caller, rules.DELETE_IMAGE_LOCATION, authority.image_target(caller, image))
-    if service.locations_shown:
+    if service.features.locations_shown:
         claims.require_free(tx, image)
 
 
@@ -171,8 +171,8 @@ def set_sizes(image: Image, changed: Image, sizes: Mapping[str, int]) -> Image:
 
 
 def _size_at(service: Service, url: str) -> int:
-    check_given(url, service.fetch, purpose="add location")
-    size = fetch.size_of(url, service.fetch)
+    check_given(url, service.integrations.fetch, purpose="add location")
+    size = fetch.size_of(url, service.integrations.fetch)
     if not size:
         raise problems.FetchFailed("no size, or none above 0")
     ingest.require_size(service, size)

@@ -28,15 +28,15 @@ def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: P
         BodyInvalid: members are checked, and the project does not exist, or is the owner.
         IdentityUnavailable: members are checked, and Keystone does not answer.
     """
-    if service.projects is not None:
-        _check_project(service, service.projects, caller, image_id, member_id)
+    if service.integrations.projects is not None:
+        _check_project(service, service.integrations.projects, caller, image_id, member_id)
     now = service.clock()
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
         image.require_shared(_describe_not_shared("create", image_id))
         service.authority.require(caller, rules.ADD_MEMBER, authority.image_target(caller, image))
         member = Member(
-            image_id=image.id, member_id=member_id, created_at=now, updated_at=now, terms=service.default_terms_of(caller)
+            image_id=image.id, member_id=member_id, created_at=now, updated_at=now, terms=service.sharing.default_terms_of(caller)
         )
         check_count(service, tx, image)
         members.add(tx, member, image)

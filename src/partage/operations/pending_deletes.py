@@ -29,7 +29,7 @@ def remove_image(service: Service, tx: Transaction, image: Image, *, now: dateti
     has_data = image.content_id is not None or bool(image.references)
     if promises.retain(service, tx, image):
         return image.become(ImageStatus.DELETED, now=now)
-    if not (service.delayed_delete and has_data and image.status in _CAN_WAIT):
+    if not (service.features.delayed_delete and has_data and image.status in _CAN_WAIT):
         gone = image.become(ImageStatus.DELETED, now=now)
         images.remove(tx, gone)
         return gone
@@ -66,7 +66,7 @@ def restore(service: Service, image_id: ImageID) -> Image:
 
 def scrub(service: Service) -> int:
     """Delete the soft-deleted images that are due; return how many."""
-    due = service.clock() - service.scrub_time
+    due = service.clock() - service.features.scrub_time
     with service.database.read() as tx:
         if not pending_deletes.are_due(tx, due):
             return 0

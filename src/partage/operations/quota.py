@@ -65,8 +65,8 @@ def allowance_of(service: Service, owner: ProjectID | None, *, fresh: bool = Fal
     """
     if owner is None:
         return Allowance()
-    if service.unified_limits is not None:
-        limits = service.unified_limits.find_limits(owner, fresh=fresh)
+    if service.integrations.unified_limits is not None:
+        limits = service.integrations.unified_limits.find_limits(owner, fresh=fresh)
         return parse_keystone_limits(limits, one_over=service.limits.one_upload_may_exceed)
     static = service.limits
     return Allowance(images=static.images_per_project or None, stored_bytes=static.storage_per_project_bytes or None)
@@ -250,9 +250,9 @@ def usage(service: Service, caller: Caller) -> Mapping[str, tuple[int, int]]:
     Raises:
         IdentityUnavailable: Keystone does not say.
     """
-    if service.unified_limits is None or caller.project_id is None:
+    if service.integrations.unified_limits is None or caller.project_id is None:
         return {}
-    limits = service.unified_limits.find_limits(caller.project_id, fresh=False)
+    limits = service.integrations.unified_limits.find_limits(caller.project_id, fresh=False)
     with service.database.read() as tx:
         used = reservations.usage(tx, caller.project_id, now=service.clock()).to_report()
     return {name: (used[name], limits.get(name, 0)) for name in RESOURCES}

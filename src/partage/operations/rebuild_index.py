@@ -49,8 +49,8 @@ def rebuild_index(service: Service) -> Rebuilt:
         StoreFull, StoreUnavailable, DatabaseUnavailable: try again later; what was done so far stays done.
     """
     with hold_packs(service, "the index is being rebuilt") as hold:
-        found = [_Rebuilding(service, named, hold).rebuild() for named in service.stores.values()]
-    for named in service.stores.values():
+        found = [_Rebuilding(service, named, hold).rebuild() for named in service.stores.by_id.values()]
+    for named in service.stores.by_id.values():
         store_identities.align_generations(service, named)
     return Rebuilt(
         packs=sum(each.packs for each in found),

@@ -53,19 +53,21 @@ def find_dead(
     with service.database.read() as tx:
         rows = list_rows(tx)
     elsewhere = _list_remote(service, rows)
-    unchanged = service.listener.find_unchanged(elsewhere)
+    unchanged = service.process.listener.find_unchanged(elsewhere)
     if unchanged:
         with service.database.write() as tx:
             rewrite(tx, unchanged)
             rows = list_rows(tx)
         elsewhere = _list_remote(service, rows)
-    silent = service.listener.look(elsewhere)
+    silent = service.process.listener.look(elsewhere)
     return [row for row in rows if (row.token in silent if row.token in elsewhere else not _is_alive(service, row, own))]
 
 
 def recover(service: Service, image_id: ImageID | None = None) -> int:
     """Set images whose upload died with its worker back to `queued`: one image, or all. Return how many."""
-    dead = find_dead(service, partial(uploads.list_uploads, image_id=image_id), uploads.rewrite, own=service.running_uploads)
+    dead = find_dead(
+        service, partial(uploads.list_uploads, image_id=image_id), uploads.rewrite, own=service.process.running_uploads
+    )
     return sum(_requeue(service, upload.image_id, upload.token) for upload in dead)
 
 
@@ -74,25 +76,29 @@ def requeue(service: Service, saving: Image, token: str) -> None:
     try:
         _requeue(service, saving.id, token)
     except problems.DatabaseUnavailable as problem:
-        service.failures.note(problem, f"image {saving.id} is not queued again yet")
+        service.process.failures.note(problem, f"image {saving.id} is not queued again yet")
 
 
 def renew(service: Service) -> None:
     """Send the heartbeat of this worker's running uploads, if there are any."""
-    if service.running_uploads:
+    if service.process.running_uploads:
         with service.database.write() as tx:
-            uploads.renew(tx, service.worker, now=service.clock())
+            uploads.renew(tx, service.process.worker, now=service.clock())
 
 
 def _list_remote(service: Service, rows: Sequence[_Row]) -> dict[str, datetime]:
-    return {row.token: row.renewed_at for row in rows if row.worker != service.worker and service.worker_lives(row.worker) is None}
+    return {
+        row.token: row.renewed_at
+        for row in rows
+        if row.worker != service.process.worker and service.process.worker_lives(row.worker) is None
+    }
 
 
 def _is_alive(service: Service, row: LeasedRow, own: Container[str]) -> bool:
-    if row.worker == service.worker:
+    if row.worker == service.process.worker:
         return row.token in own
     # A worker of this machine cannot move to another machine.
-    return service.worker_lives(row.worker) is not False
+    return service.process.worker_lives(row.worker) is not False
 
 
 def _requeue(service: Service, image_id: ImageID, token: str) -> bool:

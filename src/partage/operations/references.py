@@ -39,11 +39,11 @@ def read(service: Service, image: Image, start: int, stop: int, *, cancellation:
 def _from_any(service: Service, image: Image, wanted: Part, cancellation: Cancellation | None, *, goes_on: bool) -> Iterator[bytes]:
     start = wanted.start
     for place in image.references:
-        if not service.refers_to(place.store) or not (goes_on or start == wanted.start):
+        if not service.stores.is_http(place.store) or not (goes_on or start == wanted.start):
             continue
         try:
             rest = Part(start, wanted.stop, wanted.of_bytes)
-            with fetch.open_part(place.url, service.fetch, rest, cancellation=cancellation) as blocks:
+            with fetch.open_part(place.url, service.integrations.fetch, rest, cancellation=cancellation) as blocks:
                 for block in blocks:
                     yield block
                     start += len(block)

@@ -131,60 +131,90 @@ class Nobody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """What every operation of one process needs. Thread-safe, because everything in it is.
+class Stores:
+    """The stores, and what their readers and writers share.
 
-    - `worker` names this process among all that share the database. `worker_lives` says whether another process of this machine
-      still runs; None for a process of another machine. `listener` knows for how long those have been silent.
-    - `running_uploads` are the tokens of the uploads of this process, `running_tasks` the claims of its tasks, each with what
-      cancels the run.
-    - `unified_limits` None: the configured limits apply. `projects` None: members are not looked up. `recipients` None: nor are
-      recipients of the sharing API. `other_regions` None: no images are imported from other regions. `http_store` None: what is on
-      the web is fetched and stored. `default_terms` are those of a share whose owner gives none; `notice_bounds`, of the cloud or
-      of a domain, limit the terms of others.
-    - `announcer` gets what happened, once it is committed; `failures` logs what the operator has to know.
-    - With `delayed_delete` a deleted image can be restored for `scrub_time`. With `locations_shown` users see where image data is,
-      and owners may change that. With `hide_deduplication_timing` an upload takes as long when its chunks are known.
-    - `read_ahead` is shared by all readers of image data; `writer_resources` are the threads and buffers of all writers.
+    `http` None: what is on the web is fetched and stored. `read_ahead` is shared by all readers of image data;
+    `writer_resources` are the threads and buffers of all writers.
     """
 
-    database: Database
-    stores: Mapping[StoreID, NamedStore]
-    default_store: StoreID
-    authority: Authority
-    protections: PropertyProtections | None = None
-    limits: Limits
-    formats: Formats
+    by_id: Mapping[StoreID, NamedStore]
+    default: StoreID
+    http: HTTPStore | None = None
+    cache: Cache | None = None
+    read_ahead: ReadAhead = field(default_factory=ReadAhead)
+    writer_resources: WriterResources = field(default_factory=WriterResources)
+
+    @property
+    def all(self) -> list[NamedStore | HTTPStore]:
+        """Every store that users may see, by name."""
+        found: list[NamedStore | HTTPStore] = list(self.by_id.values())
+        if self.http is not None:
+            found.append(self.http)
+        return sorted(found, key=lambda store: store.id)
+
+    def has(self, store_id: StoreID) -> bool:
+        """Say whether a store of that name is configured, of type http or another."""
+        return store_id in self.by_id or self.is_http(store_id)
+
+    def is_http(self, store_id: StoreID | None) -> bool:
+        """Say whether this is the store of type http."""
+        return self.http is not None and self.http.id == store_id
+
+    def find(self, store_id: StoreID | None) -> NamedStore:
+        """Return the store of that name, or the default one.
+
+        Raises:
+            StoreUnknown: no store of that name is configured.
+        """
+        found = self.by_id.get(self.default if store_id is None else store_id)
+        if found is None:
+            raise problems.StoreUnknown(f"Store for identifier {store_id} not found; configured: {', '.join(sorted(self.by_id))}")
+        return found
+
+    def find_writable(self, store_id: StoreID | None) -> NamedStore:
+        """Return the store of that name, or the default one, to store new image data in.
+
+        Raises:
+            StoreUnknown: no store of that name is configured.
+            StoreReadOnly: the store takes no new image data.
+        """
+        if self.is_http(store_id):
+            raise _takes_nothing(store_id)
+        found = self.find(store_id)
+        if found.read_only:
+            raise _takes_nothing(found.id)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What the operator has chosen for images and their data.
+
+    With `delayed_delete` a deleted image can be restored for `scrub_time`. With `locations_shown` users see where image data
+    is, and owners may change that. With `hide_deduplication_timing` an upload takes as long when its chunks are known.
+    """
+
     hash_algorithm: str
     hide_deduplication_timing: bool = True
-    clock: Callable[[], datetime]
-    new_id: Callable[[], str]
-    worker: str
-    worker_lives: Callable[[str], bool | None]
-    running_uploads: set[str] = field(default_factory=set)
-    running_tasks: dict[str, Cancellation | None] = field(default_factory=dict)
-    fetch: Rules = field(default_factory=Rules)
-    http_store: HTTPStore | None = None
-    http_locations: bool = False
+    delayed_delete: bool = False
+    scrub_time: timedelta = timedelta(days=1)
     locations_shown: bool = False
-    import_plugins: ImportPlugins = field(default_factory=ImportPlugins)
-    unified_limits: UnifiedLimits | None = None
-    projects: Projects | None = None
-    recipients: Recipients | None = None
+    http_locations: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharingRules:
+    """What the operator has chosen for shares.
+
+    `default_terms` are those of a share whose owner gives none. `notice_bounds`, of the cloud or of a domain, limit the terms of
+    others.
+    """
+
     names_resolved: NamesResolved = NamesResolved.OWN_DOMAIN
-    other_regions: OtherRegions | None = None
-    signatures: Signatures = field(default_factory=Unverifiable)
-    cache: Cache | None = None
     default_terms: Terms = field(default_factory=Terms)
     notice_bounds: NoticeBounds = field(default_factory=NoticeBounds)
     notice_bounds_of_domains: Mapping[str, NoticeBounds] = field(default_factory=dict)
-    delayed_delete: bool = False
-    scrub_time: timedelta = timedelta(days=1)
-    announcer: Announcer = field(default_factory=Nobody)
-    listener: Listener = field(default_factory=Listener)
-    failures: FailureLog = field(default_factory=FailureLog)
-    read_ahead: ReadAhead = field(default_factory=ReadAhead)
-    writer_resources: WriterResources = field(default_factory=WriterResources)
 
     def notice_bounds_of(self, caller: Caller) -> NoticeBounds:
         """Return what notice the caller may promise: by the domain of its project, or by the cloud."""
@@ -195,52 +225,44 @@ class Service:
         notice = self.notice_bounds_of(caller).default
         return self.default_terms if notice is None else replace(self.default_terms, notice=notice)
 
-    def announce(self, event: Event, subject: Subject, *, failed: bool = False) -> None:
-        """Announce what happened, after its transaction: the last step of an operation. Never waits, never fails."""
-        self.announcer.announce(Announcement(event=event, subject=subject, at=self.clock(), failed=failed))
 
-    @property
-    def all_stores(self) -> list[NamedStore | HTTPStore]:
-        """Every store that users may hear of, by name."""
-        found: list[NamedStore | HTTPStore] = list(self.stores.values())
-        if self.http_store is not None:
-            found.append(self.http_store)
-        return sorted(found, key=lambda store: store.id)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """This process among all that share the database, and its running work.
 
-    def knows_store(self, store_id: StoreID) -> bool:
-        """Say whether a store of that name is configured, be it the one that reads from the web."""
-        return store_id in self.stores or self.refers_to(store_id)
+    - `worker` names this process. `worker_lives` says whether another process of this machine still runs; None for a process of
+      another machine. `listener` knows for how long those have been silent.
+    - `running_uploads` are the tokens of the uploads of this process, `running_tasks` the claims of its tasks, each with what
+      cancels the run. `failures` logs what the operator has to know.
+    """
 
-    def refers_to(self, store_id: StoreID | None) -> bool:
-        """Say whether it is the store that reads from the web."""
-        return self.http_store is not None and self.http_store.id == store_id
+    worker: str
+    worker_lives: Callable[[str], bool | None]
+    running_uploads: set[str] = field(default_factory=set)
+    running_tasks: dict[str, Cancellation | None] = field(default_factory=dict)
+    listener: Listener = field(default_factory=Listener)
+    failures: FailureLog = field(default_factory=FailureLog)
 
-    def store_named(self, store_id: StoreID | None) -> NamedStore:
-        """Return the store of that name, or the default one.
 
-        Raises:
-            StoreUnknown: no store of that name is configured.
-        """
-        found = self.stores.get(self.default_store if store_id is None else store_id)
-        if found is None:
-            raise problems.StoreUnknown(f"Store for identifier {store_id} not found; configured: {', '.join(sorted(self.stores))}")
-        return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Integrations:
+    """Other services, and what works on image data for them.
 
-    def writable_store(self, store_id: StoreID | None) -> NamedStore:
-        """Return the store of that name, or the default one, to put new image data into.
+    `unified_limits` None: the configured limits apply. `projects` None: members are not looked up. `recipients` None: nor are
+    recipients of the sharing API. `other_regions` None: no images are imported from other regions. `announcer` gets what happened,
+    once it is committed.
+    """
 
-        Raises:
-            StoreUnknown: no store of that name is configured.
-            StoreReadOnly: it takes none.
-        """
-        if self.refers_to(store_id):
-            raise _takes_nothing(store_id)
-        found = self.store_named(store_id)
-        if found.read_only:
-            raise _takes_nothing(found.id)
-        return found
+    fetch: Rules = field(default_factory=Rules)
+    import_plugins: ImportPlugins = field(default_factory=ImportPlugins)
+    unified_limits: UnifiedLimits | None = None
+    projects: Projects | None = None
+    recipients: Recipients | None = None
+    other_regions: OtherRegions | None = None
+    signatures: Signatures = field(default_factory=Unverifiable)
+    announcer: Announcer = field(default_factory=Nobody)
 
-    def regions_on(self) -> OtherRegions:
+    def require_regions(self) -> OtherRegions:
         """Return what imports from other regions need.
 
         Raises:
@@ -249,6 +271,28 @@ class Service:
         if self.other_regions is None:
             raise problems.FeatureOff("The import method 'glance-download' is not available here; see the list of those that are")
         return self.other_regions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What every operation of one process needs. Thread-safe, because everything in it is."""
+
+    database: Database
+    stores: Stores
+    authority: Authority
+    protections: PropertyProtections | None = None
+    limits: Limits
+    formats: Formats
+    features: Features
+    sharing: SharingRules = field(default_factory=SharingRules)
+    process: Process
+    integrations: Integrations = field(default_factory=Integrations)
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+
+    def announce(self, event: Event, subject: Subject, *, failed: bool = False) -> None:
+        """Announce what happened, after its transaction: the last step of an operation. Never waits, never fails."""
+        self.integrations.announcer.announce(Announcement(event=event, subject=subject, at=self.clock(), failed=failed))
 
 
 def _takes_nothing(store_id: StoreID | None) -> problems.StoreReadOnly:

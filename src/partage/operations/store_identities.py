@@ -64,7 +64,7 @@ def check_stores(service: Service, *, after_restore: bool = False) -> dict[Store
         DatabaseUnavailable: the database does not answer.
     """
     checked: dict[StoreID, Identity] = {}
-    for named in service.stores.values():
+    for named in service.stores.by_id.values():
         with service.database.write() as tx:  # locked: no other process claims a store meanwhile
             here = _check(service, tx, named, after_restore=after_restore)
         if here is not None:

@@ -19,7 +19,7 @@ from partage.records import images
 def list_stores(service: Service, caller: Caller) -> list[NamedStore | HTTPStore]:
     """List the configured stores by name. Any valid token may; the HTTP layer chooses what it shows of each."""
     del caller  # the API lets every caller with a token ask
-    return service.all_stores
+    return service.stores.all
 
 
 def detail_stores(service: Service, caller: Caller) -> list[NamedStore | HTTPStore]:
@@ -41,7 +41,7 @@ def delete_from_store(service: Service, caller: Caller, store_id: StoreID, image
         PolicyForbids: the caller may not.
         StatusForbids: it is the only place that has the image.
     """
-    if not service.knows_store(store_id):
+    if not service.stores.has(store_id):
         raise problems.StatusConflict(f"The selected store {store_id} is not available on this node.")
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.NO_IMAGE_THERE)

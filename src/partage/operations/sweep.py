@@ -73,7 +73,7 @@ def sweep(service: Service, *, grace: timedelta) -> Swept:
     with service.database.write() as tx:
         contents.mark_unnamed(tx, now=now)
         forgotten = contents.remove_unnamed(tx, unnamed_before=now - grace)
-    swept = [_sweep_store(service, named, grace) for named in service.stores.values() if not named.read_only]
+    swept = [_sweep_store(service, named, grace) for named in service.stores.by_id.values() if not named.read_only]
     return Swept(
         contents=forgotten,
         marked=sum(each.marked for each in swept),
@@ -272,7 +272,7 @@ def _postpone(service: Service, named: NamedStore, name: str, problem: problems.
     """
     if isinstance(problem, problems.StoreUnavailable):
         store_identities.require_answer(named)
-    service.failures.note(problem, f"sweep of {named.id}, {name}")
+    service.process.failures.note(problem, f"sweep of {named.id}, {name}")
     return f"{name}: {problem.sentence()}"
 
 

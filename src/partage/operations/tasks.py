@@ -34,8 +34,8 @@ def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: s
     """
     require_access(service, caller)
     service.limits.check_input(len(orjson.dumps(dict(new.input))))
-    check_url(new.import_from, service.fetch)
-    certificate = signing.certificate_for(service.signatures, caller, new.image.properties, token)
+    check_url(new.import_from, service.integrations.fetch)
+    certificate = signing.certificate_for(service.integrations.signatures, caller, new.image.properties, token)
     image = images.create_image(service, caller, new.image)
     task = start.build_task(service, caller, TaskType.IMPORT, image.id, owner=None, request_id=request_id, task_input=new.input)
     with service.database.write() as tx:

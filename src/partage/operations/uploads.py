@@ -47,13 +47,13 @@ def begin_upload(
         KeyManagerUnavailable: the certificate cannot be fetched; the image is queued again.
         SignatureRefused: the signature cannot be valid for any bytes; the image is queued again.
     """
-    named = service.writable_store(store_id)
+    named = service.stores.find_writable(store_id)
     begun = _begin(service, caller, image_id, announced_bytes)
     with ExitStack() as contexts:
         contexts.enter_context(_requeue_on_failure(service, begun))
         properties = begun.image.properties
-        certificate = signing.certificate_for(service.signatures, caller, properties, token)
-        verifier = signing.verifier_for(service.signatures, properties, certificate)
+        certificate = signing.certificate_for(service.integrations.signatures, caller, properties, token)
+        verifier = signing.verifier_for(service.integrations.signatures, properties, certificate)
         contexts.enter_context(ingest.announce_arrival(service, begun.image, named))
         writer = ingest.open_writer(
             service, named, ingest.build_inspector(service, begun.image), ingest.build_write_options(service, announced_bytes)
@@ -78,7 +78,7 @@ def begin_staging(service: Service, caller: Caller, image_id: ImageID, *, announ
         UploadsFull: the project has its maximum of uploads in progress.
         ImageTooLarge, QuotaExceeded: the announced bytes exceed a limit.
     """
-    named = service.writable_store(None)
+    named = service.stores.find_writable(None)
     begun = _begin(service, caller, image_id, announced_bytes, to=ImageStatus.UPLOADING)
     with ExitStack() as contexts:
         contexts.enter_context(_requeue_on_failure(service, begun))
@@ -125,7 +125,7 @@ def _begin(
     with service.database.read() as tx:
         found = visible.find(service, tx, caller, image_id)
     asked = _Asked(caller, found, announced_bytes, to, service.new_id())
-    service.running_uploads.add(asked.token)
+    service.process.running_uploads.add(asked.token)
     try:
         allowance = quota.allowance_of(service, found.owner)
         try:
@@ -133,7 +133,7 @@ def _begin(
         except problems.QuotaExceeded as refusal:
             begun = _reserve(service, asked, quota.refresh_allowance(service, found.owner, allowance, refusal))
     except BaseException:
-        service.running_uploads.discard(asked.token)
+        service.process.running_uploads.discard(asked.token)
         raise
     service.announce(Event.IMAGE_UPDATE, begun.image)
     return begun
@@ -157,7 +157,7 @@ def _reserve(service: Service, asked: _Asked, allowance: Allowance) -> _Begun:
             tx, image, allowance, token=asked.token, place=place, size_bytes=asked.announced_bytes, now=service.clock()
         )
         images.change_status(tx, begun, was=ImageStatus.QUEUED)
-        uploads.begin(tx, uploads.UploadRow(image.id, asked.token, service.worker, now))
+        uploads.begin(tx, uploads.UploadRow(image.id, asked.token, service.process.worker, now))
     return _Begun(begun, asked.token, room)
 
 
@@ -169,7 +169,7 @@ def _requeue_on_failure(service: Service, begun: _Begun) -> Iterator[None]:
         recovery.requeue(service, begun.image, begun.token)
         raise
     finally:
-        service.running_uploads.discard(begun.token)
+        service.process.running_uploads.discard(begun.token)
 
 
 def _finish_upload(service: Service, begun: _Begun, named: NamedStore, written: Written) -> Image:

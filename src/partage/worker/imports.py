@@ -119,7 +119,7 @@ class _Lane:
         try:
             import_runs.run(self._service, work)
         except problems.Problem as problem:
-            self._service.failures.note(
+            self._service.process.failures.note(
                 problem, f"{work.task.request_id}: task {work.task.id} is interrupted and will be retried by a worker"
             )
         except Exception:  # noqa: BLE001 - nothing else would log that the thread has ended

@@ -18,9 +18,9 @@ def describe(service: Service, incoming: Incoming) -> Reply:
         {"rel": "describedby", "href": f"{incoming.origin}{paths.OPENAPI}"},
     ]
     notice = {
-        "default": str(service.default_terms.notice),
-        "least": str(service.notice_bounds.least),
-        "longest": str(service.notice_bounds.longest),
+        "default": str(service.sharing.default_terms.notice),
+        "least": str(service.sharing.notice_bounds.least),
+        "longest": str(service.sharing.notice_bounds.longest),
         "while_used": False,
     }
     versions = [{"id": "v1.0", "status": "CURRENT", "links": links}]

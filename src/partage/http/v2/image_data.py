@@ -47,7 +47,7 @@ async def download_image_data(request: Request) -> Reply:
     asked = request.header(b"range") if conditions.range_applies(request.header(b"if-range"), etag) else None
     part = conditions.parse_range(asked, data.size_bytes)
     start, stop = part or (0, data.size_bytes)
-    open_reading, read_ahead = data.open_reading(start, stop), request.edge.service.read_ahead
+    open_reading, read_ahead = data.open_reading(start, stop), request.edge.service.stores.read_ahead
     return Reply(
         status=HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT,
         body=Stream(

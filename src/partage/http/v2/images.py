@@ -44,7 +44,7 @@ async def create_image(request: Request) -> Reply:
     location = f"{request.origin}{paths.IMAGES}/{image.id}".encode()
     headers: tuple[Header, ...] = (
         (b"location", location),
-        (b"openstack-image-store-ids", ",".join(store.id for store in request.edge.service.all_stores).encode()),
+        (b"openstack-image-store-ids", ",".join(store.id for store in request.edge.service.stores.all).encode()),
     )
     if request.edge.options.import_methods:
         headers += ((b"openstack-image-import-methods", ",".join(request.edge.options.import_methods).encode()),)
@@ -108,7 +108,7 @@ def _render_page(request: Request, parameters: query.Parameters, asked: ImageQue
 
 def _find_location_options(request: Request) -> LocationOptions:
     options = request.edge.options
-    return LocationOptions(direct_url=options.show_direct_url, locations=request.edge.service.locations_shown)
+    return LocationOptions(direct_url=options.show_direct_url, locations=request.edge.service.features.locations_shown)
 
 
 def image_to_json(image: Image, caller: Caller, shown: LocationOptions = NO_LOCATIONS) -> dict[str, Any]:

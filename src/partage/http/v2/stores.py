@@ -11,14 +11,14 @@ from partage.operations.service import HTTPStore, NamedStore
 async def list_stores(request: Request) -> Reply:
     """List the stores as users see them."""
     found = await request.run(stores.list_stores)
-    default = request.edge.service.default_store
+    default = request.edge.service.stores.default
     return json_reply({"stores": [store_to_json(store, is_default=store.id == default) for store in found]})
 
 
 async def detail_stores(request: Request) -> Reply:
     """List the stores as administrators see them."""
     found = await request.run(stores.detail_stores)
-    default = request.edge.service.default_store
+    default = request.edge.service.stores.default
     return json_reply({"stores": [store_detail_to_json(store, is_default=store.id == default) for store in found]})
 
 

@@ -37,7 +37,20 @@ from partage.model.terms import Notice, Terms
 from partage.notifications.bus import Bus, Connection
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
-from partage.operations.service import Announcer, Cache, Formats, HTTPStore, NamedStore, Nobody, Service
+from partage.operations.service import (
+    Announcer,
+    Cache,
+    Features,
+    Formats,
+    HTTPStore,
+    Integrations,
+    NamedStore,
+    Nobody,
+    Process,
+    Service,
+    SharingRules,
+    Stores,
+)
 from partage.operations.signing import Signatures, Unverifiable
 from partage.outbound.rules import Rules, operators_rules
 from partage.policies.authority import Authority
@@ -85,47 +98,36 @@ def build_service(
     authority = Authority(settings.policy_file)
     return Service(
         database=_build_database(settings),
-        stores={each.id: each for each in stores},
-        default_store=StoreID(settings.effective_default_store),
+        stores=Stores(
+            by_id={each.id: each for each in stores},
+            default=StoreID(settings.effective_default_store),
+            http=None if settings.http_store is None else _build_http_store(settings.http_store),
+            cache=cache,
+            read_ahead=ReadAhead(threads=settings.read_ahead_threads, budget_bytes=settings.read_ahead_bytes),
+            writer_resources=WriterResources(buffer_bytes=settings.uploads.buffer_bytes),
+        ),
         authority=authority,
         protections=_load_protections(settings, authority),
         limits=build_limits(settings),
-        formats=Formats(
-            match_required=settings.formats.require_image_format_match,
-            vmdk_types=settings.formats.vmdk_allowed_types,
-            gpt_nonfatal=settings.formats.gpt_safety_checks_nonfatal,
-            known=KnownFormats(
-                disk=settings.formats.disk_formats,
-                container=settings.formats.container_formats,
-                properties=_load_property_schemas(settings.image_schema_file),
-            ),
+        formats=_build_formats(settings),
+        features=Features(
+            hash_algorithm=settings.os_hash_algo,
+            hide_deduplication_timing=settings.hide_deduplication_timing,
+            delayed_delete=settings.delayed_delete,
+            scrub_time=timedelta(seconds=settings.scrub_time_seconds),
+            locations_shown=settings.show_multiple_locations,
+            http_locations=settings.imports.http_locations,
         ),
-        hash_algorithm=settings.os_hash_algo,
-        hide_deduplication_timing=settings.hide_deduplication_timing,
+        sharing=SharingRules(
+            names_resolved=settings.sharing.resolve_names,
+            default_terms=Terms(notice=Notice.parse(settings.sharing.default_notice)),
+            notice_bounds=settings.sharing.bounds,
+            notice_bounds_of_domains={domain: given.bounds for domain, given in settings.sharing.domains.items()},
+        ),
+        process=Process(worker=liveness.name_own_process(), worker_lives=liveness.is_alive),
+        integrations=_build_integrations(settings),
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid.uuid4()),
-        http_store=None if settings.http_store is None else _build_http_store(settings.http_store),
-        http_locations=settings.imports.http_locations,
-        locations_shown=settings.show_multiple_locations,
-        import_plugins=_build_plugins(settings.imports),
-        worker=liveness.name_own_process(),
-        worker_lives=liveness.is_alive,
-        fetch=build_fetch_rules(settings),
-        unified_limits=_build_unified_limits(settings) if settings.limits.use_keystone_limits else None,
-        projects=_build_projects(settings.identity) if settings.identity.check_members else None,
-        signatures=_build_signatures(settings),
-        other_regions=_build_other_regions(settings) if ImportMethod.GLANCE_DOWNLOAD in settings.imports.methods else None,
-        cache=cache,
-        recipients=_build_projects(settings.identity),
-        names_resolved=settings.sharing.resolve_names,
-        default_terms=Terms(notice=Notice.parse(settings.sharing.default_notice)),
-        notice_bounds=settings.sharing.bounds,
-        notice_bounds_of_domains={domain: given.bounds for domain, given in settings.sharing.domains.items()},
-        delayed_delete=settings.delayed_delete,
-        scrub_time=timedelta(seconds=settings.scrub_time_seconds),
-        announcer=_build_announcer(settings.notifications),
-        read_ahead=ReadAhead(threads=settings.read_ahead_threads, budget_bytes=settings.read_ahead_bytes),
-        writer_resources=WriterResources(buffer_bytes=settings.uploads.buffer_bytes),
     )
 
 
@@ -143,8 +145,8 @@ def open_service(
     try:
         yield built
     finally:
-        built.writer_resources.close()
-        built.announcer.close()
+        built.stores.writer_resources.close()
+        built.integrations.announcer.close()
         built.database.close()
 
 
@@ -157,6 +159,32 @@ def list_unused_rules(settings: Settings) -> list[str]:
     authority = Authority(settings.policy_file)
     protections = _load_protections(settings, authority)
     return authority.list_unused_rules(protections.policies if protections else ())
+
+
+def _build_formats(settings: Settings) -> Formats:
+    return Formats(
+        match_required=settings.formats.require_image_format_match,
+        vmdk_types=settings.formats.vmdk_allowed_types,
+        gpt_nonfatal=settings.formats.gpt_safety_checks_nonfatal,
+        known=KnownFormats(
+            disk=settings.formats.disk_formats,
+            container=settings.formats.container_formats,
+            properties=_load_property_schemas(settings.image_schema_file),
+        ),
+    )
+
+
+def _build_integrations(settings: Settings) -> Integrations:
+    return Integrations(
+        fetch=build_fetch_rules(settings),
+        import_plugins=_build_plugins(settings.imports),
+        unified_limits=_build_unified_limits(settings) if settings.limits.use_keystone_limits else None,
+        projects=_build_projects(settings.identity) if settings.identity.check_members else None,
+        recipients=_build_projects(settings.identity),
+        other_regions=_build_other_regions(settings) if ImportMethod.GLANCE_DOWNLOAD in settings.imports.methods else None,
+        signatures=_build_signatures(settings),
+        announcer=_build_announcer(settings.notifications),
+    )
 
 
 def _build_database(settings: Settings) -> Database:
@@ -258,7 +286,7 @@ def build_edge_options(settings: Settings, built: Service) -> EdgeOptions:
         import_methods=settings.imports.methods,
         allow_anonymous=settings.allow_anonymous_access,
         show_direct_url=settings.show_image_direct_url,
-        has_cache=built.cache is not None,
+        has_cache=built.stores.cache is not None,
         stall_seconds=settings.stall_seconds,
         reading_threads=_READERS_OF_SQLITE if built.database.dialect == "sqlite" else _READERS,
         listing_threads=_LISTERS,

@@ -22,9 +22,9 @@ from partage.records import images
 
 def begin_location(service: Service, work: Run, image: Image) -> Image:
     """Note the location, so that everybody who can see the image sees what is being read."""
-    if service.http_store is None:
+    if service.stores.http is None:
         raise problems.StatusConflict("No store of type http is configured any more; give the location again")
-    return replace(image, references=(Reference(url=work.request.uri, store=service.http_store.id),))
+    return replace(image, references=(Reference(url=work.request.uri, store=service.stores.http.id),))
 
 
 def find_out(service: Service, work: Run, image: Image) -> None:
@@ -38,13 +38,13 @@ def find_out(service: Service, work: Run, image: Image) -> None:
     """
     watched = _Watched(ingest.build_inspector(service, image))
     cap, cancellation = service.limits.image_size_cap_bytes, work.cancellation
-    with fetch.open_url(work.request.uri, service.fetch, limit_bytes=cap, cancellation=cancellation) as fetched:
+    with fetch.open_url(work.request.uri, service.integrations.fetch, limit_bytes=cap, cancellation=cancellation) as fetched:
         arriving = watched.check_each(import_steps.report_progress(service, work, fetched.blocks))
-        found = digest.compute(signing.verify_blocks(service.signatures, image.properties, work.certificate, arriving))
+        found = digest.compute(signing.verify_blocks(service.integrations.signatures, image.properties, work.certificate, arriving))
     if not watched.size_bytes:
         raise problems.FetchFailed("nothing is there")
     virtual_size = watched.inspector.finish(watched.size_bytes)
-    algorithm = work.promised[0] or service.hash_algorithm
+    algorithm = work.promised[0] or service.features.hash_algorithm
     value: str = getattr(found, algorithm)
     if work.promised[0]:
         work.require_promised(value)

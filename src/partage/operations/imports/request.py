@@ -47,7 +47,7 @@ def request_import(
     certificate = None
     if signature_of(found.properties) and request.method is not ImportMethod.COPY_IMAGE:
         _require_ready(service, caller, found, request)  # what would be refused anyway makes nobody ask the key manager
-        certificate = signing.certificate_for(service.signatures, caller, found.properties, token)
+        certificate = signing.certificate_for(service.integrations.signatures, caller, found.properties, token)
     asked = _Asked(caller, found, request, request_id, token, certificate)
     allowance = quota.allowance_of(service, found.owner)
     try:
@@ -79,7 +79,7 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
         if not stores:
             return None
         if request.method is ImportMethod.WEB_DOWNLOAD:
-            check_given(request.uri, service.fetch, purpose="web-download")
+            check_given(request.uri, service.integrations.fetch, purpose="web-download")
         task = start.build_task(
             service,
             caller,
@@ -115,7 +115,7 @@ def _lane(image: Image, request: ImportRequest) -> TaskLane:
 def _seal_token(service: Service, asked: _Asked, task: Task) -> str | None:
     if asked.request.method is not ImportMethod.GLANCE_DOWNLOAD:
         return None
-    return service.regions_on().seal.seal(asked.token, task_id=task.id)
+    return service.integrations.require_regions().seal.seal(asked.token, task_id=task.id)
 
 
 def _keep_room(tx: Transaction, image: Image, allowance: Allowance, task: Task, *, copies: int) -> None:
@@ -144,13 +144,13 @@ def _targets(service: Service, image: Image, request: ImportRequest) -> Sequence
     A copy to all stores has nothing to do where the image is already; a copy to named ones is refused there.
     """
     if request.all_stores:
-        writable = [each for each in service.stores if not service.stores[each].read_only]
+        writable = [each for each in service.stores.by_id if not service.stores.by_id[each].read_only]
         return [each for each in writable if each not in image.stores]
-    stores = request.stores or (service.default_store,)
+    stores = request.stores or (service.stores.default,)
     for store_id in stores:
-        if not service.knows_store(store_id):
+        if not service.stores.has(store_id):
             raise problems.StatusConflict(f"Store for identifier {store_id} not found; see the list of stores for those there are")
-        service.writable_store(store_id)
+        service.stores.find_writable(store_id)
         if request.method is ImportMethod.COPY_IMAGE and store_id in image.stores:
             raise problems.Invalid(f"Image is already present at store '{store_id}'")
     return stores

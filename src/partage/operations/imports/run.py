@@ -51,16 +51,16 @@ def claim(service: Service, lane: TaskLane | None = None, *, per_project: int = 
     Its project is the one that has the fewest running; a project of which this worker is at `per_project` tasks of the lane waits.
     """
     name = service.new_id()
-    service.running_tasks[name] = None  # before anybody can find that nobody is at it
+    service.process.running_tasks[name] = None  # before anybody can find that nobody is at it
     work = None
     try:
         for each in TaskLane if lane is None else (lane,):
             work = work or _claim(service, name, each, per_project)
     finally:
         if work is None:
-            service.running_tasks.pop(name, None)
+            service.process.running_tasks.pop(name, None)
         else:
-            service.running_tasks[name] = work.cancellation
+            service.process.running_tasks[name] = work.cancellation
     return work
 
 
@@ -76,17 +76,17 @@ def run(service: Service, work: Run) -> None:
         # What breaks when a run is cancelled is not the reason why it ended.
         _end_badly(service, work, work.cancellation.problem or error)
     finally:
-        service.running_tasks.pop(work.claim, None)
+        service.process.running_tasks.pop(work.claim, None)
 
 
 def leave(service: Service, work: Run) -> None:
     """Give up a claimed task that could not be begun; `recover` lets it be taken up again."""
-    service.running_tasks.pop(work.claim, None)
+    service.process.running_tasks.pop(work.claim, None)
 
 
 def cancel_lost(service: Service) -> None:
     """End the runs of this process whose image was deleted, or whose task has another worker, whatever they wait for."""
-    running = {claim: each for claim, each in service.running_tasks.copy().items() if each is not None}
+    running = {claim: each for claim, each in service.process.running_tasks.copy().items() if each is not None}
     if not running:
         return
     with service.database.read() as tx:
@@ -100,7 +100,7 @@ def cancel_lost(service: Service) -> None:
 
 def recover(service: Service) -> int:
     """Let tasks be taken up again whose worker died, and give up those that nobody can do. Return how many there were."""
-    dead = recovery.find_dead(service, tasks.list_running, tasks.rewrite, own=service.running_tasks)
+    dead = recovery.find_dead(service, tasks.list_running, tasks.rewrite, own=service.process.running_tasks)
     with service.database.read() as tx:
         waiting = tasks.list_waiting(tx, since=service.clock() - UNCLAIMED)
     for row in dead:
@@ -112,9 +112,9 @@ def recover(service: Service) -> int:
 
 def renew(service: Service) -> None:
     """Say that this worker still is at its tasks; nothing is written when there are none."""
-    if service.running_tasks:
+    if service.process.running_tasks:
         with service.database.write() as tx:
-            tasks.renew(tx, service.worker, now=service.clock())
+            tasks.renew(tx, service.process.worker, now=service.clock())
 
 
 def _end_badly(service: Service, work: Run, error: Exception) -> None:
@@ -123,7 +123,7 @@ def _end_badly(service: Service, work: Run, error: Exception) -> None:
     elif isinstance(error, problems.DatabaseUnavailable):
         raise error
     elif isinstance(error, problems.Problem):
-        service.failures.note(error, _subject(work))
+        service.process.failures.note(error, _subject(work))
         _fail(service, work, error.sentence())
     else:
         _LOG.error("%s: unexpected failure", _subject(work), exc_info=error)
@@ -140,7 +140,9 @@ def _subject(work: Run) -> str:
 
 def _claim(service: Service, name: str, lane: TaskLane, per_project: int) -> Run | None:
     with service.database.write() as tx:
-        claimed = tasks.claim_next(tx, claim=name, worker=service.worker, lane=lane, per_project=per_project, now=service.clock())
+        claimed = tasks.claim_next(
+            tx, claim=name, worker=service.process.worker, lane=lane, per_project=per_project, now=service.clock()
+        )
     if claimed is None:
         return None
     service.announce(Event.TASK_PROCESSING, claimed.task)
@@ -149,10 +151,10 @@ def _claim(service: Service, name: str, lane: TaskLane, per_project: int) -> Run
 
 
 def _run_of(service: Service, task: Task, claim: str, roles: tuple[str, ...] = ()) -> Run:
-    if task.type is TaskType.LOCATION_IMPORT and service.http_store is not None:
+    if task.type is TaskType.LOCATION_IMPORT and service.stores.http is not None:
         return Run(task, claim, roles, (), refers=True)
     given = task.input.get("backend")
-    stores = tuple(StoreID(each) for each in given) if isinstance(given, list) else (service.default_store,)
+    stores = tuple(StoreID(each) for each in given) if isinstance(given, list) else (service.stores.default,)
     return Run(task, claim, roles, stores)
 
 
@@ -191,7 +193,7 @@ def _import_into_first_store(service: Service, work: Run, image: Image) -> Image
     room = quota.resume(service, image, token=work.task.id, copies=len(work.stores))
     for store_id in work.stores:
         try:
-            named = service.writable_store(store_id)
+            named = service.stores.find_writable(store_id)
             with ingest.announce_arrival(service, image, named):
                 kept = _import_into(service, work, image, named, room)
         except (problems.StoreFull, problems.Unavailable, problems.StoreReadOnly) as problem:
@@ -206,7 +208,7 @@ def _import_into_first_store(service: Service, work: Run, image: Image) -> Image
 
 def _import_into(service: Service, work: Run, image: Image, named: NamedStore, room: Reservation) -> Image:
     """Store the data in one store: as it is received, or unpacked; then convert it, when a plugin does that."""
-    plugins, options = service.import_plugins, ingest.build_write_options(service, None)
+    plugins, options = service.integrations.import_plugins, ingest.build_write_options(service, None)
     limit_bytes, context = options.limit_bytes, _build_context(service, work)
     with import_sources.open_source(service, image, work.request, context=context, limit_bytes=limit_bytes) as source:
         described = source.over(image)
@@ -243,10 +245,10 @@ class _Received:
 def _convert(service: Service, work: Run, named: NamedStore, room: Reservation, received: _Received) -> Image:
     """Convert stored data to the format of the plugin, and store the result in the same store."""
     described, options = received.described, received.options
-    result = replace(described, disk_format=service.import_plugins.convert_to)
+    result = replace(described, disk_format=service.integrations.import_plugins.convert_to)
     stored = work.cancellation.check_each(downloads.read_written(service, named, received.written))
     limit_bytes, goes_on = options.limit_bytes, work.cancellation.goes_on
-    with service.import_plugins.converted(described, stored, limit_bytes=limit_bytes, goes_on=goes_on) as converted:
+    with service.integrations.import_plugins.converted(described, stored, limit_bytes=limit_bytes, goes_on=goes_on) as converted:
         blocks = quota.meter_blocks(service, room, work.cancellation.check_each(converted))
         signed = _verify_signature(service, work, described, blocks)
         written = ingest.store_bytes(service, named, signed, ingest.build_inspector(service, result), options)
@@ -254,7 +256,7 @@ def _convert(service: Service, work: Run, named: NamedStore, room: Reservation, 
 
 
 def _verify_signature(service: Service, work: Run, image: Image, blocks: Iterable[Buffer]) -> Iterable[Buffer]:
-    return signing.verify_blocks(service.signatures, image.properties, work.certificate, blocks)
+    return signing.verify_blocks(service.integrations.signatures, image.properties, work.certificate, blocks)
 
 
 def _build_context(service: Service, work: Run) -> ImportContext:
@@ -270,7 +272,7 @@ def _keep(service: Service, work: Run, named: NamedStore, written: Written, over
         contents.add(tx, content_id, written.content, written.segments, now=now)
         kept = ingest.attach_content(service, replace(over(image), updated_at=now), content_id, written.content, named)
         kept = _as_promised(work, importing.note_stored(kept, named.id), written.content)
-        kept = service.import_plugins.inject_properties(kept, work.roles)
+        kept = service.integrations.import_plugins.inject_properties(kept, work.roles)
         service.limits.check_growth(kept, was=image)
         if not work.request.all_stores_must_succeed:
             kept = kept.become(ImageStatus.ACTIVE, now=now)
@@ -300,7 +302,7 @@ def _spread(service: Service, work: Run, image: Image) -> int:
         if store_id in image.stores:
             continue
         try:
-            image = _copy(service, work, image, service.writable_store(store_id))
+            image = _copy(service, work, image, service.stores.find_writable(store_id))
         except (problems.StoreFull, problems.Unavailable, problems.StoreReadOnly) as problem:
             if work.request.all_stores_must_succeed or isinstance(problem, problems.DatabaseUnavailable):
                 raise
@@ -354,7 +356,10 @@ def _exactly(service: Service, image: Image) -> WriteOptions:
     size = image.size or 0
     more = problems.ContentCorrupt("The image has more bytes than its record says; ask the operator to verify it")
     return WriteOptions(
-        limit_bytes=size, announced_bytes=size, limit_problem=more, hide_deduplication_timing=service.hide_deduplication_timing
+        limit_bytes=size,
+        announced_bytes=size,
+        limit_problem=more,
+        hide_deduplication_timing=service.features.hide_deduplication_timing,
     )
 
 
@@ -433,7 +438,7 @@ def _undo(service: Service, tx: Transaction, work: Run, image: Image | None) -> 
 
 def _take_back(service: Service, row: ClaimRow) -> None:
     # This process lives: it could not go on with its task because the database was away, which is not the task's doing.
-    died = row.worker != service.worker
+    died = row.worker != service.process.worker
     if died and row.attempts >= MOST_ATTEMPTS:
         _fail(
             service,
@@ -453,7 +458,7 @@ def _give_up_unclaimed(service: Service, task: Task) -> None:
     work = _run_of(service, task, service.new_id())
     with service.database.write() as tx:
         image = images.find_for_work(tx, work.image_id)
-        if not tasks.claim_this(tx, task, claim=work.claim, worker=service.worker, now=service.clock()):
+        if not tasks.claim_this(tx, task, claim=work.claim, worker=service.process.worker, now=service.clock()):
             return
         undone = _undo(service, tx, work, image)
         reason = f"No import worker took the task up within {hours} hours; ask the operator whether one is running"

@@ -67,10 +67,10 @@ def open_source(
         yield _open_staged(service, image)
     elif request.method is ImportMethod.WEB_DOWNLOAD:
         cancellation = context.cancellation
-        with fetch.open_url(request.uri, service.fetch, limit_bytes=limit_bytes, cancellation=cancellation) as fetched:
+        with fetch.open_url(request.uri, service.integrations.fetch, limit_bytes=limit_bytes, cancellation=cancellation) as fetched:
             yield Source(fetched.blocks, fetched.size_bytes)
     elif request.method is ImportMethod.GLANCE_DOWNLOAD:
-        regions = service.regions_on()
+        regions = service.integrations.require_regions()
         token = regions.seal.unseal(context.sealed_token or "", task_id=context.task_id)
         asked = other_regions.Asked(request, token, context.cancellation)
         with other_regions.open_remote(regions, asked, known=service.formats.known, limit_bytes=limit_bytes) as opened:
@@ -100,6 +100,6 @@ def _open_staged(service: Service, image: Image) -> Source:
         staged = stagings.find(tx, image.id)
     if staged is None:
         raise problems.StatusConflict("The staged image data is not there any more; stage it again")
-    named = service.store_named(staged.store_id)
+    named = service.stores.find(staged.store_id)
     blocks = downloads.read_content(service, named, staged.content_id, 0, staged.size_bytes)
     return Source(blocks, staged.size_bytes, staged_in=staged.store_id)

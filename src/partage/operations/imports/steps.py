@@ -111,4 +111,4 @@ def _tell(service: Service, work: Run, words: str) -> None:
             tasks.save_claimed(tx, replace(task, message=words, updated_at=now), work.claim, now=now)
     except problems.DatabaseUnavailable as problem:
         # A long download must not start again because its progress cannot be recorded.
-        service.failures.note(problem, f"{work.task.request_id}: task {work.task.id}: progress not recorded")
+        service.process.failures.note(problem, f"{work.task.request_id}: task {work.task.id}: progress not recorded")

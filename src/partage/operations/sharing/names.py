@@ -20,11 +20,11 @@ def find_names(service: Service, caller: Caller, project_ids: Iterable[ProjectID
     found: dict[ProjectID, str] = {}
     if caller.project_id in wanted and caller.project_name:
         found[caller.project_id] = caller.project_name
-    if service.recipients is None or not caller.project_domain_id:
+    if service.integrations.recipients is None or not caller.project_domain_id:
         return found
     for project_id in sorted(wanted - {*found})[:_MOST_REQUESTS]:
         try:
-            project = service.recipients.find(project_id)
+            project = service.integrations.recipients.find(project_id)
         except problems.IdentityUnavailable:
             break
         if project is not None and project.domain_id == caller.project_domain_id:

@@ -46,7 +46,7 @@ def offer_shares(service: Service, caller: Caller, request: OfferRequest, *, key
     answer = _find_answer(service, caller, key)
     if answer is not None:
         return answer
-    terms = request.terms.apply(service.default_terms_of(caller))
+    terms = request.terms.apply(service.sharing.default_terms_of(caller))
     check_terms(service, caller, terms)
     resolved = recipients.resolve(service, caller, request.projects)
     try:

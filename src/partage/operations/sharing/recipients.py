@@ -21,12 +21,12 @@ def resolve(service: Service, caller: Caller, named: Iterable[str]) -> Mapping[s
 
 
 def _resolve(service: Service, caller: Caller, text: str) -> ProjectID | problems.RecipientNotFound:
-    recipients = service.recipients
+    recipients = service.integrations.recipients
     if recipients is None:
         return ProjectID(text)
     found = recipients.find(ProjectID(text))
     if found is None:
-        found_id = _find_by_name(recipients, service.names_resolved, caller, text)
+        found_id = _find_by_name(recipients, service.sharing.names_resolved, caller, text)
         return found_id or problems.RecipientNotFound(
             f"There is no project {text[:64]!r} that this service can find: name a project by its id, which its own users see with "
             "openstack token issue, or by its name"
