@@ -90,7 +90,7 @@ def test_worker_death_after_the_last_byte_is_finished_by_another(service: Servic
         claimed = import_runs.claim(dead)
         assert claimed is not None
         begun = import_runs._begin(dead, claimed)  # noqa: SLF001 - the act before the last, without the last
-        location_runs.find_out(dead, claimed, begun)
+        location_runs.read_location(dead, claimed, begun)
         half_way = found(service, image)
         assert (half_way.status, half_way.size, half_way.references[0].store) == (ImageStatus.IMPORTING, len(DATA), WEB)
         assert not downloads.open_image_data(service, OWNER, image.id).has_data

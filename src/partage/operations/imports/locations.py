@@ -27,7 +27,7 @@ def begin_location(service: Service, work: Run, image: Image) -> Image:
     return replace(image, references=(Reference(url=work.request.uri, store=service.stores.http.id),))
 
 
-def find_out(service: Service, work: Run, image: Image) -> None:
+def read_location(service: Service, work: Run, image: Image) -> None:
     """Read what is at the location, and give the image its size and digests.
 
     Raises:

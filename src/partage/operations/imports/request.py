@@ -75,7 +75,7 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
         _require_ready(service, caller, image, request)
         claims.require_free(tx, image)
         ingest.require_owner(image, asked.image)
-        stores = _targets(service, image, request)
+        stores = _list_target_stores(service, image, request)
         if not stores:
             return None
         if request.method is ImportMethod.WEB_DOWNLOAD:
@@ -90,7 +90,7 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
             task_input={"image_id": image.id, "import_req": request.document(), "backend": list(stores)},
         )
         service.limits.check_input(len(orjson.dumps(dict(task.input))))
-        _keep_room(tx, image, allowance, task, copies=len(stores))
+        _reserve_quota(tx, image, allowance, task, copies=len(stores))
         sealed = _seal_token(service, asked, task)
         start.add_task(tx, caller, task, image, certificate=asked.certificate, lane=_lane(image, request), sealed_token=sealed)
     start.announce_task(service, task)
@@ -118,7 +118,7 @@ def _seal_token(service: Service, asked: _Asked, task: Task) -> str | None:
     return service.integrations.require_regions().seal.seal(asked.token, task_id=task.id)
 
 
-def _keep_room(tx: Transaction, image: Image, allowance: Allowance, task: Task, *, copies: int) -> None:
+def _reserve_quota(tx: Transaction, image: Image, allowance: Allowance, task: Task, *, copies: int) -> None:
     """Refuse an import that does not fit while somebody listens, and keep its room until the task has ended."""
     # Data in a store or in staging has its size already; data from elsewhere has none before it has come.
     known = None if image.status is ImageStatus.QUEUED else image.size
@@ -138,7 +138,7 @@ def require_formats(image: Image) -> None:
             raise problems.StatusConflict(f"'{name}' needs to be set before import")
 
 
-def _targets(service: Service, image: Image, request: ImportRequest) -> Sequence[StoreID]:
+def _list_target_stores(service: Service, image: Image, request: ImportRequest) -> Sequence[StoreID]:
     """List the stores that the data goes to, the image's present ones left out.
 
     A copy to all stores has nothing to do where the image is already; a copy to named ones is refused there.

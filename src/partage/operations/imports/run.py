@@ -161,7 +161,7 @@ def _run_of(service: Service, task: Task, claim: str, roles: tuple[str, ...] = (
 def _run(service: Service, work: Run) -> None:
     image = _begin(service, work)
     if work.refers:
-        location_runs.find_out(service, work, image)
+        location_runs.read_location(service, work, image)
     elif image.content_id is None and not work.copies:
         image = _import_into_first_store(service, work, image)
     failures = _spread(service, work, image)
@@ -271,7 +271,7 @@ def _keep(service: Service, work: Run, named: NamedStore, written: Written, over
         content_id = ContentID(service.new_id())
         contents.add(tx, content_id, written.content, written.segments, now=now)
         kept = ingest.attach_content(service, replace(over(image), updated_at=now), content_id, written.content, named)
-        kept = _as_promised(work, importing.note_stored(kept, named.id), written.content)
+        kept = _require_promised_digest(work, importing.note_stored(kept, named.id), written.content)
         kept = service.integrations.import_plugins.inject_properties(kept, work.roles)
         service.limits.check_growth(kept, was=image)
         if not work.request.all_stores_must_succeed:
@@ -283,7 +283,7 @@ def _keep(service: Service, work: Run, named: NamedStore, written: Written, over
     return kept
 
 
-def _as_promised(work: Run, image: Image, content: Content) -> Image:
+def _require_promised_digest(work: Run, image: Image, content: Content) -> Image:
     """Hold the bytes against the digest that was promised with their location, and note where they came from."""
     if work.task.type is not TaskType.LOCATION_IMPORT:
         return image
@@ -316,10 +316,12 @@ def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> Image
         data = downloads.ImageData(service, image, cancellation=work.cancellation)
         blocks = import_steps.report_progress(service, work, data.read(0, image.size or 0))
         if image.content_id is None:
-            written = ingest.store_bytes(service, named, blocks, ingest.build_inspector(service, image), _exactly(service, image))
-            copied = _keep_what_was_referred_to(service, work, named, written)
+            written = ingest.store_bytes(
+                service, named, blocks, ingest.build_inspector(service, image), _build_exact_options(service, image)
+            )
+            copied = _keep_fetched_content(service, work, named, written)
         else:
-            ingest.store_bytes(service, named, blocks, Unwatched(), _exactly(service, image))
+            ingest.store_bytes(service, named, blocks, Unwatched(), _build_exact_options(service, image))
             copied = _keep_copy(service, work, image, named)
     ingest.announce_arrived(service, copied, was=image)
     return copied
@@ -337,7 +339,7 @@ def _keep_copy(service: Service, work: Run, image: Image, named: NamedStore) -> 
     return copied
 
 
-def _keep_what_was_referred_to(service: Service, work: Run, named: NamedStore, written: Written) -> Image:
+def _keep_fetched_content(service: Service, work: Run, named: NamedStore, written: Written) -> Image:
     """Let an image have what it only referred to. A digest that it has stays; one that it did not have is known from now on."""
     content_id, now = ContentID(service.new_id()), service.clock()
     with import_steps.step(service, work) as (tx, _task, found):
@@ -352,7 +354,7 @@ def _keep_what_was_referred_to(service: Service, work: Run, named: NamedStore, w
     return kept
 
 
-def _exactly(service: Service, image: Image) -> WriteOptions:
+def _build_exact_options(service: Service, image: Image) -> WriteOptions:
     size = image.size or 0
     more = problems.ContentCorrupt("The image has more bytes than its record says; ask the operator to verify it")
     return WriteOptions(
