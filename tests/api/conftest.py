@@ -141,7 +141,7 @@ def world(identity: Keystone, tmp_path_factory: pytest.TempPathFactory) -> Itera
     service, rules = make_service(folder)
     with serving(service, identity, rules, folder) as running:
         yield running
-    service.database.close()
+    service.close()
 
 
 @pytest.fixture(scope="session")
@@ -151,7 +151,7 @@ def caching_world(identity: Keystone, tmp_path_factory: pytest.TempPathFactory) 
     service, rules = make_service(folder, **with_cache(folder))
     with serving(service, identity, rules, folder) as running:
         yield running
-    service.database.close()
+    service.close()
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def world_on_postgresql(identity: Keystone, tmp_path_factory: pytest.TempPathFac
         service, rules = make_service(folder, database_url=url)
         with serving(service, identity, rules, folder) as running:
             yield running
-        service.database.close()
+        service.close()
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def stalling_world(identity: Keystone, tmp_path: Path) -> Iterator[World]:
     service, rules = make_service(tmp_path / "stalling")
     with serving(service, identity, rules, tmp_path / "stalling", Impatient, stall_seconds=0.5) as running:
         yield running
-    service.database.close()
+    service.close()
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_identity_service_that_is_away_is_logged_with_its_error(
     identity = Keystone(connect(away), TokenCache(seconds=1), is_admin=service.authority.is_admin)
     with serving(service, identity, rules, tmp_path) as world:
         answer = personas.at(world.endpoint, everybody).owner.call("GET", "/v2/images")
-    service.database.close()
+    service.close()
     assert answer.status_code == 503
     (line,) = lines_of(answer, caplog)
     assert "IdentityUnavailable" in line

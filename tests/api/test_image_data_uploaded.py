@@ -255,7 +255,7 @@ def test_a_token_that_ends_during_an_upload_leaves_nothing_behind(
         cast.leave()
     sweep.sweep(service, grace=timedelta(0))
     assert not [each for each in (tmp_path / "store").rglob("*") if each.is_file()]
-    service.database.close()
+    service.close()
 
 
 # Clients that do not finish

@@ -39,7 +39,7 @@ def shown(
     service, rules = make_service(folder, fetch=web.rules, http_store=WEB, locations_shown=True)
     with serving(service, identity, rules, folder) as running:
         yield running, cast_of(running, everybody)
-    service.database.close()
+    service.close()
 
 
 def location(url: str, *, metadata: Any = None, **validation: str) -> dict[str, Any]:

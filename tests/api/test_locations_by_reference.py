@@ -35,7 +35,7 @@ def referring(
     service, rules = make_service(folder, fetch=web.rules, http_store=WEB)
     with serving(service, identity, rules, folder) as running:
         yield running, cast_of(running, everybody)
-    service.database.close()
+    service.close()
 
 
 def by_reference(world: World, cast: Cast, url: str, **digest: str) -> str:

@@ -36,7 +36,7 @@ def place(identity: Keystone, everybody: Everybody, tmp_path_factory: pytest.Tem
     service, rules = make_service(folder, limits=LIMITS)
     with serving(service, identity, rules, folder) as world:
         yield service, cast_of(world, everybody)
-    service.database.close()
+    service.close()
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_inbox_filled_by_a_stranger_delays_no_show(
         assert max(sizes) < 9 * MEBIBYTE, "a page held one image"
         assert memory_bytes() - before < 400 * MEBIBYTE, "one list of all of them takes 480 MiB and more, six take 3 GiB"
         people.leave()
-    service.database.close()
+    service.close()
 
 
 def list_until(who: Persona, stop: threading.Event) -> list[int]:
@@ -197,7 +197,7 @@ def test_show_is_answered_while_every_thread_that_lists_is_busy(
             go_on.set()
         assert {each.result().status_code for each in lists} == {200}
         people.leave()
-    service.database.close()
+    service.close()
 
 
 def test_page_is_full_where_a_rule_hides_images(
@@ -219,7 +219,7 @@ def test_page_is_full_where_a_rule_hides_images(
         assert all(1 <= len(page) <= 8 for page in found)
         assert len(found) > 1
         people.leave()
-    service.database.close()
+    service.close()
 
 
 @pytest.mark.parametrize("version", ["2.0", "2.1"])

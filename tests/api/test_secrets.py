@@ -48,7 +48,7 @@ def talkative(
         cast = cast_of(world, everybody)
         yield world, cast
         cast.leave()
-    service.database.close()
+    service.close()
 
 
 def a_long_day(cast: Cast, planted: dict[str, str]) -> Iterator[requests.Response]:

@@ -35,7 +35,7 @@ def server(request: pytest.FixtureRequest, another_world: Callable[..., World]) 
     """Give a service that sends image data on the connection's own socket, and one that sends it through the event loop."""
     running = another_world({"protocol": request.param})
     yield running
-    running.service.database.close()
+    running.service.close()
 
 
 @pytest.fixture(scope="module")

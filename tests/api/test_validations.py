@@ -38,7 +38,7 @@ def people(gate: Gate, everybody: Everybody, tmp_path_factory: pytest.TempPathFa
     identity = Keystone(connect(gate.credentials), cache, is_admin=Authority().is_admin)
     with serving(service, identity, rules, folder, validation_threads=THREADS, validations_waiting=WAITING) as world:
         yield cast_of(world, everybody)
-    service.database.close()
+    service.close()
 
 
 @pytest.fixture

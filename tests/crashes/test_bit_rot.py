@@ -29,7 +29,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     send(made, create(made, "other"), OTHER)
     send(made, create(made, "rotten"), DATA)
     yield made
-    made.database.close()
+    made.close()
 
 
 def packs_of(service: Service, folder: Path, name: str) -> list[Path]:

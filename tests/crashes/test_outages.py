@@ -40,7 +40,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     made = worlds.without_syncs(worlds.compose(tmp_path))
     schema.upgrade(made.database)
     yield made
-    made.database.close()
+    made.close()
 
 
 def prepare(service: Service, turn: int) -> None:

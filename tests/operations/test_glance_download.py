@@ -329,7 +329,7 @@ def test_token_is_kept_sealed_and_only_while_the_task_needs_it(service: Service,
         _, task = done(service, image)
     assert task.status is TaskStatus.SUCCESS
     assert sealed_tokens(service) == [None]
-    service.database.close()
+    service.close()
     stored = b"".join(each.read_bytes() for each in tmp_path.rglob("*") if each.is_file())
     assert TOKEN.encode() not in stored
 

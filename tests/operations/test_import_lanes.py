@@ -115,7 +115,7 @@ def last_message(service: Service, image_id: ImageID) -> str:
 def service(tmp_path: Path) -> Iterator[Service]:
     made = make(tmp_path)
     yield made
-    made.database.close()
+    made.close()
 
 
 def patient(service: Service, port: int) -> Service:

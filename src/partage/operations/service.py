@@ -290,6 +290,13 @@ class Service:
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
 
+    def close(self) -> None:
+        """End the threads after their current work, pass on what is left to announce, and close the database. Call it last."""
+        self.stores.read_ahead.close()
+        self.stores.writer_resources.close()
+        self.integrations.announcer.close()
+        self.database.close()
+
     def announce(self, event: Event, subject: Subject, *, failed: bool = False) -> None:
         """Announce what happened, after its transaction: the last step of an operation. Never waits, never fails."""
         self.integrations.announcer.announce(Announcement(event=event, subject=subject, at=self.clock(), failed=failed))

@@ -145,9 +145,7 @@ def open_service(
     try:
         yield built
     finally:
-        built.stores.writer_resources.close()
-        built.integrations.announcer.close()
-        built.database.close()
+        built.close()
 
 
 def list_unused_rules(settings: Settings) -> list[str]:
