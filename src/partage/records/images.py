@@ -35,7 +35,7 @@ from partage.model.ids import ContentID, ImageID, ProjectID, StoreID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.location import Reference
 from partage.model.query import ImageQuery, Position
-from partage.records import paging, visibility
+from partage.records import paging, uses, visibility
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.paging import QueryShape
@@ -184,8 +184,9 @@ def queue_again(tx: Transaction, image_id: ImageID, *, now: datetime) -> bool:
 
 
 def remove(tx: Transaction, image: Image) -> None:
-    """Delete an image with its members, tags and properties, and record its id as used. The sweep removes its content."""
+    """Delete an image with its members, tags, properties and uses, and record its id as used. The sweep removes its content."""
     tx.execute(delete(images).where(images.c.id == image.id))
+    uses.remove_all(tx, [image.id])
     tx.execute(insert(deleted_images), {"id": image.id, "deleted_at": to_microseconds(image.updated_at)})
 
 

@@ -177,6 +177,41 @@ adoptions = Table(
     Column("adopted_at", BigInteger, nullable=False),
 )
 
+# The servers and volumes that depend on an image. No foreign keys here and in `last_uses`: an image that is restored has its uses.
+uses = Table(
+    "uses",
+    metadata,
+    Column("image_id", String(36), primary_key=True),
+    Column("project_id", String(255), primary_key=True),
+    Column("kind", String(10), primary_key=True),
+    Column("use_id", String(64), primary_key=True),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Index("ix_uses_kind_use_id", "kind", "use_id"),
+)
+
+# When a project used an image last, and downloaded it last. Each project in `uses` has a row here. `exceeded_at` is set when a use
+# could not be recorded, because the project had as many as may be recorded: until it is cleared, the project counts as a user.
+last_uses = Table(
+    "last_uses",
+    metadata,
+    Column("image_id", String(36), primary_key=True),
+    Column("project_id", String(255), primary_key=True),
+    Column("used_at", BigInteger),
+    Column("downloaded_at", BigInteger),
+    Column("exceeded_at", BigInteger),
+)
+
+# Servers and volumes whose deletion was notified: a notification that arrives late must not record them again.
+ended_uses = Table(
+    "ended_uses",
+    metadata,
+    Column("kind", String(10), primary_key=True),
+    Column("use_id", String(64), primary_key=True),
+    Column("ended_at", BigInteger, nullable=False),
+    Index("ix_ended_uses_ended_at", "ended_at"),
+)
+
 # Deleted images that wait to be scrubbed (soft delete), encoded with their members, so that no query of images finds them.
 pending_deletes = Table(
     "pending_deletes",

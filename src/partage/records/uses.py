@@ -1,0 +1,180 @@
+"""Rows of uses, and of the last use and the last download of an image by each project.
+
+Rows have no foreign key to `images`: they outlive an image that can be restored. `images.remove` and `pending_deletes.remove` call
+`remove_all`. A transaction that adds or releases a use has locked the image, so that counts and endings agree.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, delete, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from partage.model.ids import ImageID, ProjectID
+from partage.model.use import ProjectUses, Use, UseKind
+from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.tables import images, last_uses, uses
+
+_COLUMNS = (uses.c.image_id, uses.c.project_id, uses.c.kind, uses.c.use_id, uses.c.recorded_at, uses.c.last_seen)
+_KEY = (uses.c.kind, uses.c.use_id)
+
+
+def add(tx: Transaction, use: Use) -> bool:
+    """Insert a use, or note that it was seen again, and note the project's last use; return whether it is new."""
+    seen = to_microseconds(use.last_seen)
+    row = uses.c.last_seen
+    changed = tx.execute(update(uses).where(*_is_row(use)).values(last_seen=_later(tx, row, seen))).rowcount
+    if not changed:
+        values = {"image_id": use.image_id, "project_id": use.project_id, "kind": use.kind.value, "use_id": use.use_id}
+        tx.execute(insert(uses), values | {"recorded_at": to_microseconds(use.recorded_at), "last_seen": seen})
+    note_use(tx, use.image_id, use.project_id, now=use.last_seen)
+    return not changed
+
+
+def remove(tx: Transaction, use: Use) -> bool:
+    """Delete a use that was last seen at `use.last_seen` or before; return whether there was one."""
+    seen_before = uses.c.last_seen <= to_microseconds(use.last_seen)
+    return tx.execute(delete(uses).where(*_is_row(use), seen_before)).rowcount == 1
+
+
+def count(tx: Transaction, image_id: ImageID, project_id: ProjectID) -> int:
+    """Count the recorded uses of an image by one project."""
+    of = _of_project(image_id, project_id)
+    return int(tx.execute(select(func.count()).select_from(uses).where(*of)).scalar_one())
+
+
+def has_any(tx: Transaction, image_id: ImageID, project_id: ProjectID) -> bool:
+    """Whether a project is known to use an image: a use is recorded, or one could not be, because there were too many."""
+    recorded = exists().where(*_of_project(image_id, project_id))
+    unrecorded = exists().where(
+        last_uses.c.image_id == image_id, last_uses.c.project_id == project_id, last_uses.c.exceeded_at.is_not(None)
+    )
+    return bool(tx.execute(select(or_(recorded, unrecorded))).scalar_one())
+
+
+def list_of_project(
+    tx: Transaction, image_id: ImageID, project_id: ProjectID, *, limit_rows: int, after: tuple[UseKind, str] | None = None
+) -> list[Use]:
+    """List the uses of an image by one project, by kind and id, after a position."""
+    statement = select(*_COLUMNS).where(*_of_project(image_id, project_id))
+    if after is not None:
+        statement = statement.where(tuple_(*_KEY) > tuple_(*(bindparam(None, each) for each in after)))
+    return [_parse(row) for row in tx.execute(statement.order_by(*_KEY).limit(limit_rows))]
+
+
+def find_of_project(tx: Transaction, image_id: ImageID, project_id: ProjectID) -> ProjectUses:
+    """Return what is known of one project's uses of an image."""
+    found = _summarise(tx, image_id, last_uses.c.project_id == project_id, uses.c.project_id == project_id, limit_rows=1)
+    return found[0] if found else ProjectUses(project_id=project_id)
+
+
+def list_by_project(
+    tx: Transaction, image_id: ImageID, *, limit_rows: int | None = None, after: ProjectID | None = None
+) -> list[ProjectUses]:
+    """List what is known of each project's uses of an image, by project, after a position. Unknown projects are not listed."""
+    if after is None:
+        return _summarise(tx, image_id, limit_rows=limit_rows)
+    return _summarise(tx, image_id, last_uses.c.project_id > after, uses.c.project_id > after, limit_rows=limit_rows)
+
+
+def note_use(tx: Transaction, image_id: ImageID, project_id: ProjectID, *, now: datetime) -> None:
+    """Note the latest time at which a project is known to use an image."""
+    _note(tx, image_id, project_id, {"used_at": to_microseconds(now)})
+
+
+def note_exceeded(tx: Transaction, image_id: ImageID, project_id: ProjectID, *, now: datetime) -> None:
+    """Note that a project has a use that could not be recorded, because it has as many as may be recorded."""
+    moment = to_microseconds(now)
+    _note(tx, image_id, project_id, {"used_at": moment, "exceeded_at": moment})
+
+
+def note_downloads(tx: Transaction, downloads: Mapping[tuple[ImageID, ProjectID], datetime]) -> None:
+    """Note the last downloads of images by projects. Images that were deleted meanwhile are ignored."""
+    wanted = sorted({image_id for image_id, _ in downloads})
+    locked = select(images.c.id).where(images.c.id.in_(wanted)).order_by(images.c.id).with_for_update(read=True, key_share=True)
+    existing = set(tx.execute(locked).scalars())
+    for (image_id, project_id), moment in sorted(downloads.items()):  # in one order, so that two processes never deadlock
+        if image_id in existing:
+            _note(tx, image_id, project_id, {"downloaded_at": to_microseconds(moment)})
+
+
+def clear_exceeded(tx: Transaction, image_id: ImageID, project_id: ProjectID, *, before: datetime) -> bool:
+    """Note that all uses of a project are recorded, unless one could not be since; return whether that has changed."""
+    of = (last_uses.c.image_id == image_id, last_uses.c.project_id == project_id)
+    was = last_uses.c.exceeded_at < to_microseconds(before)
+    return tx.execute(update(last_uses).where(*of, was).values(exceeded_at=None)).rowcount == 1
+
+
+def remove_all(tx: Transaction, image_ids: Collection[ImageID]) -> None:
+    """Delete what is known of the uses of images that are gone for good."""
+    for table in (uses, last_uses):
+        tx.execute(delete(table).where(table.c.image_id == bindparam("gone")), [{"gone": each} for each in image_ids])
+
+
+def _summarise(
+    tx: Transaction,
+    image_id: ImageID,
+    narrow_last: ColumnElement[bool] | None = None,
+    narrow_uses: ColumnElement[bool] | None = None,
+    *,
+    limit_rows: int | None,
+) -> list[ProjectUses]:
+    columns = (last_uses.c.project_id, last_uses.c.used_at, last_uses.c.downloaded_at, last_uses.c.exceeded_at)
+    known = select(*columns).where(last_uses.c.image_id == image_id).order_by(last_uses.c.project_id).limit(limit_rows)
+    rows = tx.execute(known if narrow_last is None else known.where(narrow_last)).all()
+    counted = select(uses.c.project_id, uses.c.kind, func.count()).where(uses.c.image_id == image_id)
+    if narrow_uses is not None:
+        counted = counted.where(narrow_uses)
+    if limit_rows is not None and rows:
+        counted = counted.where(uses.c.project_id <= rows[-1].project_id)
+    counts: dict[str, dict[UseKind, int]] = {}
+    for project_id, kind, number in tx.execute(counted.group_by(uses.c.project_id, uses.c.kind)):
+        counts.setdefault(project_id, {})[UseKind(kind)] = number
+    return [
+        ProjectUses(
+            project_id=ProjectID(row.project_id),
+            counts=counts.get(row.project_id, {}),
+            is_complete=row.exceeded_at is None,
+            last_used=_optional_time(row.used_at),
+            last_download=_optional_time(row.downloaded_at),
+        )
+        for row in rows
+    ]
+
+
+def _note(tx: Transaction, image_id: ImageID, project_id: ProjectID, moments: Mapping[str, int]) -> None:
+    """Write later times into the row of an image and a project."""
+    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    statement = make(last_uses).values(image_id=image_id, project_id=project_id, **moments)
+    again = {name: _later(tx, func.coalesce(last_uses.c[name], 0), statement.excluded[name]) for name in moments}
+    tx.execute(statement.on_conflict_do_update(index_elements=["image_id", "project_id"], set_=again))
+
+
+def _later(tx: Transaction, stored: Any, moment: Any) -> ColumnElement[int]:
+    latest: ColumnElement[int] = (func.greatest if tx.dialect.name == "postgresql" else func.max)(stored, moment)
+    return latest
+
+
+def _of_project(image_id: ImageID, project_id: ProjectID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return uses.c.image_id == image_id, uses.c.project_id == project_id
+
+
+def _is_row(use: Use) -> tuple[ColumnElement[bool], ...]:
+    return *_of_project(use.image_id, use.project_id), uses.c.kind == use.kind.value, uses.c.use_id == use.use_id
+
+
+def _parse(row: Sequence[Any]) -> Use:
+    image_id, project_id, kind, use_id, recorded_at, last_seen = row
+    return Use(
+        image_id=ImageID(image_id),
+        project_id=ProjectID(project_id),
+        kind=UseKind(kind),
+        use_id=use_id,
+        recorded_at=from_microseconds(recorded_at),
+        last_seen=from_microseconds(last_seen),
+    )
+
+
+def _optional_time(stored: int | None) -> datetime | None:
+    return None if stored is None else from_microseconds(stored)

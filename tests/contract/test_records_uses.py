@@ -1,0 +1,120 @@
+"""Rows of uses: recorded once, counted by project, removed with their image; and the last use and download of each project."""
+
+from datetime import datetime, timedelta
+
+from partage.model.ids import ImageID, ProjectID
+from partage.model.use import ProjectUses, Use, UseKind
+from partage.records import images, members, pending_deletes, uses
+from partage.records.database import Database, Transaction
+from tests.contract.records_worlds import START, build, image, undone
+
+A, B, C = ProjectID("A"), ProjectID("B"), ProjectID("C")
+IMAGE, OTHER = image(1), image(2)
+MINUTE = timedelta(minutes=1)
+
+
+def make_use(
+    use_id: str, project: ProjectID = B, kind: UseKind = UseKind.SERVER, *, seen: datetime = START, of: ImageID = IMAGE.id
+) -> Use:
+    """Make a use that is recorded at the time at which it is seen."""
+    return Use(image_id=of, project_id=project, kind=kind, use_id=use_id, recorded_at=seen, last_seen=seen)
+
+
+def list_ids(tx: Transaction, project: ProjectID = B, of: ImageID = IMAGE.id) -> list[str]:
+    return [each.use_id for each in uses.list_of_project(tx, of, project, limit_rows=100)]
+
+
+def test_use_is_recorded_once_and_keeps_its_latest_time(database: Database) -> None:
+    with undone(database) as tx:
+        assert uses.add(tx, make_use("s1"))
+        assert not uses.add(tx, make_use("s1", seen=START + MINUTE))
+        assert not uses.add(tx, make_use("s1", seen=START - MINUTE))
+        found = uses.list_of_project(tx, IMAGE.id, B, limit_rows=9)
+        assert [(each.recorded_at, each.last_seen) for each in found] == [(START, START + MINUTE)]
+        assert uses.find_of_project(tx, IMAGE.id, B) == ProjectUses(
+            project_id=B, counts={UseKind.SERVER: 1}, last_used=START + MINUTE
+        )
+
+
+def test_use_is_not_removed_by_older_news(database: Database) -> None:
+    with undone(database) as tx:
+        uses.add(tx, make_use("s1", seen=START + MINUTE))
+        assert not uses.remove(tx, make_use("s1", seen=START))
+        assert not uses.remove(tx, make_use("s1", C, seen=START + MINUTE))
+        assert uses.has_any(tx, IMAGE.id, B)
+        assert uses.remove(tx, make_use("s1", seen=START + MINUTE))
+        assert not uses.remove(tx, make_use("s1", seen=START + MINUTE))
+        assert not uses.has_any(tx, IMAGE.id, B)
+
+
+def test_uses_are_counted_by_project_and_kind(database: Database) -> None:
+    with undone(database) as tx:
+        for each in (make_use("s1"), make_use("s2"), make_use("v1", kind=UseKind.VOLUME), make_use("s3", C)):
+            uses.add(tx, each)
+        uses.add(tx, make_use("s4", of=OTHER.id))
+        uses.note_use(tx, IMAGE.id, A, now=START)
+        both = {UseKind.SERVER: 2, UseKind.VOLUME: 1}
+        expected = [
+            ProjectUses(project_id=A, last_used=START),
+            ProjectUses(project_id=B, counts=both, last_used=START),
+            ProjectUses(project_id=C, counts={UseKind.SERVER: 1}, last_used=START),
+        ]
+        assert uses.list_by_project(tx, IMAGE.id) == expected
+        assert uses.list_by_project(tx, IMAGE.id, limit_rows=1, after=A) == expected[1:2]
+        assert [each.has_uses for each in expected] == [False, True, True]
+        assert (uses.count(tx, IMAGE.id, B), uses.count(tx, IMAGE.id, A)) == (3, 0)
+
+
+def test_uses_of_a_project_are_listed_in_pages(database: Database) -> None:
+    with undone(database) as tx:
+        for each in (make_use("b"), make_use("a"), make_use("a", kind=UseKind.VOLUME), make_use("a", C)):
+            uses.add(tx, each)
+        first = uses.list_of_project(tx, IMAGE.id, B, limit_rows=2)
+        rest = uses.list_of_project(tx, IMAGE.id, B, limit_rows=9, after=(first[-1].kind, first[-1].use_id))
+    assert [(each.kind, each.use_id) for each in [*first, *rest]] == [("server", "a"), ("server", "b"), ("volume", "a")]
+
+
+def test_project_with_unrecorded_uses_counts_as_user_until_cleared(database: Database) -> None:
+    with undone(database) as tx:
+        uses.note_exceeded(tx, IMAGE.id, B, now=START)
+        found = uses.find_of_project(tx, IMAGE.id, B)
+        assert uses.has_any(tx, IMAGE.id, B)
+        assert (found.has_uses, found.is_complete) == (True, False)
+        assert not uses.clear_exceeded(tx, IMAGE.id, B, before=START)
+        assert uses.clear_exceeded(tx, IMAGE.id, B, before=START + MINUTE)
+        assert not uses.has_any(tx, IMAGE.id, B)
+
+
+def test_last_download_never_goes_back_and_needs_an_image(database: Database) -> None:
+    with undone(database) as tx:
+        build(tx, [IMAGE])
+        later = {(IMAGE.id, B): START + MINUTE, (OTHER.id, B): START}
+        uses.note_downloads(tx, later)
+        uses.note_downloads(tx, {(IMAGE.id, B): START, (IMAGE.id, C): START})
+        found = uses.list_by_project(tx, IMAGE.id)
+        assert [(each.project_id, each.last_download, each.latest) for each in found] == [
+            (B, START + MINUTE, START + MINUTE),
+            (C, START, START),
+        ]
+        assert uses.list_by_project(tx, OTHER.id) == []
+
+
+def test_uses_are_removed_with_their_image(database: Database) -> None:
+    with undone(database) as tx:
+        build(tx, [IMAGE, OTHER])
+        uses.add(tx, make_use("s1"))
+        uses.add(tx, make_use("s1", of=OTHER.id))
+        images.remove(tx, IMAGE)
+        assert (list_ids(tx), uses.list_by_project(tx, IMAGE.id)) == ([], [])
+        assert list_ids(tx, of=OTHER.id) == ["s1"]
+
+
+def test_uses_outlive_an_image_that_can_be_restored(database: Database) -> None:
+    with undone(database) as tx:
+        build(tx, [IMAGE])
+        uses.add(tx, make_use("s1"))
+        pending_deletes.add(tx, IMAGE, members.list_all(tx, IMAGE.id), now=START)
+        images.soft_delete(tx, IMAGE)
+        assert list_ids(tx) == ["s1"]
+        pending_deletes.remove(tx, deleted_before=START)
+        assert (list_ids(tx), uses.list_by_project(tx, IMAGE.id)) == ([], [])
