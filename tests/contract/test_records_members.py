@@ -18,7 +18,7 @@ SHARED = image(1, owner="A")
 def test_the_owner_sees_every_member_and_a_member_only_itself(database: Database) -> None:
     with undone(database) as tx:
         build(tx, [SHARED], [Share(SHARED, each, MemberStatus.PENDING) for each in ("B", "C")])
-        seen = {who: [each.member_id for each in members.list_members(tx, caller(who), SHARED.id)] for who in "ABCD"}
+        seen = {who: [each.member_id for each in members.list_members(tx, caller(who), SHARED.id, now=START)] for who in "ABCD"}
     assert seen == {"A": ["B", "C"], "B": ["B"], "C": ["C"], "D": []}
 
 
@@ -26,16 +26,16 @@ def test_another_members_row_is_not_found(database: Database) -> None:
     with undone(database) as tx:
         build(tx, [SHARED], [Share(SHARED, each, MemberStatus.PENDING) for each in ("B", "C")])
         with pytest.raises(problems.MemberNotFound, match="C not found in the member list"):
-            members.find(tx, caller("B"), SHARED.id, ProjectID("C"))
+            members.find(tx, caller("B"), SHARED.id, ProjectID("C"), now=START)
 
 
 def test_an_answer_is_kept(database: Database) -> None:
     with undone(database) as tx:
         build(tx, [SHARED], [Share(SHARED, "B", MemberStatus.PENDING)])
-        row = members.find(tx, caller("B"), SHARED.id, ProjectID("B"))
+        row = members.find(tx, caller("B"), SHARED.id, ProjectID("B"), now=START)
         later = START + timedelta(hours=1)
         members.set_status(tx, row.become(MemberStatus.ACCEPTED, now=later))
-        found = members.find(tx, caller("A"), SHARED.id, ProjectID("B"))
+        found = members.find(tx, caller("A"), SHARED.id, ProjectID("B"), now=START)
     assert (found.status, found.created_at, found.updated_at) == (MemberStatus.ACCEPTED, START, later)
 
 

@@ -119,7 +119,13 @@ def lists(project: str, each: Image, shares: list[Share], notices: list[Notice],
     return each.owner == project or offered or open_to_all
 
 
-def administrator_lists(project: str, each: Image, query: ImageQuery) -> bool:
+def is_owned_or_held(each: Image, notices: list[Notice]) -> bool:
+    return not each.is_retained or any(has_notice(project, each, notices) for project in PROJECTS)
+
+
+def administrator_lists(project: str, each: Image, notices: list[Notice], query: ImageQuery) -> bool:
+    if not is_owned_or_held(each, notices):
+        return False
     return each.visibility != "community" or each.owner == project or query.all_visibilities or bool(query.visibility)
 
 
@@ -175,7 +181,7 @@ def test_pages_contain_exactly_the_visible_images_in_order(
 ) -> None:
     made, shares, notices = world
     if is_admin:
-        shown = [each for each in made if administrator_lists(project, each, query)]
+        shown = [each for each in made if administrator_lists(project, each, notices, query)]
     else:
         shown = [seen_by(project, each, notices) for each in made if lists(project, each, shares, notices, query)]
     expected = in_order([each for each in shown if passes(each, query)], query)
@@ -208,7 +214,9 @@ def test_image_is_found_by_id_exactly_if_the_project_may_see_it(
         build(tx, made, shares, notices)
         found = [each for each in made if finds(tx, caller(project, is_admin=is_admin), each.id)]
         seen = [images.find(tx, caller(project, is_admin=is_admin), each.id, now=NOW) for each in found]
-    assert found == [each for each in made if is_admin or knows(project, each, shares, notices)]
+    assert found == [
+        each for each in made if (is_owned_or_held(each, notices) if is_admin else knows(project, each, shares, notices))
+    ]
     assert seen == [each if is_admin else seen_by(project, each, notices) for each in found]
 
 

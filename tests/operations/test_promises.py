@@ -22,6 +22,7 @@ from partage.operations.service import Service
 from partage.records import images as rows
 from partage.records import reservations
 from tests.operations.services import OWNER, Clock, download, image_with, make, queued_image, upload
+from tests.services import change_service
 
 MEMBER = replace(OWNER, project_id=ProjectID("B"))
 OTHER = replace(OWNER, project_id=ProjectID("C"))
@@ -179,6 +180,35 @@ def test_retained_image_counts_against_the_quota_of_each_member(tmp_path: Path, 
     image_with(service, DATA, OWNER)  # the room that the former owner had is free again
 
 
+@pytest.mark.parametrize("delayed_delete", [False, True])
+def test_retained_image_is_gone_for_everybody_after_the_last_notice(tmp_path: Path, clock: Clock, *, delayed_delete: bool) -> None:
+    """Until a job had run, an administrator saw it, and could restore it: its members had access again."""
+    service = service_with(tmp_path, clock, MONTH, delayed_delete=delayed_delete)
+    image = shared(service)
+    delete(service, image.id)
+    clock.passes(days=30, seconds=-1)
+    assert download(service, image.id, ADMIN) == DATA
+    assert listed(service, ADMIN) == listed(service, ADMIN, visibility="private") == [image.id]
+    clock.passes(seconds=1)
+    assert is_out_of_reach(service, ADMIN, image.id)
+    assert listed(service, ADMIN, visibility="private") == listed(service, ADMIN, all_visibilities=True) == []
+    with pytest.raises(problems.ImageNotFound, match="last notice"):
+        pending_deletes.restore(service, image.id)
+    assert is_out_of_reach(service, MEMBER, image.id)
+
+
+def test_expired_member_is_no_member_whether_or_not_a_job_has_run(tmp_path: Path, clock: Clock) -> None:
+    service = make(tmp_path, clock=clock, default_terms=Terms(expires_at=clock.now + timedelta(days=1)), limits=Limits(members=1))
+    image = shared(service)
+    clock.passes(days=1)
+    assert members.list_members(service, OWNER, image.id) == []
+    for act in (members.show_member, members.remove_member):
+        with pytest.raises(problems.MemberNotFound):
+            act(service, OWNER, image.id, ProjectID("B"))  # type: ignore[operator]
+    service = change_service(service, default_terms=Terms())
+    assert members.add_member(service, OWNER, image.id, ProjectID("B")).status is MemberStatus.PENDING
+
+
 def test_bytes_of_a_retained_image_go_after_its_last_notice(tmp_path: Path, clock: Clock) -> None:
     service = service_with(tmp_path, clock, MONTH)
     image = shared(service)
@@ -328,10 +358,13 @@ def test_retained_image_is_deleted_after_its_last_member_gave_up(tmp_path: Path,
 def test_membership_stays_rejected_when_a_retained_image_is_restored(tmp_path: Path, clock: Clock) -> None:
     service = service_with(tmp_path, clock, FOREVER)
     image = shared(service)
+    members.add_member(service, OWNER, image.id, ProjectID("C"))
+    members.update_member(service, OTHER, image.id, ProjectID("C"), "accepted")
     delete(service, image.id)
     give_up(service, image.id)
     pending_deletes.restore(service, image.id)
-    assert [each.status for each in members.list_members(service, OWNER, image.id)] == [MemberStatus.REJECTED]
+    statuses = {each.member_id: each.status for each in members.list_members(service, OWNER, image.id)}
+    assert statuses == {"B": MemberStatus.REJECTED, "C": MemberStatus.ACCEPTED}
 
 
 def test_member_gives_up_no_notice_but_its_own(tmp_path: Path, clock: Clock) -> None:

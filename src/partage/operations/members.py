@@ -55,7 +55,7 @@ def list_members(service: Service, caller: Caller, image_id: ImageID) -> list[Me
         image = visible.find(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
         image.require_shared(f"Not allowed to list members for image {image_id}: Only shared images have members.")
         service.authority.require(caller, rules.GET_MEMBERS, authority.image_target(caller, image))
-        return members.list_members(tx, caller, image.id)
+        return members.list_members(tx, caller, image.id, now=service.clock())
 
 
 def show_member(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member:
@@ -73,7 +73,7 @@ def show_member(service: Service, caller: Caller, image_id: ImageID, member_id: 
         except problems.Forbidden as problem:
             # Source: Glance returns 404 here, where every other call on members returns 403.
             raise problems.MemberNotFound(problem.sentence()) from problem
-        return members.find(tx, caller, image.id, member_id)
+        return members.find(tx, caller, image.id, member_id, now=service.clock())
 
 
 def update_member(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID, status: str) -> Member:
@@ -92,7 +92,7 @@ def update_member(service: Service, caller: Caller, image_id: ImageID, member_id
         ended = promises.find_ended_share(service, tx, caller, image, member_id) if status == MemberStatus.REJECTED else None
         if ended is None:
             image.require_shared(_describe_not_shared("update", image_id))
-        member = ended or members.find(tx, caller, image.id, member_id)
+        member = ended or members.find(tx, caller, image.id, member_id, now=service.clock())
         service.authority.require(caller, rules.MODIFY_MEMBER, authority.member_target(image, member_id))
         answered = member.become(status, now=service.clock())
         members.set_status(tx, answered)
@@ -113,7 +113,7 @@ def remove_member(service: Service, caller: Caller, image_id: ImageID, member_id
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
         image.require_shared(_describe_not_shared("delete", image_id))
-        member = members.find(tx, caller, image.id, member_id)
+        member = members.find(tx, caller, image.id, member_id, now=service.clock())
         service.authority.require(caller, rules.DELETE_MEMBER, authority.image_target(caller, image))
         promises.end_member_share(service, tx, caller, image, member)
         members.remove(tx, member)
@@ -142,9 +142,12 @@ def _describe_not_shared(verb: str, image_id: ImageID) -> str:
 def check_count(service: Service, tx: Transaction, image: Image) -> None:
     """Check the limit of members for one more, while the image's row is locked, so that concurrent calls cannot exceed it.
 
+    Expired shares do not count: their rows are removed.
+
     Raises:
         TooMany: the image has the maximum number of members.
     """
+    members.remove_expired(tx, now=service.clock(), image_id=image.id)
     try:
         service.limits.check_members(members.count(tx, image.id) + 1)
     except problems.TooMany as problem:

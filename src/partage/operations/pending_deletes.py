@@ -44,16 +44,17 @@ def restore(service: Service, image_id: ImageID) -> Image:
     """Restore a soft-deleted image, with its members, tags and properties, in its former status.
 
     Raises:
-        ImageNotFound: no such image waits.
+        ImageNotFound: no such image waits, nor is retained: after its last notice a retained image is deleted.
     """
     with service.database.write() as tx:
         retained = images.find_for_work(tx, image_id)
-        if retained is not None and retained.is_retained:
+        if retained is not None and promises.is_held(service, tx, retained):
             return promises.give_back(service, tx, retained)
         found = pending_deletes.take(tx, image_id)
         if found is None:
             raise problems.ImageNotFound(
-                f"No image {image_id} waits to be scrubbed: it was scrubbed already, never deleted, or deleted without delay"
+                f"No image {image_id} waits to be scrubbed: it was scrubbed already, never deleted, or deleted without delay, "
+                "or the last notice of its members has run out"
             )
         was, its_members = found
         # A task that had the image when it was deleted has failed meanwhile.

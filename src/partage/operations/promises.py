@@ -50,12 +50,13 @@ def end_all_shares(service: Service, tx: Transaction, caller: Caller, image: Ima
 
 def find_ended_share(service: Service, tx: Transaction, caller: Caller, image: Image, member_id: ProjectID) -> Member | None:
     """Return the caller's own membership if the share has ended and its notice runs. Its row may have been removed."""
-    running = {each.member_id: each for each in endings.list_running(tx, image.id, now=service.clock())}
+    now = service.clock()
+    running = {each.member_id: each for each in endings.list_running(tx, image.id, now=now)}
     ending = running.get(member_id)
     if caller.project_id != member_id or ending is None:
         return None
     try:
-        member = members.find(tx, caller, image.id, member_id)
+        member = members.find(tx, caller, image.id, member_id, now=now)
     except problems.MemberNotFound:
         return Member(
             image_id=image.id,
@@ -101,6 +102,11 @@ def retain(service: Service, tx: Transaction, image: Image) -> bool:
         return False
     images.save(tx, image.retain(now=now), was=image)
     return True
+
+
+def is_held(service: Service, tx: Transaction, image: Image) -> bool:
+    """Whether the image is retained and some member's notice runs. After the last notice the image is deleted, swept or not."""
+    return image.is_retained and bool(endings.list_running(tx, image.id, now=service.clock()))
 
 
 def give_back(service: Service, tx: Transaction, retained: Image) -> Image:
@@ -152,7 +158,7 @@ def _start_notices(service: Service, tx: Transaction, image: Image, shares: list
 
 def _remove_abandoned(service: Service, tx: Transaction, image: Image | None) -> bool:
     """Delete a retained image, unless it was restored, or has a running notice again, since it was listed."""
-    if image is None or not image.is_retained or endings.list_running(tx, image.id, now=service.clock()):
+    if image is None or not image.is_retained or is_held(service, tx, image):
         return False
     images.remove(tx, replace(image, updated_at=service.clock()))
     return True

@@ -20,7 +20,6 @@ from sqlalchemy import (
     false,
     func,
     insert,
-    literal,
     literal_column,
     not_,
     or_,
@@ -309,11 +308,12 @@ def _branches(shape: QueryShape) -> list[_Branch]:
     """Split a list into disjoint branches, each of which walks one index."""
     of = images.c.visibility
     if shape.is_admin:
+        existing = visibility.is_owned_or_held()
         if shape.visibility is not None:
-            return [_Branch(of == shape.visibility)]
+            return [_Branch(and_(existing, of == shape.visibility))]
         if shape.all_visibilities:
-            return [_Branch(literal(value=True))]
-        return [_Branch(or_(of != Visibility.COMMUNITY.value, images.c.owner == visibility.PROJECT))]
+            return [_Branch(existing)]
+        return [_Branch(and_(existing, or_(of != Visibility.COMMUNITY.value, images.c.owner == visibility.PROJECT)))]
     mine = images.c.owner == visibility.PROJECT
     branches = [_Branch(mine if shape.visibility is None else and_(mine, of == shape.visibility))]
     wanted = [Visibility(shape.visibility)] if shape.visibility else [Visibility.SHARED, Visibility.PUBLIC]

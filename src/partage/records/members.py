@@ -13,6 +13,7 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.member import Member, MemberStatus
 from partage.model.terms import Notice, Terms
+from partage.records import visibility
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, from_time, to_microseconds, to_time
 from partage.records.tables import images, members
@@ -40,8 +41,8 @@ _MINE = or_(
 
 
 def _visible(*, is_admin: bool) -> Select[*tuple[Any, ...]]:
-    """Select the rows that the caller may see: the owner and administrators see every member, a member sees itself."""
-    statement = select(*_COLUMNS).where(_OF_IMAGE)
+    """Select the unexpired rows that the caller may see: the owner and administrators see every member, a member sees itself."""
+    statement = select(*_COLUMNS).where(_OF_IMAGE, visibility.UNEXPIRED)
     return statement if is_admin else statement.where(_MINE)
 
 
@@ -49,34 +50,35 @@ _LIST = {
     is_admin: CompiledSelect(_visible(is_admin=is_admin).order_by(members.c.created_at, members.c.member_id))
     for is_admin in (False, True)
 }
+_LIST_ALL = CompiledSelect(select(*_COLUMNS).where(_OF_IMAGE).order_by(members.c.created_at, members.c.member_id))
 _FIND = {
     is_admin: CompiledSelect(_visible(is_admin=is_admin).where(members.c.member_id == bindparam("member_id")))
     for is_admin in (False, True)
 }
 
 
-def find(tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member:
+def find(tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID, *, now: datetime) -> Member:
     """Return one membership of an image that the caller may see.
 
     Raises:
-        MemberNotFound: there is no such member, or the caller may not see it.
+        MemberNotFound: there is no such member, its share has expired, or the caller may not see it.
     """
-    given = {"image_id": image_id, "member_id": member_id, "project": caller.project_id}
+    given = visibility.bind_caller(caller, now) | {"image_id": image_id, "member_id": member_id}
     row = _FIND[caller.is_admin].fetch_first(tx, given)
     if row is None:
         raise problems.MemberNotFound(f"{member_id} not found in the member list of the image {image_id}.")
     return _member(row)
 
 
-def list_members(tx: Transaction, caller: Caller, image_id: ImageID) -> list[Member]:
-    """List the memberships that the caller may see, oldest first."""
-    given = {"image_id": image_id, "project": caller.project_id}
+def list_members(tx: Transaction, caller: Caller, image_id: ImageID, *, now: datetime) -> list[Member]:
+    """List the memberships that the caller may see, oldest first. Those of expired shares are not listed."""
+    given = visibility.bind_caller(caller, now) | {"image_id": image_id}
     return [_member(row) for row in _LIST[caller.is_admin].fetch_all(tx, given)]
 
 
 def list_all(tx: Transaction, image_id: ImageID) -> list[Member]:
-    """List all memberships of an image, oldest first; for the service itself, not for callers."""
-    return [_member(row) for row in _LIST[True].fetch_all(tx, {"image_id": image_id})]
+    """List all memberships of an image, oldest first, expired or not; for the service itself, not for callers."""
+    return [_member(row) for row in _LIST_ALL.fetch_all(tx, {"image_id": image_id})]
 
 
 def count(tx: Transaction, image_id: ImageID) -> int:
@@ -120,9 +122,10 @@ def add_owners(tx: Transaction) -> int:
     return tx.execute(lacking.values(owner=owner.scalar_subquery())).rowcount
 
 
-def remove_expired(tx: Transaction, *, now: datetime) -> int:
-    """Delete the memberships whose shares have expired; return how many."""
-    return tx.execute(delete(members).where(members.c.expires_at <= to_microseconds(now))).rowcount
+def remove_expired(tx: Transaction, *, now: datetime, image_id: ImageID | None = None) -> int:
+    """Delete the memberships whose shares have expired, of all images or of one; return how many."""
+    expired = delete(members).where(members.c.expires_at <= to_microseconds(now))
+    return tx.execute(expired if image_id is None else expired.where(members.c.image_id == image_id)).rowcount
 
 
 def remove(tx: Transaction, member: Member) -> bool:

@@ -4,8 +4,9 @@ Only these conditions hide images. An image that the caller may not see is not f
 nonexistent image.
 
 The rule: a project sees its own images, public and community images, shared images of which it is a member (whatever its member
-status, until the share expires), and images for which its notice runs. An administrator sees every image. A caller without a token
-sees public images. A list shows fewer by default: no community images of others, and shared images only after acceptance.
+status, until the share expires), and images for which its notice runs. An administrator sees every image, a retained one as long
+as a notice runs. A caller without a token sees public images. A list shows fewer by default: no community images of others, and
+shared images only after acceptance.
 
 Access with an end in time ends in these conditions: they compare with `now`, and do not depend on a periodic job.
 """
@@ -13,7 +14,7 @@ Access with an end in time ends in these conditions: they compare with `now`, an
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, or_, true
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, or_
 
 from partage.model.caller import Caller
 from partage.model.image import Visibility
@@ -34,7 +35,7 @@ def bind_caller(caller: Caller, now: datetime) -> dict[str, object]:
 def visible_by_id(*, is_admin: bool) -> ColumnElement[bool]:
     """SQL condition: the caller may see the image. For lookups by id, where an OR over one row costs nothing."""
     if is_admin:
-        return true()
+        return is_owned_or_held()
     return or_(
         images.c.owner == PROJECT,
         images.c.owner.is_(None),
@@ -44,6 +45,12 @@ def visible_by_id(*, is_admin: bool) -> ColumnElement[bool]:
         and_(images.c.visibility == Visibility.SHARED.value, is_member()),
         has_notice(),
     )
+
+
+def is_owned_or_held() -> ColumnElement[bool]:
+    """SQL condition: the image has an owner, or a notice runs for some project: the last notice of a retained image deletes it."""
+    running = exists().where(endings.c.image_id == images.c.id, RUNNING).correlate(images)
+    return or_(images.c.former_owner.is_(None), running)
 
 
 PUBLIC = images.c.visibility == Visibility.PUBLIC.value

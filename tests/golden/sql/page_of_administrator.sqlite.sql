@@ -4,7 +4,9 @@ FROM (SELECT candidates.image_id AS image_id, candidates.promised AS promised, c
 FROM (SELECT anon_1.image_id AS image_id, anon_1.promised AS promised, anon_1.key_0 AS key_0, anon_1.key_1 AS key_1 
 FROM (SELECT images.id AS image_id, 0 AS promised, images.created_at AS key_0, images.id AS key_1 
 FROM images 
-WHERE (images.visibility != ? OR images.owner = ?) AND images.os_hidden = ? ORDER BY images.created_at DESC, images.id DESC
+WHERE (images.former_owner IS NULL OR (EXISTS (SELECT * 
+FROM endings 
+WHERE endings.image_id = images.id AND endings.ends_at > ?))) AND (images.visibility != ? OR images.owner = ?) AND images.os_hidden = ? ORDER BY images.created_at DESC, images.id DESC
  LIMIT ? OFFSET ?) AS anon_1) AS candidates ORDER BY candidates.key_0 DESC, candidates.key_1 DESC
  LIMIT ? OFFSET ?) AS chosen JOIN images ON images.id = chosen.image_id) AS sized ON sized.image_id = images.id 
 WHERE sized.total_bytes <= ? OR sized.total_bytes = sized.own_bytes ORDER BY sized.key_0 DESC, sized.key_1 DESC

@@ -64,7 +64,6 @@ def cancel_ending(service: Service, caller: Caller, image_id: ImageID, member_id
         _require_cancellable(share)
         memberships.check_count(service, tx, share.image)
         member = replace(share.membership(), updated_at=service.clock())
-        members.remove(tx, member)  # a row that has expired, perhaps
         members.add(tx, member, share.image)
         endings.remove(tx, image_id, member_id)
         restored = shares.find(service, tx, caller, image_id, member_id)
