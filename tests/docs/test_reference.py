@@ -11,10 +11,10 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from partage import problems
+from partage.http import query_strings
 from partage.http.errors import kind_of
 from partage.http.partage.routes import ROWS as SHARING_ROWS
 from partage.http.routing import Row
-from partage.http.v2 import query
 from partage.http.v2.routes import ROWS
 from partage.main.configuration.config import Settings
 from partage.main.configuration.renames import RENAMES
@@ -74,9 +74,9 @@ def test_bounds_of_lists_are_those_that_are_described() -> None:
     text = (DOCS / "api.md").read_text()
     assert f"({Limits().page_default} unless said, {Limits().page_max:,} at most)" in text
     most = int(re.findall(r"At most (\d+) parameters are taken", text)[0])
-    query.parameters_of("&".join(["a=b"] * most).encode())
+    query_strings.decode("&".join(["a=b"] * most).encode())
     with pytest.raises(problems.QueryInvalid):
-        query.parameters_of("&".join(["a=b"] * (most + 1)).encode())
+        query_strings.decode("&".join(["a=b"] * (most + 1)).encode())
 
 
 KINDS = [

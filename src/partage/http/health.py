@@ -2,8 +2,8 @@
 
 from http import HTTPStatus
 
+from partage.http.media_types import choose_form
 from partage.http.messages import Reply, json_reply
-from partage.http.v2.errors import choose_form
 
 
 def check(method: str, accept: str | None, *, is_draining: bool) -> Reply:

@@ -9,6 +9,7 @@ import pytest
 
 import partage.http
 from partage import problems
+from partage.http import media_types
 from partage.http.errors import FailedRequest, kind_of
 from partage.http.v2 import errors
 
@@ -109,7 +110,7 @@ PREFERRED = {
 
 @pytest.mark.parametrize(("accept", "form"), PREFERRED.items())
 def test_choose_form(accept: str | None, form: str) -> None:
-    assert errors.choose_form(accept) == form
+    assert media_types.choose_form(accept) == form
 
 
 def test_retry_and_method_headers_are_sent() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from partage import problems
-from partage.http import json_documents
+from partage.http import json_documents, media_types, query_strings
 from partage.http.errors import FailedRequest
 from partage.http.server import conditions
 from partage.http.v2 import discovery, errors, query
@@ -54,13 +54,13 @@ def parsed(name: str, text: str) -> object:
 
 
 READERS: dict[str, Callable[[str], object]] = {
-    "Accept": errors.choose_form,
+    "Accept": media_types.choose_form,
     "the words of an error": lambda text: errors.reply_to(problems.MediaTypeUnsupported(text), asked(text)),
     "Range": lambda text: conditions.parse_range(text, 1 << 40),
     "If-None-Match": lambda text: conditions.matches_etag(text, b'"x"'),
     "If-Range": lambda text: conditions.range_applies(text, b'"x"'),
     "version": lambda text: discovery.is_version(text, with_cache=True),
-    "query": lambda text: query.parameters_of(text.encode("latin-1")),
+    "query": lambda text: query_strings.decode(text.encode("latin-1")),
     **{name: lambda text, name=name: parsed(name, text) for name in PARAMETERS},  # type: ignore[misc]
     "document": lambda text: json_documents.parse(text.encode("latin-1")),
 }

@@ -3,7 +3,8 @@
 from urllib.parse import urlencode
 
 from partage import problems
-from partage.http.v2.query import Parameters, limit_of, parameters_of
+from partage.http import query_strings
+from partage.http.query_strings import Parameters, parse_limit
 from partage.model.ids import ImageID, ProjectID
 from partage.model.limits import Limits
 from partage.model.member import MemberStatus
@@ -18,7 +19,7 @@ def parse(query: bytes, limits: Limits) -> tuple[ShareQuery, Parameters]:
     Raises:
         QueryInvalid: a parameter is unknown, given twice, or has no such value.
     """
-    pairs = parameters_of(query)
+    pairs = query_strings.decode(query)
     given = dict(pairs)
     if len(given) < len(pairs):
         raise problems.QueryInvalid("Each parameter of a list of shares is given once")
@@ -27,7 +28,7 @@ def parse(query: bytes, limits: Limits) -> tuple[ShareQuery, Parameters]:
         raise problems.QueryInvalid(f"There is no parameter {unknown[0][:64]!r}; a list of shares takes {', '.join(NAMES)}")
     found = ShareQuery(
         direction=Direction(_choose(given.get("direction", Direction.IN), "direction", tuple(Direction))),
-        limit=limit_of(given.get("limit"), limits.page_default, limits.page_max),
+        limit=parse_limit(given.get("limit"), limits.page_default, limits.page_max),
         status=MemberStatus(_choose(given["status"], "status", tuple(MemberStatus))) if "status" in given else None,
         image_id=ImageID(given["image"]) if "image" in given else None,
         project_id=ProjectID(given["project"]) if "project" in given else None,

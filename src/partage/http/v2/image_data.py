@@ -4,10 +4,9 @@ from functools import partial
 from http import HTTPStatus
 
 from partage import problems
-from partage.http import intake
+from partage.http import intake, query_strings
 from partage.http.messages import Header, Reply, Request, Stream
 from partage.http.server import conditions
-from partage.http.v2 import query
 from partage.model.ids import StoreID
 from partage.model.image import Image
 from partage.operations import downloads, uploads
@@ -72,7 +71,7 @@ def etag_of(image: Image) -> bytes | None:
 
 def _parse_preferred_stores(request: Request) -> tuple[StoreID, ...]:
     """Parse the stores from which the client prefers to download. Source: Image API, `?prefer=` on downloads."""
-    given = dict(query.parameters_of(request.query)).get("prefer", "")
+    given = dict(query_strings.decode(request.query)).get("prefer", "")
     return tuple(StoreID(each.strip()) for each in given.split(",") if each.strip())
 
 

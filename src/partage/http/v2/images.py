@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Literal
 
 from partage import problems
-from partage.http import json_documents
+from partage.http import json_documents, query_strings
 from partage.http.errors import PATCH_TYPES
 from partage.http.messages import Header, Reply, Request, json_reply
 from partage.http.v2 import paths, query
@@ -53,7 +53,7 @@ async def create_image(request: Request) -> Reply:
 
 async def list_images(request: Request) -> Reply:
     """List images."""
-    parameters = query.parameters_of(request.query)
+    parameters = query_strings.decode(request.query)
     limits = request.edge.service.limits
     asked = query.parse(parameters, page_default=limits.page_default, page_max=limits.page_max)
     return await request.edge.threads.call_listing(_render_page, request, parameters, asked)
@@ -98,7 +98,7 @@ async def reactivate_image(request: Request) -> Reply:
     return Reply()
 
 
-def _render_page(request: Request, parameters: query.Parameters, asked: ImageQuery) -> Reply:
+def _render_page(request: Request, parameters: query_strings.Parameters, asked: ImageQuery) -> Reply:
     """Read and render a page, in a thread: to render a thousand images takes milliseconds, and other requests must not wait."""
     page = images.list_images(request.edge.service, request.caller, asked)
     first = query.link(parameters)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from oslo_utils import strutils
 
 from partage import problems
+from partage.http import query_strings
 from partage.http.messages import Reply, Request, json_reply
 from partage.http.v2 import paths, query
 from partage.model import metadef, metadef_schemas
@@ -32,7 +33,7 @@ Handler = Callable[[Request], Awaitable[Reply]]
 
 async def list_namespaces(request: Request) -> Reply:
     """List namespaces."""
-    parameters = query.parameters_of(request.query)
+    parameters = query_strings.decode(request.query)
     given = dict(parameters)
     asked = _parse_query(given, default=request.edge.service.limits.page_default, largest=request.edge.service.limits.page_max)
     # Source: Glance. An empty filter matches nothing.
@@ -61,7 +62,7 @@ async def create_namespace(request: Request) -> Reply:
 
 async def show_namespace(request: Request) -> Reply:
     """Show a namespace with its definitions."""
-    wanted = dict(query.parameters_of(request.query)).get("resource_type")
+    wanted = dict(query_strings.decode(request.query)).get("resource_type")
     name = request.path["namespace"]
     found = await request.run_listing(metadefs.show_namespace, name, resource_type=wanted)
     return json_reply(_full_namespace_to_json(found))
@@ -110,7 +111,7 @@ def build_handlers(kind: DefinitionKind, list_to_json: Callable[[str, Sequence[D
 
     async def show_definition(request: Request) -> Reply:
         """Show one definition."""
-        of_type = dict(query.parameters_of(request.query)).get("resource_type") if kind is DefinitionKind.PROPERTY else None
+        of_type = dict(query_strings.decode(request.query)).get("resource_type") if kind is DefinitionKind.PROPERTY else None
         name, wanted = request.path["namespace"], _definition_in_path(request, kind)
         found = await request.run(metadefs.show_definition, name, wanted, resource_type=of_type)
         return json_reply(_definition_to_json(name, found))
@@ -306,7 +307,7 @@ def _tag_page_to_json(request: Request, tags: Sequence[Definition]) -> dict[str,
     if page and len(page) < len(ordered):
         position = metadefs.position_of_tag(page[-1], sort_key)[:1]
         path = f"{_namespace_path(request.path['namespace'])}/tags"
-        written["next"] = query.link(query.parameters_of(request.query), page[-1].name, position, path=path)
+        written["next"] = query.link(query_strings.decode(request.query), page[-1].name, position, path=path)
     return written
 
 
@@ -316,12 +317,12 @@ def _read_page(request: Request, *, least: int = 0) -> tuple[dict[str, str], int
     Raises:
         QueryInvalid: a parameter is malformed.
     """
-    given = dict(query.parameters_of(request.query))
+    given = dict(query_strings.decode(request.query))
     limits = request.edge.service.limits
     direction = given.get("sort_dir", "desc")
     if direction not in ("asc", "desc"):
         raise problems.QueryInvalid(f"Invalid sort direction: {direction}")
-    limit = query.limit_of(given.get("limit"), limits.page_default, limits.page_max)
+    limit = query_strings.parse_limit(given.get("limit"), limits.page_default, limits.page_max)
     if limit < least:
         raise problems.QueryInvalid("limit param must be positive")
     return given, limit, direction
@@ -342,7 +343,7 @@ def _parse_query(given: dict[str, str], *, default: int, largest: int) -> Namesp
     if sort_key not in SORT_KEYS:
         raise problems.QueryInvalid(f"Namespaces are sorted by one of {', '.join(SORT_KEYS)}")
     return NamespaceQuery(
-        limit=query.limit_of(given.get("limit"), default, largest),
+        limit=query_strings.parse_limit(given.get("limit"), default, largest),
         public=None if not visibility else visibility == "public",
         resource_types=tuple(each for each in given.get("resource_types", "").split(",") if each),
         marker=given.get("marker"),

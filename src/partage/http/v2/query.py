@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import orjson
 from oslo_utils import timeutils
 
 from partage import problems
+from partage.http.query_strings import Parameters, parse_integer, parse_limit
 from partage.http.v2 import paths
 from partage.model.document import read_name
 from partage.model.ids import ImageID
@@ -20,17 +21,8 @@ from partage.model.image import Visibility
 from partage.model.member import MemberStatus
 from partage.model.query import SORT_ATTRIBUTES, Filter, ImageQuery, Operator, Position, SortKey
 
-Parameters = tuple[tuple[str, str], ...]
-
-_MOST_PARAMETERS = 40
-"""Each filter is a part of the statement, and databases cache prepared statements: one with 200 filters takes a mebibyte."""
-
 _MOST_LISTED = 500
-_LONGEST_QUERY = 32_768
 _LARGEST_INTEGER = 2**63 - 1
-_UNREADABLE = (
-    "Error decoding your request. Either the URL or the request body contained characters that could not be decoded by this service"
-)
 AFTER = "os_glance_after"
 """The parameter of `next` links with the marker's position, in case the marker is deleted. No property can have this name."""
 
@@ -38,27 +30,6 @@ _NOTHING = Filter("id", Operator.IN, ())
 """Matches no image: the filter for a value that no image can have."""
 
 _LIST_ITEM = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)",?|([^,]+),?|,')
-
-
-def parameters_of(query: bytes) -> Parameters:
-    """Decode a query string. Repeated names stay, in their order.
-
-    Raises:
-        QueryInvalid: it is not UTF-8, has a NUL character, or has too many parameters.
-    """
-    if not query:
-        return ()
-    if len(query) > _LONGEST_QUERY:
-        raise problems.QueryInvalid(f"The query has {len(query)} bytes; at most {_LONGEST_QUERY} are read, ask for less at a time")
-    try:
-        found = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
-    except UnicodeDecodeError as error:
-        raise problems.QueryInvalid(_UNREADABLE) from error
-    except ValueError as error:
-        raise problems.QueryInvalid(f"The query has more than {_MOST_PARAMETERS} parameters; ask for less at a time") from error
-    if any("\x00" in name or "\x00" in value for name, value in found):
-        raise problems.QueryInvalid(_UNREADABLE)
-    return tuple(found)
 
 
 def link(parameters: Parameters, marker: str | None = None, position: Position | None = None, *, path: str = paths.IMAGES) -> str:
@@ -107,7 +78,7 @@ def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQ
     given: dict[str, list[str]] = {}
     for name, value in parameters:
         given.setdefault(name, []).append(value)
-    limit = limit_of(given.pop("limit", [None])[0], page_default, page_max)
+    limit = parse_limit(given.pop("limit", [None])[0], page_default, page_max)
     marker, position = given.pop("marker", [None])[0], given.pop(AFTER, [None])[0]
     member_status = _parse_member_status(given.pop("member_status", ["accepted"])[0])
     tags = tuple(read_name(tag) for tag in given.pop("tag", []))
@@ -131,20 +102,6 @@ def parse(parameters: Parameters, *, page_default: int, page_max: int) -> ImageQ
         filters=(*conditions, *impossible),
         properties=tuple((read_name(name), value) for name, value in filters.items() if not _is_attribute_filter(name)),
     )
-
-
-def limit_of(text: str | None, default: int, largest: int) -> int:
-    """Parse the limit of a list call; a limit above `largest` becomes `largest`.
-
-    Raises:
-        QueryInvalid: it is not a number, or negative.
-    """
-    if text is None:
-        return min(default, largest)
-    limit = _parse_integer(text, "limit param must be an integer")
-    if limit < 0:
-        raise problems.QueryInvalid("limit param must be positive")
-    return min(limit, largest)
 
 
 def _parse_member_status(text: str) -> MemberStatus | None:
@@ -217,7 +174,7 @@ def _parse_condition(name: str, value: str) -> Filter | None:
     bound = _split_range_name(name)
     if bound is not None:
         attribute, operator = bound
-        number = _parse_integer(value, "Unable to filter on a range with a non-numeric value.")
+        number = parse_integer(value, "Unable to filter on a range with a non-numeric value.")
         return Filter(attribute, operator, (max(-_LARGEST_INTEGER, min(number, _LARGEST_INTEGER)),))
     parse_value = _CONDITIONS.get(name)
     return None if parse_value is None else parse_value(name, value)
@@ -228,13 +185,6 @@ def _split_range_name(name: str) -> tuple[str, Operator] | None:
         if name.endswith(ending) and name.removesuffix(ending) in _INTEGERS:
             return name.removesuffix(ending), operator
     return None
-
-
-def _parse_integer(text: str, complaint: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise problems.QueryInvalid(complaint) from error
 
 
 def _parse_exact(name: str, value: str) -> Filter:

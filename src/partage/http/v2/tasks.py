@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from partage import problems
+from partage.http import query_strings
 from partage.http.messages import Reply, Request, json_reply
 from partage.http.v2 import paths, query
 from partage.model.ids import ProjectID, TaskID, is_uuid
@@ -22,7 +23,7 @@ async def list_image_tasks(request: Request) -> Reply:
 
 async def list_tasks(request: Request) -> Reply:
     """List the tasks of all projects."""
-    parameters = query.parameters_of(request.query)
+    parameters = query_strings.decode(request.query)
     limits = request.edge.service.limits
     asked = _parse_query(dict(parameters), default=limits.page_default, largest=limits.page_max)
     found = await request.run_listing(tasks.list_tasks, asked)
@@ -131,7 +132,7 @@ def _parse_query(given: dict[str, str], *, default: int, largest: int) -> TaskQu
     if marker == "":
         raise problems.QueryInvalid("Task with the given id was not found")
     return TaskQuery(
-        limit=query.limit_of(given.get("limit"), default, largest),
+        limit=query_strings.parse_limit(given.get("limit"), default, largest),
         status=TaskStatus(status) if status else None,
         type=TaskType(kind) if kind else None,
         owner=ProjectID(given["owner"]) if "owner" in given else None,
