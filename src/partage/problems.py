@@ -53,7 +53,7 @@
     ├── TooLarge
     │   ├── ImageTooLarge       one image above the size cap
     │   ├── QuotaExceeded       a project's images exceed its quota, in number or bytes
-    │   ├── TooMany             tags, properties, members or locations of one image
+    │   ├── TooMany             tags, properties, members, locations or uses of one image
     │   └── StoreFull           no space is left in the store
     ├── MediaTypeUnsupported
     │   ├── PatchTypeUnsupported

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from partage.model.ids import ImageID, ProjectID
-from partage.model.use import ProjectUses, Use, UseKind
+from partage.model.use import ProjectUses, Use, UseKey, UseKind
 from partage.records import images, members, pending_deletes, uses
 from partage.records.database import Database, Transaction
 from tests.contract.records_worlds import START, build, image, undone
@@ -13,24 +13,25 @@ IMAGE, OTHER = image(1), image(2)
 MINUTE = timedelta(minutes=1)
 
 
-def make_use(
-    use_id: str, project: ProjectID = B, kind: UseKind = UseKind.SERVER, *, seen: datetime = START, of: ImageID = IMAGE.id
-) -> Use:
-    """Make a use that is recorded at the time at which it is seen."""
-    return Use(image_id=of, project_id=project, kind=kind, use_id=use_id, recorded_at=seen, last_seen=seen)
+def key_of(use_id: str, project: ProjectID = B, kind: UseKind = UseKind.SERVER, *, of: ImageID = IMAGE.id) -> UseKey:
+    return UseKey(image_id=of, project_id=project, kind=kind, use_id=use_id)
+
+
+def put(tx: Transaction, key: UseKey, seen: datetime = START) -> None:
+    """Record a use at the time at which it is seen."""
+    uses.put(tx, Use(key, seen, seen))
 
 
 def list_ids(tx: Transaction, project: ProjectID = B, of: ImageID = IMAGE.id) -> list[str]:
-    return [each.use_id for each in uses.list_of_project(tx, of, project, limit_rows=100)]
+    return [each.key.use_id for each in uses.list_of_project(tx, of, project, limit_rows=100)]
 
 
 def test_use_is_recorded_once_and_keeps_its_latest_time(database: Database) -> None:
     with undone(database) as tx:
-        assert uses.add(tx, make_use("s1"))
-        assert not uses.add(tx, make_use("s1", seen=START + MINUTE))
-        assert not uses.add(tx, make_use("s1", seen=START - MINUTE))
+        for seen in (START, START + MINUTE, START - MINUTE):
+            put(tx, key_of("s1"), seen)
         found = uses.list_of_project(tx, IMAGE.id, B, limit_rows=9)
-        assert [(each.recorded_at, each.last_seen) for each in found] == [(START, START + MINUTE)]
+        assert found == [Use(key_of("s1"), START, START + MINUTE)] == [uses.find(tx, key_of("s1"))]
         assert uses.find_of_project(tx, IMAGE.id, B) == ProjectUses(
             project_id=B, counts={UseKind.SERVER: 1}, last_used=START + MINUTE
         )
@@ -38,20 +39,21 @@ def test_use_is_recorded_once_and_keeps_its_latest_time(database: Database) -> N
 
 def test_use_is_not_removed_by_older_news(database: Database) -> None:
     with undone(database) as tx:
-        uses.add(tx, make_use("s1", seen=START + MINUTE))
-        assert not uses.remove(tx, make_use("s1", seen=START))
-        assert not uses.remove(tx, make_use("s1", C, seen=START + MINUTE))
+        put(tx, key_of("s1"), START + MINUTE)
+        assert not uses.remove(tx, key_of("s1"), seen_until=START)
+        assert not uses.remove(tx, key_of("s1", C), seen_until=START + MINUTE)
         assert uses.has_any(tx, IMAGE.id, B)
-        assert uses.remove(tx, make_use("s1", seen=START + MINUTE))
-        assert not uses.remove(tx, make_use("s1", seen=START + MINUTE))
+        assert uses.remove(tx, key_of("s1"), seen_until=START + MINUTE)
+        assert not uses.remove(tx, key_of("s1"), seen_until=START + MINUTE)
+        assert uses.find(tx, key_of("s1")) is None
         assert not uses.has_any(tx, IMAGE.id, B)
 
 
 def test_uses_are_counted_by_project_and_kind(database: Database) -> None:
     with undone(database) as tx:
-        for each in (make_use("s1"), make_use("s2"), make_use("v1", kind=UseKind.VOLUME), make_use("s3", C)):
-            uses.add(tx, each)
-        uses.add(tx, make_use("s4", of=OTHER.id))
+        for each in (key_of("s1"), key_of("s2"), key_of("v1", kind=UseKind.VOLUME), key_of("s3", C)):
+            put(tx, each)
+        put(tx, key_of("s4", of=OTHER.id))
         uses.note_use(tx, IMAGE.id, A, now=START)
         both = {UseKind.SERVER: 2, UseKind.VOLUME: 1}
         expected = [
@@ -67,11 +69,11 @@ def test_uses_are_counted_by_project_and_kind(database: Database) -> None:
 
 def test_uses_of_a_project_are_listed_in_pages(database: Database) -> None:
     with undone(database) as tx:
-        for each in (make_use("b"), make_use("a"), make_use("a", kind=UseKind.VOLUME), make_use("a", C)):
-            uses.add(tx, each)
+        for each in (key_of("b"), key_of("a"), key_of("a", kind=UseKind.VOLUME), key_of("a", C)):
+            put(tx, each)
         first = uses.list_of_project(tx, IMAGE.id, B, limit_rows=2)
-        rest = uses.list_of_project(tx, IMAGE.id, B, limit_rows=9, after=(first[-1].kind, first[-1].use_id))
-    assert [(each.kind, each.use_id) for each in [*first, *rest]] == [("server", "a"), ("server", "b"), ("volume", "a")]
+        rest = uses.list_of_project(tx, IMAGE.id, B, limit_rows=9, after=(first[-1].key.kind, first[-1].key.use_id))
+    assert [(each.key.kind, each.key.use_id) for each in [*first, *rest]] == [("server", "a"), ("server", "b"), ("volume", "a")]
 
 
 def test_project_with_unrecorded_uses_counts_as_user_until_cleared(database: Database) -> None:
@@ -102,8 +104,8 @@ def test_last_download_never_goes_back_and_needs_an_image(database: Database) ->
 def test_uses_are_removed_with_their_image(database: Database) -> None:
     with undone(database) as tx:
         build(tx, [IMAGE, OTHER])
-        uses.add(tx, make_use("s1"))
-        uses.add(tx, make_use("s1", of=OTHER.id))
+        put(tx, key_of("s1"))
+        put(tx, key_of("s1", of=OTHER.id))
         images.remove(tx, IMAGE)
         assert (list_ids(tx), uses.list_by_project(tx, IMAGE.id)) == ([], [])
         assert list_ids(tx, of=OTHER.id) == ["s1"]
@@ -112,7 +114,7 @@ def test_uses_are_removed_with_their_image(database: Database) -> None:
 def test_uses_outlive_an_image_that_can_be_restored(database: Database) -> None:
     with undone(database) as tx:
         build(tx, [IMAGE])
-        uses.add(tx, make_use("s1"))
+        put(tx, key_of("s1"))
         pending_deletes.add(tx, IMAGE, members.list_all(tx, IMAGE.id), now=START)
         images.soft_delete(tx, IMAGE)
         assert list_ids(tx) == ["s1"]

@@ -13,6 +13,7 @@ class Limits:
 
     `document_bytes` limits one image's tags, properties and locations, and one task's input; `page_bytes` limits a page of a list,
     and the definitions of a namespace.
+    `uses` limits the recorded uses of an image by one project.
     `one_upload_may_exceed` applies to limits in Keystone: see `one_over` in `model/quota.py`.
 
     Source: Glance's defaults for size cap, tags, properties, members, locations and pages. The limit of images per project is ours,
@@ -27,6 +28,7 @@ class Limits:
     properties: int = 128
     members: int = 128
     locations: int = 10
+    uses: int = 1000
     page_default: int = 25
     page_max: int = 1000
     page_bytes: int = 1 << 22
@@ -49,6 +51,10 @@ class Limits:
     def check_locations(self, count: int) -> None:
         """Raises: TooMany."""
         _check_maximum(self.locations, count, "The limit has been exceeded on the number of allowed image locations")
+
+    def check_uses(self, count: int) -> None:
+        """Raises: TooMany."""
+        _check_maximum(self.uses, count, "The limit has been exceeded on the number of recorded uses of an image by one project")
 
     def check_image(self, image: Image) -> None:
         """Check the number and the size of an image's tags and properties.

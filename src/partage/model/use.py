@@ -1,11 +1,15 @@
 """Uses: the servers and volumes that depend on an image, as far as the service knows them. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from partage import problems
 from partage.model.ids import ImageID, ProjectID
+
+_USE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
 
 
 class UseKind(StrEnum):
@@ -16,15 +20,32 @@ class UseKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
-    """One server or volume of a project that depends on an image. Times are UTC, aware."""
+class UseKey:
+    """What identifies a use: one server or volume of a project that depends on an image."""
 
     image_id: ImageID
     project_id: ProjectID
     kind: UseKind
     use_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A recorded use. Times are UTC, aware."""
+
+    key: UseKey
     recorded_at: datetime
     last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseQuery:
+    """A page of the uses of an image by one project, in the order of kind and id; `after` is the last use of the page before."""
+
+    image_id: ImageID
+    project_id: ProjectID
+    limit: int
+    after: tuple[UseKind, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +71,26 @@ class ProjectUses:
     def latest(self) -> datetime | None:
         """The latest time at which the project used the image in any way."""
         return max((each for each in (self.last_used, self.last_download) if each is not None), default=None)
+
+
+def parse_kind(text: str) -> UseKind:
+    """Read a kind of use.
+
+    Raises:
+        Invalid: there is no such kind.
+    """
+    try:
+        return UseKind(text)
+    except ValueError as error:
+        raise problems.Invalid(f"The kind of a use must be one of {', '.join(UseKind)}") from error
+
+
+def parse_use_id(text: str) -> str:
+    """Check the id of a server or volume.
+
+    Raises:
+        Invalid: it cannot be one.
+    """
+    if not _USE_ID.fullmatch(text):
+        raise problems.Invalid("The id of a use must have 1 to 64 letters, digits and ._:- and begin with a letter or digit")
+    return text

@@ -1,9 +1,10 @@
 """Rules of the sharing API. A share's target: its `project_id` is the image's owner, its `member_id` the member.
 
-Each default refers to the rule of the Image API that allows the same, so that an operator who restricts one restricts both.
+A default refers to the rule of the Image API that allows the same, if there is one, so that an operator who restricts one
+restricts both. The target of the rules of uses is the project whose uses they are, except for `count_uses`.
 """
 
-from partage.policies import images, members
+from partage.policies import checks, images, members
 from partage.policies.checks import document_rule
 
 LIST_SHARES = "partage:list_shares"
@@ -17,10 +18,18 @@ CANCEL_ENDING = "partage:cancel_ending"
 RESTORE_IMAGE = "partage:restore_image"
 ADOPT_IMAGE = "partage:adopt_image"
 GET_LINEAGE = "partage:get_lineage"
+RECORD_USE = "partage:record_use"
+RELEASE_USE = "partage:release_use"
+LIST_USES = "partage:list_uses"
+COUNT_USES = "partage:count_uses"
 
 _ALL = "/partage/v1/shares"
 _ONE = f"{_ALL}/{{image_id}}/{{project_id}}"
 _IMAGE = "/partage/v1/images/{image_id}"
+
+_USES = f"{_IMAGE}/uses"
+_USE = f"{_USES}/{{kind}}/{{use_id}}"
+_OF_PROJECT = f"{checks.SERVICE} or ({checks.OWNER_MEMBER})"
 
 _OF_ADD = f"rule:{members.ADD_MEMBER}"
 _OF_ANSWER = f"rule:{members.MODIFY_MEMBER}"
@@ -46,5 +55,21 @@ RULES = [
     ),
     document_rule(
         GET_LINEAGE, f"rule:{images.GET_IMAGES}", "See what an image was adopted from: its owner.", "GET", f"{_IMAGE}/lineage"
+    ),
+    document_rule(RECORD_USE, _OF_PROJECT, "Record a use of an image: members of the project, and services.", "PUT", _USE),
+    document_rule(RELEASE_USE, _OF_PROJECT, "Release a use of an image: members of the project, and services.", "DELETE", _USE),
+    document_rule(
+        LIST_USES,
+        f"{checks.SERVICE} or ({checks.OWNER_READER})",
+        "List the uses of an image by one project: its readers, and services.",
+        "GET",
+        _USES,
+    ),
+    document_rule(
+        COUNT_USES,
+        checks.ADMIN_OR_OWNER_READER,
+        "See how many uses each project has of an image, and when it used it: the image's owner.",
+        "GET",
+        f"{_USES}/projects",
     ),
 ]

@@ -8,11 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from partage.model.ids import ImageID, ProjectID
-from partage.model.use import ProjectUses, Use, UseKind
+from partage.model.use import ProjectUses, Use, UseKey, UseKind
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.tables import images, last_uses, uses
 
@@ -20,22 +20,33 @@ _COLUMNS = (uses.c.image_id, uses.c.project_id, uses.c.kind, uses.c.use_id, uses
 _KEY = (uses.c.kind, uses.c.use_id)
 
 
-def add(tx: Transaction, use: Use) -> bool:
-    """Insert a use, or note that it was seen again, and note the project's last use; return whether it is new."""
-    seen = to_microseconds(use.last_seen)
-    row = uses.c.last_seen
-    changed = tx.execute(update(uses).where(*_is_row(use)).values(last_seen=_later(tx, row, seen))).rowcount
-    if not changed:
-        values = {"image_id": use.image_id, "project_id": use.project_id, "kind": use.kind.value, "use_id": use.use_id}
-        tx.execute(insert(uses), values | {"recorded_at": to_microseconds(use.recorded_at), "last_seen": seen})
-    note_use(tx, use.image_id, use.project_id, now=use.last_seen)
-    return not changed
+def find(tx: Transaction, key: UseKey) -> Use | None:
+    """Return a use, if it is recorded."""
+    row = tx.execute(select(*_COLUMNS).where(*_is_row(key))).first()
+    return None if row is None else _parse(row)
 
 
-def remove(tx: Transaction, use: Use) -> bool:
-    """Delete a use that was last seen at `use.last_seen` or before; return whether there was one."""
-    seen_before = uses.c.last_seen <= to_microseconds(use.last_seen)
-    return tx.execute(delete(uses).where(*_is_row(use), seen_before)).rowcount == 1
+def put(tx: Transaction, use: Use) -> None:
+    """Insert a use, or write when it was seen again, and note the project's last use. `last_seen` never goes back."""
+    key, seen = use.key, to_microseconds(use.last_seen)
+    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    statement = make(uses).values(
+        image_id=key.image_id,
+        project_id=key.project_id,
+        kind=key.kind.value,
+        use_id=key.use_id,
+        recorded_at=to_microseconds(use.recorded_at),
+        last_seen=seen,
+    )
+    again = {"last_seen": _later(tx, uses.c.last_seen, statement.excluded.last_seen)}
+    tx.execute(statement.on_conflict_do_update(index_elements=["image_id", "project_id", "kind", "use_id"], set_=again))
+    note_use(tx, key.image_id, key.project_id, now=use.last_seen)
+
+
+def remove(tx: Transaction, key: UseKey, *, seen_until: datetime) -> bool:
+    """Delete a use that was seen last at this time or before; return whether there was one."""
+    is_old = uses.c.last_seen <= to_microseconds(seen_until)
+    return tx.execute(delete(uses).where(*_is_row(key), is_old)).rowcount == 1
 
 
 def count(tx: Transaction, image_id: ImageID, project_id: ProjectID) -> int:
@@ -160,20 +171,14 @@ def _of_project(image_id: ImageID, project_id: ProjectID) -> tuple[ColumnElement
     return uses.c.image_id == image_id, uses.c.project_id == project_id
 
 
-def _is_row(use: Use) -> tuple[ColumnElement[bool], ...]:
-    return *_of_project(use.image_id, use.project_id), uses.c.kind == use.kind.value, uses.c.use_id == use.use_id
+def _is_row(key: UseKey) -> tuple[ColumnElement[bool], ...]:
+    return *_of_project(key.image_id, key.project_id), uses.c.kind == key.kind.value, uses.c.use_id == key.use_id
 
 
 def _parse(row: Sequence[Any]) -> Use:
     image_id, project_id, kind, use_id, recorded_at, last_seen = row
-    return Use(
-        image_id=ImageID(image_id),
-        project_id=ProjectID(project_id),
-        kind=UseKind(kind),
-        use_id=use_id,
-        recorded_at=from_microseconds(recorded_at),
-        last_seen=from_microseconds(last_seen),
-    )
+    key = UseKey(image_id=ImageID(image_id), project_id=ProjectID(project_id), kind=UseKind(kind), use_id=use_id)
+    return Use(key, from_microseconds(recorded_at), from_microseconds(last_seen))
 
 
 def _optional_time(stored: int | None) -> datetime | None:

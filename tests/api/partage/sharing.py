@@ -24,6 +24,16 @@ def lineage(who: Persona, image: str) -> requests.Response:
     return who.call("GET", f"/partage/v1/images/{image}/lineage")
 
 
+def uses_path(image: str) -> str:
+    """Name the uses of an image."""
+    return f"/partage/v1/images/{image}/uses"
+
+
+def use_path(image: str, use_id: str = "s1", *, kind: str = "server", project: str | None = None) -> str:
+    """Name one use of an image by the caller's project, or by another one."""
+    return f"{uses_path(image)}/{kind}/{use_id}{f'?project={project}' if project else ''}"
+
+
 def offer(who: Persona, images: list[str], projects: list[str], **more: Any) -> requests.Response:
     """Offer images to projects."""
     headers = more.pop("headers", {})

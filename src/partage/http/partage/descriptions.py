@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from partage.http.openapi import Description, Part
 from partage.http.partage import paths
-from partage.http.partage.query import NAMES
+from partage.http.partage.query import COUNTS_NAMES, NAMES, USES_NAMES
 from partage.model.document import LONGEST_NAME, LONGEST_VALUE
 from partage.model.ending import EndReason
 from partage.model.image import ImageStatus, Visibility
@@ -12,6 +12,7 @@ from partage.model.member import MemberStatus
 from partage.model.offer import MOST_PAIRS
 from partage.model.share import Direction
 from partage.model.terms import LONGEST_MESSAGE
+from partage.model.use import UseKind
 
 _JSON = "application/json"
 
@@ -39,6 +40,10 @@ DESCRIPTIONS: Mapping[str, Description] = {
     f"POST {paths.IMAGE}/restore": Description(gives=_json("restored_image"), fails=(413,)),
     f"POST {paths.IMAGE}/adopt": Description(takes=_json("adoption"), gives=_json("adopted_image")),
     f"GET {paths.IMAGE}/lineage": Description(gives=_json("lineage")),
+    f"GET {paths.USES}": Description(gives=_json("uses"), query=USES_NAMES),
+    f"GET {paths.USES}/projects": Description(gives=_json("counts"), query=COUNTS_NAMES),
+    f"PUT {paths.USE}": Description(gives=_json("use"), query=("project",), fails=(413,)),
+    f"DELETE {paths.USE}": Description(query=("project",)),
 }
 
 
@@ -70,6 +75,7 @@ _NOTICE: Part = {"type": "string", "description": "An ISO 8601 duration without 
 _MESSAGE: Part = {"type": "string", "maxLength": LONGEST_MESSAGE}
 _TERMS: Mapping[str, Part] = {"notice": _NOTICE, "expires_at": _TIME_OR_NULL, "message": _MESSAGE}
 _STATUS: Part = {"enum": [*MemberStatus]}
+_COUNT: Part = {"type": "integer", "minimum": 0}
 _IMAGE_STATUS: Part = {"enum": [*ImageStatus]}
 _VISIBILITY: Part = {"enum": [*Visibility]}
 _IMAGE: Mapping[str, Part] = {
@@ -154,6 +160,19 @@ SCHEMAS: Mapping[str, Part] = {
     ),
     "adopted_image": _object({**_IMAGE, **_LINEAGE}),
     "lineage": _object({"image_id": _TEXT, **_LINEAGE}),
+    "use": _object({"kind": {"enum": [*UseKind]}, "use_id": _TEXT, "recorded_at": _TIME, "last_seen": _TIME}),
+    "uses": _object({"uses": {"type": "array", "items": _reference("use")}, "next": _TEXT}, required=("uses",)),
+    "project_uses": _object(
+        {
+            "project_id": _TEXT,
+            "servers": _COUNT,
+            "volumes": _COUNT,
+            "is_complete": {"type": "boolean", "description": "False: the project has more uses than are recorded"},
+            "last_used": {**_TIME_OR_NULL, "description": "When a use was last recorded, seen or released; null is unknown"},
+            "last_download": {**_TIME_OR_NULL, "description": "When the project last downloaded the image; null is unknown"},
+        }
+    ),
+    "counts": _object({"projects": {"type": "array", "items": _reference("project_uses")}, "next": _TEXT}, required=("projects",)),
 }
 
 
@@ -172,11 +191,17 @@ def _path(name: str, words: str) -> Part:
 PARAMETERS: Mapping[str, Part] = {
     "path.image_id": _path("image_id", "The image's id"),
     "path.project_id": _path("project_id", "The id of the project that the image is shared with"),
+    "path.kind": {**_path("kind", "What depends on the image"), "schema": {"enum": [*UseKind]}},
+    "path.use_id": _path("use_id", "The id of the server or volume"),
     "direction": _query("direction", {"enum": [*Direction], "default": "in"}, "in: received shares; out: offered ones"),
     "status": _query("status", _STATUS, "The member's answer"),
     "image": _query("image", _TEXT, "The image's id"),
-    "project": _query("project", _TEXT, "The id of the other side: of the owner in an inbox, of the member in an outbox"),
-    "limit": _query("limit", {"type": "integer", "minimum": 0}, "Shares in one page; at most 1000, 25 unless said"),
+    "project": _query(
+        "project",
+        _TEXT,
+        "A project's id: in lists of shares that of the other side; for uses that of the project that has them, for services",
+    ),
+    "limit": _query("limit", {"type": "integer", "minimum": 0}, "Rows in one page; at most 1000, 25 unless said"),
     "marker": _query("marker", _TEXT, "From the link next"),
     "Idempotency-Key": _header(
         "Idempotency-Key",

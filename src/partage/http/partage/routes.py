@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from partage.http.partage import images, paths, shares
+from partage.http.partage import images, paths, shares, uses
 from partage.http.routing import Body, Row
 from partage.policies import sharing as rules
 
@@ -25,4 +25,8 @@ ROWS: tuple[Row, ...] = (
     Row("POST", paths.IMAGE + "/restore", shares.restore_image, rules.RESTORE_IMAGE, _OK),
     Row("POST", paths.IMAGE + "/adopt", images.adopt_image, rules.ADOPT_IMAGE, _CREATED, Body.TAKEN),
     Row("GET", paths.IMAGE + "/lineage", images.show_lineage, rules.GET_LINEAGE, _OK),
+    Row("GET", paths.USES, uses.list_uses, rules.LIST_USES, _OK),
+    Row("GET", paths.USES + "/projects", uses.count_uses, rules.COUNT_USES, _OK),
+    Row("PUT", paths.USE, uses.record_use, rules.RECORD_USE, _OK),
+    Row("DELETE", paths.USE, uses.release_use, rules.RELEASE_USE, _DONE),
 )

@@ -12,7 +12,7 @@ from partage.http.partage import paths, query, share_json
 from partage.model.ids import ImageID, ProjectID
 from partage.model.member import MemberStatus
 from partage.model.offer import RequestKey
-from partage.model.share import Share
+from partage.model.share import Share, SharePosition
 from partage.operations.sharing import answers, endings, names, offers, shares, terms
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -25,7 +25,7 @@ async def list_shares(request: Request) -> Reply:
     known = await _find_names(request, found.shares)
     document: share_json.Document = {"shares": [share_json.share_to_json(each, request.caller, known) for each in found.shares]}
     if found.has_more:
-        document["next"] = query.link(paths.SHARES, pairs, found.shares[-1])
+        document["next"] = query.link(paths.SHARES, pairs, SharePosition.after(found.shares[-1]).marker)
     return json_reply(document)
 
 

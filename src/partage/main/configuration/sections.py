@@ -130,6 +130,7 @@ class LimitSettings(_Section):
     )
     members: Annotated[int, Field(ge=-1, description="Maximum members of one image; -1: no limit")] = _LIMITS.members
     locations: Annotated[int, Field(ge=-1, description="Maximum locations of one image; -1: no limit")] = _LIMITS.locations
+    uses: Annotated[int, Field(ge=-1, description="Maximum recorded uses of an image by one project; -1: no limit")] = _LIMITS.uses
     use_keystone_limits: Annotated[
         bool,
         Field(description="Use Keystone's unified limits instead of images_per_project and storage_per_project_bytes"),
