@@ -1,4 +1,4 @@
-"""What an import does to data and properties on their way, as far as the operator has switched it on.
+"""Import plugins: changes to data and properties during an import, as the operator has configured.
 
 Source: Glance's import plugins `image_decompression`, `image_conversion` and `inject_image_metadata`, and what they leave
 alone: data in the container format `compressed`, ISO images, and the images of users that have an ignored role.
@@ -24,7 +24,7 @@ _UNCOMPRESSED = "compressed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportPlugins:
-    """Which plugins are on. `convert_to` empty: none is converted; `work_directory` None: that of the system."""
+    """The plugins that are on. `convert_to` empty: no conversion; `work_directory` None: the system's temporary directory."""
 
     decompress: bool = False
     convert_to: str = ""
@@ -36,7 +36,7 @@ class ImportPlugins:
     def decompress_blocks(
         self, image: Image, blocks: Iterable[Buffer], *, limit_bytes: int, packed_bytes: int | None = None
     ) -> Iterable[Buffer]:
-        """Unpack compressed data on its way. `packed_bytes`: how much there is of it, where that is certain.
+        """Decompress data as it streams. `packed_bytes`: the size of the compressed data, if it is certain.
 
         Raises:
             ArchiveRefused, ImageTooLarge: when the blocks are read.
@@ -46,16 +46,16 @@ class ImportPlugins:
         return decompress(blocks, limit_bytes=limit_bytes, expansion=replace(self.expansion, packed_bytes=packed_bytes or 0))
 
     def converts(self, image: Image) -> bool:
-        """Say whether the image's data becomes another format."""
+        """Whether the image's data is converted to another format."""
         return bool(self.convert_to) and image.disk_format not in (self.convert_to, *_KEPT_AS_THEY_ARE)
 
     @contextmanager
     def converted(
         self, image: Image, blocks: Iterable[Buffer], *, limit_bytes: int, goes_on: Callable[[], bool]
     ) -> Iterator[Iterator[bytes]]:
-        """Convert data that was inspected; give the result's bytes. Both lie in files as long as the block runs.
+        """Convert inspected data; yield the result's bytes. Both are in files while the block runs.
 
-        `goes_on` is asked every second whether the result is still wanted.
+        `goes_on` is called every second: whether the result is still needed.
 
         Raises:
             ConversionFailed: qemu-img is not there, refuses, or takes too much of anything.
@@ -79,7 +79,7 @@ class ImportPlugins:
             raise problems.StoreFull(f"There is no directory to convert the image in: {error.strerror}") from error
 
     def inject_properties(self, image: Image, roles: Collection[str]) -> Image:
-        """Add the operator's properties, unless who asked has an ignored role. Names that no property may have are left out."""
+        """Add the operator's properties, unless the user has an ignored role. Names that no property may have are omitted."""
         if not self.inject or set(roles) & set(self.ignored_roles):
             return image
         named = [(read_name(text), value) for text, value in self.inject.items()]
@@ -88,7 +88,7 @@ class ImportPlugins:
 
 
 def _write(path: Path, blocks: Iterable[Buffer]) -> None:
-    """Write a file in which long runs of zeros take no room."""
+    """Write a sparse file: long runs of zeros take no space."""
     with path.open("wb") as file:
         for block in blocks:
             if bytes(block).count(0) == len(block):

@@ -1,7 +1,7 @@
-"""Images of other regions of the same cloud: fetched with the user's token from the endpoint in the catalog, and verified.
+"""Import images from other regions of the same cloud, with the user's token, from the endpoint in the catalog, and verify them.
 
-The token is sealed while it waits in the task, is opened for as long as the import runs, and is shown to nobody but the identity
-service and the one image service. The other service's word is a client's word: see `model/remote_image.py`.
+The token is encrypted while it waits in the task, is decrypted only while the import runs, and is sent only to Keystone and to
+that image service. The description from the other service is validated like a client's: see `model/remote_image.py`.
 """
 
 import hashlib
@@ -35,10 +35,10 @@ _ANSWERS = {
 
 
 class Catalog(Protocol):
-    """Where the image services of the cloud are. Thread-safe."""
+    """The image services of the cloud. Thread-safe."""
 
     def find_image_endpoint(self, token: str, region: str, interface: str) -> str:
-        """Find the image service of a region; its URL is without the version at the end.
+        """Return the URL of a region's image service, without the version at its end.
 
         Raises:
             RegionUnknown, Unauthenticated, IdentityUnavailable: it cannot be found.
@@ -46,13 +46,13 @@ class Catalog(Protocol):
 
 
 class TokenSeal(Protocol):
-    """How a token waits for its task. Thread-safe."""
+    """Encrypts tokens for tasks. Thread-safe."""
 
     def seal(self, token: str, *, task_id: TaskID) -> str:
-        """Make text of a token that only `unseal` reads, for the same task."""
+        """Encrypt a token, so that only `unseal` for the same task can decrypt it."""
 
     def unseal(self, sealed: str, *, task_id: TaskID) -> str:
-        """Give the token again.
+        """Decrypt the token.
 
         Raises:
             Unauthenticated: it cannot be read.
@@ -61,7 +61,7 @@ class TokenSeal(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherRegions:
-    """What an import from another region needs. `copied` begin the names of the properties that come with the bytes."""
+    """What an import from another region needs. Properties with a prefix in `copied` are copied as well."""
 
     catalog: Catalog
     seal: TokenSeal
@@ -71,7 +71,7 @@ class OtherRegions:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked for, with whose token. `cancellation` ends it from another thread."""
+    """A requested image and the user's token. `cancellation` ends the request from another thread."""
 
     request: ImportRequest
     token: str = field(repr=False)
@@ -80,7 +80,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An image of another region: its description, and its bytes, which are what it says when they have ended without a problem."""
+    """An image of another region: its description, and its bytes.
+
+    They match the description if the iterator ends without a problem.
+    """
 
     image: RemoteImage
     blocks: Iterator[bytes]
@@ -88,7 +91,7 @@ class Opened:
 
 @contextmanager
 def open_remote(regions: OtherRegions, asked: Asked, *, known: KnownFormats, limit_bytes: int) -> Iterator[Opened]:
-    """Open an image of another region, as the user of the token.
+    """Open an image of another region as the user of the token.
 
     Raises:
         RegionUnknown, Unauthenticated, IdentityUnavailable: there is no way to it.
@@ -111,7 +114,7 @@ def open_remote(regions: OtherRegions, asked: Asked, *, known: KnownFormats, lim
 
 @contextmanager
 def _refusing(region: str) -> Iterator[None]:
-    """Tell what the other region's service answered: the operator named it, so nothing is to be hidden."""
+    """Report the response of the other region's service. The operator configured it, so that nothing is hidden."""
     subject = f"The image service of the region {region[:100]!r}"
     try:
         yield
@@ -139,7 +142,7 @@ def _require_known_digest(image: RemoteImage) -> None:
 
 
 def _check_digest(image: RemoteImage, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Pass bytes on, and end with a problem when they are not those of the image's description."""
+    """Yield bytes; raise at the end if they do not match the digest in the image's description."""
     counted = _check_size(blocks, image.size_bytes)
     return counted if image.digest is None else digest.verify_stream(counted, *image.digest)
 

@@ -1,7 +1,7 @@
-"""Which internet addresses are public, and which IPv4 addresses hide inside IPv6 ones. Pure.
+"""Which internet addresses are public, and which IPv4 addresses are embedded in IPv6 ones. No input or output.
 
-The tables are written out, because Python's `is_global` has changed between releases, counts multicast and several embedded
-forms as global, and knows nothing of clouds. Whatever is not known to be public is not.
+The tables are explicit, because Python's `is_global` differs between releases, counts multicast and several embedded forms as
+global, and ignores the metadata addresses of clouds. An address that is not known to be public is not public.
 
 Source: the IANA special-purpose address registries for IPv4 and IPv6, RFC 6890.
 """
@@ -67,9 +67,9 @@ _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 
 
 def address_of(text: str) -> Address | None:
-    """Read an address in its usual spelling; None for anything else, be it short, octal, hexadecimal or with a zone.
+    """Parse an address in its usual notation; None for anything else: short, octal or hexadecimal forms, or a zone.
 
-    An IPv4-mapped IPv6 address comes back as the IPv4 address that packets would be sent to.
+    An IPv4-mapped IPv6 address is returned as the IPv4 address that receives the packets.
     """
     try:
         address = ipaddress.ip_address(text)
@@ -83,7 +83,7 @@ def address_of(text: str) -> Address | None:
 
 
 def find_embedded(address: Address) -> Iterator[ipaddress.IPv4Address]:
-    """Give the IPv4 addresses that a gateway or tunnel would forward packets for this one to."""
+    """Return the IPv4 addresses to which a gateway or tunnel would forward packets for this address."""
     if isinstance(address, ipaddress.IPv4Address):
         return
     last = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
@@ -100,7 +100,7 @@ def find_embedded(address: Address) -> Iterator[ipaddress.IPv4Address]:
 
 
 def is_public(address: Address) -> bool:
-    """Say whether the address by itself is unicast and reachable from anywhere. What it embeds is judged apart."""
+    """Whether the address itself is unicast and globally reachable. Embedded addresses are checked separately."""
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in network for network in _IPV4_SPECIAL)
     if address in _NAT64:

@@ -1,4 +1,4 @@
-"""End from outside what waits for another server, whatever it waits for: a name, a connection, the next byte."""
+"""Cancel outbound work from another thread: a DNS lookup, a connection, a read."""
 
 import contextlib
 import queue
@@ -15,9 +15,10 @@ _SLICE_SECONDS = 0.5
 
 
 class Cancellation:
-    """Ends one piece of work from another thread. Thread-safe.
+    """Cancels one piece of work from another thread. Thread-safe.
 
-    The sockets that the work waits for are shut down, so that waiting for them ends at once; what does not wait asks now and then.
+    Cancelling shuts down the sockets on which the work waits, so that the waiting ends at once. Work that does not wait checks
+    regularly.
     """
 
     def __init__(self) -> None:
@@ -28,11 +29,11 @@ class Cancellation:
 
     @property
     def problem(self) -> problems.Problem | None:
-        """Why the work was cancelled; None while it may go on."""
+        """The reason for which the work was cancelled; None while it may continue."""
         return self._problem
 
     def cancel(self, problem: problems.Problem) -> None:
-        """End the work for this reason, unless it was cancelled before."""
+        """Cancel the work for this reason. Only the first call has an effect."""
         with self._lock:
             if self._problem is None:
                 self._problem = problem
@@ -41,21 +42,21 @@ class Cancellation:
                 _shut_down(each)
 
     def check(self) -> None:
-        """Raise the problem for which the work was cancelled, if it was."""
+        """Raise the reason if the work was cancelled."""
         if self._problem is not None:
             raise self._problem
 
     def goes_on(self) -> bool:
-        """Say whether the work may go on."""
+        """Whether the work may continue."""
         return self._problem is None
 
     def sleep(self, seconds: float) -> None:
-        """Wait; raise the problem at once when the work is cancelled."""
+        """Wait; raise the reason at once if the work is cancelled."""
         self._cancelled.wait(seconds)
         self.check()
 
     def wait_for(self, act: Callable[[], _Outcome]) -> _Outcome:
-        """Do in a thread what cannot be interrupted, such as looking up a name; when the work is cancelled, leave it behind."""
+        """Run an uninterruptible call, such as a DNS lookup, on a thread; abandon the thread if the work is cancelled."""
         results: queue.SimpleQueue[tuple[bool, _Outcome | BaseException]] = queue.SimpleQueue()
 
         def run() -> None:
@@ -81,12 +82,12 @@ class Cancellation:
                 _shut_down(connected)
 
     def forget(self, connected: socket.socket) -> None:
-        """Leave this socket alone from now on. To be called before the socket is closed: its number may be another's then."""
+        """Stop watching this socket. Call it before the socket is closed, because its descriptor can be reused afterwards."""
         with self._lock:
             self._sockets.pop(id(connected), None)
 
     def check_each(self, blocks: Iterable[_Block]) -> Iterator[_Block]:
-        """Pass blocks on for as long as the work may go on."""
+        """Yield blocks as long as the work may continue."""
         for block in blocks:
             self.check()
             yield block

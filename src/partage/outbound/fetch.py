@@ -1,12 +1,11 @@
-"""Open a URL on a user's behalf: the one and only way out, apart from Keystone's.
+"""Open a URL on a user's behalf. Every outbound request except those to Keystone goes through this module.
 
-A name is resolved once, every address it has is held against the rules, and the connection goes to one of those addresses: there is
-no second look-up that could answer otherwise. The name stays in the Host header and in the check of the certificate. Redirects
-take the same way from the start. Nothing of the environment counts: no proxy, no .netrc. No credentials or cookies are sent.
+A host name is resolved once. Every address of it is checked against the rules, and the connection is opened to one of those
+addresses, so that DNS rebinding cannot change the target (SSRF). The Host header and the check of the certificate use the name.
+Redirects pass the same checks. The environment is ignored: no proxy, no .netrc. No credentials or cookies are sent.
 
-Until the data begins, every failure takes as long as every other one and has the same words: a user
-cannot distinguish open, closed, filtered and non-HTTP ports. Only for a URL that the operator configured is a failure reported at
-once.
+Until the data begins, all failures take the same time and have the same message: a user cannot distinguish open, closed,
+filtered and non-HTTP ports. Only failures of a URL that the operator configured are reported at once.
 Source: OSSN-0078, OSSA-2026-004, and the fix of CVE-2026-71196 with what it left open.
 """
 
@@ -49,10 +48,10 @@ _BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, Val
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What is at a URL: its announced size, if any, and its bytes as they were sent, in blocks of at most BLOCK_BYTES.
+    """The content of a URL: its announced size, if any, and its bytes as they were sent, in blocks of at most BLOCK_BYTES.
 
-    `blocks` can be gone through once, while the URL is open. It raises FetchFailed when they end too early, come too slowly or the
-    connection breaks, and ImageTooLarge behind the limit.
+    `blocks` can be iterated once, while the URL is open. It raises FetchFailed if the content ends early, arrives too slowly or
+    the connection breaks, and ImageTooLarge above the limit.
     """
 
     size_bytes: int | None
@@ -61,7 +60,7 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The bytes [start, stop), at least one, of something that has `of_bytes` altogether."""
+    """The bytes [start, stop), at least one, of content that has `of_bytes` bytes."""
 
     start: int
     stop: int
@@ -69,12 +68,12 @@ class Part:
 
     @property
     def is_whole(self) -> bool:
-        """Say whether nothing is left out."""
+        """Whether the part is all of the content."""
         return (self.start, self.stop) == (0, self.of_bytes)
 
 
 def system_addresses(name: str, port: int) -> Sequence[str]:
-    """Resolve a name as the machine is set up to."""
+    """Resolve a name with the system's resolver."""
     return [str(found[4][0]) for found in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)]
 
 
@@ -88,10 +87,10 @@ def open_url(
     resolver: Resolver = system_addresses,
     cancellation: Cancellation | None = None,
 ) -> Iterator[Fetched]:
-    """Fetch what is at a URL, without ever holding more than a block of it. Content-Encoding is left alone.
+    """Fetch the content of a URL and hold at most one block of it. Content-Encoding is not decoded.
 
-    `headers` are sent to the URL's own origin only, and no more once a redirect has left it. Takes at most `rules.total_seconds`,
-    and one look-up of a name more. `cancellation` ends it earlier, at whatever it waits for.
+    `headers` are sent to the URL's own origin only, and not after a redirect to another origin. The fetch takes at most
+    `rules.total_seconds` and the time of one DNS lookup. `cancellation` ends it earlier, also while it waits.
 
     Raises:
         UriRefused: a rule forbids the URL, one it redirects to, or an address of one of them. Nothing was sent there.
@@ -113,7 +112,7 @@ def open_url(
 
 
 def size_of(url: str, rules: Rules, *, resolver: Resolver = system_addresses) -> int | None:
-    """Ask how many bytes there are at a URL, without fetching any (HEAD); None when the server does not say.
+    """Return the size of a URL's content (HEAD), without fetching it; None if the server does not announce it.
 
     Raises:
         UriRefused, FetchFailed: as `open_url`.
@@ -132,9 +131,9 @@ def open_part(
     resolver: Resolver = system_addresses,
     cancellation: Cancellation | None = None,
 ) -> Iterator[Iterator[bytes]]:
-    """Fetch a part of what is at a URL: exactly its bytes, in blocks of at most BLOCK_BYTES.
+    """Fetch a part of a URL's content: exactly its bytes, in blocks of at most BLOCK_BYTES.
 
-    A server that does not know ranges sends everything from the first byte, and what comes before the part is read and forgotten.
+    A server without range support sends the whole content; the bytes before the part are read and discarded.
 
     Raises:
         UriRefused: as `open_url`.
@@ -155,7 +154,7 @@ def open_part(
 
 
 def resolve(target: Target, rules: Rules, resolver: Resolver = system_addresses) -> tuple[addresses.Address, ...]:
-    """Find the addresses of a target, best first.
+    """Return the addresses of a target, best first.
 
     Raises:
         UriRefused: it has none, or any of them is not permitted: which one a connection would reach is not left to chance.
@@ -175,7 +174,7 @@ def resolve(target: Target, rules: Rules, resolver: Resolver = system_addresses)
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What stays the same over all redirects of one fetch. `part` None: everything there is."""
+    """The parameters of one fetch, the same for all its redirects. `part` None: the whole content."""
 
     rules: Rules
     resolver: Resolver
@@ -186,7 +185,7 @@ class _Call:
 
 
 def _call(rules: Rules, resolver: Resolver, until: float, cancellation: Cancellation | None) -> _Call:
-    """Make looking up names one of the things that can be cancelled. It cannot be interrupted, so a thread does it."""
+    """Make DNS lookups cancellable. A lookup cannot be interrupted, so that it runs on a thread."""
     if cancellation is None:
         return _Call(rules, resolver, until)
     return _Call(rules, lambda name, port: cancellation.wait_for(lambda: resolver(name, port)), until, cancellation=cancellation)
@@ -194,7 +193,7 @@ def _call(rules: Rules, resolver: Resolver, until: float, cancellation: Cancella
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """An answer of which the head was read. `location` is set for a redirect, otherwise the content follows."""
+    """A response whose head was read. `location` is set for a redirect; otherwise the content follows."""
 
     socket: socket.socket
     limited: limited_socket.LimitedSocket
@@ -210,7 +209,7 @@ class _Answer:
 
 
 class _UselessError(Exception):
-    """The origin kept to the protocol, but its answer cannot be used."""
+    """The response is valid HTTP, but cannot be used."""
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
@@ -218,7 +217,10 @@ class _UselessError(Exception):
 
 
 def _final_answer(target: Target, headers: Mapping[str, str], call: _Call, *, everywhere: Mapping[str, str] = _NONE) -> _Answer:
-    """Follow redirects to an answer; `headers` stay with the first origin, those for `everywhere` tell it nothing of the user."""
+    """Follow redirects to the last response.
+
+    `headers` are sent to the first origin only; those for `everywhere` reveal nothing about the user.
+    """
     for left in reversed(range(call.rules.redirects + 1)):
         answer = _answer(target, headers, call)
         if answer.location is None:
@@ -233,7 +235,7 @@ def _final_answer(target: Target, headers: Mapping[str, str], call: _Call, *, ev
 
 
 def _answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
-    """Ask one server. A failure is reported after `connect_seconds`, unless nothing has to be hidden."""
+    """Request one URL. A failure is reported after `connect_seconds`, unless failures are not hidden."""
     found = resolve(target, call.rules, call.resolver)
     until = min(time.monotonic() + call.rules.connect_seconds, call.until)
     try:
@@ -255,7 +257,7 @@ def _answer(target: Target, headers: Mapping[str, str], call: _Call) -> _Answer:
 
 
 def _connect(found: Sequence[addresses.Address], port: int, until: float, cancellation: Cancellation) -> socket.socket:
-    """Connect to the first address that takes it; each gets its share of the time."""
+    """Connect to the first address that accepts; each address gets an equal part of the time."""
     for position, address in enumerate(found, start=1):
         seconds = limited_socket.seconds_left(until) / (len(found) - position + 1)
         family = socket.AF_INET if isinstance(address, ipaddress.IPv4Address) else socket.AF_INET6
@@ -276,7 +278,7 @@ def _connect(found: Sequence[addresses.Address], port: int, until: float, cancel
 
 
 def _encrypt(connected: socket.socket, name: str, call: _Call, until: float) -> ssl.SSLSocket:
-    """Check the certificate against the name in the URL, not against the address."""
+    """Start TLS. The certificate is checked against the name in the URL, not against the address."""
     context = ssl.create_default_context(cafile=call.rules.cafile or None)
     context.set_alpn_protocols(["http/1.1"])
     connected.settimeout(limited_socket.seconds_left(until))
@@ -295,7 +297,7 @@ def _encrypt(connected: socket.socket, name: str, call: _Call, until: float) -> 
 
 
 def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], call: _Call, until: float) -> _Answer:
-    """Send the request and read the head of the answer."""
+    """Send the request and read the head of the response."""
     limited = limited_socket.LimitedSocket(connected, until=until, allowed_bytes=call.rules.header_bytes)
     connection = HTTPConnection(target.host, target.port)
     connection.auto_open = 0  # it never connects by itself: the name is not resolved again
@@ -328,7 +330,7 @@ def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], c
 def _judge(
     connected: socket.socket, limited: limited_socket.LimitedSocket, response: urllib3.BaseHTTPResponse, call: _Call
 ) -> _Answer:
-    """Decide by its head whether an answer is of use."""
+    """Decide by its head whether a response can be used."""
     if response.status in _REDIRECTS:
         return _Answer(connected, limited, response, _location(response), None, call.cancellation)
     size_bytes = _read_length(response)
@@ -342,7 +344,7 @@ def _judge(
 
 
 def _check_part(response: urllib3.BaseHTTPResponse, size_bytes: int | None, part: Part) -> None:
-    """Make sure that a partial answer is of the part that was asked for, and of something that has the right size."""
+    """Check that a partial response is the requested part, and that the size of the whole content is right."""
     said = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
     if said is None or said[3] not in ("*", str(part.of_bytes)):
         raise _UselessError(f"a part of something else: {response.headers.get('content-range')}")
@@ -358,7 +360,10 @@ def _location(response: urllib3.BaseHTTPResponse) -> str:
 
 
 def _read_length(response: urllib3.BaseHTTPResponse) -> int | None:
-    """Read how the content is delimited. Where two headers contradict each other, programs would not agree on its end."""
+    """Read how the content is delimited.
+
+    Contradictory headers are refused, because programs do not agree on where the content ends.
+    """
     lengths = response.headers.getlist("content-length")
     codings = response.headers.getlist("transfer-encoding")
     if codings:
@@ -392,7 +397,7 @@ def _blocks(answer: _Answer, limit_bytes: int) -> Iterator[bytes]:
 
 
 def _cut(blocks: Iterator[bytes], part: Part, begins_at: int) -> Iterator[bytes]:
-    """Pass on the bytes of a part out of blocks that begin at an earlier byte, or at its first one.
+    """Yield the bytes of a part from blocks that begin at or before its first byte.
 
     Raises:
         FetchFailed: they end before the part does.
@@ -413,6 +418,6 @@ def _too_large(limit_bytes: int) -> problems.ImageTooLarge:
 
 
 def _describe(error: BaseException) -> str:
-    """Name an error, and what was below it where the library put words of its own around it."""
+    """Name an error, and its cause where the library wrapped it."""
     below = f", from {error.__cause__}" if error.__cause__ is not None else ""
     return f"{type(error).__name__}: {error}{below}"

@@ -1,8 +1,9 @@
-"""Which URLs the service opens on a user's behalf, decided without touching the network. Who named the URL decides the rules.
+"""Which URLs the service opens on a user's behalf. No input or output.
 
-A URL is read once, by a grammar narrower than any library's, into a `Target`; nothing downstream reads it again, so no two parsers
-can disagree on where it leads. Addresses are judged by `Rules.permits`: for URLs that hold one here, for names in `fetch.py` after
-they were resolved. Messages say which rule stood in the way, never what is to be found at an address.
+The rules depend on who gave the URL: a user or the operator. A URL is parsed once, by a grammar narrower than any library's,
+into a `Target`. Nothing parses it again, so that two parsers cannot disagree about where it leads. `Rules.permits` checks
+addresses: here if the URL contains one, in `fetch.py` after a name was resolved. Messages name the rule that was violated, and
+never what is at an address.
 
 Source of the grammar: RFC 3986, less what is not needed; hosts that end in a number are addresses, as in the WHATWG URL standard.
 """
@@ -36,12 +37,12 @@ _HOST_REFUSED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the operator allows, and how much patience the service has.
+    """What the operator permits, and the timeouts.
 
-    A host in a list matches itself; one that begins with a dot matches every name below it as well. Denied wins over allowed; no
-    hosts allowed means all. To allow a host does not allow its addresses: those are public, or in `networks_allowed`.
-    `connect_seconds` covers connecting and the head of the answer, and is how long every failure in them takes, whatever it was,
-    as long as `hides_failures`.
+    A host in a list matches itself; a host that begins with a dot also matches every name below it. Denied hosts win over
+    allowed ones; without allowed hosts, all are allowed. Allowing a host does not allow its addresses: they must be public, or
+    in `networks_allowed`. `connect_seconds` is the timeout of connecting and reading the head of the response. With
+    `hides_failures` every failure in that phase takes exactly that time.
     """
 
     schemes: Collection[str] = ("http", "https")
@@ -60,7 +61,7 @@ class Rules:
     hides_failures: bool = True
 
     def permits(self, address: addresses.Address) -> bool:
-        """Say whether a connection to the address may be opened; so must be every address that it embeds."""
+        """Whether a connection to the address may be opened. The rules must permit each address that it embeds as well."""
         return all(self._permits(each) for each in (address, *addresses.find_embedded(address)))
 
     def _permits(self, address: addresses.Address) -> bool:
@@ -71,7 +72,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a URL leads. `host` is lower-case, an IPv6 address without brackets; `path` has the query. `address` None: a name."""
+    """Where a URL leads.
+
+    `host` is in lower case, an IPv6 address without brackets; `path` includes the query. `address` None: the host is a name.
+    """
 
     scheme: str
     host: str
@@ -81,18 +85,18 @@ class Target:
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """What two URLs share when the same server answers them."""
+        """Scheme, host and port: the same for two URLs of one server."""
         return self.scheme, self.host, self.port
 
     @property
     def authority(self) -> str:
-        """The host and port as the Host header has them."""
+        """Host and port as in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 def check_url(url: str, rules: Rules) -> Target:
-    """Read a URL and hold it against the rules. A name is not resolved here, so its addresses are still to be checked.
+    """Parse a URL and check it against the rules. A name is not resolved here; its addresses have to be checked later.
 
     Raises:
         UriRefused: it is no URL, is ambiguous, or a rule forbids it.
@@ -117,10 +121,10 @@ def check_url(url: str, rules: Rules) -> Target:
 
 
 def operators_rules(rules: Rules, *, cafile: str) -> Rules:
-    """Give the rules for URLs that the operator named and no user, such as the endpoints of the catalog; patience stays as it is.
+    """Return the rules for URLs that the operator configured, such as the endpoints of the catalog; the timeouts stay.
 
-    They lead wherever the operator wants, private networks above all, so there is nothing to hide about who answers there.
-    They are not left by a redirect, because they are opened with a user's token.
+    They may lead to private networks, so that failures need not be hidden. Redirects are not followed, because these requests
+    carry a user's token.
     """
     return replace(
         rules,
@@ -136,7 +140,7 @@ def operators_rules(rules: Rules, *, cafile: str) -> Rules:
 
 
 def check_given(url: str, rules: Rules, *, purpose: str) -> Target:
-    """Do as `check_url` for a URL that a user has given; the refusal begins in Glance's words, by which clients know it.
+    """Check a URL that a user gave, as `check_url` does; the message begins with Glance's words, which clients recognise.
 
     Raises:
         UriRefused: as for `check_url`.
@@ -148,7 +152,7 @@ def check_given(url: str, rules: Rules, *, purpose: str) -> Target:
 
 
 def check_redirect(source: Target, location: str, rules: Rules) -> Target:
-    """Read the Location of a redirect, which may be relative, and hold it against the same rules.
+    """Parse the Location of a redirect, which may be relative, and check it against the same rules.
 
     Raises:
         UriRefused: as for `check_url`, or an encrypted connection would be given up for one that is not.
@@ -166,15 +170,15 @@ def check_redirect(source: Target, location: str, rules: Rules) -> Target:
 
 
 def host_refused() -> problems.UriRefused:
-    """Make the one answer for every host that may not be fetched from: denied, not public, or not to be found at all.
+    """Return the one problem for every host that is refused: denied, not public, or not found.
 
-    If names without addresses could be distinguished from names with internal ones, users could list the internal ones.
+    If names without addresses could be distinguished from names with internal addresses, users could enumerate internal names.
     """
     return problems.UriRefused(_HOST_REFUSED)
 
 
 def _parts(url: str) -> tuple[str, str, str]:
-    """Split into scheme, authority, and path with query; the fragment is dropped, for it is not sent."""
+    """Split into scheme, authority, and path with query. The fragment is dropped, because it is not sent."""
     if len(url) > LONGEST_URL:
         raise problems.UriRefused(f"The URL is longer than {LONGEST_URL} characters")
     if not _CHARACTERS.fullmatch(url):
@@ -199,7 +203,7 @@ def _host_and_port(authority: str) -> tuple[str, int | None]:
 
 
 def _address_of_host(host: str) -> addresses.Address | None:
-    """Read a host that is an address; None when it is a name."""
+    """Parse a host that is an address; None if it is a name."""
     bracketed = host.startswith("[")
     if not bracketed and not _NUMBER.fullmatch(host.removesuffix(".").rpartition(".")[2]):
         return None
