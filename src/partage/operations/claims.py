@@ -1,4 +1,4 @@
-"""Claims of tasks on images: one task at a time brings bytes to an image."""
+"""Locks of tasks on images: at most one task at a time writes an image's data."""
 
 from partage import problems
 from partage.model import importing
@@ -9,7 +9,7 @@ from partage.records.database import Transaction
 
 
 def require_free(tx: Transaction, image: Image) -> None:
-    """Let one task at a time bring bytes to an image, and nobody else meanwhile.
+    """Refuse an image that a task is working on.
 
     Raises:
         StatusConflict: a task has it.

@@ -1,4 +1,4 @@
-"""Image data that is read: downloads, ranges, and what imports and caches read of other stores."""
+"""Read image data: downloads, ranges, and reads by imports and the cache."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ _SEGMENTS_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class ImageData:
-    """The bytes of one image, opened for one caller: what may be read was decided when it was opened.
+    """The data of one image, opened for one caller. Access was checked when it was opened.
 
-    `cancellation` ends reading from the web, from another thread.
+    `cancellation` ends reads from the web, from another thread.
     """
 
     service: Service
@@ -36,23 +36,23 @@ class ImageData:
 
     @property
     def has_data(self) -> bool:
-        """Say whether there are any bytes to give, were it zero of them. An image that is still importing gives none."""
+        """Whether there is data to send, be it of zero bytes. An image that is still importing has none."""
         if self.image.content_id is None:
             return bool(self.image.references) and self.image.status in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
         return self.image.status is not ImageStatus.IMPORTING
 
     @property
     def is_remote(self) -> bool:
-        """Say whether the bytes come from the web: slowly, perhaps. Where a store has them, they come from there."""
+        """Whether the data is read from the web, which can be slow. If a store has the data, it is read from there."""
         return self.image.content_id is None
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes the whole image has."""
+        """The size of the whole image."""
         return self.image.size or 0
 
     def read(self, start: int, stop: int) -> Iterator[bytes]:
-        """Yield the bytes of [start, stop), every chunk verified before it is given out. Close the iterator to stop early.
+        """Yield the bytes of [start, stop). Every chunk is verified before it is yielded. Close the iterator to stop early.
 
         Raises:
             ContentCorrupt, StoreUnavailable: as `Reading.bytes_from`.
@@ -60,12 +60,12 @@ class ImageData:
         return self.open_reading(start, stop).bytes_from(start)
 
     def open_reading(self, start: int, stop: int) -> "Reading":
-        """Begin to read [start, stop), in one go or in several."""
+        """Open [start, stop) for reading, in one pass or in several."""
         is_noted = (start, stop) == (0, self.size_bytes) and self.service.stores.cache is not None
         return Reading(self, stop, set() if is_noted else None)
 
     def stores(self) -> list[NamedStore]:
-        """List the stores that have the image: preferred ones first, then heavier ones. Source: Glance's order of locations.
+        """List the stores that have the image, preferred ones first, then by weight. Source: Glance's order of locations.
 
         Raises:
             StoreUnavailable: none of them is configured.
@@ -79,9 +79,9 @@ class ImageData:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One reading of an image's bytes up to `stop`. It can be given up and begun again where it was, but for remote bytes.
+    """One read of an image's bytes up to `stop`. It can be closed and resumed at the same position, unless the data is remote.
 
-    `located` collects the packs that the bytes come from, if all of the image is read through this node's cache.
+    `located` collects the packs that were read, if all of the image is read through this node's cache.
     """
 
     data: ImageData
@@ -89,9 +89,9 @@ class Reading:
     located: set[PackID] | None
 
     def bytes_from(self, start: int) -> Iterator[bytes]:
-        """Yield the bytes of [start, stop), every chunk verified before it is given out. Close the iterator to give up.
+        """Yield the bytes of [start, stop). Every chunk is verified before it is yielded. Close the iterator to stop.
 
-        A store that fails on the way is left, and the next one that has the image goes on at the same byte.
+        If a store fails, the next one that has the image continues at the same byte.
 
         Raises:
             ContentCorrupt: stored bytes no longer have their digest, in any store.
@@ -126,7 +126,7 @@ def read_content(
     *,
     located: set[PackID] | None = None,
 ) -> Iterator[bytes]:
-    """Yield bytes [start, stop) of a content out of one store; note in `located` the packs that they come from.
+    """Yield bytes [start, stop) of a content from one store; add the packs that are read to `located`.
 
     Raises:
         ContentCorrupt, StoreUnavailable: as `reader.read`.
@@ -137,7 +137,7 @@ def read_content(
 
 
 def read_written(service: Service, named: NamedStore, written: Written) -> Iterator[bytes]:
-    """Yield the bytes of a stream that was just stored and that nothing names yet.
+    """Yield the bytes of a stream that was just stored and to which nothing refers yet.
 
     Raises:
         ContentCorrupt, StoreUnavailable: as `reader.read`.
@@ -154,7 +154,7 @@ def open_image_data(
     *,
     preferred: Sequence[StoreID] = (),
 ) -> ImageData:
-    """Open an image's data for reading, out of the first of the `preferred` stores that has it, or else any.
+    """Open an image's data for reading, from the first of the `preferred` stores that has it, or else any.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
@@ -175,13 +175,13 @@ def open_image_data(
 
 
 def announce_sent(data: ImageData, receiver: Caller, bytes_sent: int, *, expected_bytes: int, destination_ip: str | None) -> None:
-    """Say that a download has ended, and how: well only if all was sent that was asked for."""
+    """Announce that a download has ended. It succeeded only if every requested byte was sent."""
     sent = Sent(image=data.image, receiver=receiver, bytes_sent=bytes_sent, destination_ip=destination_ip)
     data.service.announce(Event.IMAGE_SEND, sent, failed=bytes_sent != expected_bytes)
 
 
 def list_segments(service: Service, content_id: ContentID, start: int, stop: int) -> Iterator[Segment]:
-    """Walk the manifest segments that cover bytes [start, stop), a few at a time, each few in a transaction of their own."""
+    """Yield the manifest segments that cover bytes [start, stop), a few at a time, each few in a transaction of their own."""
     while start < stop:
         with service.database.read() as tx:
             found = contents.find_segments(tx, content_id, start, stop, limit_rows=_SEGMENTS_AT_ONCE + 1)

@@ -1,8 +1,8 @@
-"""What every way of image data into a store shares: uploads, staging and imports.
+"""What uploads, staging and imports share: storing image data.
 
 A stream is stored in three steps. One transaction makes the image `saving`; no transaction is open while bytes stream into the
-store; a last one names the content and makes the image `active`. What fails in between puts the image back to `queued`. Chunks
-stored by then are named by nothing, and the sweep removes them.
+store; the last one attaches the content and makes the image `active`. A failure in between returns the image to `queued`.
+Nothing refers to the chunks stored by then, and the sweep removes them.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -47,7 +47,10 @@ class Arrival:
         verifier: signing.Verifier | None,
         name_content: Callable[[Written], Callable[[], None]],
     ) -> None:
-        """Own `contexts` until the end. `name_content` makes the image name the content, and returns how to announce that."""
+        """Own `contexts` until the end.
+
+        `name_content` attaches the content to the image, and returns a function that announces it.
+        """
         self._contexts = contexts
         self._writer = writer
         self._meter = meter
@@ -55,7 +58,7 @@ class Arrival:
         self._name_content = name_content
 
     def take(self, piece: Piece) -> None:
-        """Store the next bytes, and release the piece in every case. May wait for the store, never for the client.
+        """Store the next bytes, and release the piece in every case. Can wait for the store, never for the client.
 
         Raises:
             ImageTooLarge, QuotaExceeded, SizeMismatch, FormatRefused, StoreFull, StoreUnavailable: call `fail`.
@@ -71,7 +74,7 @@ class Arrival:
             piece.release()
 
     def pause(self) -> None:
-        """Release every buffer until the next `take`, however long that may be.
+        """Release every buffer until the next `take`.
 
         Raises:
             StoreFull, StoreUnavailable: call `fail`.
@@ -79,7 +82,7 @@ class Arrival:
         self._writer.pause()
 
     def finish(self) -> None:
-        """Store the rest and make the image name it: all bytes have arrived.
+        """Store the rest and attach the content to the image: all bytes have arrived.
 
         Raises:
             SizeMismatch, SignatureRefused, FormatRefused, StoreFull, StoreUnavailable, ImageGone: call `fail`.
@@ -93,13 +96,13 @@ class Arrival:
         tell()
 
     def fail(self, error: BaseException) -> None:
-        """Give up: the image is queued again, and the sweep removes what was stored. Does nothing after `finish` has returned."""
+        """Abort: the image is queued again, and the sweep removes what was stored. Does nothing after `finish` has returned."""
         self._contexts.__exit__(type(error), error, error.__traceback__)
 
 
 @contextmanager
 def announce_arrival(service: Service, image: Image, named: NamedStore) -> Iterator[None]:
-    """Announce that an image's bytes begin to arrive in a store and, if the block fails, that they did not arrive."""
+    """Announce that an upload begins and, if the block fails, that it failed."""
     service.announce(Event.IMAGE_PREPARE, Arriving(image=image, store_id=named.id))
     try:
         yield
@@ -110,7 +113,7 @@ def announce_arrival(service: Service, image: Image, named: NamedStore) -> Itera
 
 
 def announce_arrived(service: Service, image: Image, *, was: Image) -> None:
-    """Announce that an image's bytes have arrived, and the change of the image that follows."""
+    """Announce that an image's data is complete, and the change of the image that follows."""
     service.announce(Event.IMAGE_UPLOAD, image)
     announce_change(service, image, was=was)
 
@@ -123,7 +126,7 @@ def announce_change(service: Service, image: Image, *, was: Image) -> None:
 
 
 def open_writer(service: Service, named: NamedStore, watcher: Watcher, options: WriteOptions) -> Writer:
-    """Open a writer for a stream that is pushed. No manifest names its chunks yet."""
+    """Open a writer for a stream that is pushed. No manifest refers to its chunks yet."""
     return NotedWriter(
         named.store,
         DatabaseIndex(service.database, named.id, service.clock),
@@ -135,7 +138,7 @@ def open_writer(service: Service, named: NamedStore, watcher: Watcher, options: 
 
 
 def store_bytes(service: Service, named: NamedStore, blocks: Iterable[Buffer], watcher: Watcher, options: WriteOptions) -> Written:
-    """Store a stream that is pulled. No manifest names its chunks yet.
+    """Store a stream that is pulled. No manifest refers to its chunks yet.
 
     Raises:
         SizeMismatch, FormatRefused, StoreFull, StoreUnavailable, or `options.limit_problem`: as `writer.write`.
@@ -168,7 +171,7 @@ def build_write_options(service: Service, announced_bytes: int | None) -> WriteO
 
 
 def require_size(service: Service, size_bytes: int | None) -> None:
-    """Refuse an image above the size cap.
+    """Refuse an image above the maximum size.
 
     Raises:
         ImageTooLarge: more bytes are announced.
@@ -179,7 +182,7 @@ def require_size(service: Service, size_bytes: int | None) -> None:
 
 
 def require_owner(image: Image, found: Image) -> None:
-    """Refuse an image whose owner has changed since the limits of its owner were read.
+    """Refuse an image whose owner has changed since its owner's limits were read.
 
     Raises:
         StatusConflict: the owner is another one.
@@ -208,7 +211,7 @@ def attach_content(service: Service, image: Image, content_id: ContentID, conten
 
 
 def require_chunks(tx: Transaction, named: NamedStore, manifest: Collection[Segment]) -> None:
-    """Make sure that no sweep removed a chunk that the writer deduplicated.
+    """Ensure that no sweep removed a chunk that the writer deduplicated.
 
     Raises:
         StoreUnavailable: a sweep did.

@@ -30,7 +30,7 @@ class Sized(Protocol):
     """A piece of image data."""
 
     def __len__(self) -> int:
-        """Count its bytes."""
+        """Return its number of bytes."""
 
 
 _Block = TypeVar("_Block", bound=Sized)
@@ -38,9 +38,9 @@ _Block = TypeVar("_Block", bound=Sized)
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Room that was kept for an image's data: `granted_bytes` for each of `copies` stores.
+    """A reservation of quota for an image's data: `granted_bytes` for each of `copies` stores.
 
-    `exact`: the size was known, and no more will be asked for.
+    `exact`: the size was known, and no more will be reserved.
     """
 
     image_id: ImageID
@@ -58,7 +58,7 @@ class Reservation:
 
 
 def allowance_of(service: Service, owner: ProjectID | None, *, fresh: bool = False) -> Allowance:
-    """Say what a project may have. Images of nobody are limited by nothing.
+    """Return the limits of a project. Images without an owner have no limits.
 
     Raises:
         IdentityUnavailable: the limits are kept in Keystone, which does not answer.
@@ -75,7 +75,7 @@ def allowance_of(service: Service, owner: ProjectID | None, *, fresh: bool = Fal
 def refresh_allowance(
     service: Service, owner: ProjectID | None, allowance: Allowance, refusal: problems.QuotaExceeded
 ) -> Allowance:
-    """Return a project's present allowance after `refusal` by a cached one, so that the caller can try once more.
+    """Return a project's limits, read anew after `refusal` by cached ones, so that the caller can retry once.
 
     Raises:
         QuotaExceeded: the allowance has not changed; this is `refusal`.
@@ -88,7 +88,7 @@ def refresh_allowance(
 
 
 def check_new_image(tx: Transaction, owner: ProjectID | None, allowance: Allowance, *, now: datetime) -> None:
-    """Refuse one more image of a project, under the project's lock.
+    """Refuse a new image above the project's limit. Takes the project's lock.
 
     Raises:
         QuotaExceeded: it has as many as it may.
@@ -98,7 +98,7 @@ def check_new_image(tx: Transaction, owner: ProjectID | None, allowance: Allowan
 
 
 def check_moved_image(tx: Transaction, moved: Image, allowance: Allowance, *, now: datetime) -> None:
-    """Refuse to give an image to a project that it does not fit into, with what it has stored.
+    """Refuse to give an image with its stored data to a project in which it does not fit.
 
     Raises:
         QuotaExceeded: the project has as many images as it may, or no room for its bytes.
@@ -124,9 +124,9 @@ def reserve(
     now: datetime,
     copies: int = 1,
 ) -> Reservation:
-    """Keep room for an image's data, which will lie in `copies` stores; `size_bytes` None is unknown.
+    """Reserve quota for an image's data in `copies` stores; `size_bytes` None: unknown.
 
-    In the transaction that locked the image. The caller ends the reservation together with `token`.
+    Call it in the transaction that locked the image. The caller ends the reservation together with `token`.
 
     Raises:
         QuotaExceeded: it does not fit, or too many images have data under way.
@@ -148,7 +148,9 @@ def reserve(
 
 
 def check_uploads(service: Service, tx: Transaction, owner: ProjectID | None) -> None:
-    """Refuse one more upload to images of a project that has many under way, in whichever process; images of nobody count together.
+    """Refuse one more upload above the limit of running uploads of a project, over all processes.
+
+    All images without an owner count as those of one project.
 
     Raises:
         UploadsFull: it has as many as it may.
@@ -166,7 +168,7 @@ def check_uploads(service: Service, tx: Transaction, owner: ProjectID | None) ->
 
 
 def check_staging(tx: Transaction, image: Image, allowance: Allowance, *, now: datetime) -> None:
-    """Refuse an import that in Glance would stage an image's data, when there is no room for it where it would be staged.
+    """Refuse an import whose data Glance would stage, if the staging quota has no room for it.
 
     Raises:
         QuotaExceeded: there is none.
@@ -177,7 +179,7 @@ def check_staging(tx: Transaction, image: Image, allowance: Allowance, *, now: d
 
 
 def resume(service: Service, image: Image, *, token: str, copies: int) -> Reservation:
-    """Take up the room that was kept for an image when its import was asked for; what is unpacked or converted may need more.
+    """Resume the reservation that was made when an import was requested. Decompressed or converted data may need more.
 
     Raises:
         IdentityUnavailable: as `allowance_of`.
@@ -195,10 +197,10 @@ def resume(service: Service, image: Image, *, token: str, copies: int) -> Reserv
 
 
 class Meter:
-    """Counts the bytes of one stream of image data as they arrive, and keeps more room when there is need. One thread at a time."""
+    """Counts the bytes of one stream of image data as they arrive, and reserves more when needed. One thread at a time."""
 
     def __init__(self, service: Service, reservation: Reservation) -> None:
-        """Begin with the room that was kept."""
+        """Start with an existing reservation."""
         self._service = service
         self._reservation = reservation
         self._granted_bytes = reservation.granted_bytes
@@ -206,7 +208,7 @@ class Meter:
         self._grows = reservation.counted and not reservation.exact
 
     def expect(self, size_bytes: int) -> None:
-        """Keep room for so many bytes at once.
+        """Reserve this many bytes at once.
 
         Raises:
             QuotaExceeded, ImageGone: as `count`.
@@ -215,7 +217,7 @@ class Meter:
             self._granted_bytes = _grow(self._service, self._reservation, size_bytes)
 
     def count(self, size_bytes: int) -> None:
-        """Make sure that there is room for the next bytes.
+        """Ensure that the next bytes are reserved.
 
         Raises:
             QuotaExceeded: there is none. All that was kept for this data has been given back.
@@ -232,7 +234,7 @@ def meter_blocks(
     *,
     expected_bytes: int | None = None,
 ) -> Iterator[_Block]:
-    """Pass image data on for which there is room, as a `Meter` says; at once for `expected_bytes`.
+    """Yield image data for which quota is reserved, as `Meter` does; `expected_bytes` are reserved at once.
 
     Raises:
         QuotaExceeded, ImageGone: as `Meter.count`.
@@ -245,7 +247,7 @@ def meter_blocks(
 
 
 def usage(service: Service, caller: Caller) -> Mapping[str, tuple[int, int]]:
-    """Say of each unified limit what the caller's project has and may have; nothing when limits are the operator's own.
+    """Return usage and limit of the caller's project for each unified limit; nothing if the limits are the operator's own.
 
     Raises:
         IdentityUnavailable: Keystone does not say.
@@ -259,7 +261,7 @@ def usage(service: Service, caller: Caller) -> Mapping[str, tuple[int, int]]:
 
 
 def _grow(service: Service, reservation: Reservation, received: int) -> int:
-    """Keep room for `received` bytes and perhaps some ahead; return for how many."""
+    """Reserve `received` bytes and perhaps some ahead; return how many are reserved."""
     refused: problems.QuotaExceeded | None = None
     with service.database.write() as tx:
         found = reservations.find(tx, reservation.image_id, reservation.token)
@@ -281,7 +283,7 @@ def _grow(service: Service, reservation: Reservation, received: int) -> int:
 
 
 def _is_staged(image: Image) -> bool:
-    """Say whether an image's bytes, if it has any, are here without being in a store: those on the web are not here."""
+    """Whether the service holds the image's data outside its stores. Data on the web does not count."""
     return not image.stores and not image.references
 
 

@@ -1,4 +1,4 @@
-"""What every operation is handed: the database, the stores, the rules, the limits, and where time and ids come from."""
+"""The parameters of every operation: database, stores, policy, limits, integrations, clock and ids."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,7 +31,7 @@ from partage.stores.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedStore:
-    """A store as the operator configured it. `type` and `properties` are for administrators' eyes only."""
+    """A store as the operator configured it. Only administrators can see `type` and `properties`."""
 
     id: StoreID
     store: Store
@@ -44,7 +44,7 @@ class NamedStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HTTPStore:
-    """The store that has no bytes of its own: an image that is in it is read from the web whenever somebody wants it."""
+    """The store of type http, which keeps no data: its images are read from the web on each request."""
 
     id: StoreID
     description: str = ""
@@ -56,7 +56,7 @@ class HTTPStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Formats:
-    """Which disk images are taken: if bytes must match their declared format, what of VMDKs and partition tables is let pass."""
+    """Which disk images are accepted: format checks, and which VMDKs and partition tables are permitted."""
 
     match_required: bool = True
     vmdk_types: tuple[str, ...] = ("streamOptimized", "monolithicSparse")
@@ -66,17 +66,17 @@ class Formats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """The cache directory of this host, and the host's name in the database: a URL that no other host has."""
+    """The cache directory of this host, and the host's unique name in the database: a URL."""
 
     node: str
     directory: CacheDirectory
 
 
 class Projects(Protocol):
-    """Which projects the identity service has."""
+    """Looks up projects in the identity service."""
 
     def has(self, project_id: ProjectID) -> bool:
-        """Say whether there is a project of that id.
+        """Return whether a project of that id exists.
 
         Raises:
             IdentityUnavailable: the identity service does not answer.
@@ -84,9 +84,9 @@ class Projects(Protocol):
 
 
 class Recipients(Protocol):
-    """The projects that images can be offered to. Thread-safe.
+    """Looks up the projects to which images can be offered. Thread-safe.
 
-    Every verb raises IdentityUnavailable when the identity service does not answer.
+    Every method raises IdentityUnavailable if the identity service does not respond.
     """
 
     def find(self, project_id: ProjectID) -> Project | None:
@@ -100,10 +100,10 @@ class Recipients(Protocol):
 
 
 class UnifiedLimits(Protocol):
-    """Where projects' limits are kept. Thread-safe."""
+    """Looks up projects' limits. Thread-safe."""
 
     def find_limits(self, project_id: ProjectID, *, fresh: bool = False) -> Mapping[str, int]:
-        """Return a project's limits by their names in Keystone; -1 is none. `fresh`: not what is remembered.
+        """Return a project's limits by their names in Keystone; -1 is unlimited. `fresh`: bypass the cache.
 
         Raises:
             IdentityUnavailable: they cannot be had.
@@ -111,20 +111,20 @@ class UnifiedLimits(Protocol):
 
 
 class Announcer(Protocol):
-    """Receives what happened. Thread-safe."""
+    """Sends notifications. Thread-safe."""
 
     def announce(self, announcement: Announcement) -> None:
-        """Take note, at once: never wait, never fail. What cannot be passed on is lost."""
+        """Queue a notification. Never waits, never fails; a notification that cannot be sent is lost."""
 
     def close(self) -> None:
-        """Pass on what is left, as far as that goes within seconds, and take no more."""
+        """Send the queued notifications for a few seconds at most, and accept no more."""
 
 
 class Nobody:
-    """Listens to nothing."""
+    """Discards notifications."""
 
     def announce(self, announcement: Announcement) -> None:
-        """Forget it."""
+        """Discard it."""
 
     def close(self) -> None:
         """Do nothing."""
@@ -246,11 +246,11 @@ class Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Integrations:
-    """Other services, and what works on image data for them.
+    """Other services, and plugins that work on image data.
 
-    `unified_limits` None: the configured limits apply. `projects` None: members are not looked up. `recipients` None: nor are
-    recipients of the sharing API. `other_regions` None: no images are imported from other regions. `announcer` gets what happened,
-    once it is committed.
+    `unified_limits` None: the configured limits apply. `projects` None: members are not looked up. `recipients` None:
+    recipients of the sharing API are not looked up. `other_regions` None: no images are imported from other regions.
+    `announcer` gets every change after its commit.
     """
 
     fetch: Rules = field(default_factory=Rules)
@@ -291,14 +291,14 @@ class Service:
     new_id: Callable[[], str]
 
     def close(self) -> None:
-        """End the threads after their current work, pass on what is left to announce, and close the database. Call it last."""
+        """End the threads after their current work, send queued notifications, and close the database. Call it last."""
         self.stores.read_ahead.close()
         self.stores.writer_resources.close()
         self.integrations.announcer.close()
         self.database.close()
 
     def announce(self, event: Event, subject: Subject, *, failed: bool = False) -> None:
-        """Announce what happened, after its transaction: the last step of an operation. Never waits, never fails."""
+        """Send a notification, after the transaction: the last step of an operation. Never waits, never fails."""
         self.integrations.announcer.announce(Announcement(event=event, subject=subject, at=self.clock(), failed=failed))
 
 

@@ -1,7 +1,7 @@
-"""Signed images: their bytes are verified in the stream, before the image is active, or are not taken at all.
+"""Signed images: the signature is verified while the data streams. Data with an invalid signature is refused.
 
-The certificate is fetched during the request, with the user's token. A task keeps the certificate, which is public, and needs no
-token for it.
+The certificate is fetched during the request, with the user's token. A task stores the certificate, which is public, so that it
+needs no token for it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,13 +14,13 @@ from partage.model.signature import Certificate, ImageSignature, signature_of
 
 
 class Verifier(Protocol):
-    """What one signature says of one stream."""
+    """Verifies the signature of one stream."""
 
     def update(self, buffer: Buffer) -> None:
-        """Take the next bytes."""
+        """Process the next bytes."""
 
     def finish(self) -> None:
-        """Say whether the bytes are those that were signed.
+        """Check the signature at the end of the data.
 
         Raises:
             SignatureRefused: they are not.
@@ -28,17 +28,17 @@ class Verifier(Protocol):
 
 
 class Signatures(Protocol):
-    """How signatures are verified. Thread-safe."""
+    """Verifies signatures. Thread-safe."""
 
     def certificate(self, signature: ImageSignature, token: str, project_id: str | None) -> Certificate:
-        """Fetch the certificate that a signature names, as the user whose token this is.
+        """Fetch the certificate that a signature names, as the user of the token.
 
         Raises:
             SignatureRefused, KeyManagerUnavailable: it cannot be had.
         """
 
     def verifier(self, signature: ImageSignature, certificate: Certificate) -> Verifier:
-        """Make what verifies one stream.
+        """Make the verifier of one stream.
 
         Raises:
             SignatureRefused: the signature can never be verified with this certificate.
@@ -46,7 +46,7 @@ class Signatures(Protocol):
 
 
 class Unverifiable:
-    """Signatures where nothing is installed to verify them: none counts as good."""
+    """Used when no verifier is installed: every signature is refused."""
 
     def certificate(self, signature: ImageSignature, token: str, project_id: str | None) -> Certificate:  # noqa: ARG002 - the protocol's
         """Refuse.
@@ -70,7 +70,7 @@ class Unverifiable:
 
 
 def certificate_for(signatures: Signatures, caller: Caller, properties: Mapping[str, str], token: str) -> Certificate | None:
-    """Fetch what the bytes of an image will be verified with; None when it is not signed. No transaction may be open.
+    """Fetch the certificate of a signed image; None if the image is not signed. No transaction may be open.
 
     Raises:
         SignatureRefused: the signature is one that no bytes could have.
@@ -85,7 +85,7 @@ def certificate_for(signatures: Signatures, caller: Caller, properties: Mapping[
 
 
 def verifier_for(signatures: Signatures, properties: Mapping[str, str], certificate: Certificate | None) -> Verifier | None:
-    """Make what verifies the bytes of an image as they come; None when it is not signed.
+    """Make the verifier of an image's data; None if the image is not signed.
 
     Raises:
         SignatureRefused: the image was signed, or by another certificate, after `certificate` was fetched.
@@ -103,7 +103,7 @@ def verifier_for(signatures: Signatures, properties: Mapping[str, str], certific
 def verify_blocks(
     signatures: Signatures, properties: Mapping[str, str], certificate: Certificate | None, blocks: Iterable[Buffer]
 ) -> Iterable[Buffer]:
-    """Pass the bytes of an image on, and end with a problem when they are not those that were signed.
+    """Yield the data of an image; raise at the end if the signature does not match.
 
     Raises:
         SignatureRefused: as `verifier_for`; or, when the blocks are read, they are not what was signed.

@@ -1,8 +1,8 @@
-"""How long workers on other machines have been silent, as far as this process could have heard them.
+"""Detect dead workers on other machines by missing heartbeats.
 
-A worker says that it lives by renewing its rows. It counts as dead when this process has seen a row unchanged for
-`SILENCE_SECONDS`. Only time counts in which this process could have seen a renewal: between two looks at most `LOOK_SECONDS`,
-because everybody is silent while the database is away. Clocks of different hosts are not compared.
+A worker renews its rows regularly. It counts as dead when this process has seen a row unchanged for `SILENCE_SECONDS`. Only
+time in which this process could have seen a renewal counts: at most `LOOK_SECONDS` between two looks, because no heartbeat
+arrives while the database is down. Clocks of different hosts are not compared.
 """
 
 import time
@@ -21,7 +21,7 @@ _FORGOTTEN_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """What a row said at the last look, when that was, and for how long it has said so."""
+    """The content of a row at the last look, the time of that look, and how long the content has been the same."""
 
     renewed_at: datetime
     looked_at: float
@@ -29,7 +29,7 @@ class _Heard:
 
 
 class Listener:
-    """Remembers what rows of other workers said at each look. Threads may share it: every note is replaced as a whole."""
+    """Remembers the rows of other workers at each look. Thread-safe: every entry is replaced as a whole."""
 
     def __init__(
         self,
@@ -45,11 +45,11 @@ class Listener:
         self._heard: dict[str, _Heard] = {}
 
     def find_unchanged(self, rows: Mapping[str, datetime]) -> set[str]:
-        """List those rows, by their tokens, that say the same as at the last look."""
+        """List the tokens of the rows that are unchanged since the last look."""
         return {token for token, renewed_at in rows.items() if self._last(token, renewed_at) is not None}
 
     def look(self, rows: Mapping[str, datetime]) -> set[str]:
-        """Note what rows say now; list those that have been silent for too long."""
+        """Record the rows' content now; list the rows that have been unchanged for too long."""
         now = self._monotonic()
         for token, heard in self._heard.copy().items():
             if now - heard.looked_at >= _FORGOTTEN_SECONDS:

@@ -1,7 +1,7 @@
 """Image data that a client sends: upload and stage.
 
-`ingest.py` has the three steps. A process that dies in between leaves a row in `uploads`, by which `operations/recovery.py` finds
-the image. Staged content waits, uninspected and invisible, for the import that makes it the image's:
+`ingest.py` has the three steps. A process that dies in between leaves a row in `uploads`, by which `operations/recovery.py`
+finds the image. Staged content is neither inspected nor visible until an import attaches it to the image:
 `operations/imports/request.py`.
 """
 
@@ -38,7 +38,7 @@ def begin_upload(
 ) -> ingest.Arrival:
     """Authorise an upload and open a writer for it. When all bytes have arrived, the image becomes active.
 
-    The caller's `token` fetches the certificate of a signed image. Everything is raised before the first byte is needed.
+    The caller's `token` fetches the certificate of a signed image. All checks are made before the first byte is needed.
 
     Raises:
         StoreUnknown, StoreReadOnly, ImageNotFound, PolicyForbids, StatusConflict, FormatMissing: nothing has changed.
@@ -71,7 +71,7 @@ def begin_upload(
 def begin_staging(service: Service, caller: Caller, image_id: ImageID, *, announced_bytes: int | None) -> ingest.Arrival:
     """Authorise the staging of image data and open a writer for it. Staged data waits for an import.
 
-    Everything is raised before the first byte is needed.
+    All checks are made before the first byte is needed.
 
     Raises:
         ImageNotFound, PolicyForbids, StatusConflict: nothing has changed.
@@ -106,7 +106,7 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """An upload in progress: its image, its token, and its reservation of quota."""
+    """An upload in progress: its image, token and quota reservation."""
 
     image: Image
     token: str
@@ -188,7 +188,7 @@ def _finish_upload(service: Service, begun: _Begun, named: NamedStore, written: 
 
 
 def _forget_failures(tx: Transaction, active: Image) -> Image:
-    """Remove from an image the note of an import that failed earlier. Its other properties may have changed meanwhile."""
+    """Remove the record of earlier failed imports from an image. Its other properties may have changed meanwhile."""
     found = images.find_for_work(tx, active.id)
     if found is None:
         raise _make_gone_problem(active)

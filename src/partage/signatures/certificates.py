@@ -1,8 +1,8 @@
-"""Fetch certificates from the cloud's key manager, Barbican unless the operator says otherwise, by way of `castellan`.
+"""Fetch certificates from the cloud's key manager (Barbican by default) with `castellan`.
 
-The user's token is taken there, as Glance does: whose secrets are whose is the key manager's to say. Its address is the operator's,
-from the catalog or castellan's own file. Castellan sets no time limit, so each question is asked on a thread of its own that is
-given up after a while; there are only so many such threads at a time.
+The request is made with the user's token, as in Glance: the key manager decides who may read a secret. Its address comes from
+the catalog or from castellan's own configuration file. Castellan has no timeouts, so that each request runs on a thread of its
+own, which is abandoned after a while; the number of such threads is bounded.
 """
 
 import logging
@@ -33,7 +33,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def barbican(*, auth_url: str, cafile: str) -> Any:
-    """Make castellan's client of the Barbican that the catalog names. Nothing is sent yet; no global configuration is touched."""
+    """Make castellan's client of the Barbican in the catalog. Sends nothing yet; changes no global configuration."""
     options = cfg.ConfigOpts()
     options([], project="partage", default_config_files=[], default_config_dirs=[])
     BarbicanKeyManager(options)  # registers the options, so that they can be set; the next one reads them
@@ -43,7 +43,7 @@ def barbican(*, auth_url: str, cafile: str) -> Any:
 
 
 def open_key_manager(file: Path) -> Any:
-    """Make the key manager that a file with castellan's own sections describes.
+    """Make the key manager that a file with castellan's own sections configures.
 
     Raises:
         Unavailable: the file cannot be read, or names no key manager.
@@ -57,17 +57,17 @@ def open_key_manager(file: Path) -> Any:
 
 
 class KeyManagerSignatures:
-    """Signatures whose certificates a key manager has. Thread-safe, as castellan's key managers are."""
+    """Verifies signatures with certificates from a key manager. Thread-safe, as castellan's key managers are."""
 
     def __init__(self, keys: Any, *, auth_url: str, timeout_seconds: float) -> None:
-        """Ask `keys`, castellan's KeyManager, with tokens of the Keystone at `auth_url`, and wait so long for an answer."""
+        """Use `keys`, castellan's KeyManager, with tokens of the Keystone at `auth_url`, and this timeout."""
         self._keys = keys
         self._auth_url = auth_url
         self._timeout_seconds = timeout_seconds
         self._places = threading.BoundedSemaphore(_AT_ONCE)
 
     def certificate(self, signature: ImageSignature, token: str, project_id: str | None) -> Certificate:
-        """Fetch the certificate that a signature names, as the user whose token this is.
+        """Fetch the certificate that a signature names, as the user of the token.
 
         Raises:
             SignatureRefused: there is none, or not for this user.
@@ -94,7 +94,7 @@ class KeyManagerSignatures:
         return Certificate(name, der)
 
     def verifier(self, signature: ImageSignature, certificate: Certificate) -> StreamVerifier:
-        """Make what verifies one stream.
+        """Make the verifier of one stream.
 
         Raises:
             SignatureRefused: the signature can never be verified with this certificate.

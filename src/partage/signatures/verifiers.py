@@ -1,4 +1,4 @@
-"""Verify a stream against a certificate, by the methods of `cursive`: those that Nova and Glance know. Opens nothing."""
+"""Verify a stream with a certificate, by the signature methods of `cursive`, which Nova and Glance use. No input or output."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ except ImportError:  # the extra is not installed: compose does not come here th
 
 
 class StreamVerifier:
-    """One signature over one stream. Belongs to one thread."""
+    """Verifies one signature of one stream. Belongs to one thread."""
 
     def __init__(self, signature: ImageSignature, certificate: Certificate) -> None:
-        """Read the certificate; no byte of the stream is needed to know that it does not fit.
+        """Parse the certificate; an unsuitable one is refused before the first byte.
 
         Raises:
             SignatureRefused: a method, the signature or the certificate is none that is known, or they do not belong together.
@@ -26,11 +26,11 @@ class StreamVerifier:
         self._verifier = _verifier(signature, certificate)
 
     def update(self, buffer: Buffer) -> None:
-        """Take the next bytes."""
+        """Process the next bytes."""
         self._verifier.update(buffer)
 
     def finish(self) -> None:
-        """Say whether the bytes are those that were signed.
+        """Check the signature at the end of the data.
 
         Raises:
             SignatureRefused: they are not.

@@ -1,7 +1,7 @@
-"""Do what was asked for with a location that is kept by reference: read all of it once, for its size, its digests and its format.
+"""Process a location that is kept by reference: read its data once, for the size, the digests and the format.
 
-Nothing is stored. The image becomes active only when its digest is known, and is the promised one: from then on it is what every
-download is held against. Differs from Glance, where an image without a promise is active before anybody knows its digest.
+Nothing is stored. The image becomes active only when its digest is known, and equals the promised one; every download is
+compared with it. Differs from Glance, where an image without a promised digest is active before its digest is known.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,14 +21,14 @@ from partage.records import images
 
 
 def begin_location(service: Service, work: Run, image: Image) -> Image:
-    """Note the location, so that everybody who can see the image sees what is being read."""
+    """Record the location, so that everybody who can see the image sees what is being read."""
     if service.stores.http is None:
         raise problems.StatusConflict("No store of type http is configured any more; give the location again")
     return replace(image, references=(Reference(url=work.request.uri, store=service.stores.http.id),))
 
 
 def read_location(service: Service, work: Run, image: Image) -> None:
-    """Read what is at the location, and give the image its size and digests.
+    """Read the data at the location, and set the image's size and digests.
 
     Raises:
         UriRefused, FetchFailed, ImageTooLarge: as the fetcher; FetchFailed too when there is not a single byte.
@@ -63,7 +63,7 @@ def read_location(service: Service, work: Run, image: Image) -> None:
 
 @dataclass(slots=True)
 class _Watched:
-    """What passes is counted and inspected."""
+    """Counts and inspects the data that passes."""
 
     inspector: Inspector
     size_bytes: int = 0

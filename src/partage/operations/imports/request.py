@@ -1,4 +1,4 @@
-"""Ask for an import: what is checked at once, and the task that a worker takes up. The work itself: `operations/imports/run.py`."""
+"""Request an import: validate it at once, and create the task for a worker. `operations/imports/run.py` does the work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,10 +25,10 @@ from partage.records.database import Transaction
 def request_import(
     service: Service, caller: Caller, image_id: ImageID, request: ImportRequest, *, request_id: str, token: str = ""
 ) -> Task | None:
-    """Let a worker bring data to an image. None when there is nothing to do: the image is in every store already.
+    """Request an import into an image. Returns None if there is nothing to do: every store has the image already.
 
-    `token` is the caller's, of which only an import from another region keeps anything: sealed, until the task has ended. With it
-    the certificate of a signed image is fetched.
+    The `token` fetches the certificate of a signed image. It is kept, encrypted, only for an import from another region, until
+    the task ends.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
@@ -58,7 +58,7 @@ def request_import(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Who asks for what, of which image, as it was found at first."""
+    """A requested import: its caller, the request, and the image as first found."""
 
     caller: Caller
     image: Image
@@ -105,7 +105,7 @@ def _require_ready(service: Service, caller: Caller, image: Image, request: Impo
 
 
 def _lane(image: Image, request: ImportRequest) -> TaskLane:
-    """Say what the data waits for. A copy of what is on the web by reference is a download like any other."""
+    """Return the lane of a task. A copy of data that is on the web by reference is a download."""
     is_here = request.method is ImportMethod.GLANCE_DIRECT or (
         request.method is ImportMethod.COPY_IMAGE and image.content_id is not None
     )
@@ -119,7 +119,7 @@ def _seal_token(service: Service, asked: _Asked, task: Task) -> str | None:
 
 
 def _reserve_quota(tx: Transaction, image: Image, allowance: Allowance, task: Task, *, copies: int) -> None:
-    """Refuse an import that does not fit while somebody listens, and keep its room until the task has ended."""
+    """Refuse an import that does not fit into the quota, and reserve its size until the task has ended."""
     # Data in a store or in staging has its size already; data from elsewhere has none before it has come.
     known = None if image.status is ImageStatus.QUEUED else image.size
     if image.status is not ImageStatus.UPLOADING:
@@ -128,7 +128,7 @@ def _reserve_quota(tx: Transaction, image: Image, allowance: Allowance, task: Ta
 
 
 def require_formats(image: Image) -> None:
-    """Let bytes be brought to an image only when its formats are known.
+    """Refuse data for an image whose formats are not set.
 
     Raises:
         StatusConflict: one is not set.
@@ -139,9 +139,9 @@ def require_formats(image: Image) -> None:
 
 
 def _list_target_stores(service: Service, image: Image, request: ImportRequest) -> Sequence[StoreID]:
-    """List the stores that the data goes to, the image's present ones left out.
+    """List the stores to which the data is copied, without those that have the image.
 
-    A copy to all stores has nothing to do where the image is already; a copy to named ones is refused there.
+    A copy to all stores skips a store that has the image already; a copy to named stores is refused then.
     """
     if request.all_stores:
         writable = [each for each in service.stores.by_id if not service.stores.by_id[each].read_only]

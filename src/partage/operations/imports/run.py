@@ -1,8 +1,8 @@
-"""Do an import that was asked for: bring the data, store it, make the image active, or say why not.
+"""Run a requested import: fetch the data, store it and make the image active, or record the failure.
 
-Each run has a claim on its task. Every transaction begins by asking whether the claim still holds, so that a run whose worker was
-declared dead changes nothing any more (`TaskLost`), and no two runs ever write for the same import. A run that takes over from a
-dead one finds what that one finished: chunks that are stored, and the stores that the image has reached.
+Each run has a claim on its task. Every transaction first checks the claim, so that a run whose worker was declared dead changes
+nothing (`TaskLost`), and two runs never write for the same import. A run that takes over from a dead worker reuses what that
+worker finished: stored chunks, and the stores that have the image already.
 """
 
 import logging
@@ -46,9 +46,10 @@ _LOG = logging.getLogger(__name__)
 
 
 def claim(service: Service, lane: TaskLane | None = None, *, per_project: int = 1 << 30) -> Run | None:
-    """Take a task of a lane, or of any, that may be taken up now; None when there is none.
+    """Claim a waiting task of a lane, or of any lane; None if there is none.
 
-    Its project is the one that has the fewest running; a project of which this worker is at `per_project` tasks of the lane waits.
+    The task is one of the project with the fewest running tasks. A project waits while this worker runs `per_project` tasks of
+    it in the lane.
     """
     name = service.new_id()
     service.process.running_tasks[name] = None  # before anybody can find that nobody is at it
@@ -65,7 +66,7 @@ def claim(service: Service, lane: TaskLane | None = None, *, per_project: int = 
 
 
 def run(service: Service, work: Run) -> None:
-    """Run a claimed task to its end, success or failure. The task has the reason of a failure, for its owner to read.
+    """Run a claimed task to its end. On failure the task records the reason for its owner.
 
     Raises:
         DatabaseUnavailable: the outcome cannot be recorded; the task is retried later.
@@ -80,12 +81,12 @@ def run(service: Service, work: Run) -> None:
 
 
 def leave(service: Service, work: Run) -> None:
-    """Give up a claimed task that could not be begun; `recover` lets it be taken up again."""
+    """Release a claimed task that could not be started; `recover` makes it available again."""
     service.process.running_tasks.pop(work.claim, None)
 
 
 def cancel_lost(service: Service) -> None:
-    """End the runs of this process whose image was deleted, or whose task has another worker, whatever they wait for."""
+    """Cancel the runs of this process whose image was deleted or whose claim was lost, also while they wait."""
     running = {claim: each for claim, each in service.process.running_tasks.copy().items() if each is not None}
     if not running:
         return
@@ -99,7 +100,7 @@ def cancel_lost(service: Service) -> None:
 
 
 def recover(service: Service) -> int:
-    """Let tasks be taken up again whose worker died, and give up those that nobody can do. Return how many there were."""
+    """Make tasks of dead workers available again, and fail those that cannot be run. Return how many there were."""
     dead = recovery.find_dead(service, tasks.list_running, tasks.rewrite, own=service.process.running_tasks)
     with service.database.read() as tx:
         waiting = tasks.list_waiting(tx, since=service.clock() - UNCLAIMED)
@@ -111,7 +112,7 @@ def recover(service: Service) -> int:
 
 
 def renew(service: Service) -> None:
-    """Say that this worker still is at its tasks; nothing is written when there are none."""
+    """Renew this worker's claims (heartbeat). Writes nothing if it runs no task."""
     if service.process.running_tasks:
         with service.database.write() as tx:
             tasks.renew(tx, service.process.worker, now=service.clock())
@@ -207,7 +208,7 @@ def _import_into_first_store(service: Service, work: Run, image: Image) -> Image
 
 
 def _import_into(service: Service, work: Run, image: Image, named: NamedStore, room: Reservation) -> Image:
-    """Store the data in one store: as it is received, or unpacked; then convert it, when a plugin does that."""
+    """Store the data in one store, as received or decompressed; then convert it, if a plugin does."""
     plugins, options = service.integrations.import_plugins, ingest.build_write_options(service, None)
     limit_bytes, context = options.limit_bytes, _build_context(service, work)
     with import_sources.open_source(service, image, work.request, context=context, limit_bytes=limit_bytes) as source:
@@ -234,7 +235,7 @@ def _import_into(service: Service, work: Run, image: Image, named: NamedStore, r
 
 @dataclass(frozen=True, slots=True)
 class _Received:
-    """Data that was stored as it was received, and waits to be converted."""
+    """Data that is stored as it was received and waits for conversion."""
 
     source: Source
     described: Image
@@ -243,7 +244,7 @@ class _Received:
 
 
 def _convert(service: Service, work: Run, named: NamedStore, room: Reservation, received: _Received) -> Image:
-    """Convert stored data to the format of the plugin, and store the result in the same store."""
+    """Convert stored data to the plugin's format, and store the result in the same store."""
     described, options = received.described, received.options
     result = replace(described, disk_format=service.integrations.import_plugins.convert_to)
     stored = work.cancellation.check_each(downloads.read_written(service, named, received.written))
@@ -284,7 +285,7 @@ def _keep(service: Service, work: Run, named: NamedStore, written: Written, over
 
 
 def _require_promised_digest(work: Run, image: Image, content: Content) -> Image:
-    """Hold the bytes against the digest that was promised with their location, and note where they came from."""
+    """Compare the digest with the one that was promised with the location, and record the source of the data."""
     if work.task.type is not TaskType.LOCATION_IMPORT:
         return image
     placed = replace(image, external_url=work.request.uri)
@@ -296,7 +297,7 @@ def _require_promised_digest(work: Run, image: Image, content: Content) -> Image
 
 
 def _spread(service: Service, work: Run, image: Image) -> int:
-    """Copy the data into the stores that do not have it yet; return into how many that was not possible."""
+    """Copy the data to the stores that lack it; return how many copies failed."""
     failures = 0
     for store_id in work.stores:
         if store_id in image.stores:
@@ -340,7 +341,7 @@ def _keep_copy(service: Service, work: Run, image: Image, named: NamedStore) -> 
 
 
 def _keep_fetched_content(service: Service, work: Run, named: NamedStore, written: Written) -> Image:
-    """Let an image have what it only referred to. A digest that it has stays; one that it did not have is known from now on."""
+    """Attach stored content to an image that only referred to its data. A known digest stays; an unknown one is set."""
     content_id, now = ContentID(service.new_id()), service.clock()
     with import_steps.step(service, work) as (tx, _task, found):
         contents.add(tx, content_id, written.content, written.segments, now=now)
@@ -366,7 +367,7 @@ def _build_exact_options(service: Service, image: Image) -> WriteOptions:
 
 
 def _settle(tx: Transaction, work: Run, image: Image) -> None:
-    """Keep room only for the copies that are still to be made; the others count as stored by now."""
+    """Reduce the reservation to the remaining copies; the finished ones count as stored."""
     missing = [each for each in work.stores if each not in image.stores]
     reservations.resize(tx, image.id, work.task.id, size_bytes=(image.size or 0) * len(missing))
 
@@ -400,7 +401,7 @@ def _finish(service: Service, work: Run, failures: int) -> None:
 
 
 def _fail(service: Service, work: Run, reason: str) -> None:
-    """End the task and put its image back to what it was before, as far as it is still there."""
+    """End the task with a failure and restore the image's former state, if the image still exists."""
     with service.database.write() as tx:
         image = images.find_for_work(tx, work.image_id)
         task = tasks.find_claimed(tx, work.task.id, work.claim)
@@ -419,7 +420,7 @@ def _announce_failure(service: Service, task: Task, image: Image | None) -> None
 
 
 def _undo(service: Service, tx: Transaction, work: Run, image: Image | None) -> Image | None:
-    """Put the image back to what it was before; None when it is not there any more, or another task's."""
+    """Return the image in its former state; None if it is gone or another task has it."""
     if image is None or importing.find_holder(image) != work.task.id:
         return None
     reservations.end(tx, image.id, work.task.id)

@@ -1,6 +1,6 @@
-"""Where the bytes of an import come from: what was staged, or another place that the fetcher may ask.
+"""The source of an import's data: staged data, the web, or another region.
 
-Those of another region bring a part of their description with them, which is held to what its new owner may say by itself.
+An image of another region brings part of its description, which is validated like a change by its new owner.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -28,9 +28,9 @@ def _as_it_is(image: Image) -> Image:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Bytes on their way in; `size_bytes` is None where nobody said how many. `over` gives their image its new description.
+    """Data to import; `size_bytes` None: unknown. `over` applies a new description to the image.
 
-    `staged_in` is the store that has them already, because they were staged there.
+    `staged_in` is the store that has the data already, because it was staged there.
     """
 
     blocks: Iterable[bytes]
@@ -41,9 +41,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ImportContext:
-    """On whose behalf data is fetched, and for which task. Their token is sealed; there is one where the import needs it.
+    """The user for whom data is fetched, and the task. The user's token is encrypted, and present only if the import needs it.
 
-    `cancellation` ends the fetching from another thread.
+    `cancellation` ends the fetch from another thread.
     """
 
     task_id: TaskID
@@ -56,7 +56,7 @@ class ImportContext:
 def open_source(
     service: Service, image: Image, request: ImportRequest, *, context: ImportContext, limit_bytes: int
 ) -> Iterator[Source]:
-    """Open what the data of an import is read from.
+    """Open the data of an import for reading.
 
     Raises:
         StatusConflict: nothing is staged.
@@ -80,7 +80,7 @@ def open_source(
 
 
 def _take_description(service: Service, caller: Caller, remote: RemoteImage, image: Image) -> Image:
-    """Describe an image as one of another region, as far as the caller may do that directly.
+    """Copy the description of another region's image, as far as the caller may set it directly.
 
     Raises:
         AttributeReadOnly: a property is protected.

@@ -1,7 +1,7 @@
-"""What every run of a task is made of: the claim, the transaction of one step, and the word given now and then on how far it is.
+"""What every run of a task shares: the claim, the transaction of one step, and reports of progress.
 
-A run may write only while its claim holds, so that one whose worker was declared dead changes nothing any more (`TaskLost`), and
-only while its image is there (`ImageGone`), so that nothing is fetched any longer for an image that was deleted.
+A run writes only while it has its claim, so that a run whose worker was declared dead changes nothing (`TaskLost`), and only
+while its image exists (`ImageGone`), so that nothing is fetched for a deleted image.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ _REPORT_SECONDS = 2.0
 class Run:
     """One attempt at a task. `roles`, `sealed_token` and the `certificate` of a signed image come from the user who requested it.
 
-    `refers`: the data stays where it is, on the web, and only its digest is found out. `cancellation` ends it from another thread.
+    `refers`: the data stays on the web, and only its digest is computed. `cancellation` ends the run from another thread.
     """
 
     task: Task
@@ -42,12 +42,12 @@ class Run:
 
     @property
     def image_id(self) -> ImageID:
-        """The image that the data is for."""
+        """The image that receives the data."""
         return self.task.image_id or ImageID("")
 
     @property
     def request(self) -> ImportRequest:
-        """What was asked for. A location, and a task of the tasks API, are imports from the web into the default store."""
+        """The requested import. A location, and a task of the tasks API, are imports from the web into the default store."""
         if self.task.type is not TaskType.API_IMAGE_IMPORT:
             name = "loc_url" if self.task.type is TaskType.LOCATION_IMPORT else "import_from"
             return ImportRequest(method=ImportMethod.WEB_DOWNLOAD, uri=str(self.task.input[name]))
@@ -56,12 +56,12 @@ class Run:
 
     @property
     def promised(self) -> tuple[str, str]:
-        """The algorithm and value of the digest that the bytes must have; empty where any will do."""
+        """The algorithm and value of the digest that the data must have; empty if any digest is accepted."""
         given = self.task.input.get("validation_data")
         return (given["os_hash_algo"], given["os_hash_value"]) if isinstance(given, dict) and given else ("", "")
 
     def require_promised(self, actual: str) -> None:
-        """Hold the digest that the bytes have against the one that was promised with their location.
+        """Compare the digest of the data with the one that was promised with the location.
 
         Raises:
             DigestMismatch: it is another one.
@@ -71,13 +71,13 @@ class Run:
 
     @property
     def copies(self) -> bool:
-        """Say whether the image has its data already and only gets into further stores."""
+        """Whether the image has its data already and is only copied to more stores."""
         return self.request.method is ImportMethod.COPY_IMAGE
 
 
 @contextmanager
 def step(service: Service, work: Run) -> Iterator[tuple[Transaction, Task, Image]]:
-    """Open the transaction of one step: the claim holds, and the image is there and this task's."""
+    """Open the transaction of one step, after checking the claim and that the image exists and belongs to the task."""
     with service.database.write() as tx:
         # The image before its task, as everybody who changes both.
         image = images.find_for_work(tx, work.image_id)
@@ -92,7 +92,7 @@ def step(service: Service, work: Run) -> Iterator[tuple[Transaction, Task, Image
 
 
 def report_progress(service: Service, work: Run, blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass blocks on while the run may go on, and tell every few seconds how many bytes there were."""
+    """Yield blocks while the run may continue, and record every few seconds how many bytes have passed."""
     copied = 0
     said = service.clock()
     for block in work.cancellation.check_each(blocks):
