@@ -117,7 +117,7 @@ def slice_segment(segment: Segment, start: int, stop: int) -> Iterator[tuple[Man
 
 
 def length(segment: Segment) -> int:
-    """Say how many bytes of the content a segment describes."""
+    """Return how many bytes of the content a segment describes."""
     count, body = _open(segment)
     return sum(word & _LENGTH for word in struct.unpack_from(f"<{count}Q", body))
 
@@ -138,7 +138,7 @@ class Assembly:
             yield from self.finish()
 
     def finish(self) -> Iterator[Segment]:
-        """Give the last, shorter segment, if there is one."""
+        """Return the last, shorter segment, if there is one."""
         if self._entries:
             segment = encode(self._start, self._entries)
             self._entries, self._start = [], self._stop

@@ -1,7 +1,4 @@
-"""What a refusal of image data says: the reason, and a way out that works. Part of `inspection`, which decides.
-
-No sentence names a disk format that the Image API does not have (`gpt`, `luks`, `qed`): a user cannot declare one.
-"""
+"""Messages of refused image data: the reason, and a way out that works. Part of `inspection`, which decides."""
 
 import struct
 from collections.abc import Collection, Mapping
@@ -68,7 +65,7 @@ class PartitionFault:
 
 
 def partition_fault(first: bytes) -> PartitionFault:
-    """Say what bytes are that end their first sector with the signature of a boot sector and have no valid partition table.
+    """Describe bytes that end their first sector with the signature of a boot sector and have no valid partition table.
 
     Source: the checks of oslo.utils' GPTInspector; the boot sectors of NTFS, exFAT and FAT; Linux's boot protocol for x86.
     """

@@ -19,7 +19,7 @@ END_BYTES = 1536
 
 
 def is_possible(first: bytes | bytearray) -> bool:
-    """Say whether a stream that begins with `first` (a sector at least, if it has one) may be a VMDK of any kind.
+    """Return whether a stream that begins with `first` (a sector at least, if it has one) may be a VMDK of any kind.
 
     A descriptor is opened as the text up to its first NUL, whatever stands behind that. So a stream whose first NUL has not come
     may still become one.

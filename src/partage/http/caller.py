@@ -18,7 +18,7 @@ _Tokens = tuple[str, str | None]
 
 
 class Identity(Protocol):
-    """What the edge needs of the identity service. Thread-safe."""
+    """The identity service, as the HTTP layer uses it. Thread-safe."""
 
     def find_cached(self, token: str, service_token: str | None = None) -> Caller | None:
         """Return the cached caller of the token, or None. Never waits; called in the event loop's thread.
@@ -28,7 +28,7 @@ class Identity(Protocol):
         """
 
     def was_valid(self, token: str, service_token: str | None = None) -> bool:
-        """Say whether the tokens were valid at their last validation. Never waits."""
+        """Return whether the tokens were valid at their last validation. Never waits."""
 
     def validate(self, token: str, service_token: str | None = None) -> Caller:
         """Validate the token and return its caller. May wait for the network.

@@ -1,1 +1,1 @@
-"""What happened, said to the message bus of the cloud in Glance's words. Optional: nothing is said unless the operator wants it."""
+"""Notifications on the cloud's message bus, in Glance's format. Optional: nothing is sent unless the operator configures it."""

@@ -1,7 +1,4 @@
-"""What the log says of failures that are not the caller's: one line for each, with the errors that caused it.
-
-They are failures of the database, a store, Keystone, the key manager, or a server that data is fetched from.
-"""
+"""The log of failed dependencies: one line for each failure, with the errors that caused it."""
 
 import logging
 import time
@@ -30,7 +27,7 @@ def describe(error: BaseException) -> str:
 
 
 def is_of_a_dependency(problem: problems.Problem) -> bool:
-    """Say whether the operator has to know of a problem, because something that the service depends on failed."""
+    """Return whether a dependency of the service failed, so that the operator must know of it."""
     return isinstance(problem, problems.Unavailable | problems.StoreFull) or bool(getattr(problem, "detail", ""))
 
 
@@ -45,7 +42,7 @@ class FailureLog:
         self._kinds: dict[type[problems.Problem], _Kind] = {}
 
     def note(self, problem: problems.Problem, subject: str) -> None:
-        """Log a problem with its causes when a dependency failed; `subject` says in what: a request's id, a task, a job."""
+        """Log a problem with its causes if a dependency failed; `subject` names the request id, the task or the job."""
         if not is_of_a_dependency(problem):
             return
         now = self._monotonic()

@@ -1,11 +1,11 @@
-"""Locations: where somebody says that an image's bytes are, and where they rest here.
+"""Locations: the URLs of an image's data, and the stores that have it.
 
-Where the operator has a store of type http, a location is kept by reference there, as Glance does: a worker reads it once for its
-digest (`imports/locations.py`), and downloads read it again each time (`references.py`). Otherwise a worker downloads and stores
-the data, as for an import from the web: the image stays complete when the data is removed from the URL.
+With a store of type http, a location is kept by reference there, as in Glance: a worker reads it once for its digest
+(`imports/locations.py`), and downloads read it again each time (`references.py`). Otherwise a worker downloads and stores the
+data, as for an import from the web: the image stays complete when the data is removed from the URL.
 
-A patch changes locations at once, where the operator shows them at all. What is legal is said in `model/location_changes.py`; this
-module asks how many bytes are at a new one, while no transaction is open.
+A patch changes locations at once, if the operator shows them to users. `model/location_changes.py` defines which changes are
+valid; this module requests the size of the data at a new location, while no transaction is open.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,9 +37,7 @@ _SERVICE = "service"
 def add_location(
     service: Service, caller: Caller, image_id: ImageID, location: NewLocation, *, request_id: str, token: str = ""
 ) -> Task:
-    """Let a worker read an image's bytes from a location, and keep the location or the bytes.
-
-    With the caller's `token` the certificate of a signed image is fetched.
+    """Request that a worker reads an image's data from a location, and keeps the location or the data.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
@@ -83,7 +81,7 @@ def _require_ready(service: Service, caller: Caller, image: Image, location: New
 
 
 def list_locations(service: Service, caller: Caller, image_id: ImageID) -> list[Mapping[str, object]]:
-    """Say where an image's bytes are, and before that the URL they came from, if a service gave one and they are kept here.
+    """List where an image's data is, preceded by its source URL, if a service gave one and the data is stored here.
 
     Raises:
         ImageNotFound: no such image, or none the caller may know of.
@@ -97,7 +95,7 @@ def list_locations(service: Service, caller: Caller, image_id: ImageID) -> list[
 
 
 def terms_of(service: Service) -> LocationTerms:
-    """Say under which terms a patch may change locations."""
+    """Return the conditions under which a patch may change locations."""
     return LocationTerms(
         visible=service.features.locations_shown,
         store=None if service.stores.http is None else service.stores.http.id,
@@ -130,7 +128,7 @@ def sizes_of_new(service: Service, caller: Caller, image_id: ImageID, changes: t
 
 
 def authorise_changes(service: Service, tx: Transaction, caller: Caller, image: Image, changes: Iterable[patch.Change]) -> None:
-    """Let a caller change locations only where the rules allow it and no task is at the image.
+    """Check that the rules permit a caller to change locations, and that no task works on the image.
 
     Raises:
         PolicyForbids: a rule says no.
@@ -148,7 +146,7 @@ def authorise_changes(service: Service, tx: Transaction, caller: Caller, image: 
 
 
 def set_sizes(image: Image, changed: Image, sizes: Mapping[str, int]) -> Image:
-    """Give an image the size that its new locations say it has; all must say the same, and what the image's size was before.
+    """Set the size that an image's new locations announce. All must announce the same size, which must equal a known one.
 
     Raises:
         StatusConflict: a location appeared that was not asked for its size: somebody else changed the image at the same moment.

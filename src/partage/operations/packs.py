@@ -67,7 +67,7 @@ class NotedWriter(Writer):
         self._names = names
 
     def finish(self) -> Written:
-        """Store the rest durably and return what the stream is.
+        """Store the rest durably and return the stored stream.
 
         Raises:
             SizeMismatch, FormatRefused, StoreFull, StoreUnavailable: as `Writer.finish`.

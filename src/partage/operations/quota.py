@@ -53,7 +53,7 @@ class Reservation:
 
     @property
     def counted(self) -> bool:
-        """Say whether anything limits the bytes."""
+        """Return whether anything limits the bytes."""
         return self.allowance.limit_bytes(self.place) is not None
 
 

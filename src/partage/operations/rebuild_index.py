@@ -30,11 +30,7 @@ from partage.stores.engine.pack import SealedPack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """What was found: `packs` without a row, and `chunks` that have a row again or for the first time.
-
-    `unreadable`, as "store: key": packs that are damaged, no packs, or refused by the store. `lost`: chunks that images need and
-    no pack has.
-    """
+    """The result: `packs` that had no row, and `chunks` whose rows were added or corrected."""
 
     packs: int = 0
     chunks: int = 0

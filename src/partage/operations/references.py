@@ -1,8 +1,8 @@
-"""Image data that is on the web: read from there each time somebody wants it, by the one fetcher and its rules.
+"""Image data that stays on the web: every download reads it from there, through the one fetcher and its rules.
 
-An image that has digests is held against them. What anybody gets whole is either right to the last byte or breaks off before it, so
-that nobody takes it for whole. A range cannot be held against anything: where a store has the bytes, they are never read from here.
-An image without a digest is what its servers send, as with Glance; only its size is held against the record.
+The data of an image with digests is compared with them: a complete download is correct to the last byte, or breaks off before
+it. A range cannot be verified, so that ranges are never read from the web if a store has the data. An image without a digest
+has whatever its server sends, as in Glance; only its size is compared with the record.
 """
 
 import hashlib
@@ -77,6 +77,6 @@ def _verify_digest(image: Image, blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _digests(image: Image) -> dict[str, str]:
-    """Name what is known of the bytes: algorithm to digest."""
+    """Return the known digests of the data by algorithm."""
     known = {image.os_hash_algo: image.os_hash_value, "md5": image.checksum}
     return {algorithm: value for algorithm, value in known.items() if algorithm is not None and value is not None}

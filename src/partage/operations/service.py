@@ -154,11 +154,11 @@ class Stores:
         return sorted(found, key=lambda store: store.id)
 
     def has(self, store_id: StoreID) -> bool:
-        """Say whether a store of that name is configured, of type http or another."""
+        """Return whether a store of that name is configured, of type http or another."""
         return store_id in self.by_id or self.is_http(store_id)
 
     def is_http(self, store_id: StoreID | None) -> bool:
-        """Say whether this is the store of type http."""
+        """Return whether this is the store of type http."""
         return self.http is not None and self.http.id == store_id
 
     def find(self, store_id: StoreID | None) -> NamedStore:

@@ -1,9 +1,9 @@
-"""Make sure that every store is the one that this database knows, before anything is read, written or removed.
+"""Ensure that every store is the one that this database knows, before anything is read, written or removed.
 
-A store and its database each know the other's id. Any mismatch stops the command, because the wrong pair destroys
-images: a file system that is not mounted, the store of another region, a URL of the wrong database, a database that was restored
-from a backup. Two kinds of stores are claimed without asking: an empty store in which the database knows nothing, and a store from
-before there were identities, if it has the packs that the database knows in it.
+A store and its database each know the other's id. Any mismatch stops the command, because the wrong pair destroys images: a
+file system that is not mounted, the store of another region, a URL of the wrong database, a database that was restored from a
+backup. Two kinds of stores are claimed automatically: an empty store in which the database knows nothing, and a store from a
+release without identities, if it has the packs that the database knows in it.
 """
 
 from collections.abc import Mapping

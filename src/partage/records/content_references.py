@@ -1,4 +1,7 @@
-"""What names a content: one list. A content that nothing names is removed by the sweep; a new kind of name is one row here."""
+"""The one list of tables that refer to contents.
+
+The sweep removes a content without references; a new kind of reference is one row here.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -146,7 +146,7 @@ def remove_unnamed(tx: Transaction, *, unnamed_before: datetime) -> int:
 
 
 def find_stored(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
-    """Say which of these chunks the store has and will keep: marked ones are left out, so that a writer stores them again."""
+    """Return which of these chunks the store has and will keep. Marked chunks are omitted, so that a writer stores them again."""
     found: set[ChunkDigest] = set()
     for given in _bind_digests(digests, _FEW):
         found.update(ChunkDigest(bytes(digest)) for (digest,) in _KNOWN.fetch_all(tx, {"store_id": store_id, **given}))
@@ -154,7 +154,7 @@ def find_stored(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDig
 
 
 def locate(tx: Transaction, store_id: StoreID, digests: Collection[ChunkDigest]) -> dict[ChunkDigest, ChunkPlace]:
-    """Say where these chunks lie; those the index does not have are absent from the answer."""
+    """Return the positions of these chunks. Chunks that the index does not have are omitted."""
     found: dict[ChunkDigest, ChunkPlace] = {}
     statement, count = (_LOCATE_FEW, _FEW) if len(digests) <= _FEW else (_LOCATE, _MANY)
     for given in _bind_digests(digests, count):
@@ -227,7 +227,7 @@ def list_intents(tx: Transaction, store_id: StoreID) -> dict[PackID, datetime]:
 
 
 def find_intents(tx: Transaction, pack_ids: Collection[PackID]) -> list[PackID]:
-    """Say which of these packs were about to be written and were not entered."""
+    """Return which of these packs have an intent, but no row."""
     found: list[PackID] = []
     for part in _split(pack_ids):
         rows = tx.execute(select(pack_intents.c.pack_id).where(pack_intents.c.pack_id.in_(part)))
@@ -325,7 +325,7 @@ def list_packs(tx: Transaction, store_id: StoreID) -> list[PackRow]:
 
 
 def find_pack_sizes(tx: Transaction, pack_ids: Collection[PackID]) -> dict[PackID, int]:
-    """Say how many bytes these packs have; those that are gone, or retired and about to go, are absent from the answer."""
+    """Return the sizes of these packs in bytes. Removed and retired packs are omitted."""
     found: dict[PackID, int] = {}
     for part in _split(pack_ids):
         statement = select(packs.c.id, packs.c.size).where(packs.c.id.in_(part), packs.c.retired_at.is_(None))
@@ -381,7 +381,7 @@ def _build_put(dialect: str, *, only_marked: bool) -> Insert:
 
 
 def _lock(tx: Transaction, store_id: StoreID, part: list[ChunkDigest]) -> set[ChunkDigest]:
-    """Lock chunks in the order of their digests, as everybody does, so that nobody waits in a circle; return those there are."""
+    """Lock chunks in the order of their digests, so that two transactions never deadlock; return those that exist."""
     mine = (chunks.c.digest.in_(part), chunks.c.store_id == store_id)
     statement = select(chunks.c.digest).where(*mine).order_by(chunks.c.digest).with_for_update()
     return {ChunkDigest(bytes(digest)) for digest in tx.execute(statement).scalars()}
@@ -400,7 +400,7 @@ def _split(values: Collection[_Value]) -> Iterator[list[_Value]]:
 
 
 def _bind_digests(digests: Collection[ChunkDigest], count: int) -> Iterator[dict[str, ChunkDigest]]:
-    """Give names to digests, `count` at a time; where there are fewer, the last one is asked for again and again."""
+    """Bind digests to `count` parameters; the last digest fills the remaining ones."""
     ordered = sorted(digests)
     for first in range(0, len(ordered), count):
         part = ordered[first : first + count]

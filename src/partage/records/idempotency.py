@@ -1,4 +1,4 @@
-"""Requests that clients named with an Idempotency-Key, and what they were answered: find, add, forget."""
+"""Requests with an Idempotency-Key, and their responses: find, add, remove."""
 
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ KEPT = timedelta(days=1)
 
 
 def find(tx: Transaction, project_id: ProjectID, asked: RequestKey, *, since: datetime) -> str | None:
-    """Return what the request was answered, if it came at `since` or later.
+    """Return the response to the request, if it came at `since` or later.
 
     Raises:
         RequestRepeated: the key named another request.

@@ -18,7 +18,7 @@ _DUE = select(pending_deletes.c.image_id).where(pending_deletes.c.deleted_at <= 
 
 
 def add(tx: Transaction, image: Image, its_members: Sequence[Member], *, now: datetime) -> None:
-    """Keep an image as it is, with its members, and its id with it; its own row goes by `images.soft_delete`."""
+    """Keep an image's row, members and id as a pending delete; `images.soft_delete` removes its own row."""
     row = {
         "image_id": image.id,
         "deleted_at": to_microseconds(now),

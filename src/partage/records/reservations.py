@@ -62,7 +62,7 @@ _OWNER = (
 
 
 def usage(tx: Transaction, project_id: ProjectID, *, now: datetime) -> Usage:
-    """Add up what a project has at this moment, images retained for it included. Bytes count once for every store that has them."""
+    """Add up a project's current usage, including images retained for it. Bytes count once for each store that has them."""
     counted = {"stored": 0, "lone": 0, "staged": 0, "images": 0, "uploading": 0, Place.STORED.value: 0, Place.STAGED.value: 0}
     kept = {"stored": 0, "staged": 0}
     for kind, what, amount in tx.execute(_USAGE, {"owner": project_id, "now": to_microseconds(now)}):

@@ -48,7 +48,7 @@ class ConnectionCounts:
         self._counts[worker] = _ABSENT
 
     def has_too_many(self, worker: int) -> bool:
-        """Say whether a worker has a quarter more connections than another, and a few."""
+        """Return whether a worker has a quarter more connections than another, and a few."""
         fewest = min(self._counts)
         return self._counts[worker] > fewest + fewest // _TOLERANCE_DIVISOR + _TOLERANCE
 
@@ -94,7 +94,7 @@ class Acceptor:
             self._accept()
 
     def _may_defer(self) -> bool:
-        """Say whether this worker may defer: a limited time in every second, since other workers may be busy."""
+        """Return whether this worker may defer: a limited time in every second, since other workers may be busy."""
         now = self._loop.time()
         if now - self._deferring_since > _DEFER_PERIOD_SECONDS:
             self._deferring_since, self._defers = now, 0
@@ -149,7 +149,7 @@ class ConnectionCount:
         self._shares.publish(self._worker, self._connections() + opening)
 
     def has_too_many(self) -> bool:
-        """Say whether another worker should accept the next connection."""
+        """Return whether another worker should accept the next connection."""
         return self._shares.has_too_many(self._worker)
 
     def leave(self) -> None:

@@ -70,7 +70,7 @@ class RequestBody:
 
     @property
     def is_expected(self) -> bool:
-        """Say whether the request announced a body of at least one byte, or of unknown length."""
+        """Return whether the request announced a body of at least one byte, or of unknown length."""
         return self.is_chunked or bool(self.length_bytes)
 
     async def read(self, limit_bytes: int) -> bytes:
@@ -100,7 +100,7 @@ class RequestBody:
 
     @property
     def can_hand_off(self) -> bool:
-        """Say whether the socket can be handed off: the body is long, its length known, and the server has the extension."""
+        """Return whether the socket can be handed off: the body is long, its length known, and the server has the extension."""
         return self._handoff is not None and (self.length_bytes or 0) > BLOCK_BYTES
 
     def take_socket(self) -> ReceiveSocket | None:
@@ -173,7 +173,7 @@ class RequestBody:
             self.is_finished = had_all or not message.get("more_body", False)
 
     def _is_whole(self, message: Message) -> bool:
-        """Say whether this message ends the body.
+        """Return whether this message ends the body.
 
         Raises:
             ClientGone: the server reports the end of the body before its announced length.

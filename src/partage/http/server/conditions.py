@@ -38,7 +38,7 @@ def parse_range(header: str | None, size_bytes: int) -> tuple[int, int] | None:
 
 
 def matches_etag(if_none_match: str | None, etag: bytes) -> bool:
-    """Say whether If-None-Match contains the tag, compared weakly."""
+    """Return whether If-None-Match contains the tag, compared weakly."""
     if if_none_match is None:
         return False
     known = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
@@ -46,5 +46,5 @@ def matches_etag(if_none_match: str | None, etag: bytes) -> bool:
 
 
 def range_applies(if_range: str | None, etag: bytes | None) -> bool:
-    """Say whether a Range header applies: always without If-Range, else only if the tag is equal."""
+    """Return whether a Range header applies: always without If-Range, else only if the tag is equal."""
     return if_range is None or (etag is not None and if_range.strip() == etag.decode())

@@ -98,7 +98,7 @@ class Connections(ServerState):
         self._idle.pop(connection, None)
 
     def admit(self) -> bool:
-        """Say whether a new connection, which is already counted, can stay; close an idle one for it if necessary."""
+        """Return whether a new connection, which is already counted, can stay; close an idle one for it if necessary."""
         if len(self.connections) <= self._most:
             return True
         # Closing a connection with an unsent response would wait for its client, and hold descriptor and memory above the limit.
@@ -138,5 +138,5 @@ class Connections(ServerState):
         self._unsent.pop(connection, None)
 
     def may_linger(self) -> bool:
-        """Say whether one more refused connection may stay open until its client has read the reason."""
+        """Return whether one more refused connection may stay open until its client has read the reason."""
         return self.lingering < _MOST_LINGERING

@@ -275,7 +275,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return bool(begun)
 
     def has_unanswered(self) -> bool:
-        """Say whether a request is running whose response has not begun."""
+        """Return whether a request is running whose response has not begun."""
         return self._is_busy() and not self.cycle.response_started
 
     # Private.

@@ -76,12 +76,12 @@ class Source:
 
     @property
     def can_reopen(self) -> bool:
-        """Say whether the data can be released and read again."""
+        """Return whether the data can be released and read again."""
         return self._reopen is not None
 
     @property
     def should_release(self) -> bool:
-        """Say whether the data should be released as soon as the client does not read."""
+        """Return whether the data should be released as soon as the client does not read."""
         return self._reopen is not None and self._is_short()
 
     def next_pieces(self, at: int) -> list[bytes]:

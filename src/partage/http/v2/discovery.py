@@ -52,5 +52,5 @@ def versions(origin: str, status: HTTPStatus, *, with_cache: bool) -> Reply:
 
 
 def is_version(name: str, *, with_cache: bool) -> bool:
-    """Say whether the first part of a path is a version of the API."""
+    """Return whether the first part of a path is a version of the API."""
     return name == PREFIX.strip("/") or (name.startswith("v") and name[1:] in list_minors(with_cache=with_cache))

@@ -71,7 +71,7 @@ def _render_html(label: str, explanation: str, detail: str) -> bytes:
 
 
 def _states_no_preference(accept: str | None) -> bool:
-    """Say whether a client accepts any form of error.
+    """Return whether a client accepts any form of error.
 
     Source: openstacksdk sends an empty `Accept` with image data, python-glanceclient and requests send `*/*`. openstacksdk prints
     text from JSON and HTML only; python-glanceclient reads JSON only if each member of the document is an object. Both print HTML

@@ -1,6 +1,7 @@
-"""The JSON schemas that clients fetch before they build a document. glanceclient and Nova refuse what is not in them.
+"""The JSON schemas that clients fetch before they build a document. glanceclient and Nova refuse attributes that they lack.
 
-Content as Glance 33 gives it, words included: `glance explain` prints them. Only the lists of formats are this service's own.
+The content is Glance 33's, including the descriptions: `glance explain` prints them. Only the lists of formats are this
+service's own.
 """
 
 from collections.abc import Callable

@@ -30,7 +30,7 @@ async def delete_from_store(request: Request) -> Reply:
 
 
 def store_to_json(store: NamedStore | HTTPStore, *, is_default: bool) -> dict[str, Any]:
-    """Render what every user may see of a store. Flags are the text "true" or absent. Source: Glance."""
+    """Render what every user can see of a store. Flags are the text "true" or absent. Source: Glance."""
     written: dict[str, Any] = {"id": store.id}
     if store.description:
         written["description"] = store.description

@@ -1,1 +1,1 @@
-"""Processes: the supervisor of workers, and what one process asks of the kernel."""
+"""Processes: the supervisor of workers, and requests to the kernel for one process."""

@@ -15,7 +15,7 @@ def name_own_process() -> str:
 
 
 def is_alive(name: str) -> bool | None:
-    """Say whether the named process still runs; None if it belongs to another machine or container."""
+    """Return whether the named process still runs; None if it belongs to another machine or container."""
     place, _colon, rest = name.partition(":")
     if place != _name_host():
         return None

@@ -116,7 +116,7 @@ class Supervisor:
             self._retire_previous()
 
     def _is_stop(self, number: signal.Signals) -> bool:
-        """Say whether a signal stops the program. SIGHUP does when the terminal was closed, or when there is no `reload`."""
+        """Return whether a signal stops the program. SIGHUP does when the terminal was closed, or when there is no `reload`."""
         if number in _STOPS:
             self._stop_signal = number
             return True

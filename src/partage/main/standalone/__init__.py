@@ -1,1 +1,1 @@
-"""What `partage up` runs beside the image service: a data directory and a Keystone."""
+"""The parts of `partage up` beside the image service: a data directory and a Keystone."""

@@ -1,4 +1,4 @@
-"""What a member does with a share: accept, reject, leave."""
+"""Accept, reject or leave a share, as its member."""
 
 from collections.abc import Sequence
 from dataclasses import replace

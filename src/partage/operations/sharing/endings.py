@@ -1,4 +1,4 @@
-"""What an owner does to end a share, and to take the ending back."""
+"""End a share, as its owner, and cancel the ending."""
 
 from dataclasses import replace
 

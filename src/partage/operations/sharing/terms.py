@@ -44,7 +44,7 @@ def change_terms(service: Service, caller: Caller, image_id: ImageID, member_id:
 
 
 def check_terms(service: Service, caller: Caller, terms: Terms, *, was: Terms | None = None) -> None:
-    """Let terms pass that the operator allows. A notice that stays as it was passes.
+    """Check terms against the operator's bounds. A notice that does not change is valid.
 
     Raises:
         TermsRefused: the notice is too short or too long, or the share would have expired already.

@@ -195,7 +195,7 @@ class CacheDirectory:
 
 
 class _DamagedError(Exception):
-    """A copy is not what was kept."""
+    """A cached copy differs from the original."""
 
 
 def _write(path: Path, pack_id: PackID, whole: Buffer) -> int:

@@ -168,6 +168,6 @@ def _entry(row: tuple[bytes, int, int, int, int]) -> ChunkEntry:
 
 
 def _is_possible(entry: ChunkEntry, index_start: int) -> bool:
-    """Say whether a chunk lies between its pack's head and index. A checksum only shows that the index is what somebody wrote."""
+    """Return whether a chunk lies between its pack's head and index. The checksum of an index does not prove that it is right."""
     is_inside = _HEAD.size <= entry.offset <= index_start - entry.stored_bytes
     return is_inside and 0 < entry.length_bytes < _MOST_BYTES and entry.stored_bytes < _MOST_BYTES

@@ -183,7 +183,7 @@ _BATCH_PIECES = 4
 
 
 class _Hashing:
-    """The digests of the whole, each on a queue of its own."""
+    """The digests of the whole stream, each on a queue of its own."""
 
     def __init__(self, resources: WriterResources) -> None:
         self._hashers = [hashlib.new(name, usedforsecurity=False) for name in digest.ALGORITHMS]
