@@ -15,10 +15,12 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import RETAINED, Image, ImageStatus, NewImage, Visibility
 from partage.model.limits import Limits
 from partage.model.member import Member, MemberStatus
+from partage.model.offer import OfferRequest
 from partage.model.query import Filter, ImageQuery, Operator
-from partage.model.terms import NO_NOTICE, Notice, Terms
+from partage.model.terms import NO_NOTICE, Notice, Terms, TermsChange
 from partage.operations import downloads, images, members, pending_deletes, promises, quota, sweep
 from partage.operations.service import Service
+from partage.operations.sharing import offers, shares
 from partage.records import images as rows
 from partage.records import reservations
 from tests.operations.services import OWNER, Clock, download, image_with, make, queued_image, upload
@@ -281,6 +283,27 @@ def test_administrator_takes_a_retained_image_down(tmp_path: Path, clock: Clock)
     assert is_out_of_reach(service, MEMBER, image.id)
     with pytest.raises(problems.ImageNotFound):
         images.show_image(service, ADMIN, image.id)
+
+
+@pytest.mark.parametrize("path", ["visibility", "owner", "name"])
+def test_administrator_cannot_change_a_retained_image(tmp_path: Path, clock: Clock, path: str) -> None:
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    images.delete_image(service, OWNER, image.id)
+    value = Visibility.SHARED if path == "visibility" else "C"
+    with pytest.raises(problems.Forbidden, match="was deleted by its owner"):
+        images.update_image(service, ADMIN, image.id, (patch.Change(patch.Operation.REPLACE, (path,), value),))
+    assert shares.show_share(service, OWNER, image.id, ProjectID("B")).ending
+
+
+def test_administrator_cannot_offer_a_retained_image(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, MONTH)
+    image = shared(service)
+    images.delete_image(service, OWNER, image.id)
+    request = OfferRequest(image_ids=(image.id,), projects=("C",), terms=TermsChange(), make_shared=True)
+    refused: list[object] = []
+    offers.offer_shares(service, ADMIN, request, key=None, render=lambda made: refused.extend(each.problem for each in made) or "")
+    assert [type(each) for each in refused] == [problems.Forbidden]
 
 
 def test_operator_restores_a_retained_image_to_its_owner(tmp_path: Path, clock: Clock) -> None:

@@ -198,6 +198,18 @@ class Image:
         if self.protected:
             raise problems.ImageProtected(f"Image {self.id} is protected and cannot be deleted.")
 
+    def require_changeable(self) -> None:
+        """Check that the image's attributes may change.
+
+        Raises:
+            Forbidden: the image is retained: another visibility or owner would share on what its owner has deleted.
+        """
+        if self.is_retained:
+            raise problems.Forbidden(
+                f"Image {self.id} was deleted by its owner and is kept for members whose notice runs; "
+                "it can be restored or deleted, not changed"
+            )
+
     def begin_saving(self, *, now: datetime) -> "Image":
         """Start to receive image data.
 

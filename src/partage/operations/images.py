@@ -85,6 +85,7 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
         ImageNotFound: there is no such image, or the caller may not see it.
         PolicyForbids, AttributeReadOnly, PropertyConflict, BodyInvalid: a change is not allowed or invalid.
         TooMany: the image would have too many tags, properties or locations.
+        Forbidden: the image is retained.
         QuotaExceeded: an administrator gives the image to a project whose quota it would exceed.
         UriRefused, FetchFailed, StatusConflict, Problem: a change of locations, as in `locations.sizes_of_new`.
     """
@@ -93,6 +94,7 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)
         service.authority.require(caller, rules.MODIFY_IMAGE, authority.image_target(caller, image))
+        image.require_changeable()
         locations.authorise_changes(service, tx, caller, image, changes)
         seen = visible.hide_properties(service, caller, image)
         changed = patch.apply(seen, changes, now=service.clock(), locations=locations.terms_of(service))

@@ -131,6 +131,7 @@ class _ImageOffer:
         service, caller = self._service, self._caller
         image = visible.find_for_change(service, self._tx, caller, image_id)
         service.authority.require(caller, rules.OFFER_SHARE, authority.image_target(caller, image))
+        image.require_changeable()
         if image.visibility is Visibility.SHARED:
             return image, image
         if image.visibility is not Visibility.PRIVATE:
