@@ -136,6 +136,36 @@ endings = Table(
     Index("ix_endings_ends_at", "ends_at"),
 )
 
+# What happened to images and shares: one row for each project that may know of it, in the transaction of the change. `id` grows in
+# the order in which rows become visible, see records/events.py; SQLite must not reuse those of removed rows. `project_id` is empty
+# for images of nobody. The actor is complete in every row; who may see what of it is decided when it is read.
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("project_id", String(255), nullable=False),
+    Column("type", String(40), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("image_id", String(36), nullable=False),
+    Column("owner", String(255)),
+    Column("member_id", String(255)),
+    Column("actor_project_id", String(255)),
+    Column("actor_user_id", String(255)),
+    Column("actor_is_operator", Boolean, nullable=False),
+    Column("request_id", String(255)),
+    Column("data", Text, nullable=False),
+    Index("ix_events_project_id_id", "project_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+# Up to which id a project's events have been removed. A reader that has not come so far has missed some.
+removed_events = Table(
+    "removed_events",
+    metadata,
+    Column("project_id", String(255), primary_key=True),
+    Column("last_id", BigInteger, nullable=False),
+)
+
 # Requests with an Idempotency-Key, and their responses. `request` is a digest of the body.
 idempotency_keys = Table(
     "idempotency_keys",
