@@ -154,7 +154,7 @@ def test_bound_of_a_rolled_back_transaction_goes_with_it(database: Database) -> 
     assert images_of(read(database)) == ["quick"]
 
 
-def test_old_events_are_removed_in_batches_and_their_readers_are_told(database: Database) -> None:
+def test_removal_of_old_events_is_noted_for_each_project(database: Database) -> None:
     for day in range(5):
         add(database, event(str(day), owner=B if day == 1 else A, at=NOW + timedelta(days=day)))
     first = read(database, None, limit=1).last

@@ -180,7 +180,7 @@ class _Application:
     def _build_request(self, incoming: Incoming, caller: Caller, parameters: Mapping[str, str]) -> Request:
         return Request(
             edge=self._edge,
-            caller=caller,
+            caller=replace(caller, request_id=incoming.request_id),
             method=incoming.method,
             path=parameters,
             query=incoming.scope["query_string"],

@@ -32,6 +32,10 @@ class Member:
     terms: Terms = field(default_factory=Terms)
     answered_at: datetime | None = None
 
+    def has_expired(self, now: datetime) -> bool:
+        """Whether the share has expired."""
+        return self.terms.expires_at is not None and self.terms.expires_at <= now
+
     def become(self, status: str, *, now: datetime) -> "Member":
         """Set the member's answer.
 

@@ -7,11 +7,12 @@ from partage.model import patch
 from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ending import EndReason
+from partage.model.event import EventType
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
 from partage.model.query import ImageQuery, Page, Position
 from partage.model.quota import Allowance
-from partage.operations import ingest, locations, pending_deletes, promises, quota, visible
+from partage.operations import events, ingest, locations, pending_deletes, promises, quota, visible
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import images as rules
@@ -40,9 +41,9 @@ def create_image(service: Service, caller: Caller, new: NewImage) -> Image:
     service.limits.check_image(image)
     allowance = quota.allowance_of(service, image.owner)
     try:
-        _add(service, image, allowance)
+        _add(service, caller, image, allowance)
     except problems.QuotaExceeded as refusal:
-        _add(service, image, quota.refresh_allowance(service, image.owner, allowance, refusal))
+        _add(service, caller, image, quota.refresh_allowance(service, image.owner, allowance, refusal))
     service.announce(Event.IMAGE_CREATE, image)
     return visible.hide_properties(service, caller, image)
 
@@ -107,6 +108,8 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
             quota.check_moved_image(tx, changed, allowance, now=service.clock())
         promises.follow_visibility(service, tx, caller, changed, was=image)
         images.save(tx, changed, was=image)
+        if changes:
+            events.record(tx, *events.describe_change(service, caller, changed, was=image))
     if changes:
         ingest.announce_change(service, changed, was=image)
     return visible.hide_properties(service, caller, changed)
@@ -127,6 +130,7 @@ def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
         image.require_unprotected()
         promises.end_all_shares(service, tx, caller, image, EndReason.DELETED)
         deleted = pending_deletes.remove_image(service, tx, image, now=service.clock())
+        events.record(tx, events.describe_image(service, caller, EventType.IMAGE_DELETED, deleted))
     service.announce(Event.IMAGE_DELETE, deleted)
 
 
@@ -163,7 +167,9 @@ def _change_status(service: Service, caller: Caller, image_id: ImageID, *, rule:
         switched = image.become(to, now=service.clock())
         images.change_status(tx, switched, was=image.status)
         if to is ImageStatus.ACTIVE:
-            promises.cancel_notices(tx, switched, EndReason.DEACTIVATED)
+            promises.cancel_notices(service, tx, caller, switched, EndReason.DEACTIVATED)
+        event_type = EventType.IMAGE_REACTIVATED if to is ImageStatus.ACTIVE else EventType.IMAGE_DEACTIVATED
+        events.record(tx, events.describe_image(service, caller, event_type, switched))
     service.announce(Event.IMAGE_UPDATE, switched)
 
 
@@ -210,10 +216,11 @@ def _check_counts(service: Service, image: Image, changed: Image, changes: tuple
     service.limits.check_growth(changed, was=image)
 
 
-def _add(service: Service, image: Image, allowance: Allowance) -> None:
+def _add(service: Service, caller: Caller, image: Image, allowance: Allowance) -> None:
     with service.database.write() as tx:
         quota.check_new_image(tx, image.owner, allowance, now=service.clock())
         images.add(tx, image)
+        events.record(tx, events.describe_image(service, caller, EventType.IMAGE_CREATED, image))
 
 
 def _allowance_of_receiver(service: Service, caller: Caller, changes: tuple[patch.Change, ...]) -> Allowance:

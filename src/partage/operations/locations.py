@@ -65,7 +65,7 @@ def add_location(
             request_id=request_id,
             task_input={"image_id": image.id, "loc_url": location.url, "validation_data": location.validation_data()},
         )
-        start.add_task(tx, caller, task, image, certificate=certificate)
+        start.add_task(service, tx, caller, task, image, certificate=certificate)
     start.announce_task(service, task)
     return task
 

@@ -6,15 +6,19 @@ Secrecy does not depend on the order of checks, as it does in Glance: `records.m
 from partage import problems
 from partage.model.announcement import Event
 from partage.model.caller import Caller
+from partage.model.event import EventType
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.member import Member, MemberStatus
-from partage.operations import promises, visible
+from partage.operations import events, promises, visible
 from partage.operations.service import Projects, Service
 from partage.policies import authority
 from partage.policies import members as rules
 from partage.records import endings, members
 from partage.records.database import Transaction
+
+_MOST_EXPIRED = 10_000
+"""Expired members of one image that make room for new ones at a time."""
 
 
 def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member:
@@ -40,6 +44,7 @@ def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: P
         )
         check_count(service, tx, image)
         members.add(tx, member, image)
+        events.record(tx, events.describe_offer(service, caller, image, member))
     service.announce(Event.MEMBER_CREATE, member)
     return member
 
@@ -96,8 +101,11 @@ def update_member(service: Service, caller: Caller, image_id: ImageID, member_id
         service.authority.require(caller, rules.MODIFY_MEMBER, authority.member_target(image, member_id))
         answered = member.become(status, now=service.clock())
         members.set_status(tx, answered)
-        if ended is not None:
+        if ended is None:
+            events.record(tx, events.describe_answer(service, caller, image, member_id, answered.status))
+        else:
             endings.remove(tx, image.id, member_id)
+            events.record(tx, events.describe_share(service, caller, EventType.SHARE_LEFT, image, member_id))
     service.announce(Event.MEMBER_UPDATE, answered)
     return answered
 
@@ -147,7 +155,8 @@ def check_count(service: Service, tx: Transaction, image: Image) -> None:
     Raises:
         TooMany: the image has the maximum number of members.
     """
-    members.remove_expired(tx, now=service.clock(), image_id=image.id)
+    expired = members.take_expired(tx, now=service.clock(), limit_rows=_MOST_EXPIRED, image_id=image.id)
+    events.record(tx, *(events.describe_expiry(service, member, owner) for member, owner in expired))
     try:
         service.limits.check_members(members.count(tx, image.id) + 1)
     except problems.TooMany as problem:

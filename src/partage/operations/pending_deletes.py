@@ -9,9 +9,10 @@ from datetime import datetime
 
 from partage import problems
 from partage.model import importing
+from partage.model.event import OPERATOR, EventType
 from partage.model.ids import ImageID
 from partage.model.image import Image, ImageStatus
-from partage.operations import promises
+from partage.operations import events, promises
 from partage.operations.service import Service
 from partage.records import images, members, pending_deletes
 from partage.records.database import Transaction
@@ -49,7 +50,7 @@ def restore(service: Service, image_id: ImageID) -> Image:
     with service.database.write() as tx:
         retained = images.find_for_work(tx, image_id)
         if retained is not None and promises.is_held(service, tx, retained):
-            return promises.give_back(service, tx, retained)
+            return promises.give_back(service, tx, OPERATOR, retained)
         found = pending_deletes.take(tx, image_id)
         if found is None:
             raise problems.ImageNotFound(
@@ -62,6 +63,8 @@ def restore(service: Service, image_id: ImageID) -> Image:
         images.add(tx, image)
         for member in its_members:
             members.add(tx, member, image)
+        events.record(tx, events.describe_image(service, OPERATOR, EventType.IMAGE_RESTORED, image))
+        promises.record_shares_back(service, tx, OPERATOR, image)
     return image
 
 

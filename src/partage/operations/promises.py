@@ -4,20 +4,26 @@ Every way in which an owner ends access calls this module: the member is removed
 or its project is closed. An administrator who does this to another project's image takes it down: that ends every notice at once.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from partage import problems
 from partage.model.caller import Caller
 from partage.model.ending import EndReason, start_notice
+from partage.model.event import EventType
 from partage.model.ids import ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import Member
+from partage.operations import events
+from partage.operations.events import By
 from partage.operations.service import Service
 from partage.records import endings, idempotency, images, members
 from partage.records.database import Transaction
 
 _READABLE = (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
 _ABANDONED_AT_ONCE = 100
+_ENDED_AT_ONCE = 500
 
 
 def takes_down(caller: Caller, image: Image) -> bool:
@@ -34,6 +40,7 @@ def end_member_share(service: Service, tx: Transaction, caller: Caller, image: I
         endings.change_reason(tx, image.id, EndReason.DEACTIVATED, EndReason.REMOVED, member_id=member.member_id)
     else:
         _start_notices(service, tx, image, [member], EndReason.REMOVED)
+    record_ended(service, tx, caller, image, {member.member_id: EndReason.REMOVED})
 
 
 def end_all_shares(service: Service, tx: Transaction, caller: Caller, image: Image, reason: EndReason) -> None:
@@ -42,10 +49,15 @@ def end_all_shares(service: Service, tx: Transaction, caller: Caller, image: Ima
     A share that has ended gets no second notice: its members would get access back that they had lost, even to an image that an
     administrator took down.
     """
+    now = service.clock()
+    current = [] if _has_ended_shares(image) else [each for each in members.list_all(tx, image.id) if not each.has_expired(now)]
+    ended = {each.member_id for each in current}
     if takes_down(caller, image):
+        ended |= {each.member_id for each in endings.list_running(tx, image.id, now=now)}
         endings.remove_all(tx, image.id)
-    elif not _has_ended_shares(image):
-        _start_notices(service, tx, image, members.list_all(tx, image.id), reason)
+    else:
+        _start_notices(service, tx, image, current, reason)
+    record_ended(service, tx, caller, image, dict.fromkeys(ended, reason))
 
 
 def find_ended_share(service: Service, tx: Transaction, caller: Caller, image: Image, member_id: ProjectID) -> Member | None:
@@ -79,10 +91,10 @@ def follow_visibility(service: Service, tx: Transaction, caller: Caller, image: 
     if image.visibility is Visibility.PRIVATE:
         end_all_shares(service, tx, caller, was, EndReason.PRIVATE)
     elif was.visibility is Visibility.PRIVATE:
-        cancel_notices(tx, image, EndReason.PRIVATE)
+        cancel_notices(service, tx, caller, image, EndReason.PRIVATE)
 
 
-def cancel_notices(tx: Transaction, image: Image, ended_by: EndReason) -> None:
+def cancel_notices(service: Service, tx: Transaction, caller: Caller, image: Image, ended_by: EndReason) -> None:
     """Cancel the notices that began for the reason `ended_by` (private or deactivated), which no longer applies.
 
     If the other of the two reasons still applies, the notices continue for that reason.
@@ -93,6 +105,28 @@ def cancel_notices(tx: Transaction, image: Image, ended_by: EndReason) -> None:
         endings.change_reason(tx, image.id, ended_by, EndReason.DEACTIVATED)
     else:
         endings.cancel(tx, image.id, ended_by)
+        record_shares_back(service, tx, caller, image)
+
+
+def record_shares_back(service: Service, tx: Transaction, by: By, image: Image) -> None:
+    """Record that the shares of an image have not ended any more, unless the image is private or deactivated."""
+    if _has_ended_shares(image):
+        return
+    now = service.clock()
+    shares = [
+        each.member_id for each in members.list_all(tx, image.id) if not each.has_expired(now) and each.member_id != image.owner
+    ]
+    events.record(tx, *(events.describe_share(service, by, EventType.SHARE_ENDING_CANCELLED, image, each) for each in shares))
+
+
+def record_ended(service: Service, tx: Transaction, by: By, image: Image, ended: Mapping[ProjectID, EndReason]) -> None:
+    """Record that shares have ended, each with the time at which access ends: now, unless a notice runs."""
+    if not ended:
+        return
+    now = service.clock()
+    running = {each.member_id: each.ends_at for each in endings.list_running(tx, image.id, now=now)}
+    ends = [(member_id, ended[member_id], running.get(member_id, now)) for member_id in sorted(ended)]
+    events.record(tx, *events.describe_endings(service, by, image, ends))
 
 
 def retain(service: Service, tx: Transaction, image: Image) -> bool:
@@ -109,12 +143,14 @@ def is_held(service: Service, tx: Transaction, image: Image) -> bool:
     return image.is_retained and bool(endings.list_running(tx, image.id, now=service.clock()))
 
 
-def give_back(service: Service, tx: Transaction, retained: Image) -> Image:
+def give_back(service: Service, tx: Transaction, by: By, retained: Image) -> Image:
     """Return a retained image to its former owner, and cancel the notices that began when it was left."""
     image = retained.give_back(now=service.clock())
     images.save(tx, image, was=retained)
     for reason in (EndReason.DELETED, EndReason.PROJECT_CLOSED):
         endings.cancel(tx, image.id, reason)
+    events.record(tx, events.describe_image(service, by, EventType.IMAGE_RESTORED, image))
+    record_shares_back(service, tx, by, image)
     return image
 
 
@@ -127,9 +163,9 @@ def remove_expired(service: Service) -> int:
     with service.database.write() as tx:
         members.add_owners(tx)
         endings.add_owners(tx)
-        members.remove_expired(tx, now=now)
         idempotency.remove_old(tx, before=now - idempotency.KEPT)
-        endings.remove_over(tx, now=now)
+    while _remove_ended(service, now):
+        pass
     removed = 0
     while True:
         with service.database.read() as tx:
@@ -139,6 +175,19 @@ def remove_expired(service: Service) -> int:
                 removed += _remove_abandoned(service, tx, images.find_for_work(tx, image_id))
         if len(abandoned) < _ABANDONED_AT_ONCE:
             return removed
+
+
+def _remove_ended(service: Service, now: datetime) -> bool:
+    """Remove a batch of expired shares and of endings that are over, and record that; return whether there may be more."""
+    with service.database.write() as tx:
+        expired = members.take_expired(tx, now=now, limit_rows=_ENDED_AT_ONCE)
+        over = endings.take_over(tx, now=now, limit_rows=_ENDED_AT_ONCE)
+        events.record(
+            tx,
+            *(events.describe_expiry(service, member, owner) for member, owner in expired),
+            *(events.describe_end_of_notice(service, ending, owner) for ending, owner in over),
+        )
+    return _ENDED_AT_ONCE in (len(expired), len(over))
 
 
 def _has_ended_shares(image: Image) -> bool:

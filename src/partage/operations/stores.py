@@ -8,7 +8,7 @@ from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, StoreID
 from partage.model.image import Image, ImageStatus
-from partage.operations import visible
+from partage.operations import events, visible
 from partage.operations.service import HTTPStore, NamedStore, Service
 from partage.policies import authority
 from partage.policies.locations import DELETE_IMAGE_LOCATION, GET_IMAGE_LOCATION
@@ -57,6 +57,7 @@ def delete_from_store(service: Service, caller: Caller, store_id: StoreID, image
             raise problems.ImageNotFound(f"Image {image_id} is not stored in store {store_id}.")
         changed = _remove_location(image, store_id, service.clock())
         images.save(tx, changed, was=image)
+        events.record(tx, *events.describe_change(service, caller, changed, was=image))
     service.announce(Event.IMAGE_UPDATE, changed)
 
 

@@ -7,7 +7,7 @@ from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.document import read_name
 from partage.model.ids import ImageID
-from partage.operations import visible
+from partage.operations import events, visible
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies.images import MODIFY_IMAGE
@@ -30,6 +30,7 @@ def add_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) -> No
         changed = replace(image, tags=tuple(sorted((*image.tags, tag))), updated_at=service.clock())
         service.limits.check_growth(changed, was=image)
         images.save(tx, changed, was=image)
+        events.record(tx, *events.describe_change(service, caller, changed, was=image))
     service.announce(Event.IMAGE_UPDATE, changed)
 
 
@@ -49,4 +50,5 @@ def remove_tag(service: Service, caller: Caller, image_id: ImageID, tag: str) ->
         remaining = tuple(each for each in image.tags if each != tag)
         changed = replace(image, tags=remaining, updated_at=service.clock())
         images.save(tx, changed, was=image)
+        events.record(tx, *events.describe_change(service, caller, changed, was=image))
     service.announce(Event.IMAGE_UPDATE, changed)

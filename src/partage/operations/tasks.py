@@ -40,7 +40,7 @@ def create_task(service: Service, caller: Caller, new: NewTask, *, request_id: s
     task = start.build_task(service, caller, TaskType.IMPORT, image.id, owner=None, request_id=request_id, task_input=new.input)
     with service.database.write() as tx:
         found = image_rows.find_for_change(tx, caller, image.id, now=task.created_at)
-        start.add_task(tx, caller, task, found, certificate=certificate)
+        start.add_task(service, tx, caller, task, found, certificate=certificate)
     start.announce_task(service, task)
     return task
 

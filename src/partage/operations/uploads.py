@@ -14,10 +14,11 @@ from partage.content.inspection import Unwatched
 from partage.model import importing
 from partage.model.announcement import Event
 from partage.model.caller import Caller
+from partage.model.event import EventType
 from partage.model.ids import ContentID, ImageID, StoreID
 from partage.model.image import Image, ImageStatus
 from partage.model.quota import Allowance, Place
-from partage.operations import claims, ingest, quota, recovery, signing, visible
+from partage.operations import claims, events, ingest, quota, recovery, signing, visible
 from partage.operations.quota import Reservation
 from partage.operations.service import NamedStore, Service
 from partage.policies import authority
@@ -106,8 +107,9 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """An upload in progress: its image, token and quota reservation."""
+    """An upload in progress: its caller, image, token and quota reservation."""
 
+    caller: Caller
     image: Image
     token: str
     room: Reservation
@@ -158,7 +160,7 @@ def _reserve(service: Service, asked: _Asked, allowance: Allowance) -> _Begun:
         )
         images.change_status(tx, begun, was=ImageStatus.QUEUED)
         uploads.begin(tx, uploads.UploadRow(image.id, asked.token, service.process.worker, now))
-    return _Begun(begun, asked.token, room)
+    return _Begun(caller, begun, asked.token, room)
 
 
 @contextmanager
@@ -183,6 +185,7 @@ def _finish_upload(service: Service, begun: _Begun, named: NamedStore, written: 
             raise _make_gone_problem(begun.image)
         if importing.has_failures(active):
             active = _forget_failures(tx, active)
+        events.record(tx, events.describe_image(service, begun.caller, EventType.IMAGE_ACTIVATED, active, size=active.size))
         ingest.require_chunks(tx, named, written.segments)
     return active
 
@@ -206,6 +209,7 @@ def _finish_staging(service: Service, begun: _Begun, named: NamedStore, written:
         if not images.change_status(tx, staged, was=ImageStatus.UPLOADING) or not uploads.end(tx, staged.id, begun.token):
             raise _make_gone_problem(begun.image)
         stagings.put(tx, stagings.Staging(staged.id, content_id, named.id, written.content.size_bytes))
+        events.record(tx, events.describe_image(service, begun.caller, EventType.IMAGE_STAGED, staged, size=staged.size))
         ingest.require_chunks(tx, named, written.segments)
     return staged
 

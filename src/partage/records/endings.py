@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, select, tuple_, update
 
 from partage.model.caller import Caller
 from partage.model.ending import Ending, EndReason
@@ -84,9 +84,12 @@ def remove_all(tx: Transaction, image_id: ImageID) -> int:
     return tx.execute(delete(endings).where(endings.c.image_id == image_id)).rowcount
 
 
-def remove_over(tx: Transaction, *, now: datetime) -> int:
-    """Remove the endings whose notice has run out; return how many."""
-    return tx.execute(delete(endings).where(endings.c.ends_at <= to_microseconds(now))).rowcount
+def take_over(tx: Transaction, *, now: datetime, limit_rows: int) -> list[tuple[Ending, ProjectID | None]]:
+    """Remove endings whose notice has run out, at most `limit_rows`; return them with the images' owners."""
+    key = (endings.c.image_id, endings.c.member_id)
+    is_over = select(*key).where(endings.c.ends_at <= to_microseconds(now)).limit(limit_rows)
+    taken = delete(endings).where(tuple_(*key).in_(is_over)).returning(*_COLUMNS, endings.c.owner)
+    return [(_parse_ending(row[:-1]), row[-1]) for row in tx.execute(taken)]
 
 
 def list_abandoned(tx: Transaction, *, now: datetime, limit_rows: int) -> list[ImageID]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, bindparam, delete, exc, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, exc, func, insert, or_, select, tuple_, update
 
 from partage import problems
 from partage.model.caller import Caller
@@ -122,10 +122,16 @@ def add_owners(tx: Transaction) -> int:
     return tx.execute(lacking.values(owner=owner.scalar_subquery())).rowcount
 
 
-def remove_expired(tx: Transaction, *, now: datetime, image_id: ImageID | None = None) -> int:
-    """Delete the memberships whose shares have expired, of all images or of one; return how many."""
-    expired = delete(members).where(members.c.expires_at <= to_microseconds(now))
-    return tx.execute(expired if image_id is None else expired.where(members.c.image_id == image_id)).rowcount
+def take_expired(
+    tx: Transaction, *, now: datetime, limit_rows: int, image_id: ImageID | None = None
+) -> list[tuple[Member, ProjectID | None]]:
+    """Delete memberships whose shares have expired, of all images or of one; return them with the images' owners."""
+    key = (members.c.image_id, members.c.member_id)
+    expired = select(*key).where(members.c.expires_at <= to_microseconds(now)).limit(limit_rows)
+    if image_id is not None:
+        expired = expired.where(members.c.image_id == image_id)
+    taken = delete(members).where(tuple_(*key).in_(expired)).returning(*_COLUMNS, members.c.owner)
+    return [(_member(row[:-1]), row[-1]) for row in tx.execute(taken)]
 
 
 def remove(tx: Transaction, member: Member) -> bool:

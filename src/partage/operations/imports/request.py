@@ -92,7 +92,9 @@ def _request(service: Service, asked: _Asked, allowance: Allowance) -> Task | No
         service.limits.check_input(len(orjson.dumps(dict(task.input))))
         _reserve_quota(tx, image, allowance, task, copies=len(stores))
         sealed = _seal_token(service, asked, task)
-        start.add_task(tx, caller, task, image, certificate=asked.certificate, lane=_lane(image, request), sealed_token=sealed)
+        start.add_task(
+            service, tx, caller, task, image, certificate=asked.certificate, lane=_lane(image, request), sealed_token=sealed
+        )
     start.announce_task(service, task)
     return task
 

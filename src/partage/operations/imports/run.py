@@ -17,10 +17,11 @@ from partage.content.manifest import Content
 from partage.model import importing
 from partage.model.announcement import Event
 from partage.model.caller import Caller
+from partage.model.event import EventType
 from partage.model.ids import ContentID, ImageID, StoreID, UserID
 from partage.model.image import Image, ImageStatus
 from partage.model.task import Task, TaskLane, TaskType
-from partage.operations import downloads, failures, ingest, quota, recovery, signing
+from partage.operations import downloads, events, failures, ingest, quota, recovery, signing
 from partage.operations.imports import locations as location_runs
 from partage.operations.imports import sources as import_sources
 from partage.operations.imports import steps as import_steps
@@ -281,6 +282,7 @@ def _keep(service: Service, work: Run, named: NamedStore, written: Written, over
         stagings.remove(tx, image.id)
         ingest.require_chunks(tx, named, written.segments)
         _settle(tx, work, kept)
+        events.record(tx, *events.describe_change(service, work.task, kept, was=image))
     return kept
 
 
@@ -337,6 +339,7 @@ def _keep_copy(service: Service, work: Run, image: Image, named: NamedStore) -> 
         images.save(tx, copied, was=found)
         ingest.require_chunks(tx, named, manifest)
         _settle(tx, work, copied)
+        events.record(tx, *events.describe_change(service, work.task, copied, was=found))
     return copied
 
 
@@ -352,6 +355,7 @@ def _keep_fetched_content(service: Service, work: Run, named: NamedStore, writte
         images.save(tx, kept, was=found)
         ingest.require_chunks(tx, named, written.segments)
         _settle(tx, work, kept)
+        events.record(tx, *events.describe_change(service, work.task, kept, was=found))
     return kept
 
 
@@ -396,6 +400,10 @@ def _finish(service: Service, work: Run, failures: int) -> None:
                 ended, message=f"{'Read' if work.refers else 'Copied'} {(image.size or 0) // import_steps.MEBIBYTE} MiB"
             )
         tasks.save_claimed(tx, ended, work.claim, now=now)
+        activated = [
+            each for each in events.describe_change(service, task, done, was=image) if each.type is EventType.IMAGE_ACTIVATED
+        ]
+        events.record(tx, *activated, events.describe_image(service, task, EventType.IMAGE_IMPORTED, done, task_id=task.id))
     ingest.announce_change(service, done, was=image)
     service.announce(Event.TASK_SUCCESS, ended)
 
@@ -436,6 +444,7 @@ def _undo(service: Service, tx: Transaction, work: Run, image: Image | None) -> 
     for store_id in missing:
         undone = importing.note_failed(undone, store_id)
     images.save(tx, undone, was=image)
+    events.record(tx, events.describe_image(service, work.task, EventType.IMAGE_IMPORT_FAILED, undone, task_id=work.task.id))
     return undone
 
 

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from partage.model import importing
 from partage.model.announcement import Event
 from partage.model.caller import Caller
+from partage.model.event import EventType
 from partage.model.ids import ImageID, ProjectID, TaskID
 from partage.model.image import Image
 from partage.model.signature import Certificate
 from partage.model.task import Task, TaskLane, TaskType
+from partage.operations import events
 from partage.operations.service import Service
 from partage.records import images, tasks
 from partage.records.database import Transaction
@@ -40,6 +42,7 @@ def build_task(
 
 
 def add_task(
+    service: Service,
     tx: Transaction,
     caller: Caller,
     task: Task,
@@ -52,6 +55,7 @@ def add_task(
     """Add a task that waits for a worker, and lock its image, in the transaction that found the image for change."""
     tasks.add(tx, task, roles=sorted(caller.roles), lane=lane, sealed_token=sealed_token, certificate=certificate)
     images.save(tx, importing.lock(image, task.id), was=image)
+    events.record(tx, events.describe_image(service, caller, EventType.IMAGE_IMPORT_REQUESTED, image, task_id=task.id))
 
 
 def announce_task(service: Service, task: Task) -> None:

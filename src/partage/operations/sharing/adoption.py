@@ -4,10 +4,11 @@ from partage import problems
 from partage.model.adoption import AdoptionRequest, Lineage
 from partage.model.announcement import Event
 from partage.model.caller import Caller
+from partage.model.event import EventType
 from partage.model.ids import ImageID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.quota import Allowance
-from partage.operations import downloads, quota, visible
+from partage.operations import downloads, events, quota, visible
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import images as image_rules
@@ -81,6 +82,7 @@ def _adopt(
         quota.check_moved_image(tx, adopted, allowance, now=now)
         images.add(tx, adopted)
         adoptions.add(tx, adopted.id, image_id, now=now)
+        events.record(tx, events.describe_image(service, caller, EventType.IMAGE_ADOPTED, adopted, adopted_from=image_id))
     return adopted, Lineage(image_id=adopted.id, adopted_from=image_id, adopted_at=now)
 
 

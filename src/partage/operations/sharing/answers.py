@@ -6,9 +6,11 @@ from dataclasses import replace
 from partage import problems
 from partage.model.announcement import Event
 from partage.model.caller import Caller
+from partage.model.event import EventType
 from partage.model.ids import ImageID, ProjectID
 from partage.model.member import MemberStatus
 from partage.model.share import Share
+from partage.operations import events
 from partage.operations.service import Service
 from partage.operations.sharing import shares
 from partage.policies import authority
@@ -32,6 +34,7 @@ def answer_share(service: Service, caller: Caller, image_id: ImageID, member_id:
     with service.database.write() as tx:
         was = shares.find_for_change(service, tx, caller, image_id, member_id)
         answered = _answer(service, tx, caller, was, status)
+        _record(service, tx, caller, [(answered, was)])
     _announce(service, answered, was)
     return answered
 
@@ -59,6 +62,7 @@ def answer_shares(
             else:
                 outcomes[image_id] = answered
                 changed.append((answered, was))
+        _record(service, tx, caller, changed)
     for answered, was in changed:
         _announce(service, answered, was)
     return [outcomes[image_id] for image_id in image_ids]
@@ -76,6 +80,7 @@ def leave_share(service: Service, caller: Caller, image_id: ImageID, member_id: 
         service.authority.require(caller, rules.LEAVE_SHARE, authority.share_target(share))
         members.remove(tx, share.membership())
         endings.remove(tx, image_id, member_id)
+        events.record(tx, events.describe_share(service, caller, EventType.SHARE_LEFT, share.image, member_id))
     service.announce(Event.MEMBER_DELETE, share.membership())
 
 
@@ -88,6 +93,15 @@ def _answer(service: Service, tx: Transaction, caller: Caller, share: Share, sta
     member = share.membership().become(status, now=service.clock())
     members.set_status(tx, member)
     return replace(share, status=member.status, updated_at=member.updated_at, answered_at=member.answered_at)
+
+
+def _record(service: Service, tx: Transaction, caller: Caller, changed: Sequence[tuple[Share, Share]]) -> None:
+    found = [
+        events.describe_answer(service, caller, answered.image, answered.member_id, answered.status)
+        for answered, was in changed
+        if answered != was
+    ]
+    events.record(tx, *found)
 
 
 def _announce(service: Service, answered: Share, was: Share) -> None:

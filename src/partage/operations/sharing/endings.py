@@ -6,12 +6,13 @@ from partage import problems
 from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ending import EndReason
+from partage.model.event import EventType
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.quota import Allowance
 from partage.model.share import Share
+from partage.operations import events, promises, quota, visible
 from partage.operations import members as memberships
-from partage.operations import promises, quota, visible
 from partage.operations.service import Service
 from partage.operations.sharing import shares
 from partage.policies import authority
@@ -66,6 +67,7 @@ def cancel_ending(service: Service, caller: Caller, image_id: ImageID, member_id
         member = replace(share.membership(), updated_at=service.clock())
         members.add(tx, member, share.image)
         endings.remove(tx, image_id, member_id)
+        events.record(tx, events.describe_share(service, caller, EventType.SHARE_ENDING_CANCELLED, share.image, member_id))
         restored = shares.find(service, tx, caller, image_id, member_id)
     service.announce(Event.MEMBER_CREATE, member)
     return restored
@@ -103,7 +105,7 @@ def _restore(service: Service, caller: Caller, image_id: ImageID, allowance: All
             raise problems.ImageNotFound(visible.NO_IMAGE.format(image_id))
         service.authority.require(caller, rules.RESTORE_IMAGE, target)
         quota.check_moved_image(tx, retained.give_back(now=service.clock()), allowance, now=service.clock())
-        return promises.give_back(service, tx, retained)
+        return promises.give_back(service, tx, caller, retained)
 
 
 def _find_owner(service: Service, tx: Transaction, caller: Caller, image_id: ImageID) -> ProjectID:
@@ -117,14 +119,17 @@ def _end(service: Service, tx: Transaction, caller: Caller, share: Share) -> Non
     member = share.membership()
     if share.is_current:
         promises.end_member_share(service, tx, caller, share.image, member)
-    elif caller.is_admin and caller.project_id != share.owner_id:
-        endings.remove(tx, share.image.id, share.member_id)
+        members.remove(tx, member)
+        return
+    if caller.is_admin and caller.project_id != share.owner_id:
+        changed = endings.remove(tx, share.image.id, share.member_id)
     elif share.image.is_retained:
         return  # its membership stays with it, for the owner who takes the image back
     else:
         # Sharing the image again gives nothing back to this member.
-        endings.change_reason(tx, share.image.id, EndReason.PRIVATE, EndReason.REMOVED, member_id=share.member_id)
-    members.remove(tx, member)
+        changed = bool(endings.change_reason(tx, share.image.id, EndReason.PRIVATE, EndReason.REMOVED, member_id=share.member_id))
+    if members.remove(tx, member) or changed:
+        promises.record_ended(service, tx, caller, share.image, {share.member_id: EndReason.REMOVED})
 
 
 def _find_ended(service: Service, tx: Transaction, caller: Caller, share: Share) -> Share | None:

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from partage import problems
 from partage.model.announcement import Event
 from partage.model.caller import Caller
+from partage.model.event import NewEvent
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, Visibility
 from partage.model.member import Member
 from partage.model.offer import MOST_PAIRS, OfferOutcome, OfferRequest, RequestKey
 from partage.model.terms import Terms
-from partage.operations import promises, visible
+from partage.operations import events, promises, visible
 from partage.operations.service import Service
 from partage.operations.sharing import recipients
 from partage.operations.sharing.terms import check_terms
@@ -78,14 +78,17 @@ def _offer_all(
 ) -> str:
     outcomes: dict[tuple[ImageID, str], OfferOutcome] = {}
     done: list[_Done] = []
+    happened: list[NewEvent] = []
     with service.database.write() as tx:
         for image_id in sorted(set(request.image_ids)):  # in one order, so that two requests never wait for each other
             offer = _ImageOffer(service, tx, caller, request, terms)
             outcomes |= offer.carry_out(image_id, resolved)
             done += offer.done
+            happened += offer.happened
         ordered = [outcomes[image_id, project] for image_id in request.image_ids for project in request.projects]
         if request.all_or_nothing and any(each.problem is not None for each in ordered):
             raise problems.OffersRefused(outcomes=tuple(ordered))
+        events.record(tx, *happened)
         answer = render(ordered)
         if key is not None and caller.project_id is not None:
             now = service.clock()
@@ -100,12 +103,13 @@ _Done = tuple[Event, Image | Member]
 
 
 class _ImageOffer:
-    """Offers one image to projects, in a transaction. `done` are the changes to announce after it."""
+    """Offers one image to projects, in a transaction. `happened` are the events to record in it, `done` those to announce later."""
 
     def __init__(self, service: Service, tx: Transaction, caller: Caller, request: OfferRequest, terms: Terms) -> None:
         self._service, self._tx, self._caller = service, tx, caller
         self._request, self._terms = request, terms
         self.done: list[_Done] = []
+        self.happened: list[NewEvent] = []
 
     def carry_out(self, image_id: ImageID, resolved: _Resolved) -> dict[tuple[ImageID, str], OfferOutcome]:
         """Offer the image to every project that can have it; return what became of each pair."""
@@ -114,7 +118,7 @@ class _ImageOffer:
         except (problems.NotFound, problems.Forbidden, problems.Conflict) as problem:
             return {(image_id, text): _outcome(image_id, text, found, problem) for text, found in resolved.items()}
         now = self._service.clock()
-        there = {each.member_id for each in members.list_all(self._tx, image_id) if not _has_expired(each, now)}
+        there = {each.member_id for each in members.list_all(self._tx, image_id) if not each.has_expired(now)}
         outcomes, new = {}, list[Member]()
         for text, found in resolved.items():
             refusal = _refuse(image, found, there) or self._exceeds(len(there))
@@ -148,10 +152,12 @@ class _ImageOffer:
             promises.follow_visibility(self._service, self._tx, self._caller, shared, was=image)
             images.save(self._tx, shared, was=image)
             self.done.append((Event.IMAGE_UPDATE, shared))
+            self.happened += events.describe_change(self._service, self._caller, shared, was=image)
         for member in new:
             members.remove(self._tx, member)  # a row that has expired, perhaps
             members.add(self._tx, member, shared)
             self.done.append((Event.MEMBER_CREATE, member))
+            self.happened.append(events.describe_offer(self._service, self._caller, shared, member))
 
     def _exceeds(self, count: int) -> problems.TooMany | None:
         try:
@@ -176,7 +182,3 @@ def _outcome(
 ) -> OfferOutcome:
     project_id = None if isinstance(found, problems.RecipientNotFound) else found
     return OfferOutcome(image_id=image_id, project=text, project_id=project_id, problem=problem)
-
-
-def _has_expired(member: Member, now: datetime) -> bool:
-    return member.terms.expires_at is not None and member.terms.expires_at <= now

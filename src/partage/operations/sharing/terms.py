@@ -10,6 +10,7 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.member import MemberStatus
 from partage.model.share import Share
 from partage.model.terms import Terms, TermsChange
+from partage.operations import events
 from partage.operations.service import Service
 from partage.operations.sharing import shares
 from partage.policies import authority
@@ -39,6 +40,7 @@ def change_terms(service: Service, caller: Caller, image_id: ImageID, member_id:
             terms.require_extended(share.terms)
         changed = replace(share, terms=terms, updated_at=service.clock())
         members.set_terms(tx, changed.membership())
+        events.record(tx, events.describe_terms(service, caller, share.image, changed.membership()))
     service.announce(Event.MEMBER_UPDATE, changed.membership())
     return changed
 
