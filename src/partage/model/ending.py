@@ -1,12 +1,19 @@
 """The ending of a share: the owner has ended the share, and the member keeps access until the notice has run out."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 from partage.model.ids import ImageID, ProjectID
+from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import Member, MemberStatus
-from partage.model.terms import Terms
+from partage.model.terms import Notice, Terms
+
+READABLE = (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
+"""The statuses of images that have data, so that notice can be kept."""
+NO_GRACE: Mapping[ProjectID, timedelta] = MappingProxyType({})
 
 
 class EndReason(StrEnum):
@@ -42,15 +49,32 @@ class Ending:
         return self.ends_at is None or now < self.ends_at
 
 
-def start_notice(member: Member, reason: EndReason, *, now: datetime) -> Ending | None:
+def has_ended_shares(image: Image) -> bool:
+    """Whether the image's shares have ended: members have access only while a notice runs."""
+    return image.visibility is Visibility.PRIVATE or image.status is ImageStatus.DEACTIVATED
+
+
+def start_notices(
+    image: Image, shares: Iterable[Member], reason: EndReason, *, now: datetime, grace: Mapping[ProjectID, timedelta] = NO_GRACE
+) -> list[Ending]:
+    """Return the endings of an image's shares that its owner ends now; `grace` is the shortest notice of some members."""
+    if image.status not in READABLE:
+        return []
+    of_others = (each for each in shares if each.member_id != image.owner)
+    found = (start_notice(each, reason, now=now, grace=grace.get(each.member_id, timedelta())) for each in of_others)
+    return [each for each in found if each is not None]
+
+
+def start_notice(member: Member, reason: EndReason, *, now: datetime, grace: timedelta = timedelta()) -> Ending | None:
     """Return the ending of a share that its owner ends now; None if the share has no notice, or the member has not accepted it.
 
-    The notice ends at the latest when the share expires.
+    The notice is at least `grace`. It ends at the latest when the share expires.
     """
     if member.status is not MemberStatus.ACCEPTED:
         return None
-    terms = member.terms
-    ends = [each for each in (terms.notice.end(now), terms.expires_at) if each is not None]
+    terms, shortest = member.terms, Notice(grace)
+    notice = terms.notice if terms.notice.covers(shortest) else shortest
+    ends = [each for each in (notice.end(now), terms.expires_at) if each is not None]
     ending = Ending(
         image_id=member.image_id,
         member_id=member.member_id,
@@ -63,3 +87,17 @@ def start_notice(member: Member, reason: EndReason, *, now: datetime) -> Ending 
         answered_at=member.answered_at,
     )
     return ending if ending.runs(now) else None
+
+
+def keep_later(running: Mapping[ProjectID, Ending], new: Iterable[Ending]) -> dict[ProjectID, Ending]:
+    """Return the running endings with the new ones. Of two for one project the later one stays: a notice is never shortened."""
+    found = dict(running)
+    for each in new:
+        was = found.get(each.member_id)
+        if was is None or not _ends_later(was, each):
+            found[each.member_id] = each
+    return found
+
+
+def _ends_later(ending: Ending, other: Ending) -> bool:
+    return ending.ends_at is None or (other.ends_at is not None and ending.ends_at >= other.ends_at)

@@ -27,10 +27,9 @@ def remove_image(service: Service, tx: Transaction, image: Image, *, now: dateti
 
     Images without data do not wait, as in Glance: there is nothing in them that could not be made again.
     """
-    has_data = image.content_id is not None or bool(image.references)
     if promises.retain(service, tx, image):
         return image.become(ImageStatus.DELETED, now=now)
-    if not (service.features.delayed_delete and has_data and image.status in _CAN_WAIT):
+    if not waits_for_scrub(service, image):
         gone = image.become(ImageStatus.DELETED, now=now)
         images.remove(tx, gone)
         return gone
@@ -39,6 +38,12 @@ def remove_image(service: Service, tx: Transaction, image: Image, *, now: dateti
     # By way of active: the API has no way from deactivated to pending_delete, so that Glance does not delete such an image.
     active = image if image.status is ImageStatus.ACTIVE else image.become(ImageStatus.ACTIVE, now=now)
     return active.become(ImageStatus.PENDING_DELETE, now=now)
+
+
+def waits_for_scrub(service: Service, image: Image) -> bool:
+    """Whether a deleted image that is not retained can be restored for some time."""
+    has_data = image.content_id is not None or bool(image.references)
+    return service.features.delayed_delete and has_data and image.status in _CAN_WAIT
 
 
 def restore(service: Service, image_id: ImageID) -> Image:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from partage import problems
 from partage.model.caller import Caller
-from partage.model.ending import EndReason, start_notice
+from partage.model.ending import READABLE, EndReason, has_ended_shares, start_notices
 from partage.model.event import EventType
 from partage.model.ids import ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
@@ -21,7 +21,6 @@ from partage.operations.service import Service
 from partage.records import endings, idempotency, images, members
 from partage.records.database import Transaction
 
-_READABLE = (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
 _ABANDONED_AT_ONCE = 100
 _ENDED_AT_ONCE = 500
 
@@ -35,7 +34,7 @@ def end_member_share(service: Service, tx: Transaction, caller: Caller, image: I
     """Start the notice of a share, in the transaction that removes the member."""
     if takes_down(caller, image):
         endings.remove(tx, image.id, member.member_id)
-    elif _has_ended_shares(image):
+    elif has_ended_shares(image):
         # The running notice continues. A reactivation must not cancel it any more, because the membership is removed.
         endings.change_reason(tx, image.id, EndReason.DEACTIVATED, EndReason.REMOVED, member_id=member.member_id)
     else:
@@ -50,7 +49,7 @@ def end_all_shares(service: Service, tx: Transaction, caller: Caller, image: Ima
     administrator took down.
     """
     now = service.clock()
-    current = [] if _has_ended_shares(image) else [each for each in members.list_all(tx, image.id) if not each.has_expired(now)]
+    current = [] if has_ended_shares(image) else [each for each in members.list_all(tx, image.id) if not each.has_expired(now)]
     ended = {each.member_id for each in current}
     if takes_down(caller, image):
         ended |= {each.member_id for each in endings.list_running(tx, image.id, now=now)}
@@ -110,7 +109,7 @@ def cancel_notices(service: Service, tx: Transaction, caller: Caller, image: Ima
 
 def record_shares_back(service: Service, tx: Transaction, by: By, image: Image) -> None:
     """Record that the shares of an image have not ended any more, unless the image is private or deactivated."""
-    if _has_ended_shares(image):
+    if has_ended_shares(image):
         return
     now = service.clock()
     shares = [
@@ -132,7 +131,7 @@ def record_ended(service: Service, tx: Transaction, by: By, image: Image, ended:
 def retain(service: Service, tx: Transaction, image: Image) -> bool:
     """Retain a deleted image for the members whose notice runs; return whether there are any."""
     now = service.clock()
-    if image.status not in _READABLE or not endings.list_running(tx, image.id, now=now):
+    if image.status not in READABLE or not endings.list_running(tx, image.id, now=now):
         return False
     images.save(tx, image.retain(now=now), was=image)
     return True
@@ -190,19 +189,9 @@ def _remove_ended(service: Service, now: datetime) -> bool:
     return _ENDED_AT_ONCE in (len(expired), len(over))
 
 
-def _has_ended_shares(image: Image) -> bool:
-    """Whether the image's shares have ended: members have access only while a notice runs."""
-    return image.visibility is Visibility.PRIVATE or image.status is ImageStatus.DEACTIVATED
-
-
 def _start_notices(service: Service, tx: Transaction, image: Image, shares: list[Member], reason: EndReason) -> None:
-    if image.status not in _READABLE:
-        return
-    now = service.clock()
-    for member in shares:
-        ending = start_notice(member, reason, now=now)
-        if ending is not None and member.member_id != image.owner:
-            endings.put(tx, ending, image)
+    for ending in start_notices(image, shares, reason, now=service.clock()):
+        endings.put(tx, ending, image)
 
 
 def _remove_abandoned(service: Service, tx: Transaction, image: Image | None) -> bool:

@@ -22,6 +22,7 @@ RECORD_USE = "partage:record_use"
 RELEASE_USE = "partage:release_use"
 LIST_USES = "partage:list_uses"
 COUNT_USES = "partage:count_uses"
+GET_IMPACT = "partage:get_impact"
 
 _ALL = "/partage/v1/shares"
 _ONE = f"{_ALL}/{{image_id}}/{{project_id}}"
@@ -52,6 +53,13 @@ RULES = [
         "Adopt an image; the target is the new image. The source has to pass download_image too.",
         "POST",
         f"{_IMAGE}/adopt",
+    ),
+    document_rule(
+        GET_IMPACT,
+        f"rule:{members.GET_MEMBERS}",
+        "See what ending access to an image would do: its owner, and administrators.",
+        "GET",
+        f"{_IMAGE}/impact",
     ),
     document_rule(
         GET_LINEAGE, f"rule:{images.GET_IMAGES}", "See what an image was adopted from: its owner.", "GET", f"{_IMAGE}/lineage"

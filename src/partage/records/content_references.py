@@ -15,9 +15,13 @@ from partage.records.tables import images, pending_deletes, stagings
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A column that names contents, and the condition that its row has the content in the store of `bind_store`."""
+    """A column that names contents, and the condition that its row has the content in the store of `bind_store`.
+
+    `image_id` is the column with the image for which the row names the content.
+    """
 
     column: Column[str]
+    image_id: Column[str]
     is_in_store: ColumnElement[bool]
 
 
@@ -26,9 +30,9 @@ def _lists_store(stores: Column[str]) -> ColumnElement[bool]:
 
 
 REFERENCES = (
-    Reference(images.c.content_id, _lists_store(images.c.stores)),
-    Reference(stagings.c.content_id, stagings.c.store_id == bindparam("store_id")),
-    Reference(pending_deletes.c.content_id, _lists_store(pending_deletes.c.stores)),
+    Reference(images.c.content_id, images.c.id, _lists_store(images.c.stores)),
+    Reference(stagings.c.content_id, stagings.c.image_id, stagings.c.store_id == bindparam("store_id")),
+    Reference(pending_deletes.c.content_id, pending_deletes.c.image_id, _lists_store(pending_deletes.c.stores)),
 )
 """The data of an image, data that is staged to become it, and the data of a deleted image that can be restored."""
 

@@ -78,6 +78,11 @@ def find(tx: Transaction, content_id: ContentID) -> Content | None:
     return Content(size_bytes=row.size, md5=row.md5, sha256=row.sha256, sha512=row.sha512, virtual_size_bytes=None)
 
 
+def sum_sizes(tx: Transaction, content_ids: Collection[ContentID]) -> int:
+    """Sum the sizes of contents, in bytes of image data."""
+    return int(tx.execute(select(func.coalesce(func.sum(contents.c.size), 0)).where(contents.c.id.in_(content_ids))).scalar_one())
+
+
 _NAMED = content_references.is_named(contents.c.id)
 _LIVE = select(manifests.c.start, manifests.c.encoded).where(content_references.is_named_in_store(manifests.c.content_id))
 _SEGMENTS = (

@@ -34,6 +34,11 @@ def use_path(image: str, use_id: str = "s1", *, kind: str = "server", project: s
     return f"{uses_path(image)}/{kind}/{use_id}{f'?project={project}' if project else ''}"
 
 
+def impact(who: Persona, image: str, action: str = "delete", **more: str) -> requests.Response:
+    """Ask what an action on an image would do."""
+    return who.call("GET", f"/partage/v1/images/{image}/impact", params={"action": action, **more})
+
+
 def offer(who: Persona, images: list[str], projects: list[str], **more: Any) -> requests.Response:
     """Offer images to projects."""
     headers = more.pop("headers", {})

@@ -16,7 +16,7 @@ from partage.http.routing import Row
 from partage.policies import sharing as rules
 from partage.policies.authority import Authority
 from tests.api.conftest import World, cast_of
-from tests.api.partage.sharing import SHARES, adopt, lineage, offer, offered_image, share_path, use_path, uses_path
+from tests.api.partage.sharing import SHARES, adopt, impact, lineage, offer, offered_image, share_path, use_path, uses_path
 from tests.api.personas import Cast, Persona
 from tests.api.test_shared_image import COLUMNS
 
@@ -26,7 +26,7 @@ LINES = [
     if line and not line.startswith("#")
 ]
 CELLS = {" ".join(line.split()[: -len(COLUMNS)]): line.split()[-len(COLUMNS) :] for line in LINES[1:]}
-READS = ("inbox", "outbox", "show", "lineage", "uses", "use counts")
+READS = ("inbox", "outbox", "show", "lineage", "uses", "use counts", "impact")
 
 
 def shared_with_all(cast: Cast, operation: str) -> str:
@@ -80,6 +80,8 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "uses of member": lambda: who.call("GET", f"{uses_path(image)}?project={cast.member.project_id}"),
         "use counts": lambda: who.call("GET", f"{uses_path(image)}/projects"),
         "use counts when retained": lambda: who.call("GET", f"{uses_path(image)}/projects"),
+        "impact": lambda: impact(who, image),
+        "impact when retained": lambda: impact(who, image),
     }[operation]()
 
 
@@ -169,6 +171,7 @@ def succeeds_at(row: Row, cast: Cast) -> tuple[Callable[[], requests.Response], 
         f"POST {SHARES}/reject": {"json": {"image_ids": [image]}},
         f"PATCH {SHARES}/{{image_id}}/{{project_id}}": {"json": {"message": "m"}},
         f"POST {PREFIX}/images/{{image_id}}/adopt": {"json": {}},
+        f"GET {PREFIX}/images/{{image_id}}/impact": {"params": {"action": "delete"}},
     }.get(named(row), {})
     who = cast.member if row.path.endswith(member_calls) else cast.owner
     return lambda: who.call(row.method, path_of(row, image, project), **more), row.status

@@ -12,6 +12,7 @@ from tests.api.personas import Cast, Persona
 from tests.api.test_existence import INVISIBLE, blanked
 
 BODIES: dict[str | None, dict[str, str]] = {rules.CHANGE_TERMS: {"notice": "P60D"}, rules.ADOPT_IMAGE: {"name": "mine"}}
+QUERIES: dict[str | None, dict[str, str]] = {rules.GET_IMPACT: {"action": "delete"}}
 WITH_IMAGE = [row for row in ROWS if "{image_id}" in row.path]
 
 
@@ -30,7 +31,8 @@ def answers(who: Persona, image: str, projects: tuple[str, ...]) -> dict[str, tu
     found = {}
     for row in WITH_IMAGE:
         for project in projects if "{project_id}" in row.path else ("",):
-            for number, more in enumerate(({}, {"json": BODIES[row.rule]}) if row.rule in BODIES else ({},)):
+            given: dict[str, Any] = {"params": QUERIES.get(row.rule)}
+            for number, more in enumerate((given, {"json": BODIES[row.rule]}) if row.rule in BODIES else (given,)):
                 answer = who.call(
                     row.method, row.path.format(image_id=image, project_id=project, kind="server", use_id="s1"), **more
                 )

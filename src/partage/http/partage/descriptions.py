@@ -8,6 +8,7 @@ from partage.http.partage.query import COUNTS_NAMES, NAMES, USES_NAMES
 from partage.model.document import LONGEST_NAME, LONGEST_VALUE
 from partage.model.ending import EndReason
 from partage.model.image import ImageStatus, Visibility
+from partage.model.impact import Action, EndOfAccess, KeptFor
 from partage.model.member import MemberStatus
 from partage.model.offer import MOST_PAIRS
 from partage.model.share import Direction
@@ -44,6 +45,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     f"GET {paths.USES}/projects": Description(gives=_json("counts"), query=COUNTS_NAMES),
     f"PUT {paths.USE}": Description(gives=_json("use"), query=("project",), fails=(413,)),
     f"DELETE {paths.USE}": Description(query=("project",)),
+    f"GET {paths.IMAGE}/impact": Description(gives=_json("impact"), query=("action", "unshared_project")),
 }
 
 
@@ -69,6 +71,9 @@ _TEXT: Part = {"type": "string"}
 _TEXT_OR_NULL: Part = {"type": ["string", "null"]}
 _TIME: Part = {"type": "string", "format": "date-time"}
 _TIME_OR_NULL: Part = {"type": ["string", "null"], "format": "date-time"}
+_UNKNOWN: Part = {"const": "unknown"}
+_TIME_OR_UNKNOWN: Part = {"oneOf": [_TIME, _UNKNOWN]}
+_COUNT_OR_UNKNOWN: Part = {"oneOf": [{"type": "integer"}, _UNKNOWN]}
 _NAME: Part = {"type": "string", "minLength": 1, "maxLength": 255}
 _NAMES: Part = {"type": "array", "minItems": 1, "maxItems": MOST_PAIRS, "items": _NAME}
 _NOTICE: Part = {"type": "string", "description": "An ISO 8601 duration without years and months, such as P30D, or forever"}
@@ -173,6 +178,52 @@ SCHEMAS: Mapping[str, Part] = {
         }
     ),
     "counts": _object({"projects": {"type": "array", "items": _reference("project_uses")}, "next": _TEXT}, required=("projects",)),
+    "impact": _object(
+        {
+            "image_id": _TEXT,
+            "action": {"enum": [*Action]},
+            "takes_down": {"type": "boolean", "description": "An administrator ends every promise"},
+            "ends_for_everybody": {"type": "boolean", "description": "Projects without a share lose access at once, too"},
+            "other_users": {**_COUNT_OR_UNKNOWN, "description": "Projects without a share that are known to use the image"},
+            "projects": {"type": "array", "items": _reference("project_impact")},
+            "projects_left_out": {"type": "integer"},
+            "bytes": _object(
+                {
+                    "freed": {**_reference("bounds"), "description": "Stored bytes that the next sweeps free"},
+                    "kept": {**_reference("bounds"), "description": "Stored bytes of the image that stay"},
+                    "kept_for": _or_null({"enum": [*KeptFor]}),
+                    "kept_until": {**_TIME_OR_NULL, "description": "null: not known, or never"},
+                    "quota_bytes": {"type": "integer", "description": "Taken from the usage of the image's owner"},
+                }
+            ),
+        }
+    ),
+    "bounds": _object({"least": {"type": "integer"}, "most": {"type": "integer"}}),
+    "project_impact": _object(
+        {
+            "project_id": _TEXT,
+            "project_name": {**_TEXT_OR_NULL, "description": "Known of projects in the caller's domain"},
+            "status": _STATUS,
+            "notice": _NOTICE,
+            "ends": {"enum": [*EndOfAccess], "description": "When access to the image data ends"},
+            "ends_at": {**_TIME_OR_NULL, "description": "null is never"},
+            "quota_bytes": {"type": "integer", "description": "Added to the project's usage while the image is retained for it"},
+            "uses": {
+                "oneOf": [
+                    _UNKNOWN,
+                    _object(
+                        {
+                            "servers": _COUNT,
+                            "volumes": _COUNT,
+                            "is_complete": {"type": "boolean", "description": "False: there are more than are recorded"},
+                        }
+                    ),
+                ]
+            },
+            "last_used": _TIME_OR_UNKNOWN,
+            "last_download": _TIME_OR_UNKNOWN,
+        }
+    ),
 }
 
 
@@ -202,6 +253,8 @@ PARAMETERS: Mapping[str, Part] = {
         "A project's id: in lists of shares that of the other side; for uses that of the project that has them, for services",
     ),
     "limit": _query("limit", {"type": "integer", "minimum": 0}, "Rows in one page; at most 1000, 25 unless said"),
+    "action": {**_query("action", {"enum": [*Action]}, "What would end access"), "required": True},
+    "unshared_project": _query("project", _TEXT, "The id of the member whose share unshare would end; for no other action"),
     "marker": _query("marker", _TEXT, "From the link next"),
     "Idempotency-Key": _header(
         "Idempotency-Key",

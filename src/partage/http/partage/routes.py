@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from partage.http.partage import images, paths, shares, uses
+from partage.http.partage import images, impact, paths, shares, uses
 from partage.http.routing import Body, Row
 from partage.policies import sharing as rules
 
@@ -29,4 +29,5 @@ ROWS: tuple[Row, ...] = (
     Row("GET", paths.USES + "/projects", uses.count_uses, rules.COUNT_USES, _OK),
     Row("PUT", paths.USE, uses.record_use, rules.RECORD_USE, _OK),
     Row("DELETE", paths.USE, uses.release_use, rules.RELEASE_USE, _DONE),
+    Row("GET", paths.IMAGE + "/impact", impact.show_impact, rules.GET_IMPACT, _OK),
 )
