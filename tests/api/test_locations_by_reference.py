@@ -279,7 +279,7 @@ def test_image_is_unavailable_while_its_store_is_not_configured(
     world = another_world(fetch=web.rules, http_store=WEB)
     cast = cast_of(world, everybody)
     image = by_reference(world, cast, web.puts("/disk", DATA))
-    object.__setattr__(world.service, "http_store", None)
+    object.__setattr__(world.service.stores, "http", None)
     assert cast.owner.downloads(image).status_code == 503
-    object.__setattr__(world.service, "http_store", WEB)
+    object.__setattr__(world.service.stores, "http", WEB)
     assert cast.owner.downloads(image).content == DATA

@@ -117,7 +117,7 @@ import sys
 sys.modules |= dict.fromkeys(("barbicanclient", "castellan", "cursive"))
 from partage.main.composition import compose
 from partage.main.configuration import config
-print(type(compose.build_service(config.load({"signatures": {"castellan_file": sys.argv[1]}})).signatures).__name__)
+print(type(compose.build_service(config.load({"signatures": {"castellan_file": sys.argv[1]}})).integrations.signatures).__name__)
 """
 
 

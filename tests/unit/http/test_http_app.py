@@ -12,9 +12,7 @@ from partage.http.app import application
 from partage.http.options import EdgeOptions
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID, UserID
-from partage.model.terms import NoticeBounds, Terms
-from partage.operations.failures import FailureLog
-from partage.operations.service import Service
+from partage.operations.service import Process, Service, SharingRules
 
 TOKEN = (b"x-auth-token", b"good")
 JSON = (b"accept", b"application/json")
@@ -99,8 +97,9 @@ async def served(
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
+    process = Process(worker="this", worker_lives=lambda _worker: True)
     app = application(
-        service=cast(Service, SimpleNamespace(failures=FailureLog(), default_terms=Terms(), notice_bounds=NoticeBounds())),
+        service=cast(Service, SimpleNamespace(process=process, sharing=SharingRules())),
         identity=identity or OneToken(),
         options=EdgeOptions(www_authenticate_uri="https://id", **options),
     )

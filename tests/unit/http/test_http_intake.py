@@ -108,7 +108,7 @@ class World:
     def __init__(self, *, buffers: int = 4, at_once: int = 10, **options: Any) -> None:
         self.pieces = Buffers(buffers)
         self.threads = Threads(reading=1, metadata=1, upload=2, download=1, remote=1)
-        service = SimpleNamespace(writer_resources=SimpleNamespace(pieces=self.pieces))
+        service = SimpleNamespace(stores=SimpleNamespace(writer_resources=SimpleNamespace(pieces=self.pieces)))
         self.edge = Edge(
             service=cast(Service, service),
             threads=self.threads,

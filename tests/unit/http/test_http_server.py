@@ -21,8 +21,7 @@ from partage.http.server import socket_handoff
 from partage.http.server.protocol import BoundedProtocol
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID, UserID
-from partage.operations.failures import FailureLog
-from partage.operations.service import Service
+from partage.operations.service import Process, Service
 
 
 class Anybody:
@@ -64,7 +63,7 @@ def running(
 @pytest.fixture(scope="module")
 def address() -> Iterator[tuple[str, int]]:
     app = application(
-        service=cast(Service, SimpleNamespace(failures=FailureLog())),
+        service=cast(Service, SimpleNamespace(process=Process(worker="this", worker_lives=lambda _worker: True))),
         identity=Anybody(),
         options=EdgeOptions(www_authenticate_uri="https://id"),
     )
