@@ -1,25 +1,23 @@
 """Offer many images to many projects in one transaction, with an outcome for each pair."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from partage import problems
 from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.event import NewEvent
 from partage.model.ids import ImageID, ProjectID
-from partage.model.image import Image, Visibility
+from partage.model.image import Image
 from partage.model.member import Member
 from partage.model.offer import MOST_PAIRS, OfferOutcome, OfferRequest, RequestKey
 from partage.model.terms import Terms
-from partage.operations import events, promises, visible
+from partage.operations import events
 from partage.operations.service import Service
-from partage.operations.sharing import recipients
+from partage.operations.sharing import offered_images, recipients
 from partage.operations.sharing.terms import check_terms
 from partage.policies import authority
-from partage.policies import images as image_rules
 from partage.policies import sharing as rules
-from partage.records import idempotency, images, members
+from partage.records import idempotency, members
 from partage.records.database import Transaction
 
 _KEYS_OF_PROJECT = 100
@@ -114,7 +112,9 @@ class _ImageOffer:
     def carry_out(self, image_id: ImageID, resolved: _Resolved) -> dict[tuple[ImageID, str], OfferOutcome]:
         """Offer the image to every project that can have it; return what became of each pair."""
         try:
-            image, shared = self._find_shared(image_id)
+            image, shared = offered_images.find_shared(
+                self._service, self._tx, self._caller, image_id, rule=rules.OFFER_SHARE, make_shared=self._request.make_shared
+            )
         except (problems.NotFound, problems.Forbidden, problems.Conflict) as problem:
             return {(image_id, text): _outcome(image_id, text, found, problem) for text, found in resolved.items()}
         now = self._service.clock()
@@ -130,27 +130,9 @@ class _ImageOffer:
             self._save(image, shared, new)
         return outcomes
 
-    def _find_shared(self, image_id: ImageID) -> tuple[Image, Image]:
-        """Return the image, and what it is to become: shared."""
-        service, caller = self._service, self._caller
-        image = visible.find_for_change(service, self._tx, caller, image_id)
-        service.authority.require(caller, rules.OFFER_SHARE, authority.image_target(caller, image))
-        image.require_changeable()
-        if image.visibility is Visibility.SHARED:
-            return image, image
-        if image.visibility is not Visibility.PRIVATE:
-            raise problems.ShareConflict(
-                f"The image is {image.visibility}: every project can use it; only shared images are offered"
-            )
-        if not self._request.make_shared:
-            raise problems.ShareConflict("The image is private; make it shared first, or send make_shared")
-        service.authority.require(caller, image_rules.MODIFY_IMAGE, authority.image_target(caller, image))
-        return image, replace(image, visibility=Visibility.SHARED, updated_at=service.clock())
-
     def _save(self, image: Image, shared: Image, new: Sequence[Member]) -> None:
         if shared != image:
-            promises.follow_visibility(self._service, self._tx, self._caller, shared, was=image)
-            images.save(self._tx, shared, was=image)
+            offered_images.save_shared(self._service, self._tx, self._caller, shared, was=image)
             self.done.append((Event.IMAGE_UPDATE, shared))
             self.happened += events.describe_change(self._service, self._caller, shared, was=image)
         for member in new:
