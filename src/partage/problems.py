@@ -30,6 +30,7 @@
     │   ├── MemberNotFound
     │   ├── ShareNotFound
     │   ├── RecipientNotFound   no project of that id or name
+    │   ├── ClaimCodeNotFound   no claim code that can be used, or that the image has
     │   ├── TagNotFound
     │   ├── TaskNotFound
     │   ├── MetadefNotFound     a namespace, object, property, tag or resource type
@@ -55,6 +56,7 @@
     │   ├── QuotaExceeded       a project's images exceed its quota, in number or bytes
     │   ├── TooMany             tags, properties, members, locations or uses of one image
     │   └── StoreFull           no space is left in the store
+    ├── ClaimsExceeded          too many failed claims of the project, or from the address
     ├── MediaTypeUnsupported
     │   ├── PatchTypeUnsupported
     │   └── FormatRefused       the bytes do not have the declared format, or are unsafe
@@ -251,6 +253,10 @@ class RecipientNotFound(NotFound):
     """No project of that id or name."""
 
 
+class ClaimCodeNotFound(NotFound):
+    """No claim code that can be used, or that the image has."""
+
+
 class MetadefNotFound(NotFound):
     """There is no such metadata definition, or the caller may not see it."""
 
@@ -363,6 +369,16 @@ class TooMany(TooLarge):
 
 class StoreFull(TooLarge):
     """No space is left in the store."""
+
+
+@dataclass(eq=False)
+class ClaimsExceeded(Problem):
+    """The project, or the client's address, has had too many failed claims within the last minutes."""
+
+    retry_seconds: int
+
+    def sentence(self) -> str:  # noqa: D102 -- keeps the promise of Problem.sentence
+        return f"There were too many claims of codes that cannot be used; try again in {self.retry_seconds} seconds"
 
 
 class MediaTypeUnsupported(Explained):

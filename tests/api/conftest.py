@@ -17,6 +17,7 @@ from partage.http.options import EdgeOptions
 from partage.http.server.protocol import BoundedProtocol
 from partage.identity.keystone import Keystone, connect
 from partage.identity.tokens import TokenCache
+from partage.model.claim_code import ClaimRules
 from partage.model.ids import StoreID
 from partage.model.import_request import ImportMethod
 from partage.operations import cache
@@ -68,6 +69,7 @@ def make_service(folder: Path, *, database_url: str | None = None, **changed: An
     parts: dict[str, Any] = {
         "stores": services.name_stores({LOCAL: PosixStore(folder / "store"), SECOND: MemoryStore()}),
         "authority": Authority(on_require=rules.append),
+        "claims": ClaimRules(failures_per_project=0, failures_per_address=0),  # stories share the service, and many claims fail
     }
     if "database" not in changed:
         parts["database"] = databases.open_database(database_url or f"sqlite:///{folder}/partage.db")
@@ -109,7 +111,10 @@ def serving(
         ),
     )
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-    server = uvicorn.Server(uvicorn.Config(app, http=protocol, log_level="warning", lifespan="on", ws="none", access_log=False))
+    config = uvicorn.Config(
+        app, http=protocol, log_level="warning", lifespan="on", ws="none", access_log=False, proxy_headers=False
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:

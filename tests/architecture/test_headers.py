@@ -19,6 +19,7 @@ READ = {
     "range",
     "transfer-encoding",
     "x-auth-token",
+    "x-forwarded-for",
     "x-forwarded-proto",
     "x-image-cache-clear-target",
     "x-image-meta-store",

@@ -14,6 +14,7 @@ from partage import problems
 from partage.model import patch
 from partage.model.adoption import AdoptionRequest
 from partage.model.caller import Caller
+from partage.model.claim_code import CodeRequest
 from partage.model.document import KnownFormats
 from partage.model.event import Actor, EventPage, EventQuery, RecordedEvent
 from partage.model.ids import ImageID, ProjectID, UserID
@@ -27,7 +28,7 @@ from partage.operations import images, members, pending_deletes, promises, tags,
 from partage.operations import stores as store_operations
 from partage.operations.imports import request as import_requests
 from partage.operations.service import Service
-from partage.operations.sharing import adoption, answers, endings, offers, terms
+from partage.operations.sharing import adoption, answers, claim_codes, claims, endings, offers, terms
 from partage.records import events
 from partage.records.database import Database, Transaction
 from tests import uploading
@@ -164,6 +165,16 @@ def tagged(service: Service) -> Image:
     return image
 
 
+def code_of(service: Service, image: Image) -> str:
+    return str(claim_codes.create_code(service, OWNER, image.id, CodeRequest())[1])
+
+
+def with_a_code(service: Service) -> Image:
+    image = image_with(service, DATA)
+    code_of(service, image)
+    return image
+
+
 def nothing(service: Service) -> Image:
     return image_with(service, DATA)
 
@@ -294,6 +305,26 @@ CASES: Mapping[str, Case] = {
     "end share of private image": Case(private, lambda s, i: endings.end_share(s, OWNER, i.id, B), ENDED),
     "take down ended share": Case(removed, lambda s, i: endings.end_share(s, ADMIN, i.id, B), ENDED),
     "cancel ending": Case(removed, lambda s, i: endings.cancel_ending(s, OWNER, i.id, B), BACK),
+    "create claim code": Case(
+        private,
+        lambda s, i: claim_codes.create_code(s, OWNER, i.id, CodeRequest(make_shared=True)),
+        [*BACK, "A image.updated", "A image.claim_code_created"],
+    ),
+    "revoke claim code": Case(
+        with_a_code,
+        lambda s, i: claim_codes.revoke_code(s, OWNER, i.id, claim_codes.list_codes(s, OWNER, i.id)[0].id),
+        ["A image.claim_code_revoked"],
+    ),
+    "claim": Case(
+        nothing,
+        lambda s, i: claims.claim_share(s, MEMBER, code_of(s, i), ""),
+        ["A image.claim_code_created", *OFFERED[:2], "A share.accepted", "B share.accepted"],
+    ),
+    "claim a pending share": Case(
+        pending_share,
+        lambda s, i: claims.claim_share(s, MEMBER, code_of(s, i), ""),
+        ["A image.claim_code_created", "A share.accepted", "B share.accepted"],
+    ),
     "adopt": Case(share, lambda s, i: adoption.adopt_image(s, MEMBER, i.id, AdoptionRequest()), ["B image.adopted"]),
     "notice runs out": Case(
         removed, lambda s, _i: after(s, timedelta(days=31)), ["A share.notice_ended", "B share.notice_ended"]
@@ -477,8 +508,10 @@ RECORDED_ELSEWHERE = {
     "promises.py:_remove_abandoned": "the end of each notice is recorded",
     "recovery.py:_requeue": "an upload that fails leaves no change",
     "sharing/answers.py:_answer": "by its callers, for all images at once",
+    "sharing/claims.py:_claim": "by `claim_share`",
     "sharing/endings.py:_end": "by `record_ended`",
     "sharing/offers.py:_save": "by `_offer_all`, for all images at once",
+    "sharing/offered_images.py:save_shared": "by its callers",
     "uploads.py:_forget_failures": "by `_finish_upload`",
     "uploads.py:_reserve": "the end of the upload is recorded, if it succeeds",
 }

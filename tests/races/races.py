@@ -11,18 +11,19 @@ from datetime import UTC, datetime, timedelta
 from partage import problems
 from partage.content.manifest import digests
 from partage.model.adoption import AdoptionRequest
+from partage.model.claim_code import RANDOM_BYTES, ClaimCode, CodeText
 from partage.model.ids import ProjectID
 from partage.model.image import Image
 from partage.model.limits import Limits
 from partage.model.member import MemberStatus
 from partage.model.offer import OfferRequest, RequestKey
 from partage.model.patch import Change, Operation
-from partage.model.terms import Notice, TermsChange
+from partage.model.terms import Notice, Terms, TermsChange
 from partage.operations import images, members, recovery, sweep, verify
 from partage.operations.service import Service
-from partage.operations.sharing import adoption, answers, endings, offers, shares
+from partage.operations.sharing import adoption, answers, claims, endings, offers, shares
 from partage.operations.sweep import Swept
-from partage.records import contents, uploads
+from partage.records import claim_codes, contents, uploads
 from partage.stores import layout
 from tests import uploading
 from tests.crashes import worlds
@@ -35,6 +36,7 @@ HALF = DATA[: len(DATA) // 2]
 B = ProjectID("B")
 MEMBER = worlds.caller("B")
 KEY = RequestKey("key", "request")
+CODE = CodeText.encode(bytes(RANDOM_BYTES))
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,21 @@ def leave(service: Service) -> None:
 def restore(service: Service) -> object:
     """Take the deleted image back."""
     return endings.restore_image(service, OWNER, id_of("old"))
+
+
+def a_code_with_one_use(service: Service) -> None:
+    """An image with a claim code that can be used once."""
+    send(service, worlds.create(service, "old"), DATA)
+    image, now = images.show_image(service, OWNER, id_of("old")), service.clock()
+    life = {"created_at": now, "expires_at": now + timedelta(days=1), "uses": 1, "uses_left": 1}
+    code = ClaimCode(id=CODE.id, digest=CODE.digest, image_id=image.id, terms=Terms(), **life)  # type: ignore[arg-type]
+    with service.database.write() as tx:
+        claim_codes.add(tx, code, image)
+
+
+def claim(project: str) -> Actor:
+    """Claim the share with the code."""
+    return lambda service: claims.claim_share(service, worlds.caller(project), str(CODE), "192.0.2.1")
 
 
 def adopt(service: Service) -> Image:
@@ -394,6 +411,17 @@ RACES = {
         {"offer": lambda service: offer(service, key=KEY), "offer again": lambda service: offer(service, key=KEY)},
         {},
         both_were_answered_alike,
+    ),
+    "claim, claim, one use": Race(
+        a_code_with_one_use,
+        {"claim": claim("B"), "claim too": claim("C")},
+        {"claim": (problems.ClaimCodeNotFound,), "claim too": (problems.ClaimCodeNotFound,)},
+        exactly_one_was_taken,
+    ),
+    "claim, delete": Race(
+        a_code_with_one_use,
+        {"claim": claim("B"), "delete": delete_old},
+        {"claim": (problems.ClaimCodeNotFound,)},
     ),
     "adopt, delete, sweep": Race(
         a_shared_one,

@@ -32,6 +32,7 @@ KINDS: Mapping[type[problems.Problem], Kind] = MappingProxyType(
         problems.TooLarge: Kind(HTTPStatus(413), "Request Entity Too Large"),
         problems.MediaTypeUnsupported: Kind(HTTPStatus(415), "Unsupported Media Type"),
         problems.RangeUnsatisfiable: Kind(HTTPStatus(416), "Request Range Not Satisfiable"),
+        problems.ClaimsExceeded: Kind(HTTPStatus(429), "Too Many Requests"),
         problems.Unavailable: Kind(HTTPStatus(503), "Service Unavailable"),
     },
 )
@@ -70,6 +71,7 @@ def headers_of(problem: problems.Problem, request: FailedRequest) -> tuple[Heade
         return ((b"accept-patch", ", ".join(PATCH_TYPES).encode()),)
     if isinstance(problem, problems.RangeUnsatisfiable):
         return ((b"content-range", b"bytes */%d" % problem.size_bytes),)
-    if isinstance(problem, problems.Unavailable):
-        return ((b"retry-after", b"%d" % _RETRY_SECONDS),)
+    if isinstance(problem, problems.Unavailable | problems.ClaimsExceeded):
+        seconds = problem.retry_seconds if isinstance(problem, problems.ClaimsExceeded) else _RETRY_SECONDS
+        return ((b"retry-after", b"%d" % seconds),)
     return ()

@@ -7,6 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from partage.http import json_documents
 from partage.http.admission import Admission
+from partage.http.client_address import find_address
 from partage.http.options import EdgeOptions
 from partage.http.server.body import RequestBody
 from partage.http.server.threads import Threads
@@ -58,6 +59,11 @@ class Request:
     def image_id(self) -> ImageID:
         """The image that the path names."""
         return ImageID(self.path["image_id"])
+
+    @property
+    def client_address(self) -> str:
+        """The client's address, as far as trusted proxies name it; empty if the connection has none."""
+        return find_address(self.peer, self.header(b"x-forwarded-for"), self.edge.options.trusted_proxies)
 
     @property
     def token(self) -> str:

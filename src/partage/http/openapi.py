@@ -63,6 +63,8 @@ def build_document(api: API, rows: Iterable[Row]) -> Part:
     paths: dict[str, Part] = {}
     for row in listed:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(api, row, listed)
+    statuses = {status for operations in paths.values() for each in operations.values() for status in each["responses"]}
+    failures = {str(kind.status.value): _failure(kind, api.failure) for kind in errors.KINDS.values()}
     return {
         "openapi": "3.1.0",
         "info": {"title": api.title, "version": api.version, "description": api.about},
@@ -74,7 +76,7 @@ def build_document(api: API, rows: Iterable[Row]) -> Part:
             "schemas": dict(api.schemas),
             "parameters": dict(api.parameters),
             "headers": _HEADERS,
-            "responses": {str(kind.status.value): _failure(kind, api.failure) for kind in errors.KINDS.values()},
+            "responses": {status: failure for status, failure in failures.items() if status in statuses},
         },
     }
 
@@ -170,7 +172,12 @@ def _content(schemas_by_type: Mapping[str, str]) -> Part:
 
 
 def _failure(kind: errors.Kind, content: Mapping[str, Part]) -> Part:
-    headers = {HTTPStatus.UNAUTHORIZED: "WWW-Authenticate", HTTPStatus.METHOD_NOT_ALLOWED: "Allow", HTTPStatus(503): "Retry-After"}
+    headers = {
+        HTTPStatus(401): "WWW-Authenticate",
+        HTTPStatus(405): "Allow",
+        HTTPStatus(429): "Retry-After",
+        HTTPStatus(503): "Retry-After",
+    }
     return {
         "description": kind.title,
         "headers": _headers("X-Openstack-Request-Id", *([headers[kind.status]] if kind.status in headers else [])),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 
 from partage.model.document import KnownFormats
 from partage.model.import_request import ImportMethod
@@ -15,6 +16,7 @@ class EdgeOptions:
     """The edge's settings.
 
     `public_endpoint` is the URL of the service for clients when the Host header does not show it (behind a proxy).
+    `trusted_proxies`: networks of proxies whose `X-Forwarded-For` names the client.
     `stall_seconds`: timeout of a client that neither sends nor reads a byte.
     `has_cache`: the service has a cache, and lists the API versions that include it.
     `reading_threads` read documents, `listing_threads` list them.
@@ -27,6 +29,7 @@ class EdgeOptions:
 
     www_authenticate_uri: str
     public_endpoint: str | None = None
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     formats: KnownFormats = field(default_factory=KnownFormats)
     import_methods: tuple[ImportMethod, ...] = ()
     allow_anonymous: bool = False

@@ -28,6 +28,8 @@ class EventType(StrEnum):
     IMAGE_RESTORED = "image.restored"
     IMAGE_GIVEN_AWAY = "image.given_away"
     IMAGE_RECEIVED = "image.received"
+    CLAIM_CODE_CREATED = "image.claim_code_created"
+    CLAIM_CODE_REVOKED = "image.claim_code_revoked"
     SHARE_OFFERED = "share.offered"
     SHARE_ACCEPTED = "share.accepted"
     SHARE_REJECTED = "share.rejected"

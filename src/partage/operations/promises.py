@@ -10,6 +10,7 @@ from datetime import datetime
 
 from partage import problems
 from partage.model.caller import Caller
+from partage.model.claim_code import WINDOW
 from partage.model.ending import READABLE, EndReason, has_ended_shares, start_notices
 from partage.model.event import EventType
 from partage.model.ids import ProjectID
@@ -18,7 +19,7 @@ from partage.model.member import Member
 from partage.operations import events
 from partage.operations.events import By
 from partage.operations.service import Service
-from partage.records import endings, idempotency, images, members
+from partage.records import claim_codes, claim_failures, endings, idempotency, images, members
 from partage.records.database import Transaction
 
 _ABANDONED_AT_ONCE = 100
@@ -154,7 +155,7 @@ def give_back(service: Service, tx: Transaction, by: By, retained: Image) -> Ima
 
 
 def remove_expired(service: Service) -> int:
-    """Remove expired shares, endings whose notice has run out, and retained images without a running notice.
+    """Remove expired shares and claim codes, endings whose notice has run out, and retained images without a running notice.
 
     This only frees space: access has ended already. Return how many retained images were removed.
     """
@@ -163,6 +164,8 @@ def remove_expired(service: Service) -> int:
         members.add_owners(tx)
         endings.add_owners(tx)
         idempotency.remove_old(tx, before=now - idempotency.KEPT)
+        claim_codes.remove_expired(tx, now=now)
+        claim_failures.remove_old(tx, before=now - WINDOW)
     while _remove_ended(service, now):
         pass
     removed = 0

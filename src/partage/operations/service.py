@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from partage import problems
 from partage.model.announcement import Announcement, Event, Subject
 from partage.model.caller import Caller
+from partage.model.claim_code import ClaimRules
 from partage.model.document import KnownFormats
 from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
@@ -215,6 +216,7 @@ class SharingRules:
     default_terms: Terms = field(default_factory=Terms)
     notice_bounds: NoticeBounds = field(default_factory=NoticeBounds)
     notice_bounds_of_domains: Mapping[str, NoticeBounds] = field(default_factory=dict)
+    claims: ClaimRules = field(default_factory=ClaimRules)
 
     def notice_bounds_of(self, caller: Caller) -> NoticeBounds:
         """Return what notice the caller may promise: by the domain of its project, or by the cloud."""

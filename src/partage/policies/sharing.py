@@ -23,6 +23,10 @@ RELEASE_USE = "partage:release_use"
 LIST_USES = "partage:list_uses"
 COUNT_USES = "partage:count_uses"
 GET_IMPACT = "partage:get_impact"
+CREATE_CODE = "partage:create_code"
+LIST_CODES = "partage:list_codes"
+REVOKE_CODE = "partage:revoke_code"
+CLAIM_SHARE = "partage:claim_share"
 
 _ALL = "/partage/v1/shares"
 _ONE = f"{_ALL}/{{image_id}}/{{project_id}}"
@@ -80,4 +84,8 @@ RULES = [
         "GET",
         f"{_USES}/projects",
     ),
+    document_rule(CREATE_CODE, _OF_ADD, "Create a claim code of an image.", "POST", f"{_IMAGE}/codes"),
+    document_rule(LIST_CODES, f"rule:{images.GET_IMAGES}", "List an image's claim codes: its owner.", "GET", f"{_IMAGE}/codes"),
+    document_rule(REVOKE_CODE, f"rule:{members.DELETE_MEMBER}", "Revoke a claim code.", "DELETE", f"{_IMAGE}/codes/{{code_id}}"),
+    document_rule(CLAIM_SHARE, _OF_ANSWER, "Claim a share with a code, for the caller's project.", "POST", "/partage/v1/claims"),
 ]

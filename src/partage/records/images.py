@@ -38,7 +38,16 @@ from partage.records import paging, uses, visibility
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.paging import QueryShape
-from partage.records.tables import deleted_images, endings, image_properties, image_tags, images, members, pending_deletes
+from partage.records.tables import (
+    claim_codes,
+    deleted_images,
+    endings,
+    image_properties,
+    image_tags,
+    images,
+    members,
+    pending_deletes,
+)
 
 _COLUMNS = tuple(column for column in images.c if column.name != "details_bytes")
 _BY_ID = select(*_COLUMNS).where(images.c.id == bindparam("image_id"))
@@ -159,7 +168,7 @@ def save(tx: Transaction, image: Image, *, was: Image) -> None:
         _add_details(tx, image)
     owner, former = image.former_owner or image.owner, was.former_owner or was.owner
     if owner != former:
-        for table in (members, endings):
+        for table in (members, endings, claim_codes):
             tx.execute(update(table).where(table.c.image_id == image.id).values(owner=owner))
 
 

@@ -166,6 +166,38 @@ removed_events = Table(
     Column("last_id", BigInteger, nullable=False),
 )
 
+# Secrets that make their bearer's project a member. `digest` is that of the secret; `valid_until` ends the code, while the terms
+# are those of the shares that it makes.
+claim_codes = Table(
+    "claim_codes",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("image_id", String(36), ForeignKey("images.id", ondelete="CASCADE"), nullable=False),
+    # The image's owner, for the limit of codes of a project.
+    Column("owner", String(255)),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("valid_until", BigInteger, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("uses_left", Integer, nullable=False),
+    Column("notice_seconds", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("message", Text, nullable=False),
+    Index("ix_claim_codes_image_id", "image_id"),
+    Index("ix_claim_codes_owner", "owner"),
+    Index("ix_claim_codes_valid_until", "valid_until"),
+)
+
+# Failed claims of a project or an address since `began_at`, and those that run.
+claim_failures = Table(
+    "claim_failures",
+    metadata,
+    Column("source", String(300), primary_key=True),
+    Column("began_at", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Index("ix_claim_failures_began_at", "began_at"),
+)
+
 # Requests with an Idempotency-Key, and their responses. `request` is a digest of the body.
 idempotency_keys = Table(
     "idempotency_keys",

@@ -39,6 +39,16 @@ def impact(who: Persona, image: str, action: str = "delete", **more: str) -> req
     return who.call("GET", f"/partage/v1/images/{image}/impact", params={"action": action, **more})
 
 
+def create_code(who: Persona, image: str, **document: Any) -> requests.Response:
+    """Create a claim code of an image."""
+    return who.call("POST", f"/partage/v1/images/{image}/codes", json=document)
+
+
+def claim(who: Persona, code: str) -> requests.Response:
+    """Claim a share with a code."""
+    return who.call("POST", "/partage/v1/claims", json={"code": code})
+
+
 def offer(who: Persona, images: list[str], projects: list[str], **more: Any) -> requests.Response:
     """Offer images to projects."""
     headers = more.pop("headers", {})

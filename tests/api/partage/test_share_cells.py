@@ -16,7 +16,19 @@ from partage.http.routing import Row
 from partage.policies import sharing as rules
 from partage.policies.authority import Authority
 from tests.api.conftest import World, cast_of
-from tests.api.partage.sharing import SHARES, adopt, impact, lineage, offer, offered_image, share_path, use_path, uses_path
+from tests.api.partage.sharing import (
+    SHARES,
+    adopt,
+    claim,
+    create_code,
+    impact,
+    lineage,
+    offer,
+    offered_image,
+    share_path,
+    use_path,
+    uses_path,
+)
 from tests.api.personas import Cast, Persona
 from tests.api.test_shared_image import COLUMNS
 
@@ -26,7 +38,10 @@ LINES = [
     if line and not line.startswith("#")
 ]
 CELLS = {" ".join(line.split()[: -len(COLUMNS)]): line.split()[-len(COLUMNS) :] for line in LINES[1:]}
-READS = ("inbox", "outbox", "show", "lineage", "uses", "use counts", "impact")
+READS = ("inbox", "outbox", "show", "lineage", "list codes", "uses", "use counts", "impact")
+NO_CODE = ("0" * 12, "partage-claim-" + "0" * 40)
+CODES: dict[str, tuple[str, str]] = {}
+"""The id and the text of an image's claim code."""
 
 
 def shared_with_all(cast: Cast, operation: str) -> str:
@@ -36,6 +51,9 @@ def shared_with_all(cast: Cast, operation: str) -> str:
         assert who.call("POST", share_path(image, who.project_id, action)).status_code == 200
     if "ending" in operation:
         assert cast.owner.call("DELETE", share_path(image, cast.member.project_id)).status_code == 200
+    if "code" in operation:
+        made = create_code(cast.owner, image).json()
+        CODES[image] = (made["id"], made["code"])
     if operation.endswith("when retained"):
         assert cast.owner.deletes(image).status_code == 204
     return image
@@ -44,6 +62,7 @@ def shared_with_all(cast: Cast, operation: str) -> str:
 def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Response:
     other = cast.rejected if who.name == "pending" else cast.pending
     mine, theirs = who.project_id or "nobody", other.project_id
+    code_id, code = CODES.get(image, NO_CODE)
     post = lambda path: lambda: who.call("POST", path)  # noqa: E731 -- one line of a table
     return {
         "inbox": lambda: who.call("GET", f"{SHARES}?direction=in&limit=1000"),
@@ -82,6 +101,12 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "use counts when retained": lambda: who.call("GET", f"{uses_path(image)}/projects"),
         "impact": lambda: impact(who, image),
         "impact when retained": lambda: impact(who, image),
+        "list codes": lambda: who.call("GET", f"{PREFIX}/images/{image}/codes"),
+        "create code": lambda: create_code(who, image),
+        "revoke code": lambda: who.call("DELETE", f"{PREFIX}/images/{image}/codes/{code_id}"),
+        "claim code": lambda: claim(who, code),
+        "claim code when retained": lambda: claim(who, code),
+        "claim unknown": lambda: claim(who, NO_CODE[1]),
     }[operation]()
 
 
@@ -143,8 +168,8 @@ def test_every_rule_of_shares_is_printed_at_a_route() -> None:
     assert {row.rule for row in ROWS} == {rule.name for rule in rules.RULES}
 
 
-def path_of(row: Row, image: str = "6f0a3c59-8a5e-4bb4-9f65-2c1f9f0d7c11", project: str = "m") -> str:
-    return row.path.format(image_id=image, project_id=project, kind="server", use_id="s1")
+def path_of(row: Row, image: str = "6f0a3c59-8a5e-4bb4-9f65-2c1f9f0d7c11", project: str = "m", code: str = "c") -> str:
+    return row.path.format(image_id=image, project_id=project, code_id=code, kind="server", use_id="s1")
 
 
 @each_row()
@@ -165,6 +190,7 @@ def succeeds_at(row: Row, cast: Cast) -> tuple[Callable[[], requests.Response], 
         assert cast.owner.call("DELETE", share_path(image, project)).status_code == 200
     if row.path.endswith("/restore"):
         assert cast.owner.deletes(image).status_code == 204
+    made = create_code(cast.owner, image).json() if "{code_id}" in row.path or row.path.endswith("/claims") else {}
     more: dict[str, Any] = {
         f"POST {SHARES}": {"json": {"image_ids": [image], "projects": ["e" * 32]}},
         f"POST {SHARES}/accept": {"json": {"image_ids": [image]}},
@@ -172,9 +198,13 @@ def succeeds_at(row: Row, cast: Cast) -> tuple[Callable[[], requests.Response], 
         f"PATCH {SHARES}/{{image_id}}/{{project_id}}": {"json": {"message": "m"}},
         f"POST {PREFIX}/images/{{image_id}}/adopt": {"json": {}},
         f"GET {PREFIX}/images/{{image_id}}/impact": {"params": {"action": "delete"}},
+        f"POST {PREFIX}/images/{{image_id}}/codes": {"json": {}},
+        f"POST {PREFIX}/claims": {"json": {"code": made.get("code")}},
     }.get(named(row), {})
     who = cast.member if row.path.endswith(member_calls) else cast.owner
-    return lambda: who.call(row.method, path_of(row, image, project), **more), row.status
+    if row.path.endswith("/claims"):
+        who = cast.outsider
+    return lambda: who.call(row.method, path_of(row, image, project, made.get("id", "c")), **more), row.status
 
 
 @each_row()

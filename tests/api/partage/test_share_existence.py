@@ -13,6 +13,7 @@ from tests.api.test_existence import INVISIBLE, blanked
 
 BODIES: dict[str | None, dict[str, str]] = {rules.CHANGE_TERMS: {"notice": "P60D"}, rules.ADOPT_IMAGE: {"name": "mine"}}
 QUERIES: dict[str | None, dict[str, str]] = {rules.GET_IMPACT: {"action": "delete"}}
+BODIES[rules.CREATE_CODE] = {}
 WITH_IMAGE = [row for row in ROWS if "{image_id}" in row.path]
 
 
@@ -33,9 +34,8 @@ def answers(who: Persona, image: str, projects: tuple[str, ...]) -> dict[str, tu
         for project in projects if "{project_id}" in row.path else ("",):
             given: dict[str, Any] = {"params": QUERIES.get(row.rule)}
             for number, more in enumerate((given, {"json": BODIES[row.rule]}) if row.rule in BODIES else (given,)):
-                answer = who.call(
-                    row.method, row.path.format(image_id=image, project_id=project, kind="server", use_id="s1"), **more
-                )
+                path = row.path.format(image_id=image, project_id=project, kind="server", use_id="s1", code_id="0" * 12)
+                answer = who.call(row.method, path, **more)
                 found[f"{row.method} {row.path} {project} {number}"] = blanked(answer, image)
     for verb in ("accept", "reject"):
         found[verb] = blanked(who.call("POST", f"{SHARES}/{verb}", json={"image_ids": [image]}), image)

@@ -4,6 +4,7 @@ import pytest
 
 from partage.http.partage import paths
 from tests.api.partage import test_adoption_over_http as adoptions
+from tests.api.partage import test_claims_over_http as claims
 from tests.api.partage import test_shares_over_http as stories
 from tests.api.personas import Cast, at_once
 from tests.fuzz.attack import seed_of_this_run
@@ -23,6 +24,9 @@ STORIES = [
     adoptions.test_adopting_answers_201_with_an_image_of_the_adopter,
     adoptions.test_adopted_image_stays_when_the_source_is_gone,
     adoptions.test_lineage_is_recorded_and_under_v2_nothing_is_ours,
+    claims.test_claim_makes_the_callers_project_a_member_with_those_terms,
+    claims.test_repeated_claim_is_200_and_takes_no_use,
+    claims.test_claim_does_not_shorten_terms_and_accepts_an_offer,
 ]
 
 

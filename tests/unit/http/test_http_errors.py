@@ -31,6 +31,7 @@ STATUSES = {
     "TooLarge": 413,
     "MediaTypeUnsupported": 415,
     "RangeUnsatisfiable": 416,
+    "ClaimsExceeded": 429,
     "Unavailable": 503,
 }
 

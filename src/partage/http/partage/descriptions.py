@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from partage.http.openapi import Description, Part
 from partage.http.partage import paths
 from partage.http.partage.query import COUNTS_NAMES, NAMES, USES_NAMES
+from partage.model.claim_code import LONGEST_CODE, MOST_USES
 from partage.model.document import LONGEST_NAME, LONGEST_VALUE
 from partage.model.ending import EndReason
 from partage.model.image import ImageStatus, Visibility
@@ -46,6 +47,10 @@ DESCRIPTIONS: Mapping[str, Description] = {
     f"PUT {paths.USE}": Description(gives=_json("use"), query=("project",), fails=(413,)),
     f"DELETE {paths.USE}": Description(query=("project",)),
     f"GET {paths.IMAGE}/impact": Description(gives=_json("impact"), query=("action", "unshared_project")),
+    f"GET {paths.CODES}": Description(gives=_json("claim_codes")),
+    f"POST {paths.CODES}": Description(takes=_json("new_claim_code"), gives=_json("created_claim_code"), fails=(409,)),
+    f"DELETE {paths.CODE}": Description(),
+    f"POST {paths.CLAIMS}": Description(takes=_json("claim"), gives=_json("share"), also=(200,), fails=(404, 409, 429)),
 }
 
 
@@ -92,6 +97,16 @@ _IMAGE: Mapping[str, Part] = {
 _LINEAGE: Mapping[str, Part] = {
     "adopted_from": {**_TEXT_OR_NULL, "description": "The source's id; null for an image that was not adopted"},
     "adopted_at": _TIME_OR_NULL,
+}
+
+_CODE: Mapping[str, Part] = {
+    "id": {**_TEXT, "description": "The first part of the code, which is no secret"},
+    "image_id": _TEXT,
+    "created_at": _TIME,
+    "expires_at": _TIME,
+    "uses": {"type": "integer"},
+    "uses_left": {"type": "integer"},
+    "terms": _reference("terms"),
 }
 
 SCHEMAS: Mapping[str, Part] = {
@@ -224,6 +239,19 @@ SCHEMAS: Mapping[str, Part] = {
             "last_download": _TIME_OR_UNKNOWN,
         }
     ),
+    "claim_code": _object(_CODE),
+    "claim_codes": _object({"codes": {"type": "array", "items": _reference("claim_code")}}),
+    "new_claim_code": _object(
+        {
+            "uses": {"type": "integer", "minimum": 1, "maximum": MOST_USES, "default": 1},
+            "expires_at": {**_TIME_OR_NULL, "description": "When the code expires; null is the operator's default"},
+            "terms": _reference("terms_change"),
+            "make_shared": {"type": "boolean", "default": False},
+        },
+        required=(),
+    ),
+    "created_claim_code": _object({**_CODE, "code": {**_TEXT, "description": "The secret, which is shown this once"}}),
+    "claim": _object({"code": {"type": "string", "minLength": 1, "maxLength": LONGEST_CODE}}),
 }
 
 
@@ -244,6 +272,7 @@ PARAMETERS: Mapping[str, Part] = {
     "path.project_id": _path("project_id", "The id of the project that the image is shared with"),
     "path.kind": {**_path("kind", "What depends on the image"), "schema": {"enum": [*UseKind]}},
     "path.use_id": _path("use_id", "The id of the server or volume"),
+    "path.code_id": _path("code_id", "The id of the claim code"),
     "direction": _query("direction", {"enum": [*Direction], "default": "in"}, "in: received shares; out: offered ones"),
     "status": _query("status", _STATUS, "The member's answer"),
     "image": _query("image", _TEXT, "The image's id"),

@@ -7,7 +7,7 @@ from partage.http.messages import Reply, json_reply
 from partage.http.partage import paths
 from partage.operations.service import Service
 
-FEATURES = ("notice", "retained-images", "shares", "restore", "adopt", "impact")
+FEATURES = ("notice", "retained-images", "shares", "restore", "adopt", "impact", "claim-codes")
 """What this service does, by name. A name stays once it has been in a release."""
 
 

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from partage.http.partage import images, impact, paths, shares, uses
+from partage.http.partage import claim_codes, images, impact, paths, shares, uses
 from partage.http.routing import Body, Row
 from partage.policies import sharing as rules
 
@@ -30,4 +30,8 @@ ROWS: tuple[Row, ...] = (
     Row("PUT", paths.USE, uses.record_use, rules.RECORD_USE, _OK),
     Row("DELETE", paths.USE, uses.release_use, rules.RELEASE_USE, _DONE),
     Row("GET", paths.IMAGE + "/impact", impact.show_impact, rules.GET_IMPACT, _OK),
+    Row("GET", paths.CODES, claim_codes.list_codes, rules.LIST_CODES, _OK),
+    Row("POST", paths.CODES, claim_codes.create_code, rules.CREATE_CODE, _CREATED, Body.TAKEN),
+    Row("DELETE", paths.CODE, claim_codes.revoke_code, rules.REVOKE_CODE, _DONE),
+    Row("POST", paths.CLAIMS, claim_codes.claim_share, rules.CLAIM_SHARE, _CREATED, Body.TAKEN),
 )

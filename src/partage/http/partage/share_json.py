@@ -32,8 +32,8 @@ def parse_offer(document: object) -> OfferRequest:
         image_ids=tuple(ImageID(each) for each in _require_texts(given, "image_ids")),
         projects=tuple(_require_texts(given, "projects")),
         terms=parse_terms(given.get("terms", {})),
-        make_shared=_read_flag(given, "make_shared"),
-        all_or_nothing=_read_flag(given, "all_or_nothing"),
+        make_shared=read_flag(given, "make_shared"),
+        all_or_nothing=read_flag(given, "all_or_nothing"),
     )
 
 
@@ -57,7 +57,7 @@ def parse_terms(document: object) -> TermsChange:
     return TermsChange(
         given=frozenset(given),
         notice=_read_notice(given.get("notice", "P0D")),
-        expires_at=_read_time(given.get("expires_at")),
+        expires_at=read_time(given.get("expires_at")),
         message=_read_message(given.get("message", "")),
     )
 
@@ -145,7 +145,12 @@ def _require_texts(given: Mapping[str, Any], name: str) -> list[str]:
     return texts
 
 
-def _read_flag(given: Mapping[str, Any], name: str) -> bool:
+def read_flag(given: Mapping[str, Any], name: str) -> bool:
+    """Read a member that is true or false; false if it is not there.
+
+    Raises:
+        BodyInvalid: it is something else.
+    """
     flag = given.get(name, False)
     if not isinstance(flag, bool):
         raise problems.BodyInvalid(f"{name} must be true or false")
@@ -162,7 +167,12 @@ def _read_notice(text: object) -> Notice:
     return Notice.parse(text)
 
 
-def _read_time(text: object) -> datetime | None:
+def read_time(text: object) -> datetime | None:
+    """Read a time, or null.
+
+    Raises:
+        BodyInvalid: it is neither.
+    """
     if text is None:
         return None
     try:

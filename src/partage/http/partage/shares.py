@@ -45,25 +45,25 @@ async def offer_shares(request: Request) -> Reply:
 
 async def show_share(request: Request) -> Reply:
     """Show one share."""
-    return await _reply(request, await request.run_reading(shares.show_share, *_read_ids(request)))
+    return await reply_with_share(request, await request.run_reading(shares.show_share, *_read_ids(request)))
 
 
 async def change_terms(request: Request) -> Reply:
     """Change the terms of a share; what a member has accepted can only be extended."""
     change = share_json.parse_terms(await request.document())
     image_id, project_id = _read_ids(request)
-    return await _reply(request, await request.run(terms.change_terms, image_id, project_id, change))
+    return await reply_with_share(request, await request.run(terms.change_terms, image_id, project_id, change))
 
 
 async def end_share(request: Request) -> Reply:
     """End a share: the member keeps access until its notice has run out. Without notice the reply is 204."""
     ended = await request.run(endings.end_share, *_read_ids(request))
-    return Reply(status=HTTPStatus.NO_CONTENT) if ended is None else await _reply(request, ended)
+    return Reply(status=HTTPStatus.NO_CONTENT) if ended is None else await reply_with_share(request, ended)
 
 
 async def cancel_ending(request: Request) -> Reply:
     """Cancel the ending of a share whose notice runs."""
-    return await _reply(request, await request.run(endings.cancel_ending, *_read_ids(request)))
+    return await reply_with_share(request, await request.run(endings.cancel_ending, *_read_ids(request)))
 
 
 async def accept_share(request: Request) -> Reply:
@@ -101,7 +101,7 @@ async def restore_image(request: Request) -> Reply:
 
 async def _answer(request: Request, status: MemberStatus) -> Reply:
     image_id, project_id = _read_ids(request)
-    return await _reply(request, await request.run(answers.answer_share, image_id, project_id, status))
+    return await reply_with_share(request, await request.run(answers.answer_share, image_id, project_id, status))
 
 
 async def _answer_many(request: Request, status: MemberStatus) -> Reply:
@@ -111,7 +111,8 @@ async def _answer_many(request: Request, status: MemberStatus) -> Reply:
     return json_reply(share_json.answers_to_json(image_ids, found, request.caller, known))
 
 
-async def _reply(request: Request, share: Share) -> Reply:
+async def reply_with_share(request: Request, share: Share) -> Reply:
+    """Build the reply that carries one share."""
     known = await _find_names(request, [share])
     return json_reply(share_json.share_to_json(share, request.caller, known))
 

@@ -123,6 +123,7 @@ def build_service(
             default_terms=Terms(notice=Notice.parse(settings.sharing.default_notice)),
             notice_bounds=settings.sharing.bounds,
             notice_bounds_of_domains={domain: given.bounds for domain, given in settings.sharing.domains.items()},
+            claims=settings.sharing.claim_rules,
         ),
         process=Process(worker=liveness.name_own_process(), worker_lives=liveness.is_alive),
         integrations=_build_integrations(settings),
@@ -280,6 +281,7 @@ def build_edge_options(settings: Settings, built: Service) -> EdgeOptions:
     return EdgeOptions(
         www_authenticate_uri=settings.identity.www_authenticate_uri or settings.identity.url,
         public_endpoint=settings.public_endpoint or None,
+        trusted_proxies=settings.trusted_proxies,
         formats=built.formats.known,
         import_methods=settings.imports.methods,
         allow_anonymous=settings.allow_anonymous_access,

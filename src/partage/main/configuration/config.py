@@ -39,6 +39,7 @@ from partage.main.configuration.sections import (
     UploadSettings,
 )
 from partage.main.configuration.store_types import STORE_TYPES, AnyStoreSettings, PosixStoreSettings, StoreSettings
+from partage.outbound.addresses import Network
 
 PREFIX = "PARTAGE_"
 FILE_VARIABLE = "PARTAGE_CONFIG"
@@ -64,6 +65,10 @@ class Settings(BaseSettings):
         str,
         Field(description="The URL of the proxy in front of the service, for links in responses; empty: the request's Host header"),
     ] = ""
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Field(description="Networks of the proxies in front of the service, whose X-Forwarded-For names the client"),
+    ] = ()
     workers: Annotated[int, Field(ge=1, le=256, description="Number of worker processes that serve requests")] = 2
     data: Annotated[Path, Field(description="The data directory: it has the default database and the default store")] = Path(
         "partage-data"

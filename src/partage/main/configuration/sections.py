@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, fi
 
 from partage import problems
 from partage.http.server.connections import HEAD_SECONDS, IDLE_SECONDS, PER_WORKER, UNSENT_BYTES
+from partage.model.claim_code import ClaimRules
 from partage.model.document import KnownFormats
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
@@ -26,6 +27,7 @@ _MIN_KEY_CHARACTERS = 32
 _FORMATS = KnownFormats()
 _LIMITS = Limits()
 _RULES = Rules()
+_CLAIMS = ClaimRules()
 
 
 class _Section(BaseModel):
@@ -392,6 +394,15 @@ def _check_notice(notice: str) -> str:
 NoticeText = Annotated[str, AfterValidator(_check_notice)]
 
 
+def _check_duration(text: str) -> str:
+    if not Notice.parse(_check_notice(text)).duration:
+        raise ValueError("it must be a duration of at least a second, such as P7D or PT12H")
+    return text
+
+
+DurationText = Annotated[str, AfterValidator(_check_duration)]
+
+
 class _NoticeSettings(_Section):
     """The notice of one domain, or of the cloud: the default, and the bounds of what owners promise."""
 
@@ -448,6 +459,41 @@ class SharingSettings(_NoticeSettings):
             "or all; all lets every user list the names of projects"
         ),
     ] = NamesResolved.OWN_DOMAIN
+    claim_code_validity: Annotated[
+        DurationText, Field(description="Validity of a claim code whose owner names no expires_at: an ISO 8601 duration")
+    ] = "P7D"
+    longest_claim_code_validity: Annotated[
+        DurationText, Field(description="The longest validity of a claim code: an ISO 8601 duration")
+    ] = "P30D"
+    claim_codes_per_project: Annotated[
+        Count, Field(description="Maximum claim codes of one project that have not expired; above it the response is 413")
+    ] = _CLAIMS.codes_per_project
+    failed_claims_per_project: Annotated[
+        Count, Field(description="Maximum failed claims of one project in ten minutes; above it the response is 429; 0: no limit")
+    ] = _CLAIMS.failures_per_project
+    failed_claims_per_address: Annotated[
+        Count,
+        Field(
+            description="Maximum failed claims from one client address in ten minutes; above it the response is 429; 0: no limit"
+        ),
+    ] = _CLAIMS.failures_per_address
+
+    @property
+    def claim_rules(self) -> ClaimRules:
+        """What holds for claim codes."""
+        return ClaimRules(
+            validity=Notice.parse(self.claim_code_validity).duration or _CLAIMS.validity,
+            longest_validity=Notice.parse(self.longest_claim_code_validity).duration or _CLAIMS.longest_validity,
+            codes_per_project=self.claim_codes_per_project,
+            failures_per_project=self.failed_claims_per_project,
+            failures_per_address=self.failed_claims_per_address,
+        )
+
+    @model_validator(mode="after")
+    def _require_validity_in_bounds(self) -> Self:
+        if self.claim_rules.validity > self.claim_rules.longest_validity:
+            raise ValueError("claim_code_validity must not be longer than longest_claim_code_validity")
+        return self
 
 
 class NotificationSettings(_Section):
