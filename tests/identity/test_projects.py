@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keystoneauth1 import adapter, session
 
 from partage import problems
 from partage.identity.keystone import connect
 from partage.identity.projects import Projects
 from partage.main.process import listening
+from partage.model.closing import ProjectState
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, Visibility
 from partage.operations import members
@@ -42,6 +44,36 @@ def test_disabled_project_exists(keystone: RunningKeystone) -> None:
         assert projects(keystone).has(ProjectID(made))
     finally:
         keystone.call("DELETE", f"/projects/{made}")
+
+
+def test_state_of_a_project_is_read_anew_each_time(keystone: RunningKeystone) -> None:
+    asked = projects(keystone, seconds=1000)
+    made = ProjectID(keystone.call("POST", "/projects", {"project": {"name": "closing"}})["project"]["id"])
+    assert asked.read_state(made) is ProjectState.ENABLED
+    keystone.call("PATCH", f"/projects/{made}", {"project": {"enabled": False}})
+    assert asked.read_state(made) is ProjectState.DISABLED
+    keystone.call("DELETE", f"/projects/{made}")
+    assert asked.read_state(made) is asked.read_state(ProjectID("../users")) is ProjectState.ABSENT
+
+
+@pytest.mark.parametrize("body", [b"<html>no such page</html>", b'{"error": {"code": 503}}', b"[]"])
+def test_404_that_is_not_of_keystone_says_nothing_of_a_project(body: bytes) -> None:
+    """A load balancer without a backend answers 404 too; every image of the project would be deleted."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = HTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    asked = Projects(adapter.Adapter(session.Session(), endpoint_override=f"http://127.0.0.1:{server.server_port}"), seconds=0)
+    with pytest.raises(problems.IdentityUnavailable, match="does not respond to the check"):
+        asked.read_state(NOBODY)
+    server.shutdown()
+    server.server_close()
 
 
 def test_answers_are_remembered_for_seconds(keystone: RunningKeystone) -> None:

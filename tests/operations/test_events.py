@@ -496,6 +496,7 @@ CHANGES = {
 
 RECORDED_ELSEWHERE = {
     "members.py:remove_member": "by `end_member_share`",
+    "imports/abandon.py:end_import": "the deletion of the image is recorded",
     "imports/run.py:_begin": "the request of the import is recorded, and its end",
     "imports/run.py:_note_failure": "the end of the import is recorded",
     "imports/locations.py:read_location": "the end of the import is recorded",

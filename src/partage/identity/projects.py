@@ -17,6 +17,7 @@ from typing import Any
 from keystoneauth1 import adapter, exceptions
 
 from partage import problems
+from partage.model.closing import ProjectState
 from partage.model.ids import ProjectID
 from partage.model.offer import Project
 
@@ -80,6 +81,21 @@ class Projects:
                 self._entries.popitem(last=False)
         return found
 
+    def read_state(self, project_id: ProjectID) -> ProjectState:
+        """Return what Keystone says of the project at this moment. Never cached.
+
+        Raises:
+            IdentityUnavailable: as `has`. Also if a response of 404 is not Keystone's own: a proxy knows no projects.
+        """
+        if not _PROJECT_ID.fullmatch(project_id):
+            return ProjectState.ABSENT
+        document = self._request_in_slot(f"/projects/{project_id}", {}, read_absence=_require_own_absence)
+        if document is None:
+            return ProjectState.ABSENT
+        if _read_project(document, project_id) is None:
+            raise problems.IdentityUnavailable(_NO_RESPONSE)
+        return ProjectState.ENABLED if document["project"].get("enabled") is not False else ProjectState.DISABLED
+
     def find_by_name(self, name: str, domain_id: str) -> Project | None:
         """Return the project of that name in a domain. Not cached.
 
@@ -109,16 +125,18 @@ class Projects:
         except (KeyError, TypeError) as error:
             raise problems.IdentityUnavailable(_NO_RESPONSE) from error
 
-    def _request_in_slot(self, path: str, filters: Mapping[str, str]) -> Mapping[str, Any] | None:
-        """Return the document at a path; None when Keystone has none."""
+    def _request_in_slot(
+        self, path: str, filters: Mapping[str, str], *, read_absence: Callable[[Any], None] = lambda _answer: None
+    ) -> Mapping[str, Any] | None:
+        """Return the document at a path; None when Keystone has none. `read_absence` gets the response that says so."""
         if self._monotonic() < self._paused_until or not self._slots.acquire(blocking=False):
             raise problems.IdentityUnavailable(_NO_RESPONSE)
         try:
-            return self._request(path, filters)
+            return self._request(path, filters, read_absence)
         finally:
             self._slots.release()
 
-    def _request(self, path: str, filters: Mapping[str, str]) -> Mapping[str, Any] | None:
+    def _request(self, path: str, filters: Mapping[str, str], read_absence: Callable[[Any], None]) -> Mapping[str, Any] | None:
         try:
             answer = self._connection.get(path, params=dict(filters), raise_exc=False, log=False, connect_retries=0)
         except exceptions.Unauthorized as error:
@@ -127,6 +145,7 @@ class Projects:
             self._paused_until = self._monotonic() + _PAUSE_SECONDS
             raise problems.IdentityUnavailable(_NO_RESPONSE) from error
         if answer.status_code == HTTPStatus.NOT_FOUND:
+            read_absence(answer)
             return None
         if answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise problems.IdentityUnavailable(_REFUSED)
@@ -139,6 +158,16 @@ class Projects:
         if not isinstance(document, dict):
             raise problems.IdentityUnavailable(_NO_RESPONSE)
         return document
+
+
+def _require_own_absence(answer: Any) -> None:
+    """Require a response of 404 to be an error document of Keystone. Source: Identity API v3, "Errors"."""
+    try:
+        code = answer.json()["error"]["code"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise problems.IdentityUnavailable(_NO_RESPONSE) from error
+    if code != HTTPStatus.NOT_FOUND:
+        raise problems.IdentityUnavailable(_NO_RESPONSE)
 
 
 def _read_project(document: Mapping[str, Any] | None, project_id: ProjectID) -> Project | None:

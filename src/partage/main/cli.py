@@ -8,7 +8,7 @@ from typing import Any
 
 import partage
 from partage import problems
-from partage.main import backups, import_worker, manage, serve, up
+from partage.main import backups, import_worker, manage, serve, sharing, up
 from partage.main.configuration import config, sample
 
 _INTERRUPTED = 130
@@ -81,6 +81,7 @@ def _build_parser() -> argparse.ArgumentParser:
     restore.add_argument("--data", type=Path, metavar="DIR", help="the data directory of `partage up`")
     _add_config_option(restore)
 
+    _add_sharing(tasks)
     load = _add_command(tasks, "load-metadefs", _load_metadefs, "create the metadata definitions of the package glance")
     load.add_argument("--data", type=Path, metavar="DIR", help="the data directory of `partage up`")
     _add_config_option(load)
@@ -119,6 +120,16 @@ def _add_recovery(tasks: Any) -> None:
     )
     take_over.add_argument("--data", type=Path, metavar="DIR", help="the data directory of `partage up`")
     _add_config_option(take_over)
+
+
+def _add_sharing(tasks: Any) -> None:
+    """Add the commands for promises to members."""
+    close = _add_command(tasks, "close-project", _close_project, "delete what a project owns, and keep what it promised to members")
+    close.add_argument("project_id", metavar="PROJECT_ID", help="the id of a project that was deleted or disabled in Keystone")
+    close.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
+    close.add_argument("--force", action="store_true", help="do not ask Keystone whether the project is in use")
+    close.add_argument("--data", type=Path, metavar="DIR", help="the data directory of `partage up`")
+    _add_config_option(close)
 
 
 def _add_command(verbs: Any, name: str, act: Any, summary: str) -> argparse.ArgumentParser:
@@ -167,6 +178,11 @@ def _run_worker(chosen: argparse.Namespace) -> int:
 
 def _restore(chosen: argparse.Namespace) -> int:
     return manage.restore_image(config.load(_collect_options(chosen, "data"), file=chosen.config), chosen.image_id)
+
+
+def _close_project(chosen: argparse.Namespace) -> int:
+    settings = config.load(_collect_options(chosen, "data"), file=chosen.config)
+    return sharing.close_project(settings, chosen.project_id, dry_run=chosen.dry_run, force=chosen.force)
 
 
 def _take_over_store(chosen: argparse.Namespace) -> int:

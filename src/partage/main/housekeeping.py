@@ -7,6 +7,7 @@ from partage.main.process import memory
 from partage.operations import pending_deletes, promises, recovery, tasks
 from partage.operations.imports import run as import_runs
 from partage.operations.service import Service
+from partage.operations.sharing import closing
 from partage.worker.periodic import JobRunner, PeriodicJob
 
 INTERVAL_SECONDS = 5.0
@@ -22,6 +23,8 @@ def start(service: Service, *, interval_seconds: float = INTERVAL_SECONDS) -> Jo
     runner = JobRunner()
     runner.start("heartbeat", _list_heartbeat_jobs(service, interval_seconds))
     runner.start("housekeeping", _list_housekeeping_jobs(service, interval_seconds))
+    # A closing takes as long as the project has images.
+    runner.start("closings", [_make_closing_job(service, interval_seconds)])
     runner.start("memory", [_trim_memory_job()])
     return runner
 
@@ -86,6 +89,10 @@ def _list_housekeeping_jobs(service: Service, interval_seconds: float) -> list[P
             "%d tasks were removed 48 hours after their end",
         ),
     ]
+
+
+def _make_closing_job(service: Service, interval_seconds: float) -> PeriodicJob:
+    return PeriodicJob(name="Closing of projects", run=lambda: closing.carry_out_due(service), interval_seconds=interval_seconds)
 
 
 def _trim_memory_job() -> PeriodicJob:

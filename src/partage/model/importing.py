@@ -57,6 +57,12 @@ def unlock(image: Image) -> Image:
     return replace(image, properties={name: value for name, value in image.properties.items() if name != LOCK})
 
 
+def abandon(image: Image) -> Image:
+    """Release the lock of a task that has ended early, and clear the stores to which its data would still have been written."""
+    unlocked = unlock(image)
+    return _write_lists(unlocked, to_stores=(), failed=_read_list(image, FAILED)) if TO_STORES in image.properties else unlocked
+
+
 def remove_data(image: Image, *, now: datetime) -> Image:
     """Set an image back to `queued`, without data."""
     queued = image if image.status is ImageStatus.QUEUED else image.become(ImageStatus.QUEUED, now=now)

@@ -11,7 +11,7 @@ from datetime import datetime
 from partage import problems
 from partage.model.caller import Caller
 from partage.model.claim_code import WINDOW
-from partage.model.ending import READABLE, EndReason, has_ended_shares, start_notices
+from partage.model.ending import READABLE, Ending, EndReason, has_ended_shares, keep_later, start_notices
 from partage.model.event import EventType
 from partage.model.ids import ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
@@ -43,8 +43,10 @@ def end_member_share(service: Service, tx: Transaction, caller: Caller, image: I
     record_ended(service, tx, caller, image, {member.member_id: EndReason.REMOVED})
 
 
-def end_all_shares(service: Service, tx: Transaction, caller: Caller, image: Image, reason: EndReason) -> None:
-    """Start the notice of every share of an image, in the transaction that ends access to it.
+def end_all_shares(
+    service: Service, tx: Transaction, caller: Caller, image: Image, reason: EndReason, *, by: By | None = None
+) -> None:
+    """Start the notice of every share of an image, in the transaction that ends access to it. `by` is who acts for the caller.
 
     A share that has ended gets no second notice: its members would get access back that they had lost, even to an image that an
     administrator took down.
@@ -57,7 +59,23 @@ def end_all_shares(service: Service, tx: Transaction, caller: Caller, image: Ima
         endings.remove_all(tx, image.id)
     else:
         _start_notices(service, tx, image, current, reason)
-    record_ended(service, tx, caller, image, dict.fromkeys(ended, reason))
+    record_ended(service, tx, by or caller, image, dict.fromkeys(ended, reason))
+
+
+def preview_endings(service: Service, tx: Transaction, image: Image, reason: EndReason) -> list[Ending]:
+    """List the notices that would run if the owner ended all shares of the image now, and those that run already, by member."""
+    if image.status not in READABLE:
+        return []
+    now = service.clock()
+    running = {each.member_id: each for each in endings.list_running(tx, image.id, now=now)}
+    shares = [] if has_ended_shares(image) else members.list_all(tx, image.id)
+    found = keep_later(running, start_notices(image, shares, reason, now=now))
+    return [found[each] for each in sorted(found)]
+
+
+def list_kept(service: Service, tx: Transaction, image: Image) -> list[Ending]:
+    """List the running notices of an image that has just been deleted, if it is retained for them."""
+    return endings.list_running(tx, image.id, now=service.clock()) if image.status in READABLE else []
 
 
 def find_ended_share(service: Service, tx: Transaction, caller: Caller, image: Image, member_id: ProjectID) -> Member | None:

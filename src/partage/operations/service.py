@@ -9,6 +9,7 @@ from partage import problems
 from partage.model.announcement import Announcement, Event, Subject
 from partage.model.caller import Caller
 from partage.model.claim_code import ClaimRules
+from partage.model.closing import ProjectState
 from partage.model.document import KnownFormats
 from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
@@ -95,6 +96,9 @@ class Recipients(Protocol):
 
     def find_by_name(self, name: str, domain_id: str) -> Project | None:
         """Return the project of that name in a domain."""
+
+    def read_state(self, project_id: ProjectID) -> ProjectState:
+        """Ask Keystone whether it has the project at this moment, and whether it is enabled."""
 
     def find_domain(self, domain: str) -> str | None:
         """Return the id of the domain that has this id or name."""
@@ -252,7 +256,8 @@ class Integrations:
 
     `unified_limits` None: the configured limits apply. `projects` None: members are not looked up. `recipients` None:
     recipients of the sharing API are not looked up. `other_regions` None: no images are imported from other regions.
-    `announcer` gets every change after its commit.
+    `announcer` gets every change after its commit. `tokens_cached` is for how long a token is accepted after Keystone has revoked
+    it.
     """
 
     fetch: Rules = field(default_factory=Rules)
@@ -263,6 +268,7 @@ class Integrations:
     other_regions: OtherRegions | None = None
     signatures: Signatures = field(default_factory=Unverifiable)
     announcer: Announcer = field(default_factory=Nobody)
+    tokens_cached: timedelta = timedelta()
 
     def require_regions(self) -> OtherRegions:
         """Return what imports from other regions need.

@@ -20,10 +20,12 @@ from sqlalchemy import (
     false,
     func,
     insert,
+    literal,
     literal_column,
     not_,
     or_,
     select,
+    tuple_,
     union_all,
     update,
 )
@@ -216,6 +218,15 @@ def decode(encoded: str) -> Image:
     """Decode an image that `encode` encoded."""
     row = orjson.loads(encoded)
     return _image([row.get(column.name) for column in _COLUMNS])
+
+
+def list_owned(tx: Transaction, project_id: ProjectID, *, after: Image | None = None, limit_rows: int) -> list[Image]:
+    """List a project's own images, oldest first, after an image or from the first; for the service itself, not for callers."""
+    key = (images.c.created_at, images.c.id)
+    statement = select(*_COLUMNS).where(images.c.owner == project_id)
+    if after is not None:
+        statement = statement.where(tuple_(*key) > tuple_(literal(to_microseconds(after.created_at)), literal(str(after.id))))
+    return [_image(row) for row in tx.execute(statement.order_by(*key).limit(limit_rows))]
 
 
 def list_by_content(tx: Transaction, content_id: ContentID) -> list[Image]:

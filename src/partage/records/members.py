@@ -139,6 +139,17 @@ def remove(tx: Transaction, member: Member) -> bool:
     return tx.execute(delete(members).where(*_is_row(member))).rowcount == 1
 
 
+def take(tx: Transaction, image_id: ImageID, member_id: ProjectID) -> Member | None:
+    """Delete a membership, expired or not, and return it; None if there is none. For the service itself, not for callers."""
+    mine = (members.c.image_id == image_id, members.c.member_id == member_id)
+    row = tx.execute(select(*_COLUMNS).where(*mine)).first()
+    if row is None:
+        return None
+    member = _member(row)
+    remove(tx, member)
+    return member
+
+
 def encode(found: Sequence[Member]) -> str:
     """Encode memberships as JSON, for a row in `pending_deletes`."""
     return orjson.dumps([_row(each) for each in found]).decode()

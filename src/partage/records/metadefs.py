@@ -138,6 +138,18 @@ def remove(tx: Transaction, name: str) -> None:
     tx.execute(delete(namespaces).where(namespaces.c.name == name))
 
 
+def list_private(tx: Transaction, project_id: ProjectID, *, limit_rows: int) -> list[Namespace]:
+    """List a project's private namespaces by name."""
+    private = select(*namespaces.c).where(namespaces.c.owner == project_id, namespaces.c.public.is_(False))
+    return [_namespace(row) for row in tx.execute(private.order_by(namespaces.c.name).limit(limit_rows))]
+
+
+def count_owned(tx: Transaction, project_id: ProjectID, *, public: bool) -> int:
+    """Count a project's public or private namespaces."""
+    of = (namespaces.c.owner == project_id, namespaces.c.public.is_(public))
+    return int(tx.execute(select(func.count()).select_from(namespaces).where(*of)).scalar_one())
+
+
 def list_definitions(tx: Transaction, namespace: str, kind: DefinitionKind | None = None) -> list[Definition]:
     """List a namespace's definitions, of one kind or of all, oldest first."""
     statement = _DEFINED if kind is None else _DEFINED.where(definitions.c.kind == kind.value)

@@ -211,6 +211,17 @@ idempotency_keys = Table(
     Index("ix_idempotency_keys_created_at", "created_at"),
 )
 
+# Projects that are to be closed, or closed once more after cached tokens of the project have expired. A row is removed at the end.
+project_closings = Table(
+    "project_closings",
+    metadata,
+    Column("project_id", String(255), primary_key=True),
+    Column("source", String(20), nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Index("ix_project_closings_due_at", "due_at"),
+)
+
 # Running uploads. `token` distinguishes an upload of an image from the next one; `worker` and `renewed_at` are its heartbeat.
 uploads = Table(
     "uploads",

@@ -229,6 +229,17 @@ def save_claimed(tx: Transaction, task: Task, claim: str, *, now: datetime, atte
     tx.execute(update(tasks).where(tasks.c.id == task.id, tasks.c.claim == claim).values(values))
 
 
+def end(tx: Transaction, task_id: TaskID, reason: str, *, now: datetime) -> Task | None:
+    """End a task with failure, so that a running worker loses its claim; return the task, or None if it has ended already."""
+    row = tx.execute(_FIND.with_for_update(), {"task_id": task_id}).first()
+    if row is None or _task(row).status in _ENDED:
+        return None
+    failed = _task(row).fail(reason, now=now)
+    values = _row(failed) | {"claim": None, "worker": None, "renewed_at": None, "sealed_token": None}
+    tx.execute(update(tasks).where(tasks.c.id == task_id).values(values))
+    return failed
+
+
 def list_waiting(tx: Transaction, *, since: datetime) -> list[Task]:
     """List the tasks that have waited for a worker since before that time."""
     statement = select(*_DOCUMENT).where(tasks.c.status == TaskStatus.PENDING.value, tasks.c.updated_at < to_microseconds(since))

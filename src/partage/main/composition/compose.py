@@ -183,6 +183,7 @@ def _build_integrations(settings: Settings) -> Integrations:
         other_regions=_build_other_regions(settings) if ImportMethod.GLANCE_DOWNLOAD in settings.imports.methods else None,
         signatures=_build_signatures(settings),
         announcer=_build_announcer(settings.notifications),
+        tokens_cached=timedelta(seconds=settings.identity.cache_seconds),
     )
 
 

@@ -1,0 +1,111 @@
+"""`partage manage` commands for promises to members: what they print, refuse and leave behind."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from partage.model.caller import Caller
+from partage.model.ids import ProjectID
+from partage.model.terms import Notice, Terms
+from partage.operations import images, members
+from partage.operations.service import Service
+from tests.operations.services import OWNER, download, image_with, make
+from tests.standalone import PARTAGE, RunningKeystone
+
+MEMBER = replace(OWNER, project_id=ProjectID("B"))
+DATA = b"data" * 1000
+
+
+def run(*arguments: str, settings: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **settings}
+    return subprocess.run([PARTAGE, "manage", *arguments], env=environment, text=True, capture_output=True, check=False)
+
+
+def refused(*arguments: str, settings: Mapping[str, str] = {}, status: int = 1) -> str:
+    done = run(*arguments, settings=settings)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    return make(tmp_path, default_terms=Terms(notice=Notice.parse("P30D")))
+
+
+@pytest.fixture
+def project(keystone: RunningKeystone) -> str:
+    """Make a project that was deleted in Keystone; return its id."""
+    made: str = keystone.call("POST", "/projects", {"project": {"name": "unpaid"}})["project"]["id"]
+    keystone.call("DELETE", f"/projects/{made}")
+    return made
+
+
+@pytest.fixture
+def settings(keystone: RunningKeystone, tmp_path: Path) -> Mapping[str, str]:
+    return {
+        "PARTAGE_DATA": str(tmp_path),
+        "PARTAGE_IDENTITY__URL": keystone.url,
+        "PARTAGE_IDENTITY__PASSWORD": keystone.kept.passwords["partage"],
+    }
+
+
+def own(project: str) -> Caller:
+    return replace(OWNER, project_id=ProjectID(project))
+
+
+def share(service: Service, project: str, *, notice: str = "P30D") -> str:
+    owner = own(project)
+    image = image_with(service, DATA, owner)
+    service = replace(service, sharing=replace(service.sharing, default_terms=Terms(notice=Notice.parse(notice))))
+    members.add_member(service, owner, image.id, ProjectID("B"))
+    members.update_member(service, MEMBER, image.id, ProjectID("B"), "accepted")
+    return image.id
+
+
+def test_deleted_project_is_closed_with_its_promises_kept(service: Service, project: str, settings: Mapping[str, str]) -> None:
+    month, forever = share(service, project), share(service, project, notice="forever")
+    image_with(service, DATA, own(project))
+    expected = run("close-project", project, "--dry-run", settings=settings)
+    assert (expected.returncode, expected.stderr) == (0, "")
+    assert "Would have deleted 1 images (4000 bytes), retained 2 images for members (8000 bytes)\n" in expected.stdout
+    assert f"Would retain image {forever}, 4000 bytes, for project B forever\n" in expected.stdout
+    assert images.show_image(service, own(project), month)  # type: ignore[arg-type]
+
+    done = run("close-project", project, settings=settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    until = datetime.now(UTC) + timedelta(days=30)
+    assert f"Retained image {month}, 4000 bytes, for project B until {until:%Y-%m-%d}" in done.stdout
+    assert "Deleted 1 images (4000 bytes), retained 2 images for members (8000 bytes)\n" in done.stdout
+    assert "Left 0 shares of other projects' images, removed 0 private namespaces" in done.stdout
+    assert download(service, month, MEMBER) == DATA  # type: ignore[arg-type]
+
+    again = run("close-project", project, settings=settings)
+    assert "Deleted 0 images (0 bytes), retained 0 images for members (0 bytes)\n" in again.stdout
+    with service.database.read() as tx:
+        [(source, waits)] = tx.exec_driver_sql("SELECT source, due_at - requested_at FROM project_closings").all()
+    assert (source, waits // 1_000_000) == ("operator", 70)  # identity.cache_seconds and a minute
+
+
+def test_project_in_use_is_closed_by_force_only(service: Service, keystone: RunningKeystone, settings: Mapping[str, str]) -> None:
+    project = keystone.project_id("project-b")
+    image = image_with(service, DATA, own(project))
+    words = refused("close-project", project, settings=settings)
+    assert f"Project {project} exists in Keystone and is enabled; disable or delete it there first, or use --force" in words
+    assert images.show_image(service, own(project), image.id)
+    assert "Deleted 1 images" in run("close-project", project, "--force", settings=settings).stdout
+    with service.database.read() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM project_closings").scalar_one() == 0
+
+
+def test_nothing_is_closed_while_keystone_is_away(service: Service, project: str, settings: Mapping[str, str]) -> None:
+    image = image_with(service, DATA, own(project))
+    away = {**settings, "PARTAGE_IDENTITY__URL": "http://127.0.0.1:1"}
+    assert "The identity service does not respond" in refused("close-project", project, settings=away)
+    assert images.show_image(service, own(project), image.id)
+    assert "Would have deleted 1 images" in run("close-project", project, "--dry-run", settings=away).stdout
