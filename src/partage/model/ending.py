@@ -1,6 +1,6 @@
 """The ending of a share: the owner has ended the share, and the member keeps access until the notice has run out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,6 +14,21 @@ from partage.model.terms import Notice, Terms
 READABLE = (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
 """The statuses of images that have data, so that notice can be kept."""
 NO_GRACE: Mapping[ProjectID, timedelta] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The projects that use an image, and the grace that a notice while-used has after their last use."""
+
+    users: Collection[ProjectID] = frozenset()
+    grace: timedelta = timedelta(days=1)
+
+    def end(self, project_id: ProjectID, now: datetime) -> datetime | None:
+        """Return the end of a notice while-used as things are now; None is unknown, because the project uses the image."""
+        return None if project_id in self.users else now + self.grace
+
+
+NO_USAGE = Usage()
 
 
 class EndReason(StrEnum):
@@ -31,7 +46,8 @@ class Ending:
     """A share that its owner has ended and whose notice runs. Times are UTC, aware; `ends_at` None is never.
 
     `status` is the member status at that time: the image stays in the member's lists with that status. `terms`, `offered_at` and
-    `answered_at` are those of the share; `offered_at` is None if the ending began before they were recorded.
+    `answered_at` are those of the share; `offered_at` is None if the ending began before they were recorded. `least_ends_at` is the
+    earliest end of a notice while-used, whatever is used.
     """
 
     image_id: ImageID
@@ -43,6 +59,7 @@ class Ending:
     terms: Terms = field(default_factory=Terms)
     offered_at: datetime | None = None
     answered_at: datetime | None = None
+    least_ends_at: datetime | None = None
 
     def runs(self, now: datetime) -> bool:
         """Whether the member still has access."""
@@ -55,17 +72,25 @@ def has_ended_shares(image: Image) -> bool:
 
 
 def start_notices(
-    image: Image, shares: Iterable[Member], reason: EndReason, *, now: datetime, grace: Mapping[ProjectID, timedelta] = NO_GRACE
+    image: Image,
+    shares: Iterable[Member],
+    reason: EndReason,
+    *,
+    now: datetime,
+    usage: Usage = NO_USAGE,
+    grace: Mapping[ProjectID, timedelta] = NO_GRACE,
 ) -> list[Ending]:
     """Return the endings of an image's shares that its owner ends now; `grace` is the shortest notice of some members."""
     if image.status not in READABLE:
         return []
     of_others = (each for each in shares if each.member_id != image.owner)
-    found = (start_notice(each, reason, now=now, grace=grace.get(each.member_id, timedelta())) for each in of_others)
+    found = (start_notice(each, reason, now=now, usage=usage, grace=grace.get(each.member_id, timedelta())) for each in of_others)
     return [each for each in found if each is not None]
 
 
-def start_notice(member: Member, reason: EndReason, *, now: datetime, grace: timedelta = timedelta()) -> Ending | None:
+def start_notice(
+    member: Member, reason: EndReason, *, now: datetime, usage: Usage = NO_USAGE, grace: timedelta = timedelta()
+) -> Ending | None:
     """Return the ending of a share that its owner ends now; None if the share has no notice, or the member has not accepted it.
 
     The notice is at least `grace`. It ends at the latest when the share expires.
@@ -74,7 +99,11 @@ def start_notice(member: Member, reason: EndReason, *, now: datetime, grace: tim
         return None
     terms, shortest = member.terms, Notice(grace)
     notice = terms.notice if terms.notice.covers(shortest) else shortest
-    ends = [each for each in (notice.end(now), terms.expires_at) if each is not None]
+    end = notice.end(now)
+    if terms.notice.while_used:
+        used = usage.end(member.member_id, now)
+        end = None if used is None else max(used, now + grace)
+    ends = [each for each in (end, terms.expires_at) if each is not None]
     ending = Ending(
         image_id=member.image_id,
         member_id=member.member_id,
@@ -85,6 +114,7 @@ def start_notice(member: Member, reason: EndReason, *, now: datetime, grace: tim
         terms=terms,
         offered_at=member.created_at,
         answered_at=member.answered_at,
+        least_ends_at=now + grace if terms.notice.while_used else None,
     )
     return ending if ending.runs(now) else None
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
-from partage.model.ending import NO_GRACE, READABLE, Ending, EndReason, has_ended_shares, keep_later, start_notices
+from partage.model.ending import NO_GRACE, NO_USAGE, READABLE, Ending, EndReason, Usage, has_ended_shares, keep_later, start_notices
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import Member, MemberStatus
@@ -54,11 +54,12 @@ class Situation:
     endings: Sequence[Ending]
     takes_down: bool
     now: datetime
+    usage: Usage = NO_USAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectImpact:
-    """What becomes of one project's access. `ends_at` None is never.
+    """What becomes of one project's access. `ends_at` None is never, and unknown with the notice while-used.
 
     `quota_bytes` are added to the project's usage, because the image is retained for it. `uses` None: nothing is known.
     """
@@ -202,13 +203,14 @@ def _plan_endings(
     ended: Iterable[Member] = [each for each in situation.members if member_id in (None, each.member_id)]
     if member_id is not None and image.visibility is not Visibility.SHARED:
         ended = ()  # the membership is no share
-    return keep_later(running, start_notices(image, ended, REASONS[action], now=situation.now, grace=grace))
+    return keep_later(running, start_notices(image, ended, REASONS[action], now=situation.now, usage=situation.usage, grace=grace))
 
 
 def _end_of(ending: Ending | None, now: datetime) -> tuple[EndOfAccess, datetime | None]:
     if ending is None:
         return EndOfAccess.NOW, now
-    return (EndOfAccess.NEVER if ending.ends_at is None else EndOfAccess.LATER), ending.ends_at
+    ends = EndOfAccess.LATER if ending.ends_at is not None or ending.terms.notice.while_used else EndOfAccess.NEVER
+    return ends, ending.ends_at
 
 
 def _charge(image: Image) -> int:

@@ -19,26 +19,33 @@ _DURATION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """How long a member keeps access after the owner ended the share. `duration` None is forever."""
+    """How long a member keeps access after the owner ended the share. `duration` None is forever.
+
+    `while_used`: until the last recorded use of the member's project has ended, and a grace after that. It has no duration of its
+    own: without uses only the grace is certain.
+    """
 
     duration: timedelta | None = timedelta()
+    while_used: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "Notice":
-        """Parse an ISO 8601 duration in weeks, days, hours, minutes and seconds, or `forever`.
+        """Parse an ISO 8601 duration in weeks, days, hours, minutes and seconds, or `forever`, or `while-used`.
 
         Years and months are refused, because their length is not fixed.
 
         Raises:
-            BodyInvalid: the text is neither.
+            BodyInvalid: the text is none of them.
         """
         if text == FOREVER:
             return cls(None)
+        if text == WHILE_USED:
+            return cls(while_used=True)
         found = _DURATION.fullmatch(text)
         if found is None:
             raise problems.BodyInvalid(
                 f"A notice of '{text[:40]}' is invalid; give a duration without years or months, such as P30D or PT12H, "
-                f"or {FOREVER}"
+                f"{FOREVER} or {WHILE_USED}"
             )
         return cls(timedelta(**{unit: int(value) for unit, value in found.groupdict().items() if value is not None}))
 
@@ -46,15 +53,23 @@ class Notice:
         """Return the text that `parse` parses."""
         if self.duration is None:
             return FOREVER
+        if self.while_used:
+            return WHILE_USED
         days, seconds = self.duration.days, self.duration.seconds
         return f"P{days}D" if not seconds else f"P{days}DT{seconds}S"
 
     def covers(self, other: "Notice") -> bool:
-        """Whether this notice is at least as long as the other one."""
+        """Whether this notice is at least as long as the other one, whatever is used.
+
+        A use can last longer than any duration, and end before it. So `while-used` and a duration cover each other only if the
+        duration is zero, which everything covers.
+        """
+        if other.while_used:
+            return self.while_used or self.duration is None
         return self.duration is None or (other.duration is not None and other.duration <= self.duration)
 
     def end(self, now: datetime) -> datetime | None:
-        """Return the end of access if the owner ends the share now; None is never."""
+        """Return the end of access if the owner ends the share now, without regard to uses; None is never."""
         if self.duration is None:
             return None
         try:
@@ -119,7 +134,15 @@ class NoticeBounds:
         Raises:
             TermsRefused: it is too short or too long.
         """
-        if not notice.covers(self.least):
-            raise problems.TermsRefused(f"A notice of {notice} is shorter than this cloud allows; the shortest is {self.least}")
+        self.check_least(notice)
         if not self.longest.covers(notice):
             raise problems.TermsRefused(f"A notice of {notice} is longer than this cloud allows; the longest is {self.longest}")
+
+    def check_least(self, notice: Notice) -> None:
+        """Check that a notice is long enough.
+
+        Raises:
+            TermsRefused: it is too short.
+        """
+        if not notice.covers(self.least):
+            raise problems.TermsRefused(f"A notice of {notice} is shorter than this cloud allows; the shortest is {self.least}")

@@ -4,22 +4,22 @@ Every way in which an owner ends access calls this module: the member is removed
 or its project is closed. An administrator who does this to another project's image takes it down: that ends every notice at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from partage import problems
 from partage.model.caller import Caller
 from partage.model.claim_code import WINDOW
-from partage.model.ending import READABLE, Ending, EndReason, has_ended_shares, keep_later, start_notices
+from partage.model.ending import READABLE, Ending, EndReason, Usage, has_ended_shares, keep_later, start_notices
 from partage.model.event import EventType
-from partage.model.ids import ProjectID
+from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import Member
 from partage.operations import events
 from partage.operations.events import By
 from partage.operations.service import Service
-from partage.records import claim_codes, claim_failures, endings, idempotency, images, members
+from partage.records import claim_codes, claim_failures, endings, idempotency, images, members, uses
 from partage.records.database import Transaction
 
 _ABANDONED_AT_ONCE = 100
@@ -69,7 +69,8 @@ def preview_endings(service: Service, tx: Transaction, image: Image, reason: End
     now = service.clock()
     running = {each.member_id: each for each in endings.list_running(tx, image.id, now=now)}
     shares = [] if has_ended_shares(image) else members.list_all(tx, image.id)
-    found = keep_later(running, start_notices(image, shares, reason, now=now))
+    usage = find_usage(service, tx, image.id, shares)
+    found = keep_later(running, start_notices(image, shares, reason, now=now, usage=usage))
     return [found[each] for each in sorted(found)]
 
 
@@ -147,6 +148,20 @@ def record_ended(service: Service, tx: Transaction, by: By, image: Image, ended:
     events.record(tx, *events.describe_endings(service, by, image, ends))
 
 
+def find_usage(service: Service, tx: Transaction, image_id: ImageID, shares: Iterable[Member]) -> Usage:
+    """Find which members use the image, of those whose notice depends on it."""
+    asked = (each.member_id for each in shares if each.terms.notice.while_used)
+    users = frozenset(each for each in asked if uses.has_any(tx, image_id, each))
+    return Usage(users, service.sharing.while_used_grace)
+
+
+def follow_uses(service: Service, tx: Transaction, image_id: ImageID, project_id: ProjectID, *, now: datetime) -> None:
+    """Let a running notice while-used follow a change of the project's uses, in its transaction. The image is locked."""
+    users = {project_id} if uses.has_any(tx, image_id, project_id) else set[ProjectID]()
+    until = Usage(users, service.sharing.while_used_grace).end(project_id, now)
+    endings.follow_uses(tx, image_id, project_id, until=until, now=now)
+
+
 def retain(service: Service, tx: Transaction, image: Image) -> bool:
     """Retain a deleted image for the members whose notice runs; return whether there are any."""
     now = service.clock()
@@ -211,7 +226,8 @@ def _remove_ended(service: Service, now: datetime) -> bool:
 
 
 def _start_notices(service: Service, tx: Transaction, image: Image, shares: list[Member], reason: EndReason) -> None:
-    for ending in start_notices(image, shares, reason, now=service.clock()):
+    usage = find_usage(service, tx, image.id, shares)
+    for ending in start_notices(image, shares, reason, now=service.clock(), usage=usage):
         endings.put(tx, ending, image)
 
 

@@ -14,7 +14,7 @@ from partage.model.document import KnownFormats
 from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
 from partage.model.offer import NamesResolved, Project
-from partage.model.terms import NoticeBounds, Terms
+from partage.model.terms import Notice, NoticeBounds, Terms
 from partage.operations.failures import FailureLog
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
@@ -219,12 +219,30 @@ class SharingRules:
     names_resolved: NamesResolved = NamesResolved.OWN_DOMAIN
     default_terms: Terms = field(default_factory=Terms)
     notice_bounds: NoticeBounds = field(default_factory=NoticeBounds)
+    while_used: bool = False
+    while_used_grace: timedelta = timedelta(days=1)
     notice_bounds_of_domains: Mapping[str, NoticeBounds] = field(default_factory=dict)
     claims: ClaimRules = field(default_factory=ClaimRules)
 
     def notice_bounds_of(self, caller: Caller) -> NoticeBounds:
         """Return what notice the caller may promise: by the domain of its project, or by the cloud."""
         return self.notice_bounds_of_domains.get(caller.project_domain_id, self.notice_bounds)
+
+    def check_notice(self, caller: Caller, notice: Notice) -> None:
+        """Check a notice that the caller promises. `while-used` is as long as its grace, and has no longest duration.
+
+        Raises:
+            TermsRefused: it is too short or too long, or depends on uses, which this cloud does not know.
+        """
+        bounds = self.notice_bounds_of(caller)
+        if not notice.while_used:
+            bounds.check(notice)
+        elif not self.while_used:
+            raise problems.TermsRefused(
+                f"This service cannot promise a notice of {notice}: it does not know the uses of images; name a duration or forever"
+            )
+        else:
+            bounds.check_least(Notice(self.while_used_grace))
 
     def default_terms_of(self, caller: Caller) -> Terms:
         """Return the terms of a share whose owner, the caller, names none."""

@@ -31,12 +31,25 @@ _OF_IMAGE = select(*_COLUMNS).where(endings.c.image_id == bindparam("image_id"),
 
 
 def put(tx: Transaction, ending: Ending, image: Image) -> None:
-    """Insert an ending. A running ending for the same project stays if it ends later: a notice is never shortened."""
-    found = tx.execute(select(endings.c.ends_at).where(*_is_row(ending.image_id, ending.member_id))).scalar_one_or_none()
-    ends_at = to_time(ending.ends_at)
-    if found is not None:
-        if found >= ends_at:
+    """Insert an ending. A running ending for the same project stays if it ends later: a notice is never shortened.
+
+    Both are kept as one row, so that neither a release of the last use shortens the notice with a duration, nor does that one end
+    access while the image is used.
+    """
+    columns = (endings.c.ends_at, endings.c.used_until, endings.c.least_ends_at)
+    was = tx.execute(select(*columns).where(*_is_row(ending.image_id, ending.member_id))).first()
+    ends_at, used_until, least_ends_at = to_time(ending.ends_at), 0, to_time(ending.ends_at)
+    if ending.terms.notice.while_used and ending.least_ends_at is not None:
+        used_until = to_time(ending.terms.expires_at)
+        least_ends_at = min(to_microseconds(ending.least_ends_at), used_until)
+    if was is not None and was.ends_at > to_microseconds(ending.began_at):
+        used_until = max(used_until, was.used_until)
+        least_ends_at = max(least_ends_at, was.least_ends_at if was.used_until else was.ends_at)
+        if was.ends_at >= ends_at:
+            kept = {"used_until": used_until, "least_ends_at": least_ends_at}
+            tx.execute(update(endings).where(*_is_row(ending.image_id, ending.member_id)).values(kept))
             return
+    if was is not None:
         tx.execute(delete(endings).where(*_is_row(ending.image_id, ending.member_id)))
     row = {
         "image_id": ending.image_id,
@@ -48,10 +61,21 @@ def put(tx: Transaction, ending: Ending, image: Image) -> None:
         "image_created_at": to_microseconds(image.created_at),
         "owner": image.former_owner or image.owner,
         **members.terms_row(ending.terms),
+        "used_until": used_until,
+        "least_ends_at": least_ends_at,
         "offered_at": None if ending.offered_at is None else to_microseconds(ending.offered_at),
         "answered_at": None if ending.answered_at is None else to_microseconds(ending.answered_at),
     }
     tx.execute(insert(endings), row)
+
+
+def follow_uses(tx: Transaction, image_id: ImageID, member_id: ProjectID, *, until: datetime | None, now: datetime) -> bool:
+    """Let a running notice while-used end at `until`, None is never, within its bounds; return whether there is one."""
+    least = func.greatest if tx.dialect.name == "postgresql" else func.max
+    most = func.least if tx.dialect.name == "postgresql" else func.min
+    ends_at = least(endings.c.least_ends_at, most(endings.c.used_until, to_time(until)))
+    running = (*_is_row(image_id, member_id), endings.c.used_until > 0, endings.c.ends_at > to_microseconds(now))
+    return tx.execute(update(endings).where(*running).values(ends_at=ends_at)).rowcount == 1
 
 
 def list_running(tx: Transaction, image_id: ImageID, *, now: datetime) -> list[Ending]:

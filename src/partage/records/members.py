@@ -31,6 +31,7 @@ _COLUMNS = (
     members.c.answered_at,
 )
 _FOREVER_SECONDS = -1
+_WHILE_USED_SECONDS = -2
 TERMS = ("notice_seconds", "expires_at", "message")
 """The columns of a share's terms, of `members` and of `endings`."""
 _COUNT = select(func.count()).select_from(members).where(_OF_IMAGE)
@@ -201,9 +202,8 @@ def _optional(moment: datetime | None) -> int | None:
 
 def terms_row(terms: Terms) -> dict[str, object]:
     """Write terms as the columns `TERMS`."""
-    duration = terms.notice.duration
     return {
-        "notice_seconds": _FOREVER_SECONDS if duration is None else duration // timedelta(seconds=1),
+        "notice_seconds": _encode_notice(terms.notice),
         "expires_at": to_time(terms.expires_at),
         "message": terms.message,
     }
@@ -211,5 +211,16 @@ def terms_row(terms: Terms) -> dict[str, object]:
 
 def terms_of(notice_seconds: int, expires_at: int, message: str) -> Terms:
     """Read terms from the columns `TERMS`."""
-    duration = None if notice_seconds == _FOREVER_SECONDS else timedelta(seconds=notice_seconds)
-    return Terms(notice=Notice(duration), expires_at=from_time(expires_at), message=message)
+    return Terms(notice=_decode_notice(notice_seconds), expires_at=from_time(expires_at), message=message)
+
+
+def _encode_notice(notice: Notice) -> int:
+    if notice.while_used:
+        return _WHILE_USED_SECONDS
+    return _FOREVER_SECONDS if notice.duration is None else notice.duration // timedelta(seconds=1)
+
+
+def _decode_notice(seconds: int) -> Notice:
+    if seconds == _WHILE_USED_SECONDS:
+        return Notice(while_used=True)
+    return Notice(None if seconds == _FOREVER_SECONDS else timedelta(seconds=seconds))

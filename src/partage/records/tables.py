@@ -99,7 +99,7 @@ members = Table(
     Column("updated_at", BigInteger, nullable=False),
     # A copy of the image's created_at, which never changes: a project's list of shared images walks this index in list order.
     Column("image_created_at", BigInteger, nullable=False),
-    # The terms. -1 second of notice is forever; a share without an expiry has the largest time.
+    # The terms. -1 second of notice is forever, -2 while-used; a share without an expiry has the largest time.
     Column("notice_seconds", BigInteger, nullable=False, server_default="0"),
     Column("expires_at", BigInteger, nullable=False, server_default=str(NEVER)),
     Column("message", Text, nullable=False, server_default=""),
@@ -131,6 +131,10 @@ endings = Table(
     Column("answered_at", BigInteger),
     # The image's owner, also after it has deleted the image.
     Column("owner", String(255)),
+    # Of a notice while-used: access lasts while the project has uses, but not after `used_until`, and at least until
+    # `least_ends_at`. `used_until` is 0 if the notice does not depend on uses.
+    Column("used_until", BigInteger, nullable=False, server_default="0"),
+    Column("least_ends_at", BigInteger, nullable=False, server_default="0"),
     Index("ix_endings_owner", "owner", "image_created_at", "image_id", "member_id"),
     Index("ix_endings_member", "member_id", "image_created_at", "image_id"),
     Index("ix_endings_ends_at", "ends_at"),

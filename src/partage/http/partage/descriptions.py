@@ -81,7 +81,10 @@ _TIME_OR_UNKNOWN: Part = {"oneOf": [_TIME, _UNKNOWN]}
 _COUNT_OR_UNKNOWN: Part = {"oneOf": [{"type": "integer"}, _UNKNOWN]}
 _NAME: Part = {"type": "string", "minLength": 1, "maxLength": 255}
 _NAMES: Part = {"type": "array", "minItems": 1, "maxItems": MOST_PAIRS, "items": _NAME}
-_NOTICE: Part = {"type": "string", "description": "An ISO 8601 duration without years and months, such as P30D, or forever"}
+_NOTICE: Part = {
+    "type": "string",
+    "description": "An ISO 8601 duration without years and months, such as P30D, or forever, or while-used",
+}
 _MESSAGE: Part = {"type": "string", "maxLength": LONGEST_MESSAGE}
 _TERMS: Mapping[str, Part] = {"notice": _NOTICE, "expires_at": _TIME_OR_NULL, "message": _MESSAGE}
 _STATUS: Part = {"enum": [*MemberStatus]}
@@ -138,7 +141,10 @@ SCHEMAS: Mapping[str, Part] = {
         {
             "reason": {"enum": [*EndReason]},
             "began_at": _TIME,
-            "ends_at": {**_TIME_OR_NULL, "description": "When access ends; null is never"},
+            "ends_at": {
+                **_TIME_OR_NULL,
+                "description": "When access ends; null is never, and unknown while the notice while-used runs",
+            },
         }
     ),
     "shares": _object({"shares": {"type": "array", "items": _reference("share")}, "next": _TEXT}, required=("shares",)),

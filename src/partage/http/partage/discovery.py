@@ -21,7 +21,7 @@ def describe(service: Service, incoming: Incoming) -> Reply:
         "default": str(service.sharing.default_terms.notice),
         "least": str(service.sharing.notice_bounds.least),
         "longest": str(service.sharing.notice_bounds.longest),
-        "while_used": False,
+        "while_used": service.sharing.while_used,
     }
     versions = [{"id": "v1.0", "status": "CURRENT", "links": links}]
     found = json_reply({"versions": versions, "features": FEATURES, "notice": notice})

@@ -13,7 +13,7 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.offer import MOST_PAIRS, OfferOutcome, OfferRequest
 from partage.model.share import Share
-from partage.model.terms import LONGEST_MESSAGE, WHILE_USED, Notice, Terms, TermsChange
+from partage.model.terms import LONGEST_MESSAGE, Notice, Terms, TermsChange
 
 _LONGEST_TEXT = 255
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -158,12 +158,8 @@ def read_flag(given: Mapping[str, Any], name: str) -> bool:
 
 
 def _read_notice(text: object) -> Notice:
-    if text == WHILE_USED:
-        raise problems.TermsRefused(
-            f"This service cannot promise a notice of {WHILE_USED}: it does not know the uses of images; name a duration or forever"
-        )
     if not isinstance(text, str):
-        raise problems.BodyInvalid("notice must be a text: a duration such as P30D, or forever")
+        raise problems.BodyInvalid("notice must be a text: a duration such as P30D, or forever, or while-used")
     return Notice.parse(text)
 
 

@@ -122,6 +122,8 @@ def build_service(
             names_resolved=settings.sharing.resolve_names,
             default_terms=Terms(notice=Notice.parse(settings.sharing.default_notice)),
             notice_bounds=settings.sharing.bounds,
+            while_used=settings.sharing.while_used,
+            while_used_grace=settings.sharing.grace,
             notice_bounds_of_domains={domain: given.bounds for domain, given in settings.sharing.domains.items()},
             claims=settings.sharing.claim_rules,
         ),

@@ -1,6 +1,7 @@
 """The sections of the settings: the tables of the configuration file. `config.py` reads them."""
 
 import ssl
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -385,9 +386,11 @@ class CacheSettings(_Section):
 
 def _check_notice(notice: str) -> str:
     try:
-        Notice.parse(notice)
+        is_while_used = Notice.parse(notice).while_used
     except problems.BodyInvalid as problem:
         raise ValueError(str(problem)) from problem
+    if is_while_used:
+        raise ValueError("give a duration or forever; while_used says whether owners can name while-used")
     return notice
 
 
@@ -452,6 +455,16 @@ class SharingSettings(_NoticeSettings):
             "instead of those of the cloud"
         ),
     ] = {}
+    while_used: Annotated[
+        bool,
+        Field(
+            description="Owners can name the notice while-used in the sharing API; switch it on where uses are learned from the "
+            "message bus, or recorded by services"
+        ),
+    ] = False
+    while_used_grace: Annotated[
+        NoticeText, Field(description="With the notice while-used members keep access for this duration after their last use")
+    ] = "P1D"
     resolve_names: Annotated[
         NamesResolved,
         Field(
@@ -493,6 +506,17 @@ class SharingSettings(_NoticeSettings):
     def _require_validity_in_bounds(self) -> Self:
         if self.claim_rules.validity > self.claim_rules.longest_validity:
             raise ValueError("claim_code_validity must not be longer than longest_claim_code_validity")
+        return self
+
+    @property
+    def grace(self) -> timedelta:
+        """The grace of the notice while-used."""
+        return Notice.parse(self.while_used_grace).duration or timedelta()
+
+    @model_validator(mode="after")
+    def _require_duration(self) -> Self:
+        if Notice.parse(self.while_used_grace).duration is None:
+            raise ValueError("while_used_grace must be a duration, such as P1D")
         return self
 
 

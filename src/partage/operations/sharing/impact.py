@@ -66,9 +66,11 @@ def find_own(service: Service, tx: Transaction, caller: Caller, image_id: ImageI
 def read_situation(service: Service, tx: Transaction, caller: Caller, image: Image) -> Situation:
     """Read the memberships and running endings of an image."""
     now = service.clock()
+    shares_now = members.list_all(tx, image.id)
     return Situation(
         image=image,
-        members=members.list_all(tx, image.id),
+        members=shares_now,
+        usage=promises.find_usage(service, tx, image.id, shares_now),
         endings=endings.list_running(tx, image.id, now=now),
         takes_down=promises.takes_down(caller, image),
         now=now,

@@ -52,7 +52,7 @@ def check_terms(service: Service, caller: Caller, terms: Terms, *, was: Terms | 
         TermsRefused: the notice is too short or too long, or the share would have expired already.
     """
     if was is None or terms.notice != was.notice:
-        service.sharing.notice_bounds_of(caller).check(terms.notice)
+        service.sharing.check_notice(caller, terms.notice)
     if was is None or terms.expires_at != was.expires_at:
         _check_expiry(terms.expires_at, service.clock())
 

@@ -10,7 +10,7 @@ from partage.model.caller import ANONYMOUS, Caller
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.use import ProjectUses, Use, UseKey, UseQuery
-from partage.operations import visible
+from partage.operations import promises, visible
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import sharing as rules
@@ -39,6 +39,7 @@ def record_use(service: Service, caller: Caller, key: UseKey) -> Use:
         now = service.clock()
         use = Use(key, now if was is None else was.recorded_at, now)
         uses.put(tx, use)
+        promises.follow_uses(service, tx, key.image_id, key.project_id, now=now)
     return use
 
 
@@ -54,6 +55,7 @@ def release_use(service: Service, caller: Caller, key: UseKey) -> None:
         now = service.clock()
         if uses.remove(tx, key, seen_until=now):
             uses.note_use(tx, key.image_id, key.project_id, now=now)
+            promises.follow_uses(service, tx, key.image_id, key.project_id, now=now)
 
 
 def list_uses(service: Service, caller: Caller, query: UseQuery) -> list[Use]:
