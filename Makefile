@@ -45,7 +45,7 @@ help:
 	@echo 'make clean   remove everything that these commands created, such as virtual environments and the demo'
 
 demo: $(USED)
-	@scripts/need 'create a disk image' mke2fs:e2fsprogs qemu-img:qemu-utils
+	@scripts/need 'run the demo' mke2fs:e2fsprogs qemu-img:qemu-utils curl:curl
 	@once='$(ONCE)'; exec $(BIN)/python demo/demo.py --port $(DEMO_PORT) $${once:+--once}
 
 test: $(DEVELOPED)

@@ -12,7 +12,9 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+import first_act
 import images
+import second_act
 import walk
 
 _LAST_LINE_OF_GREETING = "Ctrl-C ends everything"
@@ -34,7 +36,10 @@ def main() -> int:
         print(flush=True)
         disks = images.make(folder / "images")
         clouds = folder / "service" / "clouds.yaml"
-        passed = walk.perform(walk.Walk(clouds, _BIN / "openstack"), disks, folder)
+        steps = walk.Walk(clouds, _BIN / "openstack", f"http://127.0.0.1:{options.port}")
+        first_act.perform(steps, disks, folder)
+        second_act.perform(steps, disks, folder)
+        passed = steps.finish()
         if not options.once and service.process.poll() is None:
             _print_next_steps(clouds, disks)
             service.process.wait()

@@ -1,9 +1,7 @@
-"""The sharing walk-through with the real `openstack` client: prints each command and its output, and checks the output.
-
-Project A owns an image and wants project B to run instances from it. Project C has no access.
-"""
+"""A walk-through: runs commands and requests as several projects, prints each with its output, and checks the output."""
 
 import filecmp
+import json
 import os
 import re
 import shlex
@@ -13,8 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from images import Images
+from typing import Any
 
 Check = Callable[[str], str | None]
 """Checks the output; returns what is wrong with it, or None."""
@@ -26,8 +23,11 @@ class Walk:
 
     clouds_file: Path
     client: Path
+    url: str
     steps: int = 0
     faults: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+    _tokens: dict[str, str] = field(default_factory=dict)
 
     def say(self, words: str) -> None:
         """Print a heading for the next steps."""
@@ -60,6 +60,51 @@ class Walk:
         """Return one value of the client's output, without printing the command."""
         return self._run(cloud, words)[1].strip()
 
+    def request(self, project: str, method: str, path: str, body: str = "", *checks: Check, status: int = 200) -> dict[str, Any]:
+        """Send a request of the sharing API with curl as a project, print the JSON and check it; return the JSON."""
+        sent = f" -H 'Content-Type: application/json' \\\n    -d '{body}'" if body else ""
+        command = f'curl -X {method} $IMAGE{path} -H "X-Auth-Token: $TOKEN_{project.upper()}"{sent}'
+        print(f"\n$ {command}", flush=True)
+        written, found = self._curl(self._token(f"project-{project}"), method, path, body)
+        shown = json.dumps(written, indent=2) if written else ""
+        print(f"HTTP {found}\n{shown}".rstrip(), flush=True)
+        faults = [] if found == status else [f"the status is not {status}"]
+        self._note(command, faults + [fault for check in checks if (fault := check(shown)) is not None])
+        return written
+
+    def finish(self) -> bool:
+        """Print how many steps passed and which failed; return whether all passed."""
+        seconds = time.monotonic() - self.started
+        summary = f"{len(self.faults)} of {self.steps} steps failed" if self.faults else f"All {self.steps} steps passed"
+        print(_bold(f"\n{summary} ({seconds:.0f} s)"), flush=True)
+        for fault in self.faults:
+            print(f"  {fault}")
+        return not self.faults
+
+    def _token(self, cloud: str) -> str:
+        if cloud not in self._tokens:
+            self._tokens[cloud] = self.value(cloud, "token issue -f value -c id")
+        return self._tokens[cloud]
+
+    def _curl(self, token: str, method: str, path: str, body: str) -> tuple[dict[str, Any], int]:
+        command = [
+            "curl",
+            "-sS",
+            "-X",
+            method,
+            "-w",
+            "\n%{http_code}",
+            "-H",
+            "Content-Type: application/json",
+            "-H",
+            "@-",
+            self.url + path,
+        ]
+        command += ["-d", body] if body else []
+        done = subprocess.run(command, input=f"X-Auth-Token: {token}", text=True, capture_output=True, check=False)
+        text, _, status = done.stdout.rpartition("\n")
+        return (json.loads(text) if text else {}), int(status or 0)
+
     def _note(self, command: str, faults: list[str]) -> None:
         self.steps += 1
         for fault in faults:
@@ -72,105 +117,6 @@ class Walk:
         command = [str(self.client), "--os-cloud", cloud, *shlex.split(words)]
         done = subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         return done.returncode, done.stdout
-
-
-def perform(walk: Walk, images: Images, folder: Path) -> bool:
-    """Run the whole walk-through; return whether every step passed."""
-    started = time.monotonic()
-    b = walk.value("project-b", "token issue -f value -c project_id")
-    walk.say(f"Three projects: A owns an image, B wants to run instances from it (project id {b}), C has no access")
-    raw, qcow2 = _upload(walk, images)
-    _share(walk, raw, b)
-    _accept(walk, raw, b, images.raw, folder / "saved.raw")
-    _reject(walk, raw, b)
-    _withdraw(walk, raw, b)
-    _share_the_other_format(walk, qcow2, b, images.qcow2, folder / "saved.qcow2")
-    _delete(walk, raw, qcow2)
-    print(_bold(f"\n{_summarize(walk)} ({time.monotonic() - started:.0f} s)"), flush=True)
-    for fault in walk.faults:
-        print(f"  {fault}")
-    return not walk.faults
-
-
-def _upload(walk: Walk, images: Images) -> tuple[str, str]:
-    walk.say("A uploads the same disk as two private images, raw and qcow2")
-    formats = {"raw": images.raw, "qcow2": images.qcow2}
-    ids = [_create(walk, name, file) for name, file in formats.items()]
-    walk.run("project-a", "image list --private", *(has(each, "active") for each in ids))
-    return ids[0], ids[1]
-
-
-def _create(walk: Walk, disk_format: str, file: Path) -> str:
-    formats = f"--disk-format {disk_format} --container-format bare"
-    words = f"image create --private {formats} --file {shlex.quote(str(file))} disk-{disk_format}"
-    size = str(file.stat().st_size)
-    return find_id(walk.run("project-a", words, has_field("status", "active"), has_field("size", size)))
-
-
-def _share(walk: Walk, image: str, b: str) -> None:
-    walk.say("B and C cannot see a private image")
-    for other in ("project-b", "project-c"):
-        walk.run(other, f"image show {image}", has("No Image found"), fails=True)
-    walk.say("A shares the raw image with B")
-    walk.run("project-a", f"image set --shared {image}")
-    walk.run("project-a", f"image add project {image} {b}", has_field("status", "pending"), has_field("member_id", b))
-    walk.run("project-a", f"image member list {image}", has(image, b, "pending"))
-    walk.say("B can show the pending image by its id; B's list has it after B accepts")
-    walk.run("project-b", f"image show {image}", has_field("visibility", "shared"))
-    walk.run("project-b", "image list", lacks(image))
-    walk.run("project-b", "image list --shared --member-status pending", has(image))
-
-
-def _accept(walk: Walk, image: str, b: str, original: Path, saved: Path) -> None:
-    walk.say("B accepts, finds the image in its list, and downloads it")
-    walk.run("project-b", f"image set --accept {image}")
-    walk.run("project-b", "image list --shared", has(image, "active"))
-    walk.run("project-b", f"image show {image}", has_field("status", "active"), has_field("size", str(original.stat().st_size)))
-    walk.run("project-b", f"image save --file {shlex.quote(str(saved))} {image}")
-    walk.compare(original, saved)
-    saved.unlink(missing_ok=True)
-    walk.say("A sees that B accepted; C still cannot see the image; B cannot change it")
-    walk.run("project-a", f"image member list {image}", has(b, "accepted"))
-    walk.run("project-c", f"image show {image}", has("No Image found"), fails=True)
-    walk.run("project-c", "image list --shared", lacks(image))
-    walk.run("project-c", f"image save --file {shlex.quote(str(saved))} {image}", fails=True)
-    walk.run("project-b", f"image set --name mine {image}", has("403"), fails=True)
-    walk.run("project-b", f"image delete {image}", has("403"), fails=True)
-
-
-def _reject(walk: Walk, image: str, b: str) -> None:
-    walk.say("B rejects the image, which leaves B's list, and accepts it again")
-    walk.run("project-b", f"image set --reject {image}")
-    walk.run("project-b", "image list --shared", lacks(image))
-    walk.run("project-a", f"image member list {image}", has(b, "rejected"))
-    walk.run("project-b", f"image set --accept {image}")
-    walk.run("project-b", "image list --shared", has(image))
-
-
-def _withdraw(walk: Walk, image: str, b: str) -> None:
-    walk.say("A removes B: B cannot see the image any more")
-    walk.run("project-a", f"image remove project {image} {b}")
-    walk.run("project-a", f"image member list {image}", lacks(b))
-    walk.run("project-b", f"image show {image}", has("No Image found"), fails=True)
-    walk.run("project-b", "image list --shared", lacks(image))
-
-
-def _share_the_other_format(walk: Walk, image: str, b: str, original: Path, saved: Path) -> None:
-    walk.say("The same with the qcow2 image: share, accept, download, compare")
-    walk.run("project-a", f"image set --shared {image}")
-    walk.run("project-a", f"image add project {image} {b}", has_field("status", "pending"))
-    walk.run("project-b", f"image set --accept {image}")
-    walk.run("project-b", f"image save --file {shlex.quote(str(saved))} {image}")
-    walk.compare(original, saved)
-    saved.unlink(missing_ok=True)
-
-
-def _delete(walk: Walk, raw: str, qcow2: str) -> None:
-    walk.say("A deletes both images while B is a member of one: B cannot see it any more")
-    walk.run("project-a", f"image delete {raw} {qcow2}")
-    walk.run("project-a", "image list", lacks(raw), lacks(qcow2))
-    walk.run("project-b", f"image show {qcow2}", has("No Image found"), fails=True)
-    walk.run("project-b", "image list --shared", lacks(qcow2))
 
 
 def has(*texts: str) -> Check:
@@ -198,12 +144,6 @@ def find_id(output: str) -> str:
 def _client_settings(clouds_file: Path) -> Mapping[str, str]:
     width = os.environ.get("CLIFF_MAX_TERM_WIDTH", "132")
     return {"OS_CLIENT_CONFIG_FILE": str(clouds_file), "CLIFF_MAX_TERM_WIDTH": width, "PYTHONWARNINGS": "ignore"}
-
-
-def _summarize(walk: Walk) -> str:
-    if not walk.faults:
-        return f"All {walk.steps} steps passed"
-    return f"{len(walk.faults)} of {walk.steps} steps failed"
 
 
 def _bold(text: str) -> str:
