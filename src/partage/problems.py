@@ -41,6 +41,7 @@
     │   ├── ImageExists
     │   ├── MemberExists
     │   ├── ShareConflict       the share is not in the state that the action needs
+    │   ├── ImageGuarded        projects that use the image would lose access at once
     │   ├── RecipientRefused    an image is not shared with its owner
     │   ├── OffersRefused       all or nothing was asked for, and some image cannot be offered to some project
     │   ├── RequestRepeated     an Idempotency-Key came before, with another request
@@ -302,6 +303,10 @@ class MemberExists(Conflict):
 
 class ShareConflict(Conflict):
     """The share, or its image, is not in the state that the action needs."""
+
+
+class ImageGuarded(Conflict):
+    """The image is guarded, and projects that use it would lose access at once."""
 
 
 class RecipientRefused(Conflict):

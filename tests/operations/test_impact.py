@@ -14,14 +14,16 @@ from sqlalchemy import func, select
 
 from partage import problems
 from partage.model.caller import Caller
+from partage.model.guard import GuardMode
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
-from partage.model.impact import Action, Bounds, EndOfAccess, Impact, KeptFor
+from partage.model.impact import Action, Bounds, EndOfAccess, Impact, KeptFor, ProjectImpact
 from partage.model.terms import Notice, Terms
 from partage.model.use import Use, UseKey, UseKind
 from partage.operations import downloads, exclusive_bytes, images, members, sweep
 from partage.operations.service import Service
-from partage.operations.sharing import adoption, endings, impact
+from partage.operations.sharing import adoption, endings, guards, impact
+from partage.operations.sharing.guards import EndRequest
 from partage.records import members as member_rows
 from partage.records import reservations, tables, uses
 from tests.crashes.worlds import noise
@@ -61,7 +63,10 @@ class State:
     again: Shared
 
 
-STEPS = ("deactivate", "reactivate", "private", "shared", "community", "remove", "offer", "take down", "a day", "ten days", "admin")
+STEPS = (
+    "deactivate", "reactivate", "private", "shared", "community", "remove", "offer", "take down", "a day", "ten days", "admin",
+    "use", "use ended",
+)  # fmt: skip
 
 
 STATES = st.builds(State, shares=st.tuples(SHARES, SHARES), steps=st.lists(st.sampled_from(STEPS), max_size=4), again=SHARES)
@@ -100,11 +105,21 @@ def take_step(service: Service, clock: Clock, image: Image, step: str, again: Sh
         "offer": lambda: add_share(service, image, MEMBER, again),
         "take down": lambda: images.deactivate_image(service, ADMIN, image.id),
         "admin": lambda: set_visibility(service, image.id, "private", ADMIN),
+        "use": lambda: note_use(service, image, clock.now),
+        "use ended": lambda: note_use(service, image, clock.now, ended=True),
         "a day": lambda: clock.passes(days=1),
         "ten days": lambda: clock.passes(days=10),
     }
     with problems_ignored():
         steps[step]()
+
+
+def note_use(service: Service, image: Image, now: datetime, *, ended: bool = False) -> None:
+    key = UseKey(image_id=image.id, project_id=B, kind=UseKind.SERVER, use_id="s")
+    with service.database.write() as tx:
+        uses.put(tx, Use(key, now, now))
+        if ended:
+            uses.remove(tx, key, seen_until=now)
 
 
 @contextmanager
@@ -124,6 +139,11 @@ def act(service: Service, caller: Caller, image_id: ImageID, action: Action) -> 
         set_visibility(service, image_id, "private", caller)
     else:
         endings.end_share(service, caller, image_id, B)
+
+
+def acknowledge(service: Service, caller: Caller, image_id: ImageID, action: Action) -> None:
+    member_id = B if action is Action.UNSHARE else None
+    guards.end_access(service, caller, image_id, EndRequest(action=action, member_id=member_id, is_acknowledged=True))
 
 
 def can_download(service: Service, clock: Clock, who: Caller, image_id: ImageID, at: datetime) -> bool:
@@ -160,8 +180,11 @@ def attempt(function: Any, *given: Any) -> Any:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(state=STATES, action=st.sampled_from(Action), caller=st.sampled_from([OWNER, OWNER, ADMIN]))
-def test_impact_predicts_what_the_action_does(service: Service, clock: Clock, state: State, action: Action, caller: Caller) -> None:
+@given(state=STATES, action=st.sampled_from(Action), caller=st.sampled_from([OWNER, OWNER, ADMIN]), mode=st.sampled_from(GuardMode))
+def test_impact_predicts_what_the_action_does(
+    service: Service, clock: Clock, state: State, action: Action, caller: Caller, *, mode: GuardMode
+) -> None:
+    guarded = change_service(service, guard=mode)
     image = image_with(service, DATA[:5000] + noise(len(state.steps), 0.01))
     other = image_with(service, DATA[:5000])
     for who, shared in zip((MEMBER, OTHER), state.shares, strict=True):
@@ -169,31 +192,29 @@ def test_impact_predicts_what_the_action_does(service: Service, clock: Clock, st
     for step in state.steps:
         take_step(service, clock, image, step, state.again)
     project = B if action is Action.UNSHARE else None
-    predicted = attempt(impact.show_impact, service, caller, image.id, action, project)
+    predicted = attempt(impact.show_impact, guarded, caller, image.id, action, project)
     sweep_all(service)
     stored = chunk_bytes(service)
     used = {who: usage(service, who.project_id) for who in (OWNER, *PEOPLE)}
     before = {who: can_download(service, clock, who, image.id, clock.now) for who in PEOPLE}
-    done = attempt(act, service, caller, image.id, action)
-    if not isinstance(predicted, Impact):
-        assert predicted is done
+    done = attempt(act, guarded, caller, image.id, action)
+    if isinstance(predicted, Impact) and predicted.is_blocked:
+        assert done is problems.ImageGuarded
+        done = attempt(acknowledge, guarded, caller, image.id, action)
+        assert (done is None) == predicted.can_acknowledge
+    if not isinstance(predicted, Impact) or not predicted.can_acknowledge:
+        assert done in {predicted, problems.ImageGuarded}
         return
     assert done is None
-    rows = {each.project_id: each for each in predicted.projects}
     for who in PEOPLE:
-        row = rows.get(who.project_id or ProjectID(""))
-        after = can_download(service, clock, who, image.id, clock.now)
+        row = next((each for each in predicted.projects if each.project_id == who.project_id), None)
         if row is None:
+            after = can_download(service, clock, who, image.id, clock.now)
             assert after == (before[who] and not predicted.ends_for_everybody)
             continue
         assert before[who], row
-        assert after == (row.ends is not EndOfAccess.NOW), row
-        if row.ends is EndOfAccess.LATER and row.ends_at is not None:
-            assert can_download(service, clock, who, image.id, row.ends_at - timedelta(seconds=1)), row
-            assert not can_download(service, clock, who, image.id, row.ends_at), row
-        if row.ends is EndOfAccess.NEVER:
-            assert can_download(service, clock, who, image.id, clock.now + 40_000 * DAY), row
         assert usage(service, who.project_id) - used[who] == row.quota_bytes
+        check_end(service, clock, who, image.id, row)
     assert used[OWNER] - usage(service, OWNER.project_id) == predicted.bytes.quota_bytes
     sweep_all(service)
     freed = stored - chunk_bytes(service)
@@ -202,6 +223,16 @@ def test_impact_predicts_what_the_action_does(service: Service, clock: Clock, st
     for each in (image, other):
         with problems_ignored():
             images.delete_image(service, ADMIN, each.id)
+
+
+def check_end(service: Service, clock: Clock, who: Caller, image_id: ImageID, row: ProjectImpact) -> None:
+    """Check that access ends when the prediction says."""
+    assert can_download(service, clock, who, image_id, clock.now) == (row.ends is not EndOfAccess.NOW), row
+    if row.ends is EndOfAccess.LATER and row.ends_at is not None:
+        assert can_download(service, clock, who, image_id, row.ends_at - timedelta(seconds=1)), row
+        assert not can_download(service, clock, who, image_id, row.ends_at), row
+    if row.ends is EndOfAccess.NEVER:
+        assert can_download(service, clock, who, image_id, clock.now + 40_000 * DAY), row
 
 
 def show(service: Service, image: Image, action: Action = Action.DELETE, caller: Caller = OWNER) -> Impact:

@@ -27,6 +27,7 @@ class EventType(StrEnum):
     IMAGE_DELETED = "image.deleted"
     IMAGE_RESTORED = "image.restored"
     IMAGE_GIVEN_AWAY = "image.given_away"
+    IMAGE_GUARD_SWITCHED = "image.guard_switched"
     IMAGE_RECEIVED = "image.received"
     CLAIM_CODE_CREATED = "image.claim_code_created"
     CLAIM_CODE_REVOKED = "image.claim_code_revoked"

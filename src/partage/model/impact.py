@@ -10,6 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from partage.model.ending import NO_GRACE, NO_USAGE, READABLE, Ending, EndReason, Usage, has_ended_shares, keep_later, start_notices
+from partage.model.guard import GuardMode
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import Member, MemberStatus
@@ -115,7 +116,8 @@ class Impact:
     """What an action would do now.
 
     `ends_for_everybody`: the image is open, and projects without a share lose access at once; `other_users` of them are known to
-    use it. `left_out` counts the projects that are not in `projects`.
+    use it. `left_out` counts the projects that are not in `projects`. `is_blocked`: the guard refuses the action unless it is
+    acknowledged; what is predicted is the acknowledged action.
     """
 
     image_id: ImageID
@@ -126,6 +128,9 @@ class Impact:
     projects: Sequence[ProjectImpact]
     other_users: int = 0
     left_out: int = 0
+    guard: GuardMode = GuardMode.OFF
+    is_blocked: bool = False
+    can_acknowledge: bool = True
     bytes: ByteImpact = field(default_factory=ByteImpact)
 
 
@@ -167,11 +172,9 @@ def predict(
 
 
 def is_current(image: Image, member: Member, now: datetime) -> bool:
-    """Whether a membership gives access to the image data now."""
-    expires_at = member.terms.expires_at
-    is_unexpired = expires_at is None or now < expires_at
+    """Whether a member can download the image data now, through its share or because the image is open."""
     is_shared = image.visibility is Visibility.SHARED and image.status is ImageStatus.ACTIVE
-    return is_shared and is_unexpired and member.member_id != image.owner
+    return (is_shared or is_open(image)) and not member.has_expired(now) and member.member_id != image.owner
 
 
 def is_open(image: Image) -> bool:

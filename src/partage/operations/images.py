@@ -79,7 +79,9 @@ def show_image(service: Service, caller: Caller, image_id: ImageID) -> Image:
         return visible.hide_properties(service, caller, visible.find(service, tx, caller, image_id))
 
 
-def update_image(service: Service, caller: Caller, image_id: ImageID, changes: tuple[patch.Change, ...]) -> Image:
+def update_image(
+    service: Service, caller: Caller, image_id: ImageID, changes: tuple[patch.Change, ...], *, is_acknowledged: bool = False
+) -> Image:
     """Apply all changes, or none.
 
     Raises:
@@ -88,6 +90,7 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
         TooMany: the image would have too many tags, properties or locations.
         Forbidden: the image is retained.
         QuotaExceeded: an administrator gives the image to a project whose quota it would exceed.
+        ImageGuarded: the image would become private, and projects that use it would lose access at once.
         UriRefused, FetchFailed, StatusConflict, Problem: a change of locations, as in `locations.sizes_of_new`.
     """
     allowance = _allowance_of_receiver(service, caller, changes)
@@ -106,7 +109,7 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
         _check_counts(service, image, changed, changes)
         if changed.owner != image.owner:
             quota.check_moved_image(tx, changed, allowance, now=service.clock())
-        promises.follow_visibility(service, tx, caller, changed, was=image)
+        promises.follow_visibility(service, tx, caller, changed, was=image, is_acknowledged=is_acknowledged)
         images.save(tx, changed, was=image)
         if changes:
             events.record(tx, *events.describe_change(service, caller, changed, was=image))
@@ -115,7 +118,7 @@ def update_image(service: Service, caller: Caller, image_id: ImageID, changes: t
     return visible.hide_properties(service, caller, changed)
 
 
-def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
+def delete_image(service: Service, caller: Caller, image_id: ImageID, *, is_acknowledged: bool = False) -> None:
     """Delete an image. A later sweep removes its bytes; with delayed delete only after it was scrubbed.
 
     It is retained for members whose shares have notice, unless an administrator takes it down.
@@ -123,25 +126,27 @@ def delete_image(service: Service, caller: Caller, image_id: ImageID) -> None:
     Raises:
         ImageNotFound: there is no such image, or the caller may not see it.
         PolicyForbids, ImageProtected: the caller may not delete it, or it is protected.
+        ImageGuarded: projects that use it would lose access at once, and this is not acknowledged.
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.NO_IMAGE_TO_DELETE)
         service.authority.require(caller, rules.DELETE_IMAGE, authority.image_target(caller, image))
         image.require_unprotected()
-        promises.end_all_shares(service, tx, caller, image, EndReason.DELETED)
+        promises.end_all_shares(service, tx, caller, image, EndReason.DELETED, is_acknowledged=is_acknowledged)
         deleted = pending_deletes.remove_image(service, tx, image, now=service.clock())
         events.record(tx, events.describe_image(service, caller, EventType.IMAGE_DELETED, deleted))
     service.announce(Event.IMAGE_DELETE, deleted)
 
 
-def deactivate_image(service: Service, caller: Caller, image_id: ImageID) -> None:
+def deactivate_image(service: Service, caller: Caller, image_id: ImageID, *, is_acknowledged: bool = False) -> None:
     """Deactivate an image: only administrators can download its data. Idempotent.
 
     Raises:
         ImageNotFound: there is no such image, or the caller may not see it.
         PolicyForbids, StatusForbids: the caller may not deactivate it, or the image has no data.
+        ImageGuarded: projects that use it would lose access at once, and this is not acknowledged.
     """
-    _change_status(service, caller, image_id, rule=rules.DEACTIVATE, to=ImageStatus.DEACTIVATED)
+    _change_status(service, caller, image_id, rule=rules.DEACTIVATE, to=ImageStatus.DEACTIVATED, is_acknowledged=is_acknowledged)
 
 
 def reactivate_image(service: Service, caller: Caller, image_id: ImageID) -> None:
@@ -153,7 +158,9 @@ def reactivate_image(service: Service, caller: Caller, image_id: ImageID) -> Non
     _change_status(service, caller, image_id, rule=rules.REACTIVATE, to=ImageStatus.ACTIVE)
 
 
-def _change_status(service: Service, caller: Caller, image_id: ImageID, *, rule: str, to: ImageStatus) -> None:
+def _change_status(
+    service: Service, caller: Caller, image_id: ImageID, *, rule: str, to: ImageStatus, is_acknowledged: bool = False
+) -> None:
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id)
         service.authority.require(caller, rule, authority.image_target(caller, image))
@@ -161,7 +168,7 @@ def _change_status(service: Service, caller: Caller, image_id: ImageID, *, rule:
             verb = "deactivate" if to is ImageStatus.DEACTIVATED else "reactivate"
             raise problems.StatusForbids(f"Not allowed to {verb} image in status '{image.status}'")
         if to is ImageStatus.DEACTIVATED:
-            promises.end_all_shares(service, tx, caller, image, EndReason.DEACTIVATED)
+            promises.end_all_shares(service, tx, caller, image, EndReason.DEACTIVATED, is_acknowledged=is_acknowledged)
         if image.status is to:
             return
         switched = image.become(to, now=service.clock())

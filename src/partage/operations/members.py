@@ -117,6 +117,7 @@ def remove_member(service: Service, caller: Caller, image_id: ImageID, member_id
         ImageNotFound: there is no such image, or the caller may not see it.
         MemberNotFound: there is no such member, or the caller may not see it.
         ImageNotShared, PolicyForbids: the image is not shared, or the caller may not remove members.
+        ImageGuarded: the member uses the image and would lose access at once.
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)

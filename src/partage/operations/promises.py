@@ -6,17 +6,19 @@ or its project is closed. An administrator who does this to another project's im
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from partage import problems
 from partage.model.caller import Caller
 from partage.model.claim_code import WINDOW
-from partage.model.ending import READABLE, Ending, EndReason, Usage, has_ended_shares, keep_later, start_notices
+from partage.model.ending import NO_GRACE, READABLE, Ending, EndReason, Usage, has_ended_shares, keep_later, start_notices
 from partage.model.event import EventType
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
+from partage.model.impact import REASONS, Action, Situation
 from partage.model.member import Member
-from partage.operations import events
+from partage.operations import events, guard
 from partage.operations.events import By
 from partage.operations.service import Service
 from partage.records import claim_codes, claim_failures, endings, idempotency, images, members, uses
@@ -24,6 +26,8 @@ from partage.records.database import Transaction
 
 _ABANDONED_AT_ONCE = 100
 _ENDED_AT_ONCE = 500
+_ACTIONS: Mapping[EndReason, Action] = MappingProxyType({reason: action for action, reason in REASONS.items()})
+"""The reasons that the guard looks at. Nothing guards an image from the closing of its project."""
 
 
 def takes_down(caller: Caller, image: Image) -> bool:
@@ -31,25 +35,44 @@ def takes_down(caller: Caller, image: Image) -> bool:
     return caller.is_admin and caller.project_id != image.owner
 
 
-def end_member_share(service: Service, tx: Transaction, caller: Caller, image: Image, member: Member) -> None:
-    """Start the notice of a share, in the transaction that removes the member."""
+def end_member_share(
+    service: Service, tx: Transaction, caller: Caller, image: Image, member: Member, *, is_acknowledged: bool = False
+) -> None:
+    """Start the notice of a share, in the transaction that removes the member.
+
+    Raises:
+        ImageGuarded: the member uses the image and would lose access at once, and this is not acknowledged.
+    """
     if takes_down(caller, image):
         endings.remove(tx, image.id, member.member_id)
     elif has_ended_shares(image):
         # The running notice continues. A reactivation must not cancel it any more, because the membership is removed.
         endings.change_reason(tx, image.id, EndReason.DEACTIVATED, EndReason.REMOVED, member_id=member.member_id)
     else:
-        _start_notices(service, tx, image, [member], EndReason.REMOVED)
+        grace = _find_grace(
+            service, tx, caller, image, EndReason.REMOVED, member_id=member.member_id, is_acknowledged=is_acknowledged
+        )
+        _start_notices(service, tx, image, [member], EndReason.REMOVED, grace=grace)
     record_ended(service, tx, caller, image, {member.member_id: EndReason.REMOVED})
 
 
 def end_all_shares(
-    service: Service, tx: Transaction, caller: Caller, image: Image, reason: EndReason, *, by: By | None = None
+    service: Service,
+    tx: Transaction,
+    caller: Caller,
+    image: Image,
+    reason: EndReason,
+    *,
+    by: By | None = None,
+    is_acknowledged: bool = False,
 ) -> None:
     """Start the notice of every share of an image, in the transaction that ends access to it. `by` is who acts for the caller.
 
     A share that has ended gets no second notice: its members would get access back that they had lost, even to an image that an
     administrator took down.
+
+    Raises:
+        ImageGuarded: projects use the image and would lose access at once, and this is not acknowledged.
     """
     now = service.clock()
     current = [] if has_ended_shares(image) else [each for each in members.list_all(tx, image.id) if not each.has_expired(now)]
@@ -58,7 +81,8 @@ def end_all_shares(
         ended |= {each.member_id for each in endings.list_running(tx, image.id, now=now)}
         endings.remove_all(tx, image.id)
     else:
-        _start_notices(service, tx, image, current, reason)
+        grace = _find_grace(service, tx, caller, image, reason, is_acknowledged=is_acknowledged)
+        _start_notices(service, tx, image, current, reason, grace=grace)
     record_ended(service, tx, by or caller, image, dict.fromkeys(ended, reason))
 
 
@@ -77,6 +101,20 @@ def preview_endings(service: Service, tx: Transaction, image: Image, reason: End
 def list_kept(service: Service, tx: Transaction, image: Image) -> list[Ending]:
     """List the running notices of an image that has just been deleted, if it is retained for them."""
     return endings.list_running(tx, image.id, now=service.clock()) if image.status in READABLE else []
+
+
+def read_situation(service: Service, tx: Transaction, caller: Caller, image: Image) -> Situation:
+    """Read the memberships and running endings of an image."""
+    now = service.clock()
+    shares = members.list_all(tx, image.id)
+    return Situation(
+        image=image,
+        members=shares,
+        usage=find_usage(service, tx, image.id, shares),
+        endings=endings.list_running(tx, image.id, now=now),
+        takes_down=takes_down(caller, image),
+        now=now,
+    )
 
 
 def find_ended_share(service: Service, tx: Transaction, caller: Caller, image: Image, member_id: ProjectID) -> Member | None:
@@ -103,14 +141,22 @@ def find_ended_share(service: Service, tx: Transaction, caller: Caller, image: I
     return None if is_new_offer else member
 
 
-def follow_visibility(service: Service, tx: Transaction, caller: Caller, image: Image, *, was: Image) -> None:
-    """Start notices when an image becomes private, and cancel them when it no longer is."""
+def follow_visibility(
+    service: Service, tx: Transaction, caller: Caller, image: Image, *, was: Image, is_acknowledged: bool = False
+) -> None:
+    """Start notices when an image becomes private, and cancel them when it no longer is.
+
+    Raises:
+        ImageGuarded: projects use the image and would lose access at once, and this is not acknowledged.
+    """
     if image.visibility is was.visibility:
         return
     if image.visibility is Visibility.PRIVATE:
-        end_all_shares(service, tx, caller, was, EndReason.PRIVATE)
+        end_all_shares(service, tx, caller, was, EndReason.PRIVATE, is_acknowledged=is_acknowledged)
     elif was.visibility is Visibility.PRIVATE:
         cancel_notices(service, tx, caller, image, EndReason.PRIVATE)
+    elif image.visibility is Visibility.SHARED and guard.is_on(service, tx, image):
+        guard.require_no_other_users(service, tx, read_situation(service, tx, caller, was))
 
 
 def cancel_notices(service: Service, tx: Transaction, caller: Caller, image: Image, ended_by: EndReason) -> None:
@@ -225,9 +271,39 @@ def _remove_ended(service: Service, now: datetime) -> bool:
     return _ENDED_AT_ONCE in (len(expired), len(over))
 
 
-def _start_notices(service: Service, tx: Transaction, image: Image, shares: list[Member], reason: EndReason) -> None:
+def _find_grace(
+    service: Service,
+    tx: Transaction,
+    caller: Caller,
+    image: Image,
+    reason: EndReason,
+    *,
+    member_id: ProjectID | None = None,
+    is_acknowledged: bool,
+) -> Mapping[ProjectID, timedelta]:
+    """Return the shortest notice of the members that the guard protects.
+
+    Raises:
+        ImageGuarded: as `guard.require_unused`.
+    """
+    action = _ACTIONS.get(reason)
+    if action is None or not guard.is_on(service, tx, image):
+        return NO_GRACE
+    situation = read_situation(service, tx, caller, image)
+    return guard.require_unused(service, tx, situation, action, member_id, is_acknowledged=is_acknowledged)
+
+
+def _start_notices(
+    service: Service,
+    tx: Transaction,
+    image: Image,
+    shares: list[Member],
+    reason: EndReason,
+    *,
+    grace: Mapping[ProjectID, timedelta],
+) -> None:
     usage = find_usage(service, tx, image.id, shares)
-    for ending in start_notices(image, shares, reason, now=service.clock(), usage=usage):
+    for ending in start_notices(image, shares, reason, now=service.clock(), usage=usage, grace=grace):
         endings.put(tx, ending, image)
 
 

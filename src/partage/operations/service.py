@@ -11,6 +11,7 @@ from partage.model.caller import Caller
 from partage.model.claim_code import ClaimRules
 from partage.model.closing import ProjectState
 from partage.model.document import KnownFormats
+from partage.model.guard import GuardMode
 from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
 from partage.model.offer import NamesResolved, Project
@@ -213,7 +214,7 @@ class SharingRules:
     """What the operator has chosen for shares.
 
     `default_terms` are those of a share whose owner gives none. `notice_bounds`, of the cloud or of a domain, limit the terms of
-    others.
+    others. `guard` is that of images whose owner has not switched it; from block to off a switch takes `guard_cool_down`.
     """
 
     names_resolved: NamesResolved = NamesResolved.OWN_DOMAIN
@@ -223,6 +224,8 @@ class SharingRules:
     while_used_grace: timedelta = timedelta(days=1)
     notice_bounds_of_domains: Mapping[str, NoticeBounds] = field(default_factory=dict)
     claims: ClaimRules = field(default_factory=ClaimRules)
+    guard: GuardMode = GuardMode.OFF
+    guard_cool_down: timedelta = timedelta(days=1)
 
     def notice_bounds_of(self, caller: Caller) -> NoticeBounds:
         """Return what notice the caller may promise: by the domain of its project, or by the cloud."""

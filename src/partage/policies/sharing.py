@@ -27,6 +27,9 @@ CREATE_CODE = "partage:create_code"
 LIST_CODES = "partage:list_codes"
 REVOKE_CODE = "partage:revoke_code"
 CLAIM_SHARE = "partage:claim_share"
+GET_GUARD = "partage:get_guard"
+SWITCH_GUARD = "partage:switch_guard"
+END_ACCESS = "partage:end_access"
 
 _ALL = "/partage/v1/shares"
 _ONE = f"{_ALL}/{{image_id}}/{{project_id}}"
@@ -64,6 +67,27 @@ RULES = [
         "See what ending access to an image would do: its owner, and administrators.",
         "GET",
         f"{_IMAGE}/impact",
+    ),
+    document_rule(
+        GET_GUARD,
+        f"rule:{members.GET_MEMBERS}",
+        "See the guard of an image: its owner, and administrators.",
+        "GET",
+        f"{_IMAGE}/guard",
+    ),
+    document_rule(
+        SWITCH_GUARD,
+        f"rule:{images.MODIFY_IMAGE}",
+        "Switch the guard of an image: its owner, and administrators.",
+        "PUT",
+        f"{_IMAGE}/guard",
+    ),
+    document_rule(
+        END_ACCESS,
+        f"rule:{members.DELETE_MEMBER}",
+        "End access to an image in spite of its guard; the rule of the action is asked too.",
+        "POST",
+        f"{_IMAGE}/end",
     ),
     document_rule(
         GET_LINEAGE, f"rule:{images.GET_IMAGES}", "See what an image was adopted from: its owner.", "GET", f"{_IMAGE}/lineage"

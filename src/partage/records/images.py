@@ -36,7 +36,7 @@ from partage.model.ids import ContentID, ImageID, ProjectID, StoreID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.location import Reference
 from partage.model.query import ImageQuery, Position
-from partage.records import paging, uses, visibility
+from partage.records import guards, paging, uses, visibility
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.paging import QueryShape
@@ -201,6 +201,7 @@ def remove(tx: Transaction, image: Image) -> None:
     """Delete an image with its members, tags, properties and uses, and record its id as used. The sweep removes its content."""
     tx.execute(delete(images).where(images.c.id == image.id))
     uses.remove_all(tx, [image.id])
+    guards.remove_all(tx, [image.id])
     tx.execute(insert(deleted_images), {"id": image.id, "deleted_at": to_microseconds(image.updated_at)})
 
 

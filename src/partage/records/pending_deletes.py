@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, insert, select
 from partage.model.ids import ContentID, ImageID
 from partage.model.image import Image
 from partage.model.member import Member
-from partage.records import images, members, uses
+from partage.records import guards, images, members, uses
 from partage.records.database import Transaction, to_microseconds
 from partage.records.tables import deleted_images, pending_deletes
 
@@ -57,7 +57,9 @@ def remove(tx: Transaction, *, deleted_before: datetime) -> int:
         tx.execute(
             delete(pending_deletes).where(pending_deletes.c.image_id == bindparam("gone")), [{"gone": each["id"]} for each in found]
         )
-        uses.remove_all(tx, [each["id"] for each in found])
+        gone = [each["id"] for each in found]
+        uses.remove_all(tx, gone)
+        guards.remove_all(tx, gone)
     return len(found)
 
 

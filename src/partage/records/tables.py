@@ -289,6 +289,16 @@ ended_uses = Table(
     Index("ix_ended_uses_ended_at", "ended_at"),
 )
 
+# The guards of images whose owner has switched them. `pending` takes effect at `pending_at`. "default" is the operator's mode.
+guards = Table(
+    "guards",
+    metadata,
+    Column("image_id", String(36), primary_key=True),
+    Column("override", String(10), nullable=False),
+    Column("pending", String(10)),
+    Column("pending_at", BigInteger),
+)
+
 # Deleted images that wait to be scrubbed (soft delete), encoded with their members, so that no query of images finds them.
 pending_deletes = Table(
     "pending_deletes",

@@ -49,6 +49,17 @@ def claim(who: Persona, code: str) -> requests.Response:
     return who.call("POST", "/partage/v1/claims", json={"code": code})
 
 
+def guard(who: Persona, image: str, mode: str | None = None) -> requests.Response:
+    """Show the guard of an image, or switch it."""
+    path = f"/partage/v1/images/{image}/guard"
+    return who.call("GET", path) if mode is None else who.call("PUT", path, json={"mode": mode})
+
+
+def end_access(who: Persona, image: str, action: str, **more: Any) -> requests.Response:
+    """End access to an image by the call that can be acknowledged."""
+    return who.call("POST", f"/partage/v1/images/{image}/end", json={"action": action, **more})
+
+
 def offer(who: Persona, images: list[str], projects: list[str], **more: Any) -> requests.Response:
     """Offer images to projects."""
     headers = more.pop("headers", {})

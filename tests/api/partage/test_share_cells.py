@@ -21,6 +21,8 @@ from tests.api.partage.sharing import (
     adopt,
     claim,
     create_code,
+    end_access,
+    guard,
     impact,
     lineage,
     offer,
@@ -38,7 +40,7 @@ LINES = [
     if line and not line.startswith("#")
 ]
 CELLS = {" ".join(line.split()[: -len(COLUMNS)]): line.split()[-len(COLUMNS) :] for line in LINES[1:]}
-READS = ("inbox", "outbox", "show", "lineage", "list codes", "uses", "use counts", "impact")
+READS = ("inbox", "outbox", "show", "lineage", "list codes", "uses", "use counts", "impact", "guard")
 NO_CODE = ("0" * 12, "partage-claim-" + "0" * 40)
 CODES: dict[str, tuple[str, str]] = {}
 """The id and the text of an image's claim code."""
@@ -100,6 +102,11 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "use counts": lambda: who.call("GET", f"{uses_path(image)}/projects"),
         "use counts when retained": lambda: who.call("GET", f"{uses_path(image)}/projects"),
         "impact": lambda: impact(who, image),
+        "guard": lambda: guard(who, image),
+        "switch guard": lambda: guard(who, image, "block"),
+        "reset guard": lambda: who.call("DELETE", f"{PREFIX}/images/{image}/guard"),
+        "end access of other": lambda: end_access(who, image, "unshare", project=theirs),
+        "end access": lambda: end_access(who, image, "delete"),
         "impact when retained": lambda: impact(who, image),
         "list codes": lambda: who.call("GET", f"{PREFIX}/images/{image}/codes"),
         "create code": lambda: create_code(who, image),
@@ -200,6 +207,8 @@ def succeeds_at(row: Row, cast: Cast) -> tuple[Callable[[], requests.Response], 
         f"GET {PREFIX}/images/{{image_id}}/impact": {"params": {"action": "delete"}},
         f"POST {PREFIX}/images/{{image_id}}/codes": {"json": {}},
         f"POST {PREFIX}/claims": {"json": {"code": made.get("code")}},
+        f"PUT {PREFIX}/images/{{image_id}}/guard": {"json": {"mode": "block"}},
+        f"POST {PREFIX}/images/{{image_id}}/end": {"json": {"action": "unshare", "project": project}},
     }.get(named(row), {})
     who = cast.member if row.path.endswith(member_calls) else cast.owner
     if row.path.endswith("/claims"):
@@ -212,7 +221,8 @@ def test_the_rule_beside_a_route_of_shares_is_required(row: Row, world: World, c
     call, status = succeeds_at(row, cast)
     world.rules_asked.clear()
     assert call().status_code == status
-    assert {rule for rule in world.rules_asked if rule != "get_image"} == {row.rule}
+    of_action = {rules.END_SHARE} if row.rule == rules.END_ACCESS else set()
+    assert {rule for rule in world.rules_asked if rule != "get_image"} - of_action == {row.rule}
 
 
 @each_row()

@@ -6,12 +6,18 @@ from uuid import uuid4
 import pytest
 
 from partage.http.partage.routes import ROWS
+from partage.http.routing import Body
 from partage.policies import sharing as rules
 from tests.api.partage.sharing import SHARES, list_rows, offered_image, share_path
 from tests.api.personas import Cast, Persona
 from tests.api.test_existence import INVISIBLE, blanked
 
-BODIES: dict[str | None, dict[str, str]] = {rules.CHANGE_TERMS: {"notice": "P60D"}, rules.ADOPT_IMAGE: {"name": "mine"}}
+BODIES: dict[str | None, dict[str, str]] = {
+    rules.CHANGE_TERMS: {"notice": "P60D"},
+    rules.ADOPT_IMAGE: {"name": "mine"},
+    rules.SWITCH_GUARD: {"mode": "block"},
+    rules.END_ACCESS: {"action": "delete"},
+}
 QUERIES: dict[str | None, dict[str, str]] = {rules.GET_IMPACT: {"action": "delete"}}
 BODIES[rules.CREATE_CODE] = {}
 WITH_IMAGE = [row for row in ROWS if "{image_id}" in row.path]
@@ -33,7 +39,8 @@ def answers(who: Persona, image: str, projects: tuple[str, ...]) -> dict[str, tu
     for row in WITH_IMAGE:
         for project in projects if "{project_id}" in row.path else ("",):
             given: dict[str, Any] = {"params": QUERIES.get(row.rule)}
-            for number, more in enumerate((given, {"json": BODIES[row.rule]}) if row.rule in BODIES else (given,)):
+            bodies = [{"json": BODIES[row.rule]}] if row.rule in BODIES and row.body is Body.TAKEN else []
+            for number, more in enumerate([given, *bodies]):
                 path = row.path.format(image_id=image, project_id=project, kind="server", use_id="s1", code_id="0" * 12)
                 answer = who.call(row.method, path, **more)
                 found[f"{row.method} {row.path} {project} {number}"] = blanked(answer, image)

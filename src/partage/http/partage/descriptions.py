@@ -8,6 +8,7 @@ from partage.http.partage.query import COUNTS_NAMES, NAMES, USES_NAMES
 from partage.model.claim_code import LONGEST_CODE, MOST_USES
 from partage.model.document import LONGEST_NAME, LONGEST_VALUE
 from partage.model.ending import EndReason
+from partage.model.guard import GuardMode
 from partage.model.image import ImageStatus, Visibility
 from partage.model.impact import Action, EndOfAccess, KeptFor
 from partage.model.member import MemberStatus
@@ -34,7 +35,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     f"POST {paths.SHARES}/reject": Description(takes=_json("image_ids"), gives=_json("answers")),
     f"GET {paths.SHARE}": Description(gives=_json("share")),
     f"PATCH {paths.SHARE}": Description(takes=_json("terms_change"), gives=_json("share"), fails=(409,)),
-    f"DELETE {paths.SHARE}": Description(gives=_json("share"), also=(204,)),
+    f"DELETE {paths.SHARE}": Description(gives=_json("share"), also=(204,), fails=(409,)),
     f"POST {paths.SHARE}/cancel-ending": Description(gives=_json("share"), fails=(409, 413)),
     f"POST {paths.SHARE}/accept": Description(gives=_json("share"), fails=(409,)),
     f"POST {paths.SHARE}/reject": Description(gives=_json("share"), fails=(409,)),
@@ -46,6 +47,10 @@ DESCRIPTIONS: Mapping[str, Description] = {
     f"GET {paths.USES}/projects": Description(gives=_json("counts"), query=COUNTS_NAMES),
     f"PUT {paths.USE}": Description(gives=_json("use"), query=("project",), fails=(413,)),
     f"DELETE {paths.USE}": Description(query=("project",)),
+    f"GET {paths.IMAGE}/guard": Description(gives=_json("guard")),
+    f"PUT {paths.IMAGE}/guard": Description(takes=_json("guard_mode"), gives=_json("guard")),
+    f"DELETE {paths.IMAGE}/guard": Description(gives=_json("guard")),
+    f"POST {paths.IMAGE}/end": Description(takes=_json("end_request"), fails=(409, 413)),
     f"GET {paths.IMAGE}/impact": Description(gives=_json("impact"), query=("action", "unshared_project")),
     f"GET {paths.CODES}": Description(gives=_json("claim_codes")),
     f"POST {paths.CODES}": Description(takes=_json("new_claim_code"), gives=_json("created_claim_code"), fails=(409,)),
@@ -199,6 +204,25 @@ SCHEMAS: Mapping[str, Part] = {
         }
     ),
     "counts": _object({"projects": {"type": "array", "items": _reference("project_uses")}, "next": _TEXT}, required=("projects",)),
+    "guard_mode": _object({"mode": {"enum": [*GuardMode]}}),
+    "guard": _object(
+        {
+            "image_id": _TEXT,
+            "mode": {"enum": [*GuardMode], "description": "What holds now"},
+            "default": {"enum": [*GuardMode], "description": "The operator's"},
+            "override": {"enum": [*GuardMode, None], "description": "The image's own; null: it has the default"},
+            "pending": _or_null(_object({"override": {"enum": [*GuardMode, None]}, "at": _TIME})),
+            "cool_down": {"type": "string", "description": "For so long a switch from block to off is pending"},
+        }
+    ),
+    "end_request": _object(
+        {
+            "action": {"enum": [*Action]},
+            "project": {**_TEXT, "description": "The member, for unshare only"},
+            "acknowledge": {"type": "boolean", "default": False, "description": "Proceed although projects use the image"},
+        },
+        required=("action",),
+    ),
     "impact": _object(
         {
             "image_id": _TEXT,
@@ -215,6 +239,13 @@ SCHEMAS: Mapping[str, Part] = {
                     "kept_for": _or_null({"enum": [*KeptFor]}),
                     "kept_until": {**_TIME_OR_NULL, "description": "null: not known, or never"},
                     "quota_bytes": {"type": "integer", "description": "Taken from the usage of the image's owner"},
+                }
+            ),
+            "guard": _object(
+                {
+                    "mode": {"enum": [*GuardMode]},
+                    "blocks": {"type": "boolean", "description": "The action has to be acknowledged; the prediction is of that"},
+                    "can_acknowledge": {"type": "boolean", "description": "False: projects without a share use the image"},
                 }
             ),
         }

@@ -5,9 +5,10 @@ from http import HTTPStatus
 from partage.http.incoming import Incoming
 from partage.http.messages import Reply, json_reply
 from partage.http.partage import paths
+from partage.model.terms import Notice
 from partage.operations.service import Service
 
-FEATURES = ("notice", "retained-images", "shares", "restore", "adopt", "impact", "claim-codes")
+FEATURES = ("notice", "retained-images", "shares", "restore", "adopt", "impact", "claim-codes", "guard")
 """What this service does, by name. A name stays once it has been in a release."""
 
 
@@ -23,6 +24,7 @@ def describe(service: Service, incoming: Incoming) -> Reply:
         "longest": str(service.sharing.notice_bounds.longest),
         "while_used": service.sharing.while_used,
     }
+    guard = {"default": service.sharing.guard, "cool_down": str(Notice(service.sharing.guard_cool_down))}
     versions = [{"id": "v1.0", "status": "CURRENT", "links": links}]
-    found = json_reply({"versions": versions, "features": FEATURES, "notice": notice})
+    found = json_reply({"versions": versions, "features": FEATURES, "notice": notice, "guard": guard})
     return Reply(status=HTTPStatus.OK, body=found.body, content_type=found.content_type, etag=found.etag)

@@ -56,6 +56,7 @@ def impact_to_json(impact: Impact, names: Mapping[ProjectID, str]) -> Document:
         "projects": [_project_to_json(each, names) for each in impact.projects],
         "projects_left_out": impact.left_out,
         "bytes": _bytes_to_json(impact.bytes),
+        "guard": {"mode": impact.guard, "blocks": impact.is_blocked, "can_acknowledge": impact.can_acknowledge},
     }
 
 

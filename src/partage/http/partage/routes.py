@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from partage.http.partage import claim_codes, images, impact, paths, shares, uses
+from partage.http.partage import claim_codes, guards, images, impact, paths, shares, uses
 from partage.http.routing import Body, Row
 from partage.policies import sharing as rules
 
@@ -34,4 +34,8 @@ ROWS: tuple[Row, ...] = (
     Row("POST", paths.CODES, claim_codes.create_code, rules.CREATE_CODE, _CREATED, Body.TAKEN),
     Row("DELETE", paths.CODE, claim_codes.revoke_code, rules.REVOKE_CODE, _DONE),
     Row("POST", paths.CLAIMS, claim_codes.claim_share, rules.CLAIM_SHARE, _CREATED, Body.TAKEN),
+    Row("GET", paths.IMAGE + "/guard", guards.show_guard, rules.GET_GUARD, _OK),
+    Row("PUT", paths.IMAGE + "/guard", guards.switch_guard, rules.SWITCH_GUARD, _OK, Body.TAKEN),
+    Row("DELETE", paths.IMAGE + "/guard", guards.reset_guard, rules.SWITCH_GUARD, _OK),
+    Row("POST", paths.IMAGE + "/end", guards.end_access, rules.END_ACCESS, _DONE, Body.TAKEN),
 )

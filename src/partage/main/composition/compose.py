@@ -126,6 +126,8 @@ def build_service(
             while_used_grace=settings.sharing.grace,
             notice_bounds_of_domains={domain: given.bounds for domain, given in settings.sharing.domains.items()},
             claims=settings.sharing.claim_rules,
+            guard=settings.sharing.guard,
+            guard_cool_down=settings.sharing.cool_down,
         ),
         process=Process(worker=liveness.name_own_process(), worker_lives=liveness.is_alive),
         integrations=_build_integrations(settings),

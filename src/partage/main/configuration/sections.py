@@ -11,6 +11,7 @@ from partage import problems
 from partage.http.server.connections import HEAD_SECONDS, IDLE_SECONDS, PER_WORKER, UNSENT_BYTES
 from partage.model.claim_code import ClaimRules
 from partage.model.document import KnownFormats
+from partage.model.guard import GuardMode
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
 from partage.model.offer import NamesResolved
@@ -394,6 +395,8 @@ def _check_notice(notice: str) -> str:
     return notice
 
 
+_LONGEST_COOL_DOWN = timedelta(days=365)
+
 NoticeText = Annotated[str, AfterValidator(_check_notice)]
 
 
@@ -465,6 +468,20 @@ class SharingSettings(_NoticeSettings):
     while_used_grace: Annotated[
         NoticeText, Field(description="With the notice while-used members keep access for this duration after their last use")
     ] = "P1D"
+    guard: Annotated[
+        GuardMode,
+        Field(
+            description="block: a call that would end at once the access of projects that use an image is refused, unless "
+            "acknowledged; off: as in Glance; owners can set another for each image"
+        ),
+    ] = GuardMode.OFF
+    guard_cool_down: Annotated[
+        NoticeText,
+        Field(
+            description="For this time a switch of the guard from block to off is pending, and members that use an image keep "
+            "access after an acknowledged end: an ISO 8601 duration"
+        ),
+    ] = "P1D"
     resolve_names: Annotated[
         NamesResolved,
         Field(
@@ -517,6 +534,17 @@ class SharingSettings(_NoticeSettings):
     def _require_duration(self) -> Self:
         if Notice.parse(self.while_used_grace).duration is None:
             raise ValueError("while_used_grace must be a duration, such as P1D")
+        return self
+
+    @property
+    def cool_down(self) -> timedelta:
+        """For how long switching the guard off is pending."""
+        return Notice.parse(self.guard_cool_down).duration or timedelta()
+
+    @model_validator(mode="after")
+    def _require_short_cool_down(self) -> Self:
+        if not Notice(_LONGEST_COOL_DOWN).covers(Notice.parse(self.guard_cool_down)):
+            raise ValueError(f"guard_cool_down must be at most {Notice(_LONGEST_COOL_DOWN)}")
         return self
 
 

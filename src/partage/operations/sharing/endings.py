@@ -29,7 +29,9 @@ _HOW_TO_CANCEL = {
 }
 
 
-def end_share(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Share | None:
+def end_share(
+    service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID, *, is_acknowledged: bool = False
+) -> Share | None:
     """End a share; return it while its notice runs, None when access has ended at once. Ending twice is the same as once.
 
     An administrator of another project takes the share down: that ends every promise.
@@ -37,11 +39,12 @@ def end_share(service: Service, caller: Caller, image_id: ImageID, member_id: Pr
     Raises:
         ShareNotFound: no such share, or none that the caller may know of.
         PolicyForbids: the caller may not end it.
+        ImageGuarded: the member uses the image and would lose access at once, and this is not acknowledged.
     """
     with service.database.write() as tx:
         share = shares.find_for_change(service, tx, caller, image_id, member_id)
         service.authority.require(caller, rules.END_SHARE, authority.share_target(share))
-        _end(service, tx, caller, share)
+        _end(service, tx, caller, share, is_acknowledged=is_acknowledged)
         ended = _find_ended(service, tx, caller, share)
     if share.is_current:
         service.announce(Event.MEMBER_DELETE, share.membership())
@@ -115,10 +118,10 @@ def _find_owner(service: Service, tx: Transaction, caller: Caller, image_id: Ima
     return owner
 
 
-def _end(service: Service, tx: Transaction, caller: Caller, share: Share) -> None:
+def _end(service: Service, tx: Transaction, caller: Caller, share: Share, *, is_acknowledged: bool) -> None:
     member = share.membership()
     if share.is_current:
-        promises.end_member_share(service, tx, caller, share.image, member)
+        promises.end_member_share(service, tx, caller, share.image, member, is_acknowledged=is_acknowledged)
         members.remove(tx, member)
         return
     if caller.is_admin and caller.project_id != share.owner_id:

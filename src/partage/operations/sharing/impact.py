@@ -9,12 +9,12 @@ from partage.model.caller import Caller
 from partage.model.ending import READABLE
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
-from partage.model.impact import Action, Bounds, ByteImpact, EndOfAccess, Impact, KeptFor, Situation, predict
-from partage.operations import exclusive_bytes, pending_deletes, promises, visible
+from partage.model.impact import Action, Bounds, ByteImpact, EndOfAccess, Impact, KeptFor, predict
+from partage.operations import exclusive_bytes, guard, pending_deletes, promises, visible
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import sharing as rules
-from partage.records import endings, members, shares, uses
+from partage.records import shares, uses
 from partage.records.database import Transaction
 
 MOST_PROJECTS = 1000
@@ -46,9 +46,11 @@ def show_impact(
         if member_id is not None:
             shares.find(tx, caller, image_id, member_id, now=service.clock())
         _require_possible(image, action)
-        situation = read_situation(service, tx, caller, image)
-        found = predict(situation, action, member_id=member_id)
-        return _add_uses(tx, replace(found, bytes=_predict_bytes(service, tx, image, found)), limit)
+        situation = promises.read_situation(service, tx, caller, image)
+        assessed = guard.assess(service, tx, situation, action, member_id)
+        found = predict(situation, action, member_id=member_id, grace=assessed.grace)
+        found = replace(found, guard=assessed.mode, is_blocked=assessed.blocks, can_acknowledge=not assessed.other_users)
+        return _add_uses(tx, replace(found, bytes=_predict_bytes(service, tx, image, found)), image.owner, limit)
 
 
 def find_own(service: Service, tx: Transaction, caller: Caller, image_id: ImageID) -> Image:
@@ -63,20 +65,6 @@ def find_own(service: Service, tx: Transaction, caller: Caller, image_id: ImageI
     return image
 
 
-def read_situation(service: Service, tx: Transaction, caller: Caller, image: Image) -> Situation:
-    """Read the memberships and running endings of an image."""
-    now = service.clock()
-    shares_now = members.list_all(tx, image.id)
-    return Situation(
-        image=image,
-        members=shares_now,
-        usage=promises.find_usage(service, tx, image.id, shares_now),
-        endings=endings.list_running(tx, image.id, now=now),
-        takes_down=promises.takes_down(caller, image),
-        now=now,
-    )
-
-
 def _require_possible(image: Image, action: Action) -> None:
     if action is Action.DELETE:
         image.require_unprotected()
@@ -84,10 +72,11 @@ def _require_possible(image: Image, action: Action) -> None:
         raise problems.StatusForbids(f"Not allowed to deactivate image in status '{image.status}'")
 
 
-def _add_uses(tx: Transaction, found: Impact, limit: int) -> Impact:
+def _add_uses(tx: Transaction, found: Impact, owner: ProjectID | None, limit: int) -> Impact:
     """Add what is known of the uses of each project, for as many projects as an answer has."""
     known = {each.project_id: each for each in uses.list_by_project(tx, found.image_id)}
     projects = [replace(each, uses=known.pop(each.project_id, None)) for each in found.projects]
+    known.pop(owner or ProjectID(""), None)
     others = sum(each.has_uses for each in known.values()) if found.ends_for_everybody else 0
     return replace(found, projects=projects[:limit], left_out=len(projects[limit:]), other_users=others)
 
