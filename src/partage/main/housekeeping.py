@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from partage.main.process import memory
-from partage.operations import pending_deletes, promises, recovery, tasks
+from partage.operations import last_downloads, pending_deletes, promises, recovery, tasks
 from partage.operations.imports import run as import_runs
 from partage.operations.service import Service
 from partage.operations.sharing import closing
@@ -25,6 +25,7 @@ def start(service: Service, *, interval_seconds: float = INTERVAL_SECONDS) -> Jo
     runner.start("housekeeping", _list_housekeeping_jobs(service, interval_seconds))
     # A closing takes as long as the project has images.
     runner.start("closings", [_make_closing_job(service, interval_seconds)])
+    runner.start("last downloads", [_make_last_downloads_job(service)])
     runner.start("memory", [_trim_memory_job()])
     return runner
 
@@ -93,6 +94,14 @@ def _list_housekeeping_jobs(service: Service, interval_seconds: float) -> list[P
 
 def _make_closing_job(service: Service, interval_seconds: float) -> PeriodicJob:
     return PeriodicJob(name="Closing of projects", run=lambda: closing.carry_out_due(service), interval_seconds=interval_seconds)
+
+
+def _make_last_downloads_job(service: Service) -> PeriodicJob:
+    def run() -> bool:
+        last_downloads.write(service)
+        return False
+
+    return PeriodicJob(name="Record of last downloads", run=run, interval_seconds=last_downloads.WRITE_SECONDS)
 
 
 def _trim_memory_job() -> PeriodicJob:

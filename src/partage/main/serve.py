@@ -18,6 +18,7 @@ from partage.main.configuration.config import Settings
 from partage.main.process import descriptors, listening, memory, priority
 from partage.main.process.supervisor import Dependency, Job, Supervisor, block_signals
 from partage.model.ids import StoreID
+from partage.operations import last_downloads
 from partage.stores.identity import Identity
 
 _LOG = logging.getLogger(__name__)
@@ -123,6 +124,7 @@ def _serve_requests(
         server = Server(_configure_uvicorn(settings, compose.build_application(settings, service)), connections, share, timeouts)
         with housekeeping.start(service):
             server.run(sockets=[listener])
+        last_downloads.write_at_stop(service)
 
 
 def _configure_uvicorn(settings: Settings, application: Application) -> uvicorn.Config:

@@ -30,7 +30,8 @@ class Share:
     """One image offered to one project. `image` lacks tags, properties, digests and locations. Times are UTC, aware.
 
     `is_current`: the project is a member of a shared image. Where it is not, the share has ended and its notice runs. A share can
-    be both: the owner deactivated the image, or removed the member and offered the image anew.
+    be both: the owner deactivated the image, or removed the member and offered the image anew. `last_used` is the latest time at
+    which the member used or downloaded the image; None is unknown.
     """
 
     image: Image
@@ -42,6 +43,7 @@ class Share:
     answered_at: datetime | None
     is_current: bool
     ending: Ending | None
+    last_used: datetime | None = None
 
     @property
     def owner_id(self) -> ProjectID | None:

@@ -171,6 +171,8 @@ def open_image_data(
         for store_id in preferred:
             if not service.stores.has(store_id):
                 raise problems.StoreUnknown(f"Store '{store_id}' is not configured.")
+    if caller.project_id is not None:
+        service.process.last_downloads.note(image_id, caller.project_id, service.clock())
     return ImageData(service, image, tuple(preferred))
 
 

@@ -18,6 +18,7 @@ from partage.model.offer import NamesResolved, Project
 from partage.model.terms import Notice, NoticeBounds, Terms
 from partage.operations.failures import FailureLog
 from partage.operations.import_plugins import ImportPlugins
+from partage.operations.noted_downloads import LastDownloads
 from partage.operations.other_regions import OtherRegions
 from partage.operations.signing import Signatures, Unverifiable
 from partage.operations.silence import Listener
@@ -260,7 +261,7 @@ class Process:
     - `worker` names this process. `worker_lives` says whether another process of this machine still runs; None for a process of
       another machine. `listener` knows for how long those have been silent.
     - `running_uploads` are the tokens of the uploads of this process, `running_tasks` the claims of its tasks, each with what
-      cancels the run. `failures` logs what the operator has to know.
+      cancels the run. `failures` logs what the operator has to know. `last_downloads` are not written yet.
     """
 
     worker: str
@@ -269,6 +270,7 @@ class Process:
     running_tasks: dict[str, Cancellation | None] = field(default_factory=dict)
     listener: Listener = field(default_factory=Listener)
     failures: FailureLog = field(default_factory=FailureLog)
+    last_downloads: LastDownloads = field(default_factory=LastDownloads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

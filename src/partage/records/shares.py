@@ -25,7 +25,7 @@ from partage.records import members as member_rows
 from partage.records import visibility
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, from_time, to_microseconds
-from partage.records.tables import endings, images, members
+from partage.records.tables import endings, images, last_uses, members
 
 NO_SHARE = "There is no share of image {} with project {}"
 
@@ -58,6 +58,7 @@ _ENDING = (
     endings.c.status, endings.c.reason, endings.c.began_at, endings.c.ends_at, endings.c.offered_at, endings.c.answered_at,
     *(endings.c[name] for name in member_rows.TERMS),
 )  # fmt: skip
+_LAST_USE = (last_uses.c.used_at, last_uses.c.downloaded_at)
 
 
 def find(tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID, *, now: datetime) -> Share:
@@ -117,7 +118,7 @@ def page_statement(direction: Direction, has_status: bool, has_image: bool, has_
     chosen = select(keys).order_by(*order).limit(_ROWS).subquery("chosen")
     order = (chosen.c.created_at.desc(), chosen.c.image_id.desc(), chosen.c.member_id.desc())
     return (
-        select(chosen.c.member_id, *_IMAGE, *_MEMBER, *_ENDING)
+        select(chosen.c.member_id, *_IMAGE, *_MEMBER, *_ENDING, *_LAST_USE)
         .select_from(chosen)
         .join(images, images.c.id == chosen.c.image_id)
         .outerjoin(members, and_(members.c.image_id == chosen.c.image_id, members.c.member_id == chosen.c.member_id, _SHARED_NOW))
@@ -125,6 +126,7 @@ def page_statement(direction: Direction, has_status: bool, has_image: bool, has_
             endings,
             and_(endings.c.image_id == chosen.c.image_id, endings.c.member_id == chosen.c.member_id, visibility.RUNNING),
         )
+        .outerjoin(last_uses, and_(last_uses.c.image_id == chosen.c.image_id, last_uses.c.project_id == chosen.c.member_id))
         .order_by(*order)
     )
 
@@ -164,12 +166,13 @@ def _select_key(key: _Key) -> Select[Any]:
 
 def _one(*, is_admin: bool) -> Select[Any]:
     statement = (
-        select(bindparam("member_id"), *_IMAGE, *_MEMBER, *_ENDING)
+        select(bindparam("member_id"), *_IMAGE, *_MEMBER, *_ENDING, *_LAST_USE)
         .select_from(images)
         .outerjoin(members, and_(members.c.image_id == images.c.id, members.c.member_id == bindparam("member_id"), _SHARED_NOW))
         .outerjoin(
             endings, and_(endings.c.image_id == images.c.id, endings.c.member_id == bindparam("member_id"), visibility.RUNNING)
         )
+        .outerjoin(last_uses, and_(last_uses.c.image_id == images.c.id, last_uses.c.project_id == bindparam("member_id")))
         .where(images.c.id == bindparam("image_id"), or_(members.c.status.is_not(None), endings.c.status.is_not(None)))
     )
     sides = or_(_OWNER == visibility.PROJECT, bindparam("member_id") == visibility.PROJECT)
@@ -180,6 +183,8 @@ _FIND = {is_admin: CompiledSelect(_one(is_admin=is_admin)) for is_admin in (Fals
 
 
 def _share(row: Sequence[Any]) -> Share:
+    *row, used_at, downloaded_at = row
+    last_used = _optional_time(max((each for each in (used_at, downloaded_at) if each is not None), default=None))
     member_end = 1 + len(_IMAGE) + len(_MEMBER)
     image, member_id = _image(row[1 : 1 + len(_IMAGE)]), ProjectID(row[0])
     ending = _parse_ending(image, member_id, row[member_end:])
@@ -195,6 +200,7 @@ def _share(row: Sequence[Any]) -> Share:
             answered_at=_optional_time(answered_at),
             is_current=True,
             ending=ending,
+            last_used=last_used,
         )
     if ending is None:
         raise AssertionError(image.id, member_id)
@@ -208,6 +214,7 @@ def _share(row: Sequence[Any]) -> Share:
         answered_at=ending.answered_at,
         is_current=False,
         ending=ending,
+        last_used=last_used,
     )
 
 

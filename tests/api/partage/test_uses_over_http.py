@@ -7,8 +7,9 @@ import pytest
 import requests
 
 from partage.model.limits import Limits
+from partage.operations import last_downloads
 from tests.api.conftest import World
-from tests.api.partage.sharing import shared_image, use_path, uses_path
+from tests.api.partage.sharing import list_rows, seen, shared_image, use_path, uses_path
 from tests.api.partage.test_shares_over_http import MISSING, problem_of
 from tests.api.personas import Cast, Persona, at
 from tests.api.test_existence import blanked
@@ -132,3 +133,14 @@ def test_project_records_only_so_many_uses_of_an_image(
     assert statuses == [200, 200, 413, 200]
     assert cast.owner.call("PUT", use_path(image)).status_code == 200
     cast.leave()
+
+
+def test_last_use_is_unknown_and_then_seen_by_both_sides(world: World, cast: Cast) -> None:
+    image = shared_image(cast)
+    sides = ((cast.owner, "out"), (cast.member, "in"))
+    assert [list_rows(who, f"direction={side}&image={image}")[0]["last_used"] for who, side in sides] == [None, None]
+    assert cast.member.downloads(image).status_code == 200
+    last_downloads.write(world.service)
+    first, second = (list_rows(who, f"direction={side}&image={image}")[0]["last_used"] for who, side in sides)
+    assert first == second == seen(cast.member, image, cast.member.project_id)["last_used"]
+    assert first.endswith("Z")

@@ -139,6 +139,7 @@ SCHEMAS: Mapping[str, Part] = {
             "terms": _reference("terms"),
             "offered_at": _TIME,
             "answered_at": _TIME_OR_NULL,
+            "last_used": {**_TIME_OR_NULL, "description": "When the member last used or downloaded the image; null is unknown"},
             "ending": _or_null(_reference("ending")),
         }
     ),

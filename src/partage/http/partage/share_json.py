@@ -80,6 +80,7 @@ def share_to_json(share: Share, caller: Caller, names: Mapping[ProjectID, str]) 
         "terms": terms_to_json(share.terms),
         "offered_at": share.offered_at,
         "answered_at": share.answered_at,
+        "last_used": share.last_used,
         "ending": _write_ending(share.ending),
     }
 
