@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from ipaddress import ip_network
 from operator import attrgetter
 from pathlib import Path
@@ -18,7 +19,8 @@ from partage.identity.sealing import TokenSeal
 from partage.main.composition import compose
 from partage.main.configuration import config, renames, sample, store_types, validation_errors
 from partage.main.process import priority
-from partage.model.ids import StoreID, TaskID
+from partage.model.caller import Caller
+from partage.model.ids import ProjectID, StoreID, TaskID, UserID
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
 from partage.notifications.bus import Bus
@@ -512,7 +514,27 @@ def test_notice_has_bounds_of_the_cloud_and_of_domains(tmp_path: Path) -> None:
     built = compose.build_service(config.load({"data": tmp_path}, file=file))
     assert (str(built.sharing.notice_bounds.least), str(built.sharing.notice_bounds.longest)) == ("P0D", "P90D")
     domain = built.sharing.notice_bounds_of_domains["d1"]
-    assert (str(domain.default), str(domain.least), str(domain.longest)) == ("P7D", "P7D", "forever")
+    assert (str(domain.default), str(domain.least), str(domain.longest)) == ("P7D", "P7D", "P90D")
+    caller = Caller(user_id=UserID("u"), project_id=ProjectID("p"), roles=frozenset(), project_domain_id="d1")
+    assert str(built.sharing.default_terms_of(caller).notice) == "P7D"
+    assert built.sharing.notice_bounds_of(replace(caller, project_domain_id="other")) == built.sharing.notice_bounds
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[sharing]\ndefault_notice = "30 days"\n', "default_notice"),
+        ('[sharing]\nlongest_notice = "P1M"\n', "longest_notice"),
+        ('[sharing.domains.d1]\ndefault_notice = "a week"\n', "sharing.domains.d1.default_notice"),
+        ('[sharing.domains.d1]\ndefault_notcie = "P7D"\n', "default_notcie"),
+        ('[sharing]\nlongest_notice = "P1D"\n[sharing.domains.d1]\ndefault_notice = "P7D"\n', "default_notice of domain d1 must"),
+    ],
+)
+def test_wrong_notice_is_refused_at_the_start_in_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(problems.Invalid) as refused:
+        config.load({"data": tmp_path}, file=written(tmp_path, text))
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("bounds", ['least_notice = "P7D"', 'longest_notice = "P1D"\ndefault_notice = "P2D"'])

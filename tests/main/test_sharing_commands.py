@@ -1,5 +1,6 @@
 """`partage manage` commands for promises to members: what they print, refuse and leave behind."""
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from partage import problems
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID
 from partage.model.terms import Notice, Terms
@@ -109,3 +111,67 @@ def test_nothing_is_closed_while_keystone_is_away(service: Service, project: str
     assert "The identity service does not respond" in refused("close-project", project, settings=away)
     assert images.show_image(service, own(project), image.id)
     assert "Would have deleted 1 images" in run("close-project", project, "--dry-run", settings=away).stdout
+
+
+def test_retained_images_are_listed_for_whom_and_until_when(service: Service, tmp_path: Path) -> None:
+    month, forever = share(service, "A"), share(service, "A", notice="forever")
+    for each in (month, forever):
+        images.delete_image(service, OWNER, each)  # type: ignore[arg-type]
+    at = ("--data", str(tmp_path))
+    listed = run("retained", *at)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    *lines, totals = listed.stdout.splitlines()
+    assert totals == "2 images (8000 bytes) are retained for 1 projects"
+    until = datetime.now(UTC) + timedelta(days=30)
+    assert lines[0].startswith(f"Image {month}, 4000 bytes, of project A, for project B until {until:%Y-%m-%d}T")
+    assert lines[1] == f"Image {forever}, 4000 bytes, of project A, for project B forever"
+
+    document = json.loads(run("retained", "--json", *at).stdout)
+    assert document["totals"] == {"images": 2, "bytes": 8000, "projects": 1}
+    assert [each["image_id"] for each in document["images"]] == [month, forever]
+    [kept] = document["images"][1]["retained_for"]
+    assert (kept["project_id"], kept["reason"], kept["ends_at"]) == ("B", "deleted", None)
+
+
+def test_empty_list_of_retained_images_is_json(service: Service, tmp_path: Path) -> None:
+    share(service, "A")
+    assert json.loads(run("retained", "--json", "--data", str(tmp_path)).stdout) == {
+        "images": [],
+        "totals": {"images": 0, "bytes": 0, "projects": 0},
+    }
+
+
+def test_take_down_says_whom_it_hits_and_needs_a_confirmation(service: Service, tmp_path: Path) -> None:
+    image_id = share(service, "A", notice="forever")
+    members.add_member(service, OWNER, image_id, ProjectID("C"))  # type: ignore[arg-type]
+    at = ("--data", str(tmp_path))
+    asked = run("take-down", image_id, *at)
+    assert (asked.returncode, asked.stderr) == (1, "Nothing was changed; add --yes to delete the image for all of them\n")
+    expected = [
+        f"Image {image_id} of project A: active, shared, 4000 bytes",
+        "  project B: accepted, with a notice of forever",
+        "  project C: pending, with a notice of P30D",
+    ]
+    assert asked.stdout.splitlines() == expected
+    assert download(service, image_id, MEMBER) == DATA  # type: ignore[arg-type]
+
+    done = run("take-down", image_id, "--yes", *at)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[:-1] == expected
+    with pytest.raises(problems.ImageNotFound):
+        images.show_image(service, MEMBER, image_id)  # type: ignore[arg-type]
+    assert f"No image found with ID {image_id}" in refused("take-down", image_id, "--yes", *at)
+
+
+def test_retained_image_is_taken_down_and_returns_to_its_owner_only(tmp_path: Path) -> None:
+    service = make(tmp_path, default_terms=Terms(notice=Notice.parse("P30D")), delayed_delete=True)
+    image_id = share(service, "A")
+    images.delete_image(service, OWNER, image_id)  # type: ignore[arg-type]
+    at = ("--data", str(tmp_path))
+    done = run("take-down", image_id, "--yes", *at, settings={"PARTAGE_DELAYED_DELETE": "true"})
+    assert "  its owner has deleted it already\n" in done.stdout
+    assert ": the notice runs\n" in done.stdout
+    with pytest.raises(problems.ImageNotFound):
+        images.show_image(service, MEMBER, image_id)  # type: ignore[arg-type]
+    assert f"Restored image {image_id} of project A; its status is active" in run("restore", image_id, *at).stdout
+    assert images.show_image(service, OWNER, image_id).visibility == "shared"  # type: ignore[arg-type]

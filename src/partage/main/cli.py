@@ -128,8 +128,14 @@ def _add_sharing(tasks: Any) -> None:
     close.add_argument("project_id", metavar="PROJECT_ID", help="the id of a project that was deleted or disabled in Keystone")
     close.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
     close.add_argument("--force", action="store_true", help="do not ask Keystone whether the project is in use")
-    close.add_argument("--data", type=Path, metavar="DIR", help="the data directory of `partage up`")
-    _add_config_option(close)
+    held = _add_command(tasks, "retained", _list_retained, "list retained images, for whom and until when, and their bytes")
+    held.add_argument("--json", dest="as_json", action="store_true", help="print one JSON document")
+    down = _add_command(tasks, "take-down", _take_down, "delete an image for everybody, against every promise")
+    down.add_argument("image_id", metavar="IMAGE_ID")
+    down.add_argument("--yes", dest="is_confirmed", action="store_true", help="delete it; without this, only say whom it hits")
+    for each in (close, held, down):
+        each.add_argument("--data", type=Path, metavar="DIR", help="the data directory of `partage up`")
+        _add_config_option(each)
 
 
 def _add_command(verbs: Any, name: str, act: Any, summary: str) -> argparse.ArgumentParser:
@@ -183,6 +189,15 @@ def _restore(chosen: argparse.Namespace) -> int:
 def _close_project(chosen: argparse.Namespace) -> int:
     settings = config.load(_collect_options(chosen, "data"), file=chosen.config)
     return sharing.close_project(settings, chosen.project_id, dry_run=chosen.dry_run, force=chosen.force)
+
+
+def _list_retained(chosen: argparse.Namespace) -> int:
+    return sharing.list_retained(config.load(_collect_options(chosen, "data"), file=chosen.config), as_json=chosen.as_json)
+
+
+def _take_down(chosen: argparse.Namespace) -> int:
+    settings = config.load(_collect_options(chosen, "data"), file=chosen.config)
+    return sharing.take_down(settings, chosen.image_id, is_confirmed=chosen.is_confirmed)
 
 
 def _take_over_store(chosen: argparse.Namespace) -> int:

@@ -1,17 +1,21 @@
-"""`partage manage` commands for promises to members: close a project. Each command prints its result and returns an exit status."""
+"""`partage manage` commands for promises to members. Each command prints its result and returns an exit status."""
 
+import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from partage.main.composition import compose, readiness
 from partage.main.configuration.config import Settings
 from partage.model.closing import Closed, ClosedImage, ClosingSource
 from partage.model.ending import Ending
-from partage.model.ids import ProjectID
+from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Visibility
+from partage.model.retention import RetainedImage, TakeDown
 from partage.operations.service import Service
-from partage.operations.sharing import closing
+from partage.operations.sharing import closing, retained
 
 _MAX_IMAGES = 100
 _MAX_MEMBERS = 10
@@ -38,6 +42,44 @@ def close_project(settings: Settings, project_id: str, *, dry_run: bool, force: 
         kept = closing.count_public_namespaces(service, project)
     if kept:
         print(f"Kept {kept} public namespaces of metadata definitions, because other projects use them")
+    return 0
+
+
+def list_retained(settings: Settings, *, as_json: bool) -> int:
+    """Print the retained images, for whom and until when they are retained, and how many bytes they have."""
+    count = size_bytes = 0
+    projects: set[ProjectID] = set()
+    with _open_database(settings) as service:
+        if as_json:
+            print('{"images": [', end="")
+        for image in retained.list_retained(service):
+            if as_json:
+                print(("," if count else "") + "\n" + json.dumps(_build_document(image)), end="", flush=True)
+            else:
+                print(f"Image {_describe_image(image)}, of project {image.former_owner}, for {_describe_members(image.kept_for)}")
+            count, size_bytes = count + 1, size_bytes + image.size_bytes
+            projects.update(each.member_id for each in image.kept_for)
+    if as_json:
+        totals = {"images": count, "bytes": size_bytes, "projects": len(projects)}
+        print(f'\n], "totals": {json.dumps(totals)}}}')
+    else:
+        print(f"{count} images ({size_bytes} bytes) are retained for {len(projects)} projects")
+    return 0
+
+
+def take_down(settings: Settings, image_id: str, *, is_confirmed: bool) -> int:
+    """Print whom the end of an image hits, and delete it against every promise if that is confirmed; 1 if it is not.
+
+    Raises:
+        ImageNotFound: there is no such image.
+    """
+    with _open_database(settings) as service:
+        if not is_confirmed:
+            _print_hits(retained.preview_take_down(service, ImageID(image_id)))
+            print("Nothing was changed; add --yes to delete the image for all of them", file=sys.stderr)
+            return 1
+        _print_hits(retained.take_down(service, ImageID(image_id)))
+    print("Deleted the image for all of them; the next sweep frees its data")
     return 0
 
 
@@ -85,9 +127,57 @@ def _print_summary(batches: Iterable[Closed], *, dry_run: bool) -> None:
     )
 
 
+def _print_hits(taken: TakeDown) -> None:
+    image = taken.image
+    name = "" if image.name is None else f" ({_escape(image.name)})"
+    owner = image.former_owner or image.owner
+    print(f"Image {image.id}{name} of project {owner}: {image.status}, {image.visibility}, {image.size or 0} bytes")
+    if image.visibility in _OPEN_TO_ALL:
+        print(f"  every project can use it, because it is {image.visibility}")
+    if image.is_retained:
+        print("  its owner has deleted it already")
+    for member in taken.members:
+        print(f"  project {member.member_id}: {member.status}, with a notice of {member.terms.notice}")
+    for ending in taken.endings:
+        print(f"  {_describe_member(ending)}: the notice runs")
+    for each in taken.uses:
+        if each.has_uses:
+            counted = ", ".join(f"{number} {kind}s" for kind, number in sorted(each.counts.items()))
+            print(f"  project {each.project_id} uses it: {counted}{'' if each.is_complete else ' or more'}")
+
+
+def _build_document(image: RetainedImage) -> dict[str, object]:
+    kept = [
+        {
+            "project_id": each.member_id,
+            "reason": each.reason.value,
+            "began_at": _format_time(each.began_at),
+            "ends_at": None if each.ends_at is None else _format_time(each.ends_at),
+            "notice": str(each.terms.notice),
+        }
+        for each in image.kept_for
+    ]
+    return {
+        "image_id": image.image_id,
+        "name": image.name,
+        "owner_id": image.former_owner,
+        "bytes": image.size_bytes,
+        "retained_for": kept,
+    }
+
+
 def _describe_retained(image: ClosedImage) -> str:
-    name = "" if image.name is None else f" ({image.name.encode('unicode_escape').decode()})"
-    return f"image {image.image_id}{name}, {image.size_bytes} bytes, for {_describe_members(image.kept_for)}"
+    return f"image {_describe_image(image)}, for {_describe_members(image.kept_for)}"
+
+
+def _describe_image(image: ClosedImage | RetainedImage) -> str:
+    name = "" if image.name is None else f" ({_escape(image.name)})"
+    return f"{image.image_id}{name}, {image.size_bytes} bytes"
+
+
+def _escape(name: str) -> str:
+    """Escape characters that a terminal would obey."""
+    return name.encode("unicode_escape").decode()
 
 
 def _describe_members(kept_for: Sequence[Ending]) -> str:
@@ -97,8 +187,15 @@ def _describe_members(kept_for: Sequence[Ending]) -> str:
 
 
 def _describe_member(ending: Ending) -> str:
-    until = "forever" if ending.ends_at is None else f"until {ending.ends_at:%Y-%m-%dT%H:%M:%SZ}"
+    if ending.ends_at is None:
+        until = "while it is used" if ending.terms.notice.while_used else "forever"
+    else:
+        until = f"until {_format_time(ending.ends_at)}"
     return f"project {ending.member_id} {until}"
+
+
+def _format_time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @contextmanager

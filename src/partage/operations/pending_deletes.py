@@ -64,7 +64,8 @@ def restore(service: Service, image_id: ImageID) -> Image:
             )
         was, its_members = found
         # A task that had the image when it was deleted has failed meanwhile.
-        image = replace(importing.unlock(was), updated_at=service.clock())
+        now = service.clock()
+        image = replace(importing.unlock(was.give_back(now=now) if was.is_retained else was), updated_at=now)
         images.add(tx, image)
         for member in its_members:
             members.add(tx, member, image)

@@ -113,6 +113,12 @@ def find_for_work(tx: Transaction, image_id: ImageID) -> Image | None:
     return None if row is None else _image(row)
 
 
+def find_or_none(tx: Transaction, image_id: ImageID) -> Image | None:
+    """Return the image, not locked, without regard to visibility; for operators. None if there is no such image."""
+    row = tx.execute(_BY_ID, {"image_id": image_id}).first()
+    return None if row is None else _image(row)
+
+
 def lock(tx: Transaction, image_id: ImageID) -> None:
     """Lock the image's row, if it exists, until the transaction ends.
 

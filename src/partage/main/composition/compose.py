@@ -124,7 +124,7 @@ def build_service(
             notice_bounds=settings.sharing.bounds,
             while_used=settings.sharing.while_used,
             while_used_grace=settings.sharing.grace,
-            notice_bounds_of_domains={domain: given.bounds for domain, given in settings.sharing.domains.items()},
+            notice_bounds_of_domains=settings.sharing.bounds_of_domains,
             claims=settings.sharing.claim_rules,
             guard=settings.sharing.guard,
             guard_cool_down=settings.sharing.cool_down,

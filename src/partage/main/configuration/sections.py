@@ -409,37 +409,15 @@ def _check_duration(text: str) -> str:
 DurationText = Annotated[str, AfterValidator(_check_duration)]
 
 
-class _NoticeSettings(_Section):
-    """The notice of one domain, or of the cloud: the default, and the bounds of what owners promise."""
+class DomainSharingSettings(_Section):
+    """The notice of shares that projects of one domain offer. What is None is the cloud's."""
 
-    default_notice: NoticeText = "P0D"
-    least_notice: NoticeText = "P0D"
-    longest_notice: NoticeText = "forever"
-
-    @property
-    def bounds(self) -> NoticeBounds:
-        """What owners can promise."""
-        return NoticeBounds(
-            default=Notice.parse(self.default_notice),
-            least=Notice.parse(self.least_notice),
-            longest=Notice.parse(self.longest_notice),
-        )
-
-    @model_validator(mode="after")
-    def _require_order(self) -> Self:
-        bounds = self.bounds
-        try:
-            bounds.check(Notice.parse(self.default_notice))
-        except problems.TermsRefused as problem:
-            raise ValueError(f"default_notice must be between least_notice and longest_notice: {problem}") from problem
-        return self
+    default_notice: NoticeText | None = None
+    least_notice: NoticeText | None = None
+    longest_notice: NoticeText | None = None
 
 
-class DomainSharingSettings(_NoticeSettings):
-    """The notice of shares that projects of one domain offer."""
-
-
-class SharingSettings(_NoticeSettings):
+class SharingSettings(_Section):
     """What a share promises to the member."""
 
     default_notice: Annotated[
@@ -454,8 +432,8 @@ class SharingSettings(_NoticeSettings):
     domains: Annotated[
         dict[str, DomainSharingSettings],
         Field(
-            description="By domain id, default_notice, least_notice and longest_notice for the shares that its projects offer, "
-            "instead of those of the cloud"
+            description="By domain id, default_notice, least_notice and longest_notice for the shares that its projects offer; "
+            "each that a domain lacks is the cloud's"
         ),
     ] = {}
     while_used: Annotated[
@@ -507,6 +485,34 @@ class SharingSettings(_NoticeSettings):
             description="Maximum failed claims from one client address in ten minutes; above it the response is 429; 0: no limit"
         ),
     ] = _CLAIMS.failures_per_address
+
+    @property
+    def bounds(self) -> NoticeBounds:
+        """What owners of the cloud can promise."""
+        return self._merge_bounds(DomainSharingSettings())
+
+    @property
+    def bounds_of_domains(self) -> dict[str, NoticeBounds]:
+        """What owners of each domain can promise."""
+        return {domain: self._merge_bounds(given) for domain, given in self.domains.items()}
+
+    def _merge_bounds(self, given: DomainSharingSettings) -> NoticeBounds:
+        return NoticeBounds(
+            default=Notice.parse(given.default_notice or self.default_notice),
+            least=Notice.parse(given.least_notice or self.least_notice),
+            longest=Notice.parse(given.longest_notice or self.longest_notice),
+        )
+
+    @model_validator(mode="after")
+    def _require_order(self) -> Self:
+        for domain, bounds in [("", self.bounds), *self.bounds_of_domains.items()]:
+            try:
+                bounds.check(bounds.default or Notice())
+            except problems.TermsRefused as problem:
+                of = f" of domain {domain}" if domain else ""
+                message = f"default_notice{of} must be between least_notice and longest_notice: {problem}"
+                raise ValueError(message) from problem
+        return self
 
     @property
     def claim_rules(self) -> ClaimRules:
