@@ -19,7 +19,7 @@ RECOVERY_SECONDS = 5
 ACTS = [*worlds.ACTS, "first-start"]
 POINTS = {"upload": 8, "upload-large": 4, "sweep": 6}
 POINTS_OF_OTHERS = 3
-ACTS_ON_POSTGRESQL = ["create", "upload", "delete", "accept", "sweep"]
+ACTS_ON_POSTGRESQL = ["create", "upload", "delete", "accept", "sweep", "close-project", "claim"]
 POINTS_ON_POSTGRESQL = 3
 
 
@@ -41,11 +41,18 @@ def check(actors: Server, folder: Path, act: str, where: str, *, acknowledged: b
     except AssertionError as failure:
         raise AssertionError(f"{where}: {failure}") from failure
     allowed = [actors.after[act]] if acknowledged else [before, actors.after[act]]
+    if act in worlds.ACTS and worlds.ACTS[act].goes_on:  # several steps, some of which are repeated
+        looked["found"], allowed = without_effects(looked["found"]), [without_effects(each) for each in allowed]
     assert looked["found"] in allowed, where
     assert looked["faults"] == [], where
     assert looked["repeated"] in ("done", "done before"), f"{where}: {looked['repeated']}"
-    assert looked["after"] == actors.after[act], where
+    assert looked["after"] == without_effects(actors.after[act]), where
     assert looked["seconds"] < RECOVERY_SECONDS, where
+
+
+def without_effects(state: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what an operation adds each time that it is repeated, such as events."""
+    return {name: value for name, value in state.items() if name != worlds.EFFECTS}
 
 
 @pytest.mark.parametrize("act", ACTS)

@@ -19,7 +19,9 @@ from partage import problems
 from partage.main.composition import readiness
 from partage.main.process import liveness
 from partage.model import importing
+from partage.model.adoption import AdoptionRequest
 from partage.model.caller import Caller
+from partage.model.claim_code import ClaimCode, CodeRequest, CodeText
 from partage.model.ids import ImageID, ProjectID, UserID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
 from partage.model.import_request import ImportMethod, ImportRequest
@@ -27,14 +29,16 @@ from partage.model.limits import Limits
 from partage.model.member import MemberStatus
 from partage.model.offer import OfferRequest, RequestKey
 from partage.model.patch import Change, Operation
-from partage.model.terms import TermsChange
+from partage.model.terms import Notice, Terms, TermsChange
+from partage.model.use import UseKey, UseKind
 from partage.operations import downloads, images, members, recovery, sweep, tasks, uploads
 from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
 from partage.operations.service import Service
-from partage.operations.sharing import answers, endings, offers
+from partage.operations.sharing import adoption, answers, claims, closing, endings, offers, retained, terms, uses
+from partage.operations.sharing import claim_codes as claim_code_operations
+from partage.records import claim_codes, schema
 from partage.records import images as image_rows
-from partage.records import schema
 from partage.stores.store import Store
 from tests import services, uploading
 from tests.services import change_service
@@ -55,6 +59,10 @@ def caller(project: str, *roles: str) -> Caller:
 
 
 OWNER = caller("A")
+LEAVER = caller("P")
+"""Of the project that is closed."""
+ADMIN = caller("Z", "admin")
+CODE = CodeText.encode(bytes(25))
 
 
 def noise(seed: int, megabytes: float) -> bytes:
@@ -88,10 +96,10 @@ def id_of(name: str) -> ImageID:
     return ImageID(str(uuid5(NAMESPACE_URL, name)))
 
 
-def create(service: Service, name: str, visibility: Visibility = Visibility.SHARED) -> ImageID:
-    """Make a queued raw image of the owner's."""
+def create(service: Service, name: str, visibility: Visibility = Visibility.SHARED, *, who: Caller = OWNER) -> ImageID:
+    """Make a queued raw image of the owner's, or of another project's."""
     new = NewImage(id=id_of(name), name=name, visibility=visibility, disk_format="raw", container_format="bare")
-    return images.create_image(service, OWNER, new).id
+    return images.create_image(service, who, new).id
 
 
 def send(service: Service, image_id: ImageID, data: bytes, who: Caller = OWNER) -> None:
@@ -124,6 +132,35 @@ def make(service: Service) -> None:
         members.add_member(service, OWNER, id_of("alpha"), ProjectID(project))
     members.update_member(service, caller("C"), id_of("alpha"), ProjectID("C"), "accepted")
     begin_and_die(service, create(service, "stuck"))
+    _make_shares(service)
+
+
+def _make_shares(service: Service) -> None:
+    """Give project P an image that C has accepted with notice, one that is ending, one that is retained, and one of its own."""
+    service = change_service(service, default_terms=Terms(notice=Notice(timedelta(days=30))))
+    for name in ("promised", "ending", "retained"):
+        image_id = create(service, name, who=LEAVER)
+        send(service, image_id, noise(10, 0.2), who=LEAVER)
+        members.add_member(service, LEAVER, image_id, ProjectID("C"))
+        members.update_member(service, caller("C"), image_id, ProjectID("C"), "accepted")
+    members.remove_member(service, LEAVER, id_of("ending"), ProjectID("C"))
+    images.delete_image(service, LEAVER, id_of("retained"))
+    _record_use(service, "before")
+    with service.database.write() as tx:
+        now = service.clock()
+        code = ClaimCode(
+            id=CODE.id,
+            digest=CODE.digest,
+            image_id=id_of("promised"),
+            created_at=now,
+            expires_at=now + timedelta(days=7),
+            uses=2,
+            uses_left=2,
+            terms=Terms(),
+        )
+        claim_codes.add(tx, code, image_rows.find(tx, LEAVER, code.image_id, now=now))
+    create(service, "own", who=LEAVER)
+    members.add_member(service, OWNER, id_of("beta"), ProjectID("P"))
 
 
 def begin_and_die(service: Service, image_id: ImageID) -> None:
@@ -133,20 +170,41 @@ def begin_and_die(service: Service, image_id: ImageID) -> None:
 
 
 def state(service: Service, *, with_bytes: bool = True) -> dict[str, Any]:
-    """Write down everything that clients can see of every image; on the way read its bytes and compare."""
+    """Write down everything that clients can see of every image and share; on the way read the bytes of images and compare.
+
+    With bytes, the state has `EFFECTS` too: what an operation adds each time that it is repeated.
+    """
     with service.database.read() as tx:
         found = [
-            image_rows.find(tx, OWNER, ImageID(each), now=datetime.now(UTC))
+            image_rows.find(tx, ADMIN, ImageID(each), now=datetime.now(UTC))
             for (each,) in tx.exec_driver_sql("SELECT id FROM images ORDER BY id")
         ]
+        shares = {name: [list(row) for row in tx.exec_driver_sql(text)] for name, text in _SHARES.items()}
+        effects = {name: [list(row) for row in tx.exec_driver_sql(text)] for name, text in _EFFECTS.items()}
     for image in found:
         if image.status is ImageStatus.ACTIVE and with_bytes:
-            data = fetch(service, image.id)
+            data = fetch(service, image.id, ADMIN)
             read = (len(data), hashlib.md5(data).hexdigest(), hashlib.sha512(data).hexdigest())
             assert read == (image.size, image.checksum, image.os_hash_value), f"image {image.name} is not what it says it is"
         has_data = image.status in (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
         assert has_data == (image.size is not None), f"image {image.name} is {image.status} with size {image.size}"
-    return {image.id: _seen(service, image) for image in found}
+    seen = {image.id: _seen(service, image) for image in found} | {"shares": shares}
+    return {**seen, EFFECTS: effects} if with_bytes else seen
+
+
+EFFECTS = "effects"
+_SHARES = {
+    "owners": "SELECT id, owner, former_owner FROM images ORDER BY id",
+    "members": "SELECT image_id, member_id, status, notice_seconds FROM members ORDER BY image_id, member_id",
+    "endings": "SELECT image_id, member_id, status, reason, notice_seconds FROM endings ORDER BY image_id, member_id",
+    "uses": "SELECT image_id, project_id, use_id FROM uses ORDER BY image_id, project_id, use_id",
+    "adoptions": "SELECT image_id, source_id FROM adoptions ORDER BY image_id",
+    "keys": "SELECT project_id, key FROM idempotency_keys ORDER BY project_id, key",
+}
+_EFFECTS = {
+    "events": "SELECT project_id, type, image_id, member_id FROM events ORDER BY project_id, type, image_id, member_id, id",
+    "codes": "SELECT image_id, uses, uses_left FROM claim_codes ORDER BY image_id, uses_left",
+}
 
 
 def kept_rooms(service: Service) -> int:
@@ -162,7 +220,7 @@ def _seen(service: Service, image: Image) -> dict[str, Any]:
     }
     seen |= {"properties": dict(image.properties), "tags": list(image.tags)}
     if image.visibility is Visibility.SHARED:
-        seen["members"] = [[each.member_id, each.status.value] for each in members.list_members(service, OWNER, image.id)]
+        seen["members"] = [[each.member_id, each.status.value] for each in members.list_members(service, ADMIN, image.id)]
     return seen
 
 
@@ -211,6 +269,31 @@ def _offer(service: Service) -> None:
     assert answer == "4"
 
 
+def _adopt(service: Service) -> None:
+    service = change_service(service, new_id=lambda: id_of("adopted"))
+    adoption.adopt_image(service, caller("C"), id_of("promised"), AdoptionRequest())
+
+
+def _key(use_id: str) -> UseKey:
+    return UseKey(image_id=id_of("promised"), project_id=ProjectID("C"), kind=UseKind.SERVER, use_id=use_id)
+
+
+def _record_use(service: Service, use_id: str = "after") -> None:
+    uses.record_use(service, caller("C"), _key(use_id))
+
+
+def _release_use(service: Service) -> None:
+    uses.release_use(service, caller("C"), _key("before"))
+
+
+def _create_code(service: Service) -> None:
+    claim_code_operations.create_code(service, LEAVER, id_of("promised"), CodeRequest())
+
+
+def _claim(service: Service) -> None:
+    claims.claim_share(service, caller("D"), str(CODE), "192.0.2.1")
+
+
 def _sweep(service: Service) -> None:
     """Twice: what the first one retires the second one removes, as the clock has moved on."""
     swept = [sweep.sweep(service, grace=NO_GRACE) for _ in range(2)]
@@ -218,6 +301,8 @@ def _sweep(service: Service) -> None:
     if failed:
         raise problems.StoreUnavailable("; ".join(failed))  # the command exits with 1
 
+
+_FOREVER = TermsChange(given=frozenset({"notice"}), notice=Notice(None))
 
 ACTS: Mapping[str, Act] = MappingProxyType(
     {
@@ -249,6 +334,24 @@ ACTS: Mapping[str, Act] = MappingProxyType(
             lambda service: answers.answer_shares(service, caller("B"), [id_of("alpha")], MemberStatus.ACCEPTED),
         ),
         "end-share": Act(lambda service: endings.end_share(service, OWNER, id_of("alpha"), ProjectID("C")), problems.ShareNotFound),
+        "leave-share": Act(
+            lambda service: answers.leave_share(service, caller("C"), id_of("ending"), ProjectID("C")), problems.ShareNotFound
+        ),
+        "change-terms": Act(
+            lambda service: terms.change_terms(service, LEAVER, id_of("promised"), ProjectID("C"), _FOREVER),
+        ),
+        "cancel-ending": Act(
+            lambda service: endings.cancel_ending(service, LEAVER, id_of("ending"), ProjectID("C")), problems.ShareConflict
+        ),
+        "restore": Act(lambda service: endings.restore_image(service, LEAVER, id_of("retained")), problems.ImageNotFound),
+        "adopt": Act(_adopt, problems.ImageExists),
+        "retain": Act(lambda service: images.delete_image(service, LEAVER, id_of("promised")), problems.ImageNotFound),
+        "record-use": Act(_record_use),
+        "release-use": Act(_release_use),
+        "create-code": Act(_create_code),
+        "claim": Act(_claim),
+        "take-down": Act(lambda service: retained.take_down(service, id_of("promised")), problems.ImageNotFound),
+        "close-project": Act(lambda service: list(closing.close_project(service, ProjectID("P"))), goes_on=True),
         "sweep": Act(_sweep),
         "recover": Act(recovery.recover),
     },
