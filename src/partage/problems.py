@@ -348,6 +348,10 @@ class Gone(Explained):
     """The resource no longer exists."""
 
 
+class EventsGone(Gone):
+    """Events after the cursor have been removed, or the cursor is not one of this database."""
+
+
 class ImageGone(Gone):
     """The image was deleted while its data was being written."""
 

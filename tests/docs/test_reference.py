@@ -19,6 +19,7 @@ from partage.http.v2.routes import ROWS
 from partage.main.configuration.config import Settings
 from partage.main.configuration.renames import RENAMES
 from partage.main.configuration.store_types import list_fields
+from partage.model.event import EventType
 from partage.model.limits import Limits
 from partage.model.query import SORT_ATTRIBUTES
 from partage.policies.authority import RULES
@@ -51,6 +52,11 @@ def test_every_route_of_the_sharing_api_is_described() -> None:
         (row.method, f"`{row.path}`", row.rule or "any token", str(row.status.value)) for row in SHARING_ROWS
     ]
     assert all(len(row) == 5 and row[4] for row in found)
+
+
+def test_every_type_of_event_is_described() -> None:
+    described = [kind for row in rows_of("events.md", "Types") for kind in re.findall(r"`([a-z_]+\.[a-z_]+)`", row[0])]
+    assert sorted(described) == sorted(EventType)
 
 
 def test_every_rule_is_described_with_its_default() -> None:

@@ -11,7 +11,7 @@ from partage.model.ids import ImageID
 from partage.model.image import Visibility
 from partage.model.query import Filter, ImageQuery, Operator, SortKey
 from partage.model.share import Direction
-from partage.records import cache, contents, images, members, paging, shares
+from partage.records import cache, contents, events, images, members, paging, shares
 
 FOLDER = Path(__file__).parent / "sql"
 DIALECTS = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}
@@ -48,6 +48,8 @@ STATEMENTS: dict[str, Executable] = {
         Direction.OUT, has_status=True, has_image=True, has_project=True, has_position=True
     ),
     "manifest_segments": contents._SEGMENTS,  # noqa: SLF001
+    "page_of_events": events.page_statement(of_all=False),
+    "page_of_all_events": events.page_statement(of_all=True),
     "list_cached_images": cache._LIST,  # noqa: SLF001
 }
 

@@ -7,7 +7,7 @@ from partage.main.process import memory
 from partage.operations import last_downloads, pending_deletes, promises, recovery, tasks
 from partage.operations.imports import run as import_runs
 from partage.operations.service import Service
-from partage.operations.sharing import closing
+from partage.operations.sharing import closing, event_feed
 from partage.worker.periodic import JobRunner, PeriodicJob
 
 INTERVAL_SECONDS = 5.0
@@ -82,6 +82,12 @@ def _list_housekeeping_jobs(service: Service, interval_seconds: float) -> list[P
             promises.remove_expired,
             logging.INFO,
             "the notice periods of %d retained images ended",
+        ),
+        job(
+            "Removal of old events",
+            event_feed.remove_old_events,
+            logging.INFO,
+            "%d events were removed, because they were old or too many",
         ),
         job(
             "Removal of expired tasks",

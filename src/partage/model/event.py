@@ -148,3 +148,11 @@ class EventPage:
     events: tuple[RecordedEvent, ...]
     last: int
     has_more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRetention:
+    """For how long events are kept, and how many of each project."""
+
+    days: int = 90
+    rows_per_project: int = 100_000

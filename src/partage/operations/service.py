@@ -11,6 +11,7 @@ from partage.model.caller import Caller
 from partage.model.claim_code import ClaimRules
 from partage.model.closing import ProjectState
 from partage.model.document import KnownFormats
+from partage.model.event import EventRetention
 from partage.model.guard import GuardMode
 from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
@@ -219,6 +220,7 @@ class SharingRules:
     """
 
     names_resolved: NamesResolved = NamesResolved.OWN_DOMAIN
+    event_retention: EventRetention = field(default_factory=EventRetention)
     default_terms: Terms = field(default_factory=Terms)
     notice_bounds: NoticeBounds = field(default_factory=NoticeBounds)
     while_used: bool = False

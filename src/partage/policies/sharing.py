@@ -13,6 +13,7 @@ OFFER_SHARE = "partage:offer_share"
 CHANGE_TERMS = "partage:change_terms"
 ANSWER_SHARE = "partage:answer_share"
 LEAVE_SHARE = "partage:leave_share"
+LIST_EVENTS = "partage:list_events"
 END_SHARE = "partage:end_share"
 CANCEL_ENDING = "partage:cancel_ending"
 RESTORE_IMAGE = "partage:restore_image"
@@ -49,6 +50,13 @@ RULES = [
     document_rule(CHANGE_TERMS, _OF_ADD, "Change the terms of a share.", "PATCH", _ONE),
     document_rule(ANSWER_SHARE, _OF_ANSWER, "Accept or reject an offer: the member's project only.", "POST", f"{_ONE}/accept"),
     document_rule(LEAVE_SHARE, _OF_ANSWER, "Leave a share: the member's project only.", "POST", f"{_ONE}/leave"),
+    document_rule(
+        LIST_EVENTS,
+        f"rule:{images.GET_IMAGES}",
+        "Read what happened to the images and shares of a project: its readers.",
+        "GET",
+        "/partage/v1/events",
+    ),
     document_rule(END_SHARE, f"rule:{members.DELETE_MEMBER}", "End a share.", "DELETE", _ONE),
     document_rule(CANCEL_ENDING, _OF_ADD, "Cancel the ending of a share.", "POST", f"{_ONE}/cancel-ending"),
     document_rule(

@@ -15,7 +15,7 @@ an event of an image has the image's row locked. A transaction id has no such or
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Select, bindparam, delete, func, insert, select, text, tuple_
@@ -77,12 +77,25 @@ def add(tx: Transaction, new: Iterable[NewEvent]) -> None:
         tx.execute(insert(events), rows)
 
 
-def find_last(tx: Transaction) -> int:
-    """Return the id up to which every event can be read, or will never be there; 0 before the first."""
+class Bounds(NamedTuple):
+    """Ids of events. Up to `last` every event can be read, or will never be there; `highest` is the last that was given out."""
+
+    last: int
+    highest: int
+
+
+def find_bounds(tx: Transaction) -> Bounds:
+    """Return up to which id events can be read; 0 before the first. A later call can return a lower `last`."""
     if tx.dialect.name != "postgresql":
-        return tx.execute(_HIGHEST_ON_SQLITE).scalar() or 0
+        highest = tx.execute(_HIGHEST_ON_SQLITE).scalar() or 0
+        return Bounds(highest, highest)
     highest, held = tx.execute(_BOUND_ON_POSTGRESQL).one()
-    return min(int(highest), NEVER if held is None else held - _KEYS)
+    return Bounds(min(highest, NEVER if held is None else held - _KEYS), highest)
+
+
+def find_last(tx: Transaction) -> int:
+    """Return up to which id events can be read."""
+    return find_bounds(tx).last
 
 
 def page(tx: Transaction, query: EventQuery, *, last: int) -> EventPage:
@@ -92,7 +105,9 @@ def page(tx: Transaction, query: EventQuery, *, last: int) -> EventPage:
     found = tuple(_event(row) for row in rows[: query.limit])
     has_more = len(rows) > query.limit
     # The position moves on over other projects' events, so that they are not searched again.
-    reached = found[-1].number if has_more and found else max(last, query.after or 0)
+    reached = max(last, query.after or 0)
+    if has_more:
+        reached = found[-1].number if found else query.after or 0
     return EventPage(events=found, last=reached, has_more=has_more)
 
 

@@ -7,6 +7,7 @@ import requests
 from tests.api.personas import Cast, Persona
 
 SHARES = "/partage/v1/shares"
+EVENTS = "/partage/v1/events"
 
 
 def share_path(image: str, project: str, action: str = "") -> str:

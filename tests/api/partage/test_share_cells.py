@@ -17,6 +17,7 @@ from partage.policies import sharing as rules
 from partage.policies.authority import Authority
 from tests.api.conftest import World, cast_of
 from tests.api.partage.sharing import (
+    EVENTS,
     SHARES,
     adopt,
     claim,
@@ -40,7 +41,7 @@ LINES = [
     if line and not line.startswith("#")
 ]
 CELLS = {" ".join(line.split()[: -len(COLUMNS)]): line.split()[-len(COLUMNS) :] for line in LINES[1:]}
-READS = ("inbox", "outbox", "show", "lineage", "list codes", "uses", "use counts", "impact", "guard")
+READS = ("inbox", "events", "outbox", "show", "lineage", "list codes", "uses", "use counts", "impact", "guard")
 NO_CODE = ("0" * 12, "partage-claim-" + "0" * 40)
 CODES: dict[str, tuple[str, str]] = {}
 """The id and the text of an image's claim code."""
@@ -100,6 +101,9 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "uses": lambda: who.call("GET", uses_path(image)),
         "uses of member": lambda: who.call("GET", f"{uses_path(image)}?project={cast.member.project_id}"),
         "use counts": lambda: who.call("GET", f"{uses_path(image)}/projects"),
+        "events": lambda: who.call("GET", f"{EVENTS}?limit=1000"),
+        "events of owner": lambda: who.call("GET", f"{EVENTS}?limit=1000&project={cast.owner.project_id}"),
+        "events of everybody": lambda: who.call("GET", f"{EVENTS}?limit=1000&project=*"),
         "use counts when retained": lambda: who.call("GET", f"{uses_path(image)}/projects"),
         "impact": lambda: impact(who, image),
         "guard": lambda: guard(who, image),
@@ -122,6 +126,12 @@ def outcome(who: Persona, operation: str, image: str, cast: Cast) -> str:
     if answer.status_code != 200:
         return str(answer.status_code)
     document = answer.json()
+    if "events" in document:
+        found = [each["image_id"] for each in document["events"]]
+        while "next" in document:
+            document = who.call("GET", document["next"]).json()
+            found += [each["image_id"] for each in document["events"]]
+        return "yes" if image in found else "no"
     if "shares" in document:
         return "yes" if any(each["image_id"] == image for each in document["shares"]) else "no"
     if "results" in document:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from partage.http.openapi import Description, Part
 from partage.http.partage import paths
-from partage.http.partage.query import COUNTS_NAMES, NAMES, USES_NAMES
+from partage.http.partage.query import COUNTS_NAMES, EVENTS_NAMES, NAMES, USES_NAMES
 from partage.model.claim_code import LONGEST_CODE, MOST_USES
 from partage.model.document import LONGEST_NAME, LONGEST_VALUE
 from partage.model.ending import EndReason
+from partage.model.event import ActorRole, EventType
 from partage.model.guard import GuardMode
 from partage.model.image import ImageStatus, Visibility
 from partage.model.impact import Action, EndOfAccess, KeptFor
@@ -56,6 +57,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     f"POST {paths.CODES}": Description(takes=_json("new_claim_code"), gives=_json("created_claim_code"), fails=(409,)),
     f"DELETE {paths.CODE}": Description(),
     f"POST {paths.CLAIMS}": Description(takes=_json("claim"), gives=_json("share"), also=(200,), fails=(404, 409, 429)),
+    f"GET {paths.EVENTS}": Description(gives=_json("events"), query=EVENTS_NAMES, fails=(410,)),
 }
 
 
@@ -204,6 +206,34 @@ SCHEMAS: Mapping[str, Part] = {
             "last_download": {**_TIME_OR_NULL, "description": "When the project last downloaded the image; null is unknown"},
         }
     ),
+    "event": _object(
+        {
+            "cursor": {**_TEXT, "description": "Its position; give it as after to read on"},
+            "type": {"type": "string", "description": "One of: " + ", ".join(EventType) + "; later releases may have more"},
+            "time": _TIME,
+            "project_id": {**_TEXT_OR_NULL, "description": "The project that the event is for; null for images of nobody"},
+            "image_id": _TEXT,
+            "owner_id": _TEXT_OR_NULL,
+            "member_id": {**_TEXT_OR_NULL, "description": "The member of the share; null for an event of the image"},
+            "actor": _object(
+                {
+                    "role": {"enum": [*ActorRole]},
+                    "project_id": _TEXT_OR_NULL,
+                    "user_id": {**_TEXT_OR_NULL, "description": "Known of users of the project itself"},
+                }
+            ),
+            "request_id": {**_TEXT_OR_NULL, "description": "Known of requests of the project itself"},
+            "data": {"type": "object", "description": "What the type says more; see the documentation"},
+        }
+    ),
+    "events": _object(
+        {
+            "events": {"type": "array", "items": _reference("event")},
+            "after": {**_TEXT, "description": "The position to read on from, also if there are no events now"},
+            "next": _TEXT,
+        },
+        required=("events", "after"),
+    ),
     "counts": _object({"projects": {"type": "array", "items": _reference("project_uses")}, "next": _TEXT}, required=("projects",)),
     "guard_mode": _object({"mode": {"enum": [*GuardMode]}}),
     "guard": _object(
@@ -317,12 +347,14 @@ PARAMETERS: Mapping[str, Part] = {
     "project": _query(
         "project",
         _TEXT,
-        "A project's id: in lists of shares that of the other side; for uses that of the project that has them, for services",
+        "A project's id: in lists of shares that of the other side; for uses that of the project that has them, for services; "
+        "for events an administrator can name any, or *",
     ),
     "limit": _query("limit", {"type": "integer", "minimum": 0}, "Rows in one page; at most 1000, 25 unless said"),
     "action": {**_query("action", {"enum": [*Action]}, "What would end access"), "required": True},
     "unshared_project": _query("project", _TEXT, "The id of the member whose share unshare would end; for no other action"),
     "marker": _query("marker", _TEXT, "From the link next"),
+    "after": _query("after", _TEXT, "The cursor of an event, or latest: only the position of the last event"),
     "Idempotency-Key": _header(
         "Idempotency-Key",
         {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},

@@ -13,6 +13,7 @@ from partage.model.share import Direction, SharePosition, ShareQuery
 
 USES_NAMES = ("project", "limit", "marker")
 COUNTS_NAMES = ("limit", "marker")
+EVENTS_NAMES = ("after", "limit", "project")
 NAMES = ("direction", "status", "image", "project", "limit", "marker")
 
 

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from partage.http.partage import claim_codes, guards, images, impact, paths, shares, uses
+from partage.http.partage import claim_codes, events, guards, images, impact, paths, shares, uses
 from partage.http.routing import Body, Row
 from partage.policies import sharing as rules
 
@@ -22,6 +22,7 @@ ROWS: tuple[Row, ...] = (
     Row("POST", paths.SHARE + "/accept", shares.accept_share, rules.ANSWER_SHARE, _OK),
     Row("POST", paths.SHARE + "/reject", shares.reject_share, rules.ANSWER_SHARE, _OK),
     Row("POST", paths.SHARE + "/leave", shares.leave_share, rules.LEAVE_SHARE, _DONE),
+    Row("GET", paths.EVENTS, events.list_events, rules.LIST_EVENTS, _OK),
     Row("POST", paths.IMAGE + "/restore", shares.restore_image, rules.RESTORE_IMAGE, _OK),
     Row("POST", paths.IMAGE + "/adopt", images.adopt_image, rules.ADOPT_IMAGE, _CREATED, Body.TAKEN),
     Row("GET", paths.IMAGE + "/lineage", images.show_lineage, rules.GET_LINEAGE, _OK),

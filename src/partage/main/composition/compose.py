@@ -29,6 +29,7 @@ from partage.main.configuration.store_types import StoreSettings, build_driver
 from partage.main.process import liveness, priority
 from partage.model import image_schema
 from partage.model.document import ATTRIBUTES, DISALLOWED, KnownFormats, check_allowed
+from partage.model.event import EventRetention
 from partage.model.ids import StoreID
 from partage.model.image_schema import PropertySchemas
 from partage.model.import_request import ImportMethod
@@ -120,6 +121,7 @@ def build_service(
         ),
         sharing=SharingRules(
             names_resolved=settings.sharing.resolve_names,
+            event_retention=EventRetention(days=settings.events.days, rows_per_project=settings.events.rows_per_project),
             default_terms=Terms(notice=Notice.parse(settings.sharing.default_notice)),
             notice_bounds=settings.sharing.bounds,
             while_used=settings.sharing.while_used,

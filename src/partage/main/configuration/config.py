@@ -25,6 +25,7 @@ from partage.main.configuration import renames, validation_errors
 from partage.main.configuration.sections import (
     CacheSettings,
     ConnectionSettings,
+    EventSettings,
     FetchSettings,
     FormatSettings,
     IdentitySettings,
@@ -163,6 +164,7 @@ class Settings(BaseSettings):
     connections: ConnectionSettings = ConnectionSettings()
     cache: CacheSettings = CacheSettings()
     sharing: SharingSettings = SharingSettings()
+    events: EventSettings = EventSettings()
     notifications: NotificationSettings = NotificationSettings()
     log: LogSettings = LogSettings()
     stores: Annotated[
