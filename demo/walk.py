@@ -63,7 +63,8 @@ class Walk:
     def request(self, project: str, method: str, path: str, body: str = "", *checks: Check, status: int = 200) -> dict[str, Any]:
         """Send a request of the sharing API with curl as a project, print the JSON and check it; return the JSON."""
         sent = f" -H 'Content-Type: application/json' \\\n    -d '{body}'" if body else ""
-        command = f'curl -X {method} $IMAGE{path} -H "X-Auth-Token: $TOKEN_{project.upper()}"{sent}'
+        verb = "" if method == "GET" else f"-X {method} "
+        command = f'curl {verb}"$IMAGE{path}" -H "X-Auth-Token: $TOKEN_{project.upper()}"{sent}'
         print(f"\n$ {command}", flush=True)
         written, found = self._curl(self._token(f"project-{project}"), method, path, body)
         shown = json.dumps(written, indent=2) if written else ""
