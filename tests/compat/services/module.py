@@ -1,12 +1,15 @@
 """Another service's image module in a process of its own, to be called from a test."""
 
 import json
+import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.compat.clouds import Cloud
 
@@ -76,3 +79,24 @@ def running(python: Path, program: str, cloud: Cloud, configuration: str, folder
         yield Module(process, cloud)
         assert process.stdin is not None
         process.stdin.close()
+
+
+def snapshot(nova: Module, disk: Path | None, who: str = "project-a", **more: Any) -> str:
+    """Do what a snapshot of a server does: the API makes the image, the compute node describes it and uploads the disk."""
+    server = {"instance_uuid": secrets.token_hex(16), "image_type": "snapshot", "base_image_ref": "", "user_id": "somebody"}
+    properties = {**server, "block_device_mapping": [{"device": "vda"}], **more.pop("properties", {})}
+    described = {"name": "snapshot", "is_public": False, "min_ram": 64, "min_disk": 1, "properties": properties, **more}
+    image = nova(who, "create", image_info=described)
+    if disk:
+        owner = nova.cloud.projects["project-a"]
+        state = {"kernel_id": "", "image_location": "snapshot", "image_state": "available", "owner_id": owner}
+        written = {"status": "active", "name": "snapshot", "disk_format": "raw", "container_format": "bare", "properties": state}
+        nova(who, "update", id_or_uri=image["id"], image_info=written, files={"data": (disk, "rb")})
+    return str(image["id"])
+
+
+def refusal(call: Module, who: str, method: str, **arguments: Any) -> str:
+    """Return the class of what the service raises."""
+    with pytest.raises(RaisedError) as raised:
+        call(who, method, **arguments)
+    return raised.value.name

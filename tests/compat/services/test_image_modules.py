@@ -5,7 +5,6 @@ leads to must pass the same tests, but for those that need two stores and a web 
 """
 
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,23 +15,13 @@ import pytest
 from tests.compat import clouds, whole_cloud
 from tests.compat.clouds import Cloud
 from tests.compat.conftest import GLANCE
-from tests.compat.services import module
-from tests.compat.services.module import Module, RaisedError
+from tests.compat.services import accounts, module
+from tests.compat.services.module import Module, refusal, snapshot
 from tests.compat.whole_cloud import Place
 
 pytestmark = pytest.mark.slow
 
 DATA = b"snapshot" * 100_000  # uWSGI, under which Glance runs, takes no more than 1 MiB in chunks unless configured otherwise
-ENVIRONMENT = "PARTAGE_COMPAT_SERVICES"
-
-
-@pytest.fixture(scope="module")
-def python() -> Path:
-    """Give the interpreter that has Nova and Cinder."""
-    named = os.environ.get(ENVIRONMENT)
-    if not named:
-        pytest.skip(f"{ENVIRONMENT} does not say where Nova and Cinder are installed; make compat does")
-    return Path(named).absolute() / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
@@ -63,21 +52,13 @@ def cloud(whole: Place | None, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def account(cloud: Cloud) -> Iterator[str]:
-    """Give the services' own account as lines of a section of their configuration."""
-    identity, name, password = cloud.sdk("admin").identity, f"compat-{secrets.token_hex(4)}", secrets.token_urlsafe(12)
-    user = identity.create_user(name=name, password=password, domain_id="default")
-    for role in ("service", "admin"):  # as clouds are set up: without admin, Cinder finds no image of a user by its own account
-        identity.assign_project_role_to_user(identity.find_project("service"), user, identity.find_role(role))
-    where = f"auth_type = password\nauth_url = {cloud.identity}/v3\nuser_domain_id = default\nproject_domain_id = default\n"
-    yield f"{where}username = {name}\npassword = {password}\nproject_name = service\n"
-    identity.delete_user(user)
+    with accounts.made(cloud) as lines:
+        yield lines
 
 
 @pytest.fixture(scope="module")
 def nova(python: Path, cloud: Cloud, account: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Module]:
-    glance = "[glance]\nvalid_interfaces = public\nregion_name = RegionOne\n"
-    configuration = f"{glance}[service_user]\nsend_service_user_token = true\n{account}"
-    with module.running(python, "nova_process.py", cloud, configuration, tmp_path_factory.mktemp("nova")) as started:
+    with accounts.running_nova(python, cloud, account, tmp_path_factory.mktemp("nova")) as started:
         yield started
 
 
@@ -94,27 +75,6 @@ def disk(tmp_path: Path) -> Path:
     file = tmp_path / "disk.raw"
     file.write_bytes(DATA)
     return file
-
-
-def snapshot(nova: Module, disk: Path | None, who: str = "project-a", **more: Any) -> str:
-    """Do what a snapshot of a server does: the API makes the image, the compute node describes it and uploads the disk."""
-    server = {"instance_uuid": secrets.token_hex(16), "image_type": "snapshot", "base_image_ref": "", "user_id": "somebody"}
-    properties = {**server, "block_device_mapping": [{"device": "vda"}], **more.pop("properties", {})}
-    described = {"name": "snapshot", "is_public": False, "min_ram": 64, "min_disk": 1, "properties": properties, **more}
-    image = nova(who, "create", image_info=described)
-    if disk:
-        owner = nova.cloud.projects["project-a"]
-        state = {"kernel_id": "", "image_location": "snapshot", "image_state": "available", "owner_id": owner}
-        written = {"status": "active", "name": "snapshot", "disk_format": "raw", "container_format": "bare", "properties": state}
-        nova(who, "update", id_or_uri=image["id"], image_info=written, files={"data": (disk, "rb")})
-    return str(image["id"])
-
-
-def refusal(call: Module, who: str, method: str, **arguments: Any) -> str:
-    """Return the class of what the service raises."""
-    with pytest.raises(RaisedError) as raised:
-        call(who, method, **arguments)
-    return raised.value.name
 
 
 def share(cloud: Cloud, image: str, who: str) -> None:
