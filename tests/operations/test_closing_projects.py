@@ -150,7 +150,8 @@ def test_notice_that_runs_already_is_neither_longer_nor_shorter(service: Service
     ends_at = clock.now + timedelta(days=30)
     clock.passes(days=10)
     [closed] = close(service).images
-    assert [(each.member_id, each.ends_at, each.reason.value) for each in closed.kept_for] == [(B, ends_at, act)]
+    reason = "removed" if act == "removed" else "project-closed"
+    assert [(each.member_id, each.ends_at, each.reason.value) for each in closed.kept_for] == [(B, ends_at, reason)]
     assert download(service, image.id, MEMBER) == DATA
 
 

@@ -213,6 +213,49 @@ def test_member_sees_the_image_as_it_was_shared_while_notice_runs(service: Servi
     assert seen.visible_image(A).status is ImageStatus.DEACTIVATED
 
 
+@pytest.mark.parametrize(("road", "reason"), [("private", EndReason.PRIVATE), ("deactivate", EndReason.DEACTIVATED)])
+def test_reason_is_deleted_until_the_image_is_restored(service: Service, clock: Clock, road: str, reason: EndReason) -> None:
+    """It stayed private or deactivated: the owner was told to share or reactivate an image that it no longer had."""
+    image = share(service)
+    end(service, image.id, road)
+    before = shares.show_share(service, MEMBER, image.id, B).ending
+    assert before is not None
+    clock.passes(days=1)
+    end(service, image.id, "delete")
+    for caller in (OWNER, MEMBER):
+        assert shares.show_share(service, caller, image.id, B).ending == replace(before, reason=EndReason.DELETED)
+    with pytest.raises(problems.ShareConflict, match="restore it before"):
+        endings.cancel_ending(service, OWNER, image.id, B)
+    endings.restore_image(service, OWNER, image.id)
+    assert shares.show_share(service, OWNER, image.id, B).ending == before
+    if reason is EndReason.PRIVATE:
+        set_visibility(service, image.id, "shared")
+    else:
+        images.reactivate_image(service, OWNER, image.id)
+    assert shares.show_share(service, MEMBER, image.id, B).ending is None
+
+
+def test_reason_stays_removed_after_the_image_was_deleted(service: Service) -> None:
+    image = offer(service, "B", "C")
+    for caller, project in ((MEMBER, B), (OTHER, C)):
+        answers.answer_share(service, caller, image.id, project, MemberStatus.ACCEPTED)
+    end(service, image.id, "remove")
+    for road in ("private", "delete"):
+        end(service, image.id, road)
+    endings_of = [shares.show_share(service, OWNER, image.id, project).ending for project in (B, C)]
+    assert [each and each.reason for each in endings_of] == [EndReason.REMOVED, EndReason.DELETED]
+
+
+@pytest.mark.parametrize("road", ["deactivate", "private"])
+def test_former_owner_sees_a_retained_image_as_it_left_it(service: Service, road: str) -> None:
+    image = share(service)
+    for each in (road, "delete"):
+        end(service, image.id, each)
+    seen = shares.show_share(service, OWNER, image.id, B).visible_image(A)
+    assert seen.status is (ImageStatus.DEACTIVATED if road == "deactivate" else ImageStatus.ACTIVE)
+    assert shares.show_share(service, MEMBER, image.id, B).visible_image(B).status is ImageStatus.ACTIVE
+
+
 def test_share_without_notice_ends_at_once(tmp_path: Path, clock: Clock) -> None:
     service = service_with(tmp_path, clock, "P0D")
     image = share(service)

@@ -127,6 +127,12 @@ class Image:
 
     def give_back(self, *, now: datetime) -> "Image":
         """Return a retained image to its former owner, with its former visibility and status."""
+        return replace(self.as_owned(), updated_at=now)
+
+    def as_owned(self) -> "Image":
+        """Return the image as its owner has it, or had it when it deleted a retained image."""
+        if not self.is_retained:
+            return self
         return replace(
             self,
             owner=self.former_owner,
@@ -135,7 +141,6 @@ class Image:
             former_visibility=None,
             status=self.former_status or self.status,
             former_status=None,
-            updated_at=now,
         )
 
     @property

@@ -51,8 +51,10 @@ class Share:
         return self.image.former_owner or self.image.owner
 
     def visible_image(self, project_id: ProjectID | None) -> Image:
-        """Return the image as a project sees it: while a notice runs, as it was shared, except for its owner."""
-        return self.image if self.ending is None or project_id == self.image.owner else self.image.as_shared()
+        """Return the image as a project sees it: its owner as it has or had it, others as it was shared while a notice runs."""
+        if project_id == self.owner_id:
+            return self.image.as_owned()
+        return self.image if self.ending is None else self.image.as_shared()
 
     def membership(self) -> Member:
         """Return the membership of the Image API; a removed one as it was."""

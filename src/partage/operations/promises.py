@@ -24,6 +24,10 @@ from partage.operations.service import Service
 from partage.records import claim_codes, claim_failures, endings, idempotency, images, members, uses
 from partage.records.database import Transaction
 
+_LEFT = (EndReason.DELETED, EndReason.PROJECT_CLOSED)
+"""The reasons of endings that begin, or go on, because the owner left the image."""
+_UNDONE_ON_THE_IMAGE = (EndReason.PRIVATE, EndReason.DEACTIVATED)
+"""The reasons of endings that a change of the image cancels."""
 _ABANDONED_AT_ONCE = 100
 _ENDED_AT_ONCE = 500
 _ACTIONS: Mapping[EndReason, Action] = MappingProxyType({reason: action for action, reason in REASONS.items()})
@@ -69,7 +73,8 @@ def end_all_shares(
     """Start the notice of every share of an image, in the transaction that ends access to it. `by` is who acts for the caller.
 
     A share that has ended gets no second notice: its members would get access back that they had lost, even to an image that an
-    administrator took down.
+    administrator took down. After the owner has left the image, that is the reason of its running notices, because only a restored
+    image can be made shared or reactivated. The notice of a removed member keeps its reason: no restoring cancels it.
 
     Raises:
         ImageGuarded: projects use the image and would lose access at once, and this is not acknowledged.
@@ -83,6 +88,9 @@ def end_all_shares(
     else:
         grace = _find_grace(service, tx, caller, image, reason, is_acknowledged=is_acknowledged)
         _start_notices(service, tx, image, current, reason, grace=grace)
+        if reason in _LEFT:
+            for was in _UNDONE_ON_THE_IMAGE:
+                endings.change_reason(tx, image.id, was, reason)
     record_ended(service, tx, by or caller, image, dict.fromkeys(ended, reason))
 
 
@@ -91,7 +99,7 @@ def preview_endings(service: Service, tx: Transaction, image: Image, reason: End
     if image.status not in READABLE:
         return []
     now = service.clock()
-    running = {each.member_id: each for each in endings.list_running(tx, image.id, now=now)}
+    running = {each.member_id: _follow(each, reason) for each in endings.list_running(tx, image.id, now=now)}
     shares = [] if has_ended_shares(image) else members.list_all(tx, image.id)
     usage = find_usage(service, tx, image.id, shares)
     found = keep_later(running, start_notices(image, shares, reason, now=now, usage=usage))
@@ -160,17 +168,12 @@ def follow_visibility(
 
 
 def cancel_notices(service: Service, tx: Transaction, caller: Caller, image: Image, ended_by: EndReason) -> None:
-    """Cancel the notices that began for the reason `ended_by` (private or deactivated), which no longer applies.
+    """Cancel the notices that run for the reason `ended_by`, which no longer applies.
 
-    If the other of the two reasons still applies, the notices continue for that reason.
+    If the image is private or deactivated all the same, the notices continue for that reason.
     """
-    if image.visibility is Visibility.PRIVATE:
-        endings.change_reason(tx, image.id, ended_by, EndReason.PRIVATE)
-    elif image.status is ImageStatus.DEACTIVATED:
-        endings.change_reason(tx, image.id, ended_by, EndReason.DEACTIVATED)
-    else:
-        endings.cancel(tx, image.id, ended_by)
-        record_shares_back(service, tx, caller, image)
+    _lift_reason(tx, image, ended_by)
+    record_shares_back(service, tx, caller, image)
 
 
 def record_shares_back(service: Service, tx: Transaction, by: By, image: Image) -> None:
@@ -223,11 +226,11 @@ def is_held(service: Service, tx: Transaction, image: Image) -> bool:
 
 
 def give_back(service: Service, tx: Transaction, by: By, retained: Image) -> Image:
-    """Return a retained image to its former owner, and cancel the notices that began when it was left."""
+    """Return a retained image to its former owner, and cancel the notices that began when the owner left the image."""
     image = retained.give_back(now=service.clock())
     images.save(tx, image, was=retained)
-    for reason in (EndReason.DELETED, EndReason.PROJECT_CLOSED):
-        endings.cancel(tx, image.id, reason)
+    for reason in _LEFT:
+        _lift_reason(tx, image, reason)
     events.record(tx, events.describe_image(service, by, EventType.IMAGE_RESTORED, image))
     record_shares_back(service, tx, by, image)
     return image
@@ -269,6 +272,20 @@ def _remove_ended(service: Service, now: datetime) -> bool:
             *(events.describe_end_of_notice(service, ending, owner) for ending, owner in over),
         )
     return _ENDED_AT_ONCE in (len(expired), len(over))
+
+
+def _follow(ending: Ending, reason: EndReason) -> Ending:
+    """Return an ending after the owner left the image for this reason."""
+    return replace(ending, reason=reason) if reason in _LEFT and ending.reason in _UNDONE_ON_THE_IMAGE else ending
+
+
+def _lift_reason(tx: Transaction, image: Image, ended_by: EndReason) -> None:
+    if image.visibility is Visibility.PRIVATE:
+        endings.change_reason(tx, image.id, ended_by, EndReason.PRIVATE)
+    elif image.status is ImageStatus.DEACTIVATED:
+        endings.change_reason(tx, image.id, ended_by, EndReason.DEACTIVATED)
+    else:
+        endings.cancel(tx, image.id, ended_by)
 
 
 def _find_grace(

@@ -47,8 +47,8 @@ _OWNER = func.coalesce(images.c.former_owner, images.c.owner)
 _ROWS: ColumnElement[int] = bindparam("rows")
 _IMAGE = (
     images.c.id, images.c.owner, images.c.former_owner, images.c.name, images.c.status, images.c.visibility,
-    images.c.former_visibility, images.c.protected, images.c.os_hidden, images.c.disk_format, images.c.container_format,
-    images.c.size, images.c.created_at, images.c.updated_at,
+    images.c.former_visibility, images.c.former_status, images.c.protected, images.c.os_hidden, images.c.disk_format,
+    images.c.container_format, images.c.size, images.c.created_at, images.c.updated_at,
 )  # fmt: skip
 _MEMBER = (
     members.c.status, members.c.created_at, members.c.updated_at, members.c.answered_at,
@@ -236,8 +236,8 @@ def _parse_ending(image: Image, member_id: ProjectID, row: Sequence[Any]) -> End
 
 
 def _image(row: Sequence[Any]) -> Image:
-    (image_id, owner, former_owner, name, status, visible, former_visibility, protected, os_hidden, disk_format, container_format,
-     size, created_at, updated_at) = row  # fmt: skip
+    (image_id, owner, former_owner, name, status, visible, former_visibility, former_status, protected, os_hidden, disk_format,
+     container_format, size, created_at, updated_at) = row  # fmt: skip
     return Image(
         id=ImageID(image_id),
         owner=None if owner is None else ProjectID(owner),
@@ -246,6 +246,7 @@ def _image(row: Sequence[Any]) -> Image:
         status=ImageStatus(status),
         visibility=Visibility(visible),
         former_visibility=None if former_visibility is None else Visibility(former_visibility),
+        former_status=None if former_status is None else ImageStatus(former_status),
         protected=bool(protected),
         os_hidden=bool(os_hidden),
         disk_format=disk_format,

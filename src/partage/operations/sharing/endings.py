@@ -145,7 +145,9 @@ def _find_ended(service: Service, tx: Transaction, caller: Caller, share: Share)
 def _require_cancellable(share: Share) -> None:
     if share.ending is None:
         raise problems.ShareConflict("The share is not ending; there is nothing to cancel")
-    reason = EndReason.DELETED if share.image.is_retained else share.ending.reason
+    reason = share.ending.reason
+    if share.image.is_retained and reason is not EndReason.PROJECT_CLOSED:
+        reason = EndReason.DELETED
     if reason is not EndReason.REMOVED:
         raise problems.ShareConflict(_HOW_TO_CANCEL[reason])
     if share.is_current:
