@@ -4,14 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from partage import problems
 from partage.model import patch
 from partage.model.caller import Caller
 from partage.model.document import KnownFormats
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
-from partage.model.terms import Notice, Terms
+from partage.model.share import Direction, ShareQuery
+from partage.model.terms import Notice, Terms, TermsChange
 from partage.operations import images, members
 from partage.operations.service import Service
+from partage.operations.sharing import endings, shares
 from tests.operations.services import OWNER, Clock, image_with, make
 
 MEMBER = replace(OWNER, project_id=ProjectID("B"))
@@ -44,3 +49,28 @@ def share(service: Service, answer: str = "accepted") -> Image:
     image = offer(service, "B")
     members.update_member(service, MEMBER, image.id, ProjectID("B"), answer)
     return images.show_image(service, OWNER, image.id)
+
+
+def end(service: Service, image_id: ImageID, road: str) -> None:
+    """End the share with project B as its owner."""
+    if road == "remove":
+        endings.end_share(service, OWNER, image_id, ProjectID("B"))
+    elif road == "private":
+        set_visibility(service, image_id, "private")
+    elif road == "delete":
+        images.delete_image(service, OWNER, image_id)
+    else:
+        images.deactivate_image(service, OWNER, image_id)
+
+
+def is_unknown(service: Service, caller: Caller, image_id: ImageID) -> bool:
+    """Whether the caller finds no share of the image with project B, neither by id nor in a list."""
+    with pytest.raises(problems.ShareNotFound):
+        shares.show_share(service, caller, image_id, ProjectID("B"))
+    found = [shares.list_shares(service, caller, ShareQuery(direction=each, limit=100)).shares for each in Direction]
+    return (image_id, "B") not in [(each.image.id, each.member_id) for listed in found for each in listed]
+
+
+def noticed(text: str) -> TermsChange:
+    """Change the notice."""
+    return TermsChange(given=frozenset({"notice"}), notice=Notice.parse(text))

@@ -490,7 +490,7 @@ CHANGES = {
     "images": {"add", "save", "change_status", "queue_again", "remove", "soft_delete"},
     "image_rows": {"add", "save", "change_status", "remove"},
     "members": {"add", "set_status", "set_terms", "take_expired", "remove"},
-    "endings": {"put", "cancel", "change_reason", "remove", "remove_all", "take_over"},
+    "endings": {"put", "cancel", "change_reason", "remove", "remove_all", "remove_covered", "take_over"},
 }
 """Functions of `records` that change images or shares, by the names of their modules in `operations`."""
 
@@ -503,7 +503,10 @@ RECORDED_ELSEWHERE = {
     "pending_deletes.py:remove_image": "by `delete_image`",
     "promises.py:end_member_share": "by `record_ended`",
     "promises.py:end_all_shares": "by `record_ended`",
-    "promises.py:cancel_notices": "by `record_shares_back`",
+    "promises.py:_lift_reason": "by `record_shares_back`",
+    "promises.py:keep_notice": "by its callers",
+    "promises.py:drop_former_notice": "by its callers",
+    "promises.py:settle_former_notice": "by `update_member`",
     "promises.py:retain": "by `delete_image`",
     "promises.py:_start_notices": "by its callers",
     "promises.py:_remove_abandoned": "the end of each notice is recorded",

@@ -20,7 +20,19 @@ from partage.operations import downloads, images, members, promises
 from partage.operations.service import Service
 from partage.operations.sharing import answers, endings, shares, terms
 from tests.operations.services import OWNER, Clock, download, image_with
-from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, OTHER, offer, service_with, set_visibility, share
+from tests.operations.sharing_worlds import (
+    ADMIN,
+    DATA,
+    MEMBER,
+    OTHER,
+    end,
+    is_unknown,
+    noticed,
+    offer,
+    service_with,
+    set_visibility,
+    share,
+)
 from tests.services import change_service
 
 A, B, C = ProjectID("A"), ProjectID("B"), ProjectID("C")
@@ -48,12 +60,6 @@ def inbox(service: Service, caller: Caller) -> list[tuple[ImageID, ProjectID]]:
 
 def outbox(service: Service, caller: Caller) -> list[tuple[ImageID, ProjectID]]:
     return listed(service, caller, Direction.OUT)
-
-
-def is_unknown(service: Service, caller: Caller, image_id: ImageID) -> bool:
-    with pytest.raises(problems.ShareNotFound):
-        shares.show_share(service, caller, image_id, B)
-    return (image_id, B) not in inbox(service, caller) + outbox(service, caller)
 
 
 def test_share_made_under_v2_is_in_the_inbox_and_the_outbox(service: Service) -> None:
@@ -166,17 +172,6 @@ def test_member_can_leave_while_its_notice_runs(service: Service, road: str) -> 
         downloads.open_image_data(service, MEMBER, image.id)
     assert is_unknown(service, MEMBER, image.id)
     assert promises.remove_expired(service) == (1 if road == "delete" else 0)
-
-
-def end(service: Service, image_id: ImageID, road: str) -> None:
-    if road == "remove":
-        endings.end_share(service, OWNER, image_id, B)
-    elif road == "private":
-        set_visibility(service, image_id, "private")
-    elif road == "delete":
-        images.delete_image(service, OWNER, image_id)
-    else:
-        images.deactivate_image(service, OWNER, image_id)
 
 
 @pytest.mark.parametrize(
@@ -356,11 +351,11 @@ def test_new_offer_beside_a_running_notice_is_one_share(service: Service) -> Non
     assert answers.answer_share(service, MEMBER, image.id, B, MemberStatus.ACCEPTED).status is MemberStatus.ACCEPTED
 
 
-def test_ended_share_has_no_offer_to_answer(service: Service) -> None:
+def test_ended_share_has_no_offer_to_accept(service: Service) -> None:
     image = share(service)
     endings.end_share(service, OWNER, image.id, B)
-    with pytest.raises(problems.ShareConflict):
-        answers.answer_share(service, MEMBER, image.id, B, MemberStatus.REJECTED)
+    with pytest.raises(problems.ShareConflict, match="no offer to accept"):
+        answers.answer_share(service, MEMBER, image.id, B, MemberStatus.ACCEPTED)
     assert download(service, image.id, MEMBER) == DATA
 
 
@@ -405,10 +400,6 @@ def test_restored_image_needs_room_in_the_quota(tmp_path: Path, clock: Clock) ->
         endings.restore_image(service, OWNER, image.id)
     images.delete_image(service, OWNER, other.id)
     assert endings.restore_image(service, OWNER, image.id).id == image.id
-
-
-def noticed(text: str) -> TermsChange:
-    return TermsChange(given=frozenset({"notice"}), notice=Notice.parse(text))
 
 
 def test_accepted_terms_may_only_improve_and_pending_terms_may_change(service: Service, clock: Clock) -> None:

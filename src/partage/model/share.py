@@ -9,9 +9,9 @@ from enum import StrEnum
 import orjson
 
 from partage import problems
-from partage.model.ending import Ending
+from partage.model.ending import Ending, EndReason
 from partage.model.ids import ImageID, ProjectID
-from partage.model.image import Image
+from partage.model.image import Image, ImageStatus
 from partage.model.member import Member, MemberStatus
 from partage.model.terms import Terms
 
@@ -30,8 +30,9 @@ class Share:
     """One image offered to one project. `image` lacks tags, properties, digests and locations. Times are UTC, aware.
 
     `is_current`: the project is a member of a shared image. Where it is not, the share has ended and its notice runs. A share can
-    be both: the owner deactivated the image, or removed the member and offered the image anew. `last_used` is the latest time at
-    which the member used or downloaded the image; None is unknown.
+    be both: the owner deactivated the image, or removed the member and offered the image anew. After the member has accepted the
+    new offer there is one share, without an ending. `last_used` is the latest time at which the member used or downloaded the
+    image; None is unknown.
     """
 
     image: Image
@@ -50,6 +51,12 @@ class Share:
         """The project that shares the image, even if it has deleted the image."""
         return self.image.former_owner or self.image.owner
 
+    @property
+    def is_new_offer(self) -> bool:
+        """Whether this is an offer, not accepted yet, beside the running notice of a former share with the same project."""
+        is_beside = self.ending is not None and self.ending.reason is EndReason.REMOVED
+        return is_beside and self.is_current and self.status is not MemberStatus.ACCEPTED
+
     def visible_image(self, project_id: ProjectID | None) -> Image:
         """Return the image as a project sees it: its owner as it has or had it, others as it was shared while a notice runs."""
         if project_id == self.owner_id:
@@ -67,6 +74,17 @@ class Share:
             terms=self.terms,
             answered_at=self.answered_at,
         )
+
+
+def choose_ending(image: Image, status: MemberStatus, ending: Ending | None) -> Ending | None:
+    """Return the ending that a current share has; None if it is that of a former share, and the member has accepted the new offer.
+
+    The former notice still is the least that the member gets when the owner ends the new share. A deactivated image is left to its
+    members by notice only.
+    """
+    is_former = ending is not None and ending.reason is EndReason.REMOVED
+    is_accepted = status is MemberStatus.ACCEPTED and image.status is not ImageStatus.DEACTIVATED
+    return None if is_former and is_accepted else ending
 
 
 @dataclass(frozen=True, slots=True)

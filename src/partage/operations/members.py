@@ -102,6 +102,7 @@ def update_member(service: Service, caller: Caller, image_id: ImageID, member_id
         answered = member.become(status, now=service.clock())
         members.set_status(tx, answered)
         if ended is None:
+            promises.settle_former_notice(service, tx, caller, image, answered, was=member)
             events.record(tx, events.describe_answer(service, caller, image, member_id, answered.status))
         else:
             endings.remove(tx, image.id, member_id)

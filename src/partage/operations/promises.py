@@ -12,12 +12,22 @@ from types import MappingProxyType
 from partage import problems
 from partage.model.caller import Caller
 from partage.model.claim_code import WINDOW
-from partage.model.ending import NO_GRACE, READABLE, Ending, EndReason, Usage, has_ended_shares, keep_later, start_notices
+from partage.model.ending import (
+    NO_GRACE,
+    READABLE,
+    Ending,
+    EndReason,
+    Usage,
+    has_ended_shares,
+    keep_later,
+    start_notice,
+    start_notices,
+)
 from partage.model.event import EventType
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.impact import REASONS, Action, Situation
-from partage.model.member import Member
+from partage.model.member import Member, MemberStatus
 from partage.operations import events, guard
 from partage.operations.events import By
 from partage.operations.service import Service
@@ -50,8 +60,7 @@ def end_member_share(
     if takes_down(caller, image):
         endings.remove(tx, image.id, member.member_id)
     elif has_ended_shares(image):
-        # The running notice continues. A reactivation must not cancel it any more, because the membership is removed.
-        endings.change_reason(tx, image.id, EndReason.DEACTIVATED, EndReason.REMOVED, member_id=member.member_id)
+        keep_notice(tx, image, member.member_id)
     else:
         grace = _find_grace(
             service, tx, caller, image, EndReason.REMOVED, member_id=member.member_id, is_acknowledged=is_acknowledged
@@ -123,6 +132,39 @@ def read_situation(service: Service, tx: Transaction, caller: Caller, image: Ima
         takes_down=takes_down(caller, image),
         now=now,
     )
+
+
+def keep_notice(tx: Transaction, image: Image, member_id: ProjectID) -> bool:
+    """Let a notice of a private or deactivated image run on after the membership has been removed; return whether there is one.
+
+    Sharing or reactivating the image must not cancel it any more, because the member would lose access.
+    """
+    kept = [
+        endings.change_reason(tx, image.id, reason, EndReason.REMOVED, member_id=member_id)
+        for reason in (EndReason.PRIVATE, EndReason.DEACTIVATED)
+    ]
+    return any(kept)
+
+
+def drop_former_notice(service: Service, tx: Transaction, image: Image, member: Member) -> None:
+    """Remove the ending of a former share, if the member has accepted a share that promises no less.
+
+    Otherwise it is kept: when the owner ends the new share, the member keeps access until the former notice has run out.
+    """
+    new = start_notice(member, EndReason.REMOVED, now=service.clock())
+    if new is not None and not has_ended_shares(image):
+        endings.remove_covered(tx, new)
+
+
+def settle_former_notice(service: Service, tx: Transaction, caller: Caller, image: Image, answered: Member, *, was: Member) -> None:
+    """Do with the notice of a former share what the answer to a new offer means.
+
+    After a member has accepted it there is one share. If the member then rejects that, it gives up all of it.
+    """
+    if answered.status is MemberStatus.ACCEPTED:
+        drop_former_notice(service, tx, image, answered)
+    elif answered.status is MemberStatus.REJECTED and was.status is MemberStatus.ACCEPTED and caller.project_id == was.member_id:
+        endings.remove(tx, image.id, was.member_id)
 
 
 def find_ended_share(service: Service, tx: Transaction, caller: Caller, image: Image, member_id: ProjectID) -> Member | None:

@@ -31,22 +31,24 @@ _OF_IMAGE = select(*_COLUMNS).where(endings.c.image_id == bindparam("image_id"),
 
 
 def put(tx: Transaction, ending: Ending, image: Image) -> None:
-    """Insert an ending. A running ending for the same project stays if it ends later: a notice is never shortened.
+    """Insert an ending, instead of that of a former share with the same project. A notice is never shortened.
 
     Both are kept as one row, so that neither a release of the last use shortens the notice with a duration, nor does that one end
-    access while the image is used.
+    access while the image is used. If the former notice may end later, a removed member keeps access until then. For the other
+    reasons, which can be cancelled without the member, the row stays that of the former share, which no cancelling removes.
     """
-    columns = (endings.c.ends_at, endings.c.used_until, endings.c.least_ends_at)
+    columns = (endings.c.ends_at, endings.c.reason, endings.c.used_until, endings.c.least_ends_at)
     was = tx.execute(select(*columns).where(*_is_row(ending.image_id, ending.member_id))).first()
     ends_at, used_until, least_ends_at = to_time(ending.ends_at), 0, to_time(ending.ends_at)
     if ending.terms.notice.while_used and ending.least_ends_at is not None:
         used_until = to_time(ending.terms.expires_at)
         least_ends_at = min(to_microseconds(ending.least_ends_at), used_until)
     if was is not None and was.ends_at > to_microseconds(ending.began_at):
-        used_until = max(used_until, was.used_until)
+        may_end_later = was.ends_at >= ends_at or ending.terms.notice.while_used
+        ends_at, used_until = max(ends_at, was.ends_at), max(used_until, was.used_until)
         least_ends_at = max(least_ends_at, was.least_ends_at if was.used_until else was.ends_at)
-        if was.ends_at >= ends_at:
-            kept = {"used_until": used_until, "least_ends_at": least_ends_at}
+        if may_end_later and not ending.reason.value == was.reason == EndReason.REMOVED.value:
+            kept = {"ends_at": ends_at, "used_until": used_until, "least_ends_at": least_ends_at}
             tx.execute(update(endings).where(*_is_row(ending.image_id, ending.member_id)).values(kept))
             return
     if was is not None:
@@ -101,6 +103,13 @@ def change_reason(
 def remove(tx: Transaction, image_id: ImageID, member_id: ProjectID) -> bool:
     """Remove one ending; return whether it existed."""
     return tx.execute(delete(endings).where(*_is_row(image_id, member_id))).rowcount == 1
+
+
+def remove_covered(tx: Transaction, by: Ending) -> bool:
+    """Remove the ending of a project if it can end no later than another one of the project; return whether it was removed."""
+    ends_at = to_time(by.ends_at)
+    covered = (endings.c.ends_at <= ends_at, endings.c.used_until <= ends_at)
+    return tx.execute(delete(endings).where(*_is_row(by.image_id, by.member_id), *covered)).rowcount == 1
 
 
 def remove_all(tx: Transaction, image_id: ImageID) -> int:

@@ -20,7 +20,7 @@ from partage.model.ending import Ending, EndReason
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import MemberStatus
-from partage.model.share import Direction, Share, SharePage, SharePosition, ShareQuery
+from partage.model.share import Direction, Share, SharePage, SharePosition, ShareQuery, choose_ending
 from partage.records import members as member_rows
 from partage.records import visibility
 from partage.records.compiled import CompiledSelect
@@ -199,7 +199,7 @@ def _share(row: Sequence[Any]) -> Share:
             updated_at=from_microseconds(updated_at),
             answered_at=_optional_time(answered_at),
             is_current=True,
-            ending=ending,
+            ending=choose_ending(image, MemberStatus(status), ending),
             last_used=last_used,
         )
     if ending is None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from partage import problems
 from partage.model.announcement import Event
 from partage.model.caller import Caller
-from partage.model.event import EventType
+from partage.model.event import EventType, NewEvent
 from partage.model.ids import ImageID, ProjectID
 from partage.model.member import MemberStatus
-from partage.model.share import Share
-from partage.operations import events
+from partage.model.share import Share, choose_ending
+from partage.operations import events, promises
 from partage.operations.service import Service
 from partage.operations.sharing import shares
 from partage.policies import authority
@@ -19,17 +19,20 @@ from partage.records import endings, members
 from partage.records.database import Transaction
 
 _ENDED = (
-    "The owner has ended the share of image {}: there is no offer to answer. The member can use the image until the notice ends"
+    "The owner has ended the share of image {}: there is no offer to accept. The member can use the image until the notice ends"
 )
 
 
 def answer_share(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID, status: MemberStatus) -> Share:
     """Accept or reject an offer, or change the answer. The same answer twice is the same as once.
 
+    A member that rejects a share whose notice runs gives up the notice: its access ends at once. Of a new offer beside a running
+    notice it rejects the offer only.
+
     Raises:
         ShareNotFound: no such share, or none that the caller may know of.
         PolicyForbids: the caller may not answer it.
-        ShareConflict: the owner has ended the share.
+        ShareConflict: the owner has ended the share, and the caller is not a member that rejects it.
     """
     with service.database.write() as tx:
         was = shares.find_for_change(service, tx, caller, image_id, member_id)
@@ -86,22 +89,32 @@ def leave_share(service: Service, caller: Caller, image_id: ImageID, member_id: 
 
 def _answer(service: Service, tx: Transaction, caller: Caller, share: Share, status: MemberStatus) -> Share:
     service.authority.require(caller, rules.ANSWER_SHARE, authority.share_target(share))
-    if not share.is_current:
+    gives_up = status is MemberStatus.REJECTED and caller.project_id == share.member_id and not share.is_new_offer
+    if not share.is_current and not gives_up:
         raise problems.ShareConflict(_ENDED.format(share.image.id))
     if share.status is status:
         return share
     member = share.membership().become(status, now=service.clock())
     members.set_status(tx, member)
+    if gives_up:
+        endings.remove(tx, share.image.id, share.member_id)
+        share = replace(share, ending=None)
+    elif status is MemberStatus.ACCEPTED and share.is_new_offer:
+        promises.drop_former_notice(service, tx, share.image, member)
+        share = replace(share, ending=choose_ending(share.image, member.status, share.ending))
     return replace(share, status=member.status, updated_at=member.updated_at, answered_at=member.answered_at)
 
 
 def _record(service: Service, tx: Transaction, caller: Caller, changed: Sequence[tuple[Share, Share]]) -> None:
-    found = [
-        events.describe_answer(service, caller, answered.image, answered.member_id, answered.status)
-        for answered, was in changed
-        if answered != was
-    ]
+    found = [_describe(service, caller, answered, was) for answered, was in changed if answered != was]
     events.record(tx, *found)
+
+
+def _describe(service: Service, caller: Caller, answered: Share, was: Share) -> NewEvent:
+    gave_up = answered.status is MemberStatus.REJECTED and was.ending is not None and answered.ending is None
+    if gave_up:
+        return events.describe_share(service, caller, EventType.SHARE_LEFT, was.image, was.member_id)
+    return events.describe_answer(service, caller, answered.image, answered.member_id, answered.status)
 
 
 def _announce(service: Service, answered: Share, was: Share) -> None:

@@ -69,7 +69,7 @@ def cancel_ending(service: Service, caller: Caller, image_id: ImageID, member_id
         memberships.check_count(service, tx, share.image)
         member = replace(share.membership(), updated_at=service.clock())
         members.add(tx, member, share.image)
-        endings.remove(tx, image_id, member_id)
+        promises.drop_former_notice(service, tx, share.image, member)
         events.record(tx, events.describe_share(service, caller, EventType.SHARE_ENDING_CANCELLED, share.image, member_id))
         restored = shares.find(service, tx, caller, image_id, member_id)
     service.announce(Event.MEMBER_CREATE, member)
@@ -129,8 +129,7 @@ def _end(service: Service, tx: Transaction, caller: Caller, share: Share, *, is_
     elif share.image.is_retained:
         return  # its membership stays with it, for the owner who takes the image back
     else:
-        # Sharing the image again gives nothing back to this member.
-        changed = bool(endings.change_reason(tx, share.image.id, EndReason.PRIVATE, EndReason.REMOVED, member_id=share.member_id))
+        changed = promises.keep_notice(tx, share.image, share.member_id)
     if members.remove(tx, member) or changed:
         promises.record_ended(service, tx, caller, share.image, {share.member_id: EndReason.REMOVED})
 

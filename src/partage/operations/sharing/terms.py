@@ -30,7 +30,7 @@ def change_terms(service: Service, caller: Caller, image_id: ImageID, member_id:
     with service.database.write() as tx:
         share = shares.find_for_change(service, tx, caller, image_id, member_id)
         service.authority.require(caller, rules.CHANGE_TERMS, authority.share_target(share))
-        if share.ending is not None:
+        if share.ending is not None and not share.is_new_offer:
             raise problems.ShareConflict("The share is ending, and its terms are settled; cancel the ending first")
         terms = change.apply(share.terms)
         if terms == share.terms:
