@@ -514,6 +514,7 @@ RECORDED_ELSEWHERE = {
     "sharing/answers.py:_answer": "by its callers, for all images at once",
     "sharing/claims.py:_claim": "by `claim_share`",
     "sharing/endings.py:_end": "by `record_ended`",
+    "sharing/endings.py:_remove_membership": "by `record_ended`",
     "sharing/offers.py:_save": "by `_offer_all`, for all images at once",
     "sharing/offered_images.py:save_shared": "by its callers",
     "uploads.py:_forget_failures": "by `_finish_upload`",

@@ -19,10 +19,10 @@ from partage.model.offer import OfferOutcome, OfferRequest, RequestKey
 from partage.model.terms import Notice, NoticeBounds, TermsChange
 from partage.operations import images, members, promises
 from partage.operations.service import Service
-from partage.operations.sharing import answers, offers, shares
+from partage.operations.sharing import answers, endings, offers, shares
 from partage.records import idempotency
 from tests.operations.services import OWNER, Clock, download, image_with, queued_image
-from tests.operations.sharing_worlds import DATA, MEMBER, OTHER, service_with, set_visibility, share
+from tests.operations.sharing_worlds import DATA, MEMBER, OTHER, noticed, service_with, set_visibility, share
 from tests.services import change_service
 
 B, C = ProjectID("B"), ProjectID("C")
@@ -124,6 +124,67 @@ def test_sharing_a_private_image_by_an_offer_cancels_its_endings(service: Servic
     assert shares.show_share(service, MEMBER, image.id, B).ending is None
     clock.passes(days=60)
     assert download(service, image.id, MEMBER) == DATA
+
+
+@pytest.mark.parametrize("days", [0, 30])
+def test_member_of_a_private_image_is_offered_it_anew(service: Service, clock: Clock, days: int) -> None:
+    """It was refused as a member, although the membership of a private image is no share."""
+    image = share(service)
+    set_visibility(service, image.id, "private")
+    clock.passes(days=days)
+    assert offer(service, [image.id], ["B", "B"], make_shared=True, terms=noticed("P5D")) == [[image.id, "B", "NoneType"]] * 2
+    seen = shares.show_share(service, MEMBER, image.id, B)
+    assert (seen.status, str(seen.terms.notice), seen.offered_at) == (MemberStatus.PENDING, "P5D", clock.now)
+    answers.answer_share(service, MEMBER, image.id, B, MemberStatus.ACCEPTED)
+    assert shares.show_share(service, OWNER, image.id, B).ending is None
+    set_visibility(service, image.id, "private")
+    ending = shares.show_share(service, OWNER, image.id, B).ending
+    assert ending is not None
+    assert ending.ends_at == clock.now + timedelta(days=5 if days else 30)
+
+
+def test_offering_a_private_image_anew_takes_no_running_notice(service: Service, clock: Clock) -> None:
+    image = share(service)
+    members.add_member(service, OWNER, image.id, C)
+    answers.answer_share(service, OTHER, image.id, C, MemberStatus.ACCEPTED)
+    set_visibility(service, image.id, "private")
+    offer(service, [image.id], ["B"], make_shared=True)
+    endings.end_share(service, OWNER, image.id, B)
+    assert shares.show_share(service, OTHER, image.id, C).ending is None
+    clock.passes(days=30, seconds=-1)
+    assert download(service, image.id, MEMBER) == DATA
+    clock.passes(seconds=1)
+    with pytest.raises(problems.ImageNotFound):
+        images.show_image(service, MEMBER, image.id)
+
+
+def test_offers_of_a_private_image_count_each_member_once(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock, limits=Limits(members=2))
+    image = share(service)
+    set_visibility(service, image.id, "private")
+    outcomes = offer(service, [image.id], ["B", "C", "D"], make_shared=True)
+    assert [each[2] for each in outcomes] == ["NoneType", "NoneType", "TooMany"]
+
+
+@pytest.mark.parametrize("visibility", ["private", "community"])
+def test_owner_removes_a_membership_that_is_no_share(service: Service, clock: Clock, visibility: str) -> None:
+    """It came back with the next change of visibility, and neither API removed it."""
+    image = share(service)
+    set_visibility(service, image.id, visibility)
+    clock.passes(days=30)
+    for caller in (MEMBER, OTHER):
+        with pytest.raises(problems.ShareNotFound) as caught:
+            endings.end_share(service, caller, image.id, B)
+        with pytest.raises(problems.ShareNotFound) as never:
+            endings.end_share(service, caller, MISSING, B)
+        assert str(caught.value).replace(image.id, MISSING) == str(never.value)
+    with pytest.raises(problems.PolicyForbids):
+        endings.end_share(service, replace(OWNER, roles=frozenset({"reader"})), image.id, B)
+    assert endings.end_share(service, OWNER, image.id, B) is None
+    with pytest.raises(problems.ShareNotFound):
+        endings.end_share(service, OWNER, image.id, B)
+    set_visibility(service, image.id, "shared")
+    assert offered(service, image) == []
 
 
 @pytest.mark.parametrize("visibility", ["community"])

@@ -139,10 +139,7 @@ def keep_notice(tx: Transaction, image: Image, member_id: ProjectID) -> bool:
 
     Sharing or reactivating the image must not cancel it any more, because the member would lose access.
     """
-    kept = [
-        endings.change_reason(tx, image.id, reason, EndReason.REMOVED, member_id=member_id)
-        for reason in (EndReason.PRIVATE, EndReason.DEACTIVATED)
-    ]
+    kept = [endings.change_reason(tx, image.id, reason, EndReason.REMOVED, member_id=member_id) for reason in _UNDONE_ON_THE_IMAGE]
     return any(kept)
 
 

@@ -9,6 +9,7 @@ from partage.model.ending import EndReason
 from partage.model.event import EventType
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
+from partage.model.member import Member
 from partage.model.quota import Allowance
 from partage.model.share import Share
 from partage.operations import events, promises, quota, visible
@@ -34,7 +35,8 @@ def end_share(
 ) -> Share | None:
     """End a share; return it while its notice runs, None when access has ended at once. Ending twice is the same as once.
 
-    An administrator of another project takes the share down: that ends every promise.
+    An administrator of another project takes the share down: that ends every promise. The owner can also remove the membership of
+    an image that is not shared: it is no share, but would be one again as soon as the image is shared.
 
     Raises:
         ShareNotFound: no such share, or none that the caller may know of.
@@ -42,12 +44,20 @@ def end_share(
         ImageGuarded: the member uses the image and would lose access at once, and this is not acknowledged.
     """
     with service.database.write() as tx:
-        share = shares.find_for_change(service, tx, caller, image_id, member_id)
-        service.authority.require(caller, rules.END_SHARE, authority.share_target(share))
-        _end(service, tx, caller, share, is_acknowledged=is_acknowledged)
-        ended = _find_ended(service, tx, caller, share)
-    if share.is_current:
-        service.announce(Event.MEMBER_DELETE, share.membership())
+        try:
+            share = shares.find_for_change(service, tx, caller, image_id, member_id)
+        except problems.ShareNotFound as unknown:
+            removed = _remove_membership(service, tx, caller, image_id, member_id)
+            if removed is None:
+                raise unknown from None
+            ended = None
+        else:
+            service.authority.require(caller, rules.END_SHARE, authority.share_target(share))
+            _end(service, tx, caller, share, is_acknowledged=is_acknowledged)
+            ended = _find_ended(service, tx, caller, share)
+            removed = share.membership() if share.is_current else None
+    if removed is not None:
+        service.announce(Event.MEMBER_DELETE, removed)
     return ended
 
 
@@ -116,6 +126,29 @@ def _find_owner(service: Service, tx: Transaction, caller: Caller, image_id: Ima
     if owner is None:
         raise problems.ImageNotFound(visible.NO_IMAGE.format(image_id))
     return owner
+
+
+def _remove_membership(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member | None:
+    """Remove a membership that is no share, because its image is not shared or the member owns it; None if there is none.
+
+    Only the image's owner and administrators know of it.
+
+    Raises:
+        PolicyForbids: the caller may not remove it.
+    """
+    try:
+        image = visible.find_for_change(service, tx, caller, image_id)
+        member = members.find(tx, caller, image_id, member_id, now=service.clock())
+    except problems.NotFound:
+        return None
+    if not caller.is_admin and image.owner != caller.project_id:
+        return None
+    if image.visibility is Visibility.SHARED and member_id != image.owner:  # it became a share a moment ago
+        return None
+    service.authority.require(caller, rules.END_SHARE, authority.member_target(image, member_id))
+    members.remove(tx, member)
+    promises.record_ended(service, tx, caller, image, {member_id: EndReason.REMOVED})
+    return member
 
 
 def _end(service: Service, tx: Transaction, caller: Caller, share: Share, *, is_acknowledged: bool) -> None:

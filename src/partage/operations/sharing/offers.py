@@ -7,11 +7,11 @@ from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.event import NewEvent
 from partage.model.ids import ImageID, ProjectID
-from partage.model.image import Image
+from partage.model.image import Image, Visibility
 from partage.model.member import Member
 from partage.model.offer import MOST_PAIRS, OfferOutcome, OfferRequest, RequestKey
 from partage.model.terms import Terms
-from partage.operations import events
+from partage.operations import events, promises
 from partage.operations.service import Service
 from partage.operations.sharing import offered_images, recipients
 from partage.operations.sharing.terms import check_terms
@@ -119,42 +119,48 @@ class _ImageOffer:
             return {(image_id, text): _outcome(image_id, text, found, problem) for text, found in resolved.items()}
         now = self._service.clock()
         there = {each.member_id for each in members.list_all(self._tx, image_id) if not each.has_expired(now)}
+        # The memberships of a private image are no shares: a new offer, with its terms, replaces them.
+        offered = set(there) if image.visibility is Visibility.SHARED else set[ProjectID]()
         outcomes, new = {}, list[Member]()
         for text, found in resolved.items():
-            refusal = _refuse(image, found, there) or self._exceeds(len(there))
+            refusal = _refuse(image, found, offered) or self._exceeds(there, found)
             outcomes[image_id, text] = _outcome(image_id, text, found, refusal)
             if refusal is None and not isinstance(found, problems.RecipientNotFound):
                 there.add(found)
+                offered.add(found)
                 new.append(Member(image_id=image_id, member_id=found, created_at=now, updated_at=now, terms=self._terms))
         if new:
             self._save(image, shared, new)
         return outcomes
 
     def _save(self, image: Image, shared: Image, new: Sequence[Member]) -> None:
+        for member in new:
+            if shared != image:
+                promises.keep_notice(self._tx, image, member.member_id)
+            members.remove(self._tx, member)  # a row that has expired, or that a private image kept, perhaps
         if shared != image:
             offered_images.save_shared(self._service, self._tx, self._caller, shared, was=image)
             self.done.append((Event.IMAGE_UPDATE, shared))
             self.happened += events.describe_change(self._service, self._caller, shared, was=image)
         for member in new:
-            members.remove(self._tx, member)  # a row that has expired, perhaps
             members.add(self._tx, member, shared)
             self.done.append((Event.MEMBER_CREATE, member))
             self.happened.append(events.describe_offer(self._service, self._caller, shared, member))
 
-    def _exceeds(self, count: int) -> problems.TooMany | None:
+    def _exceeds(self, there: set[ProjectID], found: ProjectID | problems.RecipientNotFound) -> problems.TooMany | None:
         try:
-            self._service.limits.check_members(count + 1)
+            self._service.limits.check_members(len({*there, found}))
         except problems.TooMany as problem:
             return problem
         return None
 
 
-def _refuse(image: Image, found: ProjectID | problems.RecipientNotFound, there: set[ProjectID]) -> problems.Problem | None:
+def _refuse(image: Image, found: ProjectID | problems.RecipientNotFound, offered: set[ProjectID]) -> problems.Problem | None:
     if isinstance(found, problems.RecipientNotFound):
         return found
     if found == image.owner:
         return problems.RecipientRefused(f"Project {found} owns image {image.id}; an image is offered to other projects")
-    if found in there:
+    if found in offered:
         return problems.MemberExists(f"Image {image.id} is offered to project {found} already")
     return None
 
