@@ -1,10 +1,10 @@
-"""`partage worker`: run imports, in processes separate from those that serve requests."""
+"""`partage worker`: run imports, and listen to other services, in processes separate from those that serve requests."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from partage.main import housekeeping, logs, reloading
-from partage.main.composition import compose, readiness
+from partage.main.composition import compose, listening, readiness
 from partage.main.configuration.config import Settings
 from partage.main.configuration.sections import ImportSettings
 from partage.main.process import memory, priority
@@ -30,6 +30,7 @@ def work(load: Callable[[], Settings]) -> int:
     with compose.open_service(settings) as service:
         readiness.check_database(service, upgrade=False)
         identities = readiness.check_stores(service)
+        listening.build_listener(settings.listener, service)  # so that a wrong setting ends the command, not its child
     logs.configure(settings.log)
     with block_signals():
         print("Partage runs imports; stop it with Ctrl-C", flush=True)
@@ -50,7 +51,11 @@ def run_imports(settings: Settings, identities: Mapping[StoreID, Identity]) -> N
     priority.lower_thread_priority()
     claimers = JobRunner()
     claimers.stop_on_signals()
-    with compose.open_service(settings, identities=identities) as service, housekeeping.start(service):
+    with (
+        compose.open_service(settings, identities=identities) as service,
+        housekeeping.start(service),
+        listening.build_listener(settings.listener, service),
+    ):
         imports.run(service, claimers, _count_slots(settings.imports))
 
 

@@ -22,6 +22,7 @@ from pydantic_settings import (
 from partage import problems
 from partage.http.options import STALL_SECONDS
 from partage.main.configuration import renames, validation_errors
+from partage.main.configuration.listener_settings import ListenerSettings
 from partage.main.configuration.sections import (
     CacheSettings,
     ConnectionSettings,
@@ -166,6 +167,7 @@ class Settings(BaseSettings):
     sharing: SharingSettings = SharingSettings()
     events: EventSettings = EventSettings()
     notifications: NotificationSettings = NotificationSettings()
+    listener: ListenerSettings = ListenerSettings()
     log: LogSettings = LogSettings()
     stores: Annotated[
         tuple[AnyStoreSettings, ...],

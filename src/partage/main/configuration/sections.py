@@ -34,7 +34,9 @@ _CLAIMS = ClaimRules()
 _EVENTS = EventRetention()
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A table of the configuration file."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -49,7 +51,7 @@ def _require_certificates(cafile: str) -> str:
     return cafile
 
 
-class IdentitySettings(_Section):
+class IdentitySettings(Section):
     """The identity service (Keystone), and the account of this service in it."""
 
     url: Annotated[str, Field(description="The URL of Keystone, with or without /v3")] = "http://127.0.0.1:5000"
@@ -118,7 +120,7 @@ class IdentitySettings(_Section):
         return _require_certificates(cafile)
 
 
-class LimitSettings(_Section):
+class LimitSettings(Section):
     """Limits and quotas."""
 
     image_size_cap_bytes: Annotated[Count, Field(description="Maximum size of one image; above it the response is 413")] = (
@@ -176,7 +178,7 @@ class LimitSettings(_Section):
     patch_operations: Annotated[int, Field(ge=1, description="Maximum operations of one PATCH request")] = _LIMITS.patch_operations
 
 
-class UploadSettings(_Section):
+class UploadSettings(Section):
     """Running uploads and stagings: their number, rate and memory."""
 
     max_concurrent: Annotated[
@@ -197,7 +199,7 @@ class UploadSettings(_Section):
     ] = BUFFER_BYTES
 
 
-class FormatSettings(_Section):
+class FormatSettings(Section):
     """Which disk images are accepted."""
 
     require_image_format_match: Annotated[
@@ -214,7 +216,7 @@ class FormatSettings(_Section):
     container_formats: Annotated[tuple[str, ...], Field(description="Accepted values of container_format")] = _FORMATS.container
 
 
-class ImportSettings(_Section):
+class ImportSettings(Section):
     """Imports of image data."""
 
     methods: Annotated[tuple[ImportMethod, ...], Field(description="The enabled import methods")] = (
@@ -296,7 +298,7 @@ class ImportSettings(_Section):
         return token_keys
 
 
-class FetchSettings(_Section):
+class FetchSettings(Section):
     """Which URLs the service opens on a user's behalf, for imports and locations (SSRF protection)."""
 
     schemes: Annotated[tuple[Literal["http", "https"], ...], Field(description="Permitted URL schemes")] = ("http", "https")
@@ -334,7 +336,7 @@ class FetchSettings(_Section):
         return _require_certificates(cafile)
 
 
-class SignatureSettings(_Section):
+class SignatureSettings(Section):
     """The key manager that has the certificates of image signatures; needs partage[signatures]."""
 
     castellan_file: Annotated[
@@ -344,7 +346,7 @@ class SignatureSettings(_Section):
     timeout_seconds: Annotated[Positive, Field(description="Timeout for one response of the key manager")] = 10.0
 
 
-class ConnectionSettings(_Section):
+class ConnectionSettings(Section):
     """Connections of one process: their number, timeouts and memory."""
 
     per_worker: Annotated[
@@ -370,7 +372,7 @@ class ConnectionSettings(_Section):
     ] = UNSENT_BYTES
 
 
-class CacheSettings(_Section):
+class CacheSettings(Section):
     """The cache of packs on a local disk of each host."""
 
     directory: Annotated[
@@ -411,7 +413,7 @@ def _check_duration(text: str) -> str:
 DurationText = Annotated[str, AfterValidator(_check_duration)]
 
 
-class DomainSharingSettings(_Section):
+class DomainSharingSettings(Section):
     """The notice of shares that projects of one domain offer. What is None is the cloud's."""
 
     default_notice: NoticeText | None = None
@@ -419,7 +421,7 @@ class DomainSharingSettings(_Section):
     longest_notice: NoticeText | None = None
 
 
-class SharingSettings(_Section):
+class SharingSettings(Section):
     """What a share promises to the member."""
 
     default_notice: Annotated[
@@ -556,7 +558,7 @@ class SharingSettings(_Section):
         return self
 
 
-class EventSettings(_Section):
+class EventSettings(Section):
     """Events: what happened to images and shares, for their projects to read."""
 
     days: Annotated[int, Field(ge=1, description="Events are kept for so many days")] = _EVENTS.days
@@ -565,7 +567,7 @@ class EventSettings(_Section):
     )
 
 
-class NotificationSettings(_Section):
+class NotificationSettings(Section):
     """Notifications in Glance's format, sent with oslo.messaging."""
 
     transport_url: Annotated[
@@ -583,7 +585,7 @@ class NotificationSettings(_Section):
     default_publisher_id: Annotated[str, Field(description="The publisher_id of notifications")] = "image.localhost"
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """The log on standard error."""
 
     level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="The lowest level that is written")] = "info"

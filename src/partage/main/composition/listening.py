@@ -1,0 +1,39 @@
+"""Build the listener to other services' notifications from the settings: a source is one row here."""
+
+import importlib
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from partage import problems
+from partage.main.configuration.listener_settings import ListenerSettings
+from partage.operations.service import Service
+from partage.worker import project_notifications
+
+
+def build_listener(settings: ListenerSettings, service: Service) -> AbstractContextManager[Any]:
+    """Build the listener, which listens inside a `with` block; without a transport URL the block listens to nothing.
+
+    Raises:
+        Unavailable: oslo.messaging is not installed.
+        Invalid: the transport URL is malformed.
+    """
+    url = settings.transport_url.get_secret_value()
+    if not url:
+        return nullcontext()
+    try:
+        with warnings.catch_warnings(action="ignore"):  # libraries warn about each other at every start
+            # Imported by name: oslo.messaging is optional and takes a second to import.
+            module = importlib.import_module("partage.notifications.listener")
+    except ImportError as error:
+        raise problems.Unavailable(
+            "listener.transport_url needs oslo.messaging; install partage[notifications] or leave the setting empty"
+        ) from error
+    keystone = module.Source(
+        exchange=settings.keystone_exchange,
+        topics=settings.keystone_topics,
+        event_types=project_notifications.EVENT_TYPES,
+        handle=lambda _event_type, payload: project_notifications.handle(service, payload),
+    )
+    listener: AbstractContextManager[Any] = module.Listener(url, [keystone], pool=settings.pool)
+    return listener
