@@ -51,6 +51,9 @@ _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
 _DAMAGED_STATES = ("XX001", "XX002")
 """Errors of a corrupt database file. Source: sqlite.org/rescode.html; PostgreSQL, appendix A."""
 
+_REPEATABLE_READ = 3
+"""`psycopg.IsolationLevel.REPEATABLE_READ`; the driver is optional."""
+
 
 class Database:
     """Connections to one database, SQLite or PostgreSQL."""
@@ -80,7 +83,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        """Open a read-only transaction on one state of the database.
+        """Open a read-only transaction. All of its statements see one state of the database: that of its first statement.
 
         Raises:
             DatabaseUnavailable: the database does not answer, or is damaged.
@@ -167,7 +170,9 @@ def _engine(url: str, pool: Mapping[str, Any]) -> sqlalchemy.Engine:
         parsed = parsed.set(drivername="postgresql+psycopg")
     common: dict[str, Any] = {**pool, "insertmanyvalues_page_size": 200}
     if parsed.get_backend_name() != "sqlite":
-        return sqlalchemy.create_engine(parsed, pool_pre_ping=True, **common)
+        engine = sqlalchemy.create_engine(parsed, pool_pre_ping=True, **common)
+        event.listen(engine, "begin", _begin_postgresql)
+        return engine
     engine = sqlalchemy.create_engine(parsed, connect_args={"timeout": 20}, pool_reset_on_return=None, **common)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -193,6 +198,17 @@ def _begin_sqlite(connection: sqlalchemy.Connection) -> None:
         # Directly on the driver, because SQLAlchemy takes four times as long as finding an image. BEGIN touches no file, so it
         # cannot fail.
         connection.connection.cursor().execute("BEGIN").close()
+
+
+def _begin_postgresql(connection: sqlalchemy.Connection) -> None:
+    """Let readers see one state, as on SQLite. A writer sees what others have committed while it waited for a lock.
+
+    Directly on the driver, which sends the level with BEGIN: SQLAlchemy takes 40 µs to set it and to reset it.
+    """
+    writes = connection.get_execution_options().get("partage_writes", False)
+    driver: Any = connection.connection.driver_connection
+    if (driver.isolation_level is None) is not writes:
+        driver.isolation_level = None if writes else _REPEATABLE_READ
 
 
 def _undo_sqlite(connection: Any, _record: object, _state: object) -> None:
