@@ -20,6 +20,7 @@ from partage.policies import authority
 from partage.policies import sharing as rules
 from partage.policies.images import GET_IMAGE
 from partage.records import endings, images, members
+from partage.records import shares as share_rows
 from partage.records.database import Transaction
 
 _HOW_TO_CANCEL = {
@@ -44,17 +45,16 @@ def end_share(
         ImageGuarded: the member uses the image and would lose access at once, and this is not acknowledged.
     """
     with service.database.write() as tx:
-        try:
-            share = shares.find_for_change(service, tx, caller, image_id, member_id)
-        except problems.ShareNotFound as unknown:
-            removed = _remove_membership(service, tx, caller, image_id, member_id)
-            if removed is None:
-                raise unknown from None
-            ended = None
+        share, ended = _find_or_lock(service, tx, caller, image_id, member_id), None
+        if share is None:
+            removed: Member | None = _remove_membership(service, tx, caller, image_id, member_id)
         else:
+            # At one moment: a notice that has just begun has not run out in the response.
+            now = service.clock()
+            service = replace(service, clock=lambda: now)
             service.authority.require(caller, rules.END_SHARE, authority.share_target(share))
             _end(service, tx, caller, share, is_acknowledged=is_acknowledged)
-            ended = _find_ended(service, tx, caller, share)
+            ended = _find_or_none(service, tx, caller, image_id, member_id)
             removed = share.membership() if share.is_current else None
     if removed is not None:
         service.announce(Event.MEMBER_DELETE, removed)
@@ -128,23 +128,35 @@ def _find_owner(service: Service, tx: Transaction, caller: Caller, image_id: Ima
     return owner
 
 
-def _remove_membership(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member | None:
-    """Remove a membership that is no share, because its image is not shared or the member owns it; None if there is none.
+def _find_or_lock(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Share | None:
+    """Return a share with its image locked. Without a share, lock the image if the caller sees it, and return None."""
+    try:
+        return shares.find_for_change(service, tx, caller, image_id, member_id)
+    except problems.ShareNotFound:
+        try:
+            visible.find_for_change(service, tx, caller, image_id)
+        except problems.ImageNotFound:
+            return None
+    # Before the lock another request may have made the image shared, and its memberships shares.
+    return _find_or_none(service, tx, caller, image_id, member_id)
+
+
+def _remove_membership(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member:
+    """Remove a membership that is no share, because its image is not shared or the member owns it.
 
     Only the image's owner and administrators know of it.
 
     Raises:
+        ShareNotFound: there is none, or none that the caller may know of.
         PolicyForbids: the caller may not remove it.
     """
     try:
         image = visible.find_for_change(service, tx, caller, image_id)
         member = members.find(tx, caller, image_id, member_id, now=service.clock())
-    except problems.NotFound:
-        return None
+    except problems.NotFound as unknown:
+        raise problems.ShareNotFound(share_rows.NO_SHARE.format(image_id, member_id)) from unknown
     if not caller.is_admin and image.owner != caller.project_id:
-        return None
-    if image.visibility is Visibility.SHARED and member_id != image.owner:  # it became a share a moment ago
-        return None
+        raise problems.ShareNotFound(share_rows.NO_SHARE.format(image_id, member_id))
     service.authority.require(caller, rules.END_SHARE, authority.member_target(image, member_id))
     members.remove(tx, member)
     promises.record_ended(service, tx, caller, image, {member_id: EndReason.REMOVED})
@@ -167,9 +179,9 @@ def _end(service: Service, tx: Transaction, caller: Caller, share: Share, *, is_
         promises.record_ended(service, tx, caller, share.image, {share.member_id: EndReason.REMOVED})
 
 
-def _find_ended(service: Service, tx: Transaction, caller: Caller, share: Share) -> Share | None:
+def _find_or_none(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Share | None:
     try:
-        return shares.find(service, tx, caller, share.image.id, share.member_id)
+        return shares.find(service, tx, caller, image_id, member_id)
     except problems.ShareNotFound:
         return None
 
