@@ -126,7 +126,7 @@ def test_keystone_that_hangs_holds_few_threads(keystone: RunningKeystone) -> Non
     deadline = time.monotonic() + 20
     while len(refused) < 16 and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert len(refused) == 16
+    assert len(refused) == 16  # two ask, two wait
     release.set()
     server.shutdown()
     server.server_close()

@@ -34,7 +34,7 @@ class OfferRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferOutcome:
-    """What became of one pair. `project` is as the request named it; `project_id` None: there is no such project."""
+    """What became of one pair. `project` is as the request named it; `project_id` None: none was found, or looked for."""
 
     image_id: ImageID
     project: str

@@ -138,7 +138,7 @@ def _check_project(service: Service, projects: Projects, caller: Caller, image_i
     service.authority.require(caller, rules.ADD_MEMBER, authority.image_target(caller, image))
     if member_id == image.owner:
         raise problems.BodyInvalid(f"The project {member_id} owns image {image_id}; an image is shared with other projects")
-    if not projects.has(member_id):
+    if not projects.has(member_id, asked_by=caller.project_id):
         raise problems.BodyInvalid(
             f"There is no project with the id {member_id[:64]}; a member is named by its id, which its own users see with "
             "openstack token issue"

@@ -1,6 +1,6 @@
 """The parameters of every operation: database, stores, policy, limits, integrations, clock and ids."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -80,18 +80,19 @@ class Cache:
 class Projects(Protocol):
     """Looks up projects in the identity service."""
 
-    def has(self, project_id: ProjectID) -> bool:
-        """Return whether a project of that id exists.
+    def has(self, project_id: ProjectID, *, asked_by: ProjectID | None) -> bool:
+        """Return whether a project of that id exists. `asked_by` is the caller's project; each has a fair share of look-ups.
 
         Raises:
             IdentityUnavailable: the identity service does not answer.
         """
 
 
-class Recipients(Protocol):
-    """Looks up the projects to which images can be offered. Thread-safe.
+class RecipientSearch(Protocol):
+    """The look-ups of one request, with bounds. For one thread.
 
-    Every method raises IdentityUnavailable if the identity service does not respond.
+    Every method raises TooMany if the request needs too many look-ups, and IdentityUnavailable if the identity service does not
+    respond, or not fast enough.
     """
 
     def find(self, project_id: ProjectID) -> Project | None:
@@ -100,11 +101,28 @@ class Recipients(Protocol):
     def find_by_name(self, name: str, domain_id: str) -> Project | None:
         """Return the project of that name in a domain."""
 
-    def read_state(self, project_id: ProjectID) -> ProjectState:
-        """Ask Keystone whether it has the project at this moment, and whether it is enabled."""
-
     def find_domain(self, domain: str) -> str | None:
         """Return the id of the domain that has this id or name."""
+
+    def find_in_domain(self, project_id: ProjectID, domain_id: str) -> Project | None:
+        """Return the project of that id, if it is in the domain."""
+
+    def load(self, domain_id: str, *, ids: Iterable[ProjectID] = (), names: Iterable[str] = ()) -> None:
+        """Look for projects of one domain together, where that saves look-ups."""
+
+
+class Recipients(Protocol):
+    """Looks up the projects to which images can be offered. Thread-safe."""
+
+    def search(self, asked_by: ProjectID | None) -> RecipientSearch:
+        """Begin the search of a request of a project. Each project has a fair share of look-ups."""
+
+    def read_state(self, project_id: ProjectID) -> ProjectState:
+        """Ask Keystone whether it has the project at this moment, and whether it is enabled.
+
+        Raises:
+            IdentityUnavailable: the identity service does not respond.
+        """
 
 
 class UnifiedLimits(Protocol):

@@ -30,7 +30,7 @@ _IDS = {"image_id": "$response.body#/shares/0/image_id", "project_id": "$respons
 DESCRIPTIONS: Mapping[str, Description] = {
     f"GET {paths.SHARES}": Description(gives=_json("shares"), query=NAMES, names=_IDS),
     f"POST {paths.SHARES}": Description(
-        takes=_json("new_offers"), gives=_json("outcomes"), headers=("Idempotency-Key",), fails=(409,)
+        takes=_json("new_offers"), gives=_json("outcomes"), headers=("Idempotency-Key",), fails=(409, 413)
     ),
     f"POST {paths.SHARES}/accept": Description(takes=_json("image_ids"), gives=_json("answers")),
     f"POST {paths.SHARES}/reject": Description(takes=_json("image_ids"), gives=_json("answers")),

@@ -7,14 +7,11 @@ from partage.model.caller import Caller
 from partage.model.ids import ProjectID
 from partage.operations.service import Service
 
-_MOST_REQUESTS = 50
-"""Projects that one list asks the identity service for; the names of the others stay unknown."""
-
 
 def find_names(service: Service, caller: Caller, project_ids: Iterable[ProjectID | None]) -> Mapping[ProjectID, str]:
     """Return the names that the caller may know: of its own project, and of others in its domain. Waits for Keystone.
 
-    Names are left out while the identity service does not answer.
+    Names are left out while the identity service does not answer, and after as many look-ups as one request may have.
     """
     wanted = {each for each in project_ids if each is not None}
     found: dict[ProjectID, str] = {}
@@ -22,11 +19,14 @@ def find_names(service: Service, caller: Caller, project_ids: Iterable[ProjectID
         found[caller.project_id] = caller.project_name
     if service.integrations.recipients is None or not caller.project_domain_id:
         return found
-    for project_id in sorted(wanted - {*found})[:_MOST_REQUESTS]:
-        try:
-            project = service.integrations.recipients.find(project_id)
-        except problems.IdentityUnavailable:
-            break
-        if project is not None and project.domain_id == caller.project_domain_id:
-            found[project_id] = project.name
+    search = service.integrations.recipients.search(caller.project_id)
+    unknown = sorted(wanted - {*found})
+    try:
+        search.load(caller.project_domain_id, ids=unknown)
+        for project_id in unknown:
+            project = search.find_in_domain(project_id, caller.project_domain_id)
+            if project is not None:
+                found[project_id] = project.name
+    except (problems.IdentityUnavailable, problems.TooMany):
+        pass  # the names of the others stay unknown
     return found

@@ -21,7 +21,9 @@ from partage.records import idempotency, members
 from partage.records.database import Transaction
 
 _KEYS_OF_PROJECT = 100
-_Resolved = Mapping[str, ProjectID | problems.RecipientNotFound]
+_Found = ProjectID | problems.RecipientNotFound | None
+"""What a text names; None: nobody looked, because no image can be offered."""
+_Resolved = Mapping[str, _Found]
 _Render = Callable[[Sequence[OfferOutcome]], str]
 
 
@@ -35,8 +37,8 @@ def offer_shares(service: Service, caller: Caller, request: OfferRequest, *, key
         TermsRefused: the operator does not allow the terms.
         OffersRefused: all or nothing was asked for, and some pair was refused.
         RequestRepeated: the key was used for another request.
-        TooMany: there are more than a thousand pairs.
-        IdentityUnavailable: the identity service does not answer.
+        TooMany: there are more than a thousand pairs, or the projects need too many look-ups in the identity service.
+        IdentityUnavailable: the identity service does not answer, or not fast enough.
     """
     service.authority.require(caller, rules.OFFER_SHARE, authority.project_target(caller.project_id))
     if len(request.image_ids) * len(request.projects) > MOST_PAIRS:
@@ -46,7 +48,7 @@ def offer_shares(service: Service, caller: Caller, request: OfferRequest, *, key
         return answer
     terms = request.terms.apply(service.sharing.default_terms_of(caller))
     check_terms(service, caller, terms)
-    resolved = recipients.resolve(service, caller, request.projects)
+    resolved = _resolve(service, caller, request)
     try:
         return _offer_all(service, caller, request, terms, resolved, key=key, render=render)
     except problems.RequestRepeated:
@@ -55,6 +57,15 @@ def offer_shares(service: Service, caller: Caller, request: OfferRequest, *, key
         if answer is None:
             raise
         return answer
+
+
+def _resolve(service: Service, caller: Caller, request: OfferRequest) -> _Resolved:
+    """Look for the projects, if some image can be offered: nobody else makes this service ask the identity service."""
+    if service.integrations.recipients is None or offered_images.can_offer_any(
+        service, caller, request.image_ids, rule=rules.OFFER_SHARE, make_shared=request.make_shared
+    ):
+        return recipients.resolve(service, caller, request.projects)
+    return dict.fromkeys(request.projects)
 
 
 def _find_answer(service: Service, caller: Caller, key: RequestKey | None) -> str | None:
@@ -125,7 +136,7 @@ class _ImageOffer:
         for text, found in resolved.items():
             refusal = _refuse(image, found, offered) or self._exceeds(there, found)
             outcomes[image_id, text] = _outcome(image_id, text, found, refusal)
-            if refusal is None and not isinstance(found, problems.RecipientNotFound):
+            if refusal is None and found is not None and not isinstance(found, problems.RecipientNotFound):
                 there.add(found)
                 offered.add(found)
                 new.append(Member(image_id=image_id, member_id=found, created_at=now, updated_at=now, terms=self._terms))
@@ -147,7 +158,7 @@ class _ImageOffer:
             self.done.append((Event.MEMBER_CREATE, member))
             self.happened.append(events.describe_offer(self._service, self._caller, shared, member))
 
-    def _exceeds(self, there: set[ProjectID], found: ProjectID | problems.RecipientNotFound) -> problems.TooMany | None:
+    def _exceeds(self, there: set[ProjectID], found: _Found) -> problems.TooMany | None:
         try:
             self._service.limits.check_members(len({*there, found}))
         except problems.TooMany as problem:
@@ -155,9 +166,11 @@ class _ImageOffer:
         return None
 
 
-def _refuse(image: Image, found: ProjectID | problems.RecipientNotFound, offered: set[ProjectID]) -> problems.Problem | None:
+def _refuse(image: Image, found: _Found, offered: set[ProjectID]) -> problems.Problem | None:
     if isinstance(found, problems.RecipientNotFound):
         return found
+    if found is None:
+        return problems.ShareConflict(f"Image {image.id} could not be offered a moment ago; send the request again")
     if found == image.owner:
         return problems.RecipientRefused(f"Project {found} owns image {image.id}; an image is offered to other projects")
     if found in offered:
@@ -165,8 +178,6 @@ def _refuse(image: Image, found: ProjectID | problems.RecipientNotFound, offered
     return None
 
 
-def _outcome(
-    image_id: ImageID, text: str, found: ProjectID | problems.RecipientNotFound, problem: problems.Problem | None
-) -> OfferOutcome:
+def _outcome(image_id: ImageID, text: str, found: _Found, problem: problems.Problem | None) -> OfferOutcome:
     project_id = None if isinstance(found, problems.RecipientNotFound) else found
     return OfferOutcome(image_id=image_id, project=text, project_id=project_id, problem=problem)
