@@ -109,6 +109,7 @@ SCENES = {
     ),
     "restore, end of notice": Scene(RETAINED, {"restore": call("restore", "A")}, seconds=DEFAULT_NOTICE_SECONDS, jobs=True),
     "restore, takedown": Scene(RETAINED, {"restore": call("restore", "A"), "takedown": call("delete", "Z")}),
+    "last member leaves, takedown": Scene(RETAINED, {"leave": of_b("leave", "B"), "takedown": call("deactivate", "Z")}),
     "delete, takedown": Scene(SHARED, {"delete": DELETE, "takedown": call("deactivate", "Z"), "look": call("download", "B")}),
     "reactivate, make private": Scene(
         (*SHARED, call("deactivate", "A")),
@@ -191,6 +192,8 @@ def test_every_order_with_few_interruptions_is_an_order_of_calls(stage: Stage, n
 SCRIPTS = {
     # The takedown waited for the deletion, and looked for the endings of before: the administrator got 404, and nothing was ended.
     ("postgresql", "delete, takedown"): [("delete", "COMMIT"), ("takedown", ""), ("delete", "")],
+    # It found the notice that the member gave up meanwhile, and took down an image that was gone.
+    ("postgresql", "last member leaves, takedown"): [("leave", "COMMIT"), ("takedown", ""), ("leave", "")],
 }
 
 

@@ -85,11 +85,14 @@ def find_for_change(tx: Transaction, caller: Caller, image_id: ImageID, *, now: 
     """
     statement = _FIND_PUBLIC_FOR_CHANGE if caller.is_anonymous else _FIND_FOR_CHANGE[caller.is_admin]
     given = visibility.bind_caller(caller, now) | {"image_id": image_id}
+    plain = _FIND_PUBLIC if caller.is_anonymous else _FIND[caller.is_admin]
     while (row := statement.fetch_first(tx, given)) is None:
-        # On PostgreSQL, a statement that has waited for the lock reads the image anew, but endings as they were before. So it does
-        # not find an image that was retained meanwhile. A new statement does; if the image is not there, this one raises.
-        _find_row(tx, _FIND_PUBLIC if caller.is_anonymous else _FIND[caller.is_admin], caller, image_id, now)
-    return _image(row)
+        # On PostgreSQL, a statement that has waited for the lock reads the image anew, but members and endings as they were before.
+        # So it does not find an image that was retained meanwhile. A new statement does; if the image is not there, it raises.
+        _find_row(tx, plain, caller, image_id, now)
+    image = _image(row)
+    # For the same reason it finds an image that the caller sees no more, unless the caller owns it.
+    return image if image.owner == caller.project_id else _find_row(tx, plain, caller, image_id, now)
 
 
 def view(tx: Transaction, caller: Caller, image: Image, *, now: datetime) -> Image:
