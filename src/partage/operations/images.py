@@ -12,7 +12,9 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
 from partage.model.query import ImageQuery, Page, Position
 from partage.model.quota import Allowance
+from partage.model.task import Task
 from partage.operations import events, ingest, locations, pending_deletes, promises, quota, visible
+from partage.operations.imports import abandon
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import images as rules
@@ -133,8 +135,11 @@ def delete_image(service: Service, caller: Caller, image_id: ImageID, *, is_ackn
         service.authority.require(caller, rules.DELETE_IMAGE, authority.image_target(caller, image))
         image.require_unprotected()
         promises.end_all_shares(service, tx, caller, image, EndReason.DELETED, is_acknowledged=is_acknowledged)
+        image, task = _end_copy(service, tx, image)
         deleted = pending_deletes.remove_image(service, tx, image, now=service.clock())
         events.record(tx, events.describe_image(service, caller, EventType.IMAGE_DELETED, deleted))
+    if task is not None:
+        service.announce(Event.TASK_FAILURE, task)
     service.announce(Event.IMAGE_DELETE, deleted)
 
 
@@ -156,6 +161,16 @@ def reactivate_image(service: Service, caller: Caller, image_id: ImageID) -> Non
         ImageNotFound, PolicyForbids, StatusForbids: as `deactivate_image`.
     """
     _change_status(service, caller, image_id, rule=rules.REACTIVATE, to=ImageStatus.ACTIVE)
+
+
+def _end_copy(service: Service, tx: Transaction, image: Image) -> tuple[Image, Task | None]:
+    """End the copy of an image that will be retained: each further store would count against the quota of its members.
+
+    An image that is not retained is gone for the worker, which ends the task itself.
+    """
+    if not promises.list_kept(service, tx, image):
+        return image, None
+    return abandon.end_import(service, tx, image, f"Image {image.id} was deleted during its import")
 
 
 def _change_status(

@@ -34,7 +34,7 @@ def request_import(
         ImageNotFound: no such image, or none the caller may know of.
         StatusConflict: the image is in another status than the method needs, another import has it, or a store is not there.
         FormatMissing: disk_format or container_format is not set.
-        PolicyForbids: the caller may not.
+        PolicyForbids, Forbidden: the caller may not, or the image is retained.
         QuotaExceeded: the image's project has no room for the data.
         TooMany: the request is too long to be kept with its task.
         Invalid: the image is in a store already that the request names for a copy.
@@ -104,6 +104,7 @@ def _require_ready(service: Service, caller: Caller, image: Image, request: Impo
     require_formats(image)
     copying = request.method is ImportMethod.COPY_IMAGE
     service.authority.require(caller, COPY_IMAGE if copying else MODIFY_IMAGE, authority.image_target(caller, image))
+    image.require_changeable()
 
 
 def _lane(image: Image, request: ImportRequest) -> TaskLane:
