@@ -30,6 +30,7 @@
     │   ├── MemberNotFound
     │   ├── ShareNotFound
     │   ├── RecipientNotFound   no project of that id or name
+    │   ├── TrustRuleNotFound   the project has no such trust rule
     │   ├── ClaimCodeNotFound   no claim code that can be used, or that the image has
     │   ├── TagNotFound
     │   ├── TaskNotFound
@@ -252,6 +253,10 @@ class ShareNotFound(NotFound):
 
 class RecipientNotFound(NotFound):
     """No project of that id or name."""
+
+
+class TrustRuleNotFound(NotFound):
+    """The project has no trust rule for that project or domain."""
 
 
 class ClaimCodeNotFound(NotFound):

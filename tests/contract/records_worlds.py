@@ -52,6 +52,7 @@ class Share:
     member: str
     status: MemberStatus
     expires_at: datetime | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def build(tx: Transaction, wanted: list[Image], shares: list[Share] | None = Non
             updated_at=START,
             status=share.status,
             terms=Terms(expires_at=share.expires_at),
+            is_hidden=share.hidden,
         )
         members.add(tx, row, share.image)
     for notice in notices or []:

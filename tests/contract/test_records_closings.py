@@ -52,7 +52,7 @@ def test_owned_images_are_paged_oldest_first(database: Database) -> None:
 def test_received_images_are_offers_and_notices(database: Database) -> None:
     made = [image(number) for number in range(1, 5)]
     with undone(database) as tx:
-        shares = [Share(each, "B", MemberStatus.PENDING) for each in made[:2]]
+        shares = [Share(each, "B", MemberStatus.PENDING, hidden=each is made[0]) for each in made[:2]]
         notices = [Notice(each, "B", MemberStatus.ACCEPTED, None) for each in made[1:3]]
         build(tx, made, shares, notices)
         assert closings.list_received_image_ids(tx, B, limit_rows=10) == [each.id for each in made[:3]]

@@ -22,12 +22,13 @@ from tests.databases import open_database
 Pair = tuple[str, str]
 
 
-def current(world: World, each: Image, project: str) -> records_worlds.Share | None:
-    """Return the membership that is a current share: of a shared image, unexpired, of another project."""
+def current(world: World, each: Image, project: str, viewer: str) -> records_worlds.Share | None:
+    """Return the membership that is a current share: of a shared image, unexpired, of another project; hidden from its member."""
     if each.visibility != "shared" or each.owner == project:
         return None
     mine = (share for share in world[1] if share.image.id == each.id and share.member == project)
-    return next((share for share in mine if share.expires_at is None or share.expires_at > NOW), None)
+    shown = (share for share in mine if not (share.hidden and viewer == project))
+    return next((share for share in shown if share.expires_at is None or share.expires_at > NOW), None)
 
 
 def ended(world: World, each: Image, project: str) -> records_worlds.Notice | None:
@@ -36,12 +37,12 @@ def ended(world: World, each: Image, project: str) -> records_worlds.Notice | No
     return next((notice for notice in mine if notice.ends_at is None or notice.ends_at > NOW), None)
 
 
-def expected(world: World) -> dict[Pair, tuple[MemberStatus, bool, bool]]:
-    """Say which shares there are, by image and project: the answer, whether it is current, whether it is ending."""
+def expected(world: World, viewer: str) -> dict[Pair, tuple[MemberStatus, bool, bool]]:
+    """Say which shares there are for a project, by image and member: the answer, whether it is current, whether it is ending."""
     found = {}
     for each in world[0]:
         for project in PROJECTS:
-            share, ending = current(world, each, project), ended(world, each, project)
+            share, ending = current(world, each, project, viewer), ended(world, each, project)
             if share or ending:
                 status = share.status if share else ending.status  # type: ignore[union-attr]
                 found[each.id, project] = (status, share is not None, ending is not None)
@@ -91,7 +92,7 @@ def test_walking_the_pages_shows_the_shares_of_one_side_in_order(
         mine, theirs = (member, owner) if direction is Direction.IN else (owner, member)
         return mine == project and other in (None, theirs) and status in (None, answer)
 
-    wanted = {pair: known for pair, known in expected(world).items() if is_listed(pair, known[0])}
+    wanted = {pair: known for pair, known in expected(world, project).items() if is_listed(pair, known[0])}
     query = ShareQuery(direction=direction, limit=limit, status=status, project_id=None if other is None else ProjectID(other))
     with undone(database) as tx:
         build(tx, *world)
@@ -107,7 +108,7 @@ def test_walking_the_pages_shows_the_shares_of_one_side_in_order(
 def test_a_share_is_found_by_its_two_sides_and_by_administrators_only(
     database: Database, world: World, project: str, *, is_admin: bool
 ) -> None:
-    wanted = {pair for pair in expected(world) if is_admin or project in (pair[1], owner_of(world, pair[0]))}
+    wanted = {pair for pair in expected(world, project) if is_admin or project in (pair[1], owner_of(world, pair[0]))}
     found = set()
     with undone(database) as tx:
         build(tx, *world)

@@ -46,7 +46,13 @@ def worlds(draw: st.DrawFn) -> World:
     chosen = draw(st.lists(st.sampled_from(pairs), unique_by=lambda pair: (pair[0].id, pair[1]))) if pairs else []
     made = [each.retain(now=each.updated_at) if draw(st.integers(0, 7)) == 0 else each for each in made]
     statuses = st.sampled_from(list(MemberStatus))
-    shares = [Share(each, project, draw(statuses), draw(TIMES)) for each, project in chosen if draw(st.booleans())]
+    offers = st.sampled_from([*((each, False) for each in MemberStatus), (MemberStatus.PENDING, True)])
+    shares = [
+        Share(each, project, status, draw(TIMES), hidden=hidden)
+        for each, project in chosen
+        if draw(st.booleans())
+        for status, hidden in [draw(offers)]
+    ]
     notices = [Notice(each, project, draw(statuses), draw(TIMES)) for each, project in chosen if draw(st.booleans())]
     return made, shares, notices
 
@@ -93,7 +99,8 @@ def runs(notice: Notice, each: Image, project: str) -> bool:
 
 
 def live(share: Share, each: Image, project: str) -> bool:
-    return share.image.id == each.id and share.member == project and (share.expires_at is None or share.expires_at > NOW)
+    is_unexpired = share.expires_at is None or share.expires_at > NOW
+    return share.image.id == each.id and share.member == project and is_unexpired and not share.hidden
 
 
 def knows(project: str, each: Image, shares: list[Share], notices: list[Notice]) -> bool:

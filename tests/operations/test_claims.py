@@ -137,13 +137,13 @@ def test_owner_cannot_claim_its_own_image(service: Service) -> None:
     assert uses_left(service, image) == [1]
 
 
-def test_claim_after_an_ending_makes_a_new_share_beside_the_notice(service: Service) -> None:
+def test_claim_after_an_ending_makes_one_share_without_an_ending(service: Service) -> None:
     image = share(service)
     code = create(service, image, terms=TermsChange(given=frozenset({"notice"}), notice=YEAR))
     endings.end_share(service, OWNER, image.id, B)
     claimed = claim(service, code)
     assert (claimed.is_new, claimed.share.terms.notice) == (True, YEAR)
-    assert claimed.share.ending is not None
+    assert claimed.share.ending is None
 
 
 def revoke(service: Service, image: Image, _clock: Clock) -> None:

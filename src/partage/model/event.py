@@ -89,7 +89,10 @@ OPERATOR = Actor(is_operator=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvent:
-    """What happened, before it is recorded. `owner` is the image's, also after it deleted the image; None is nobody."""
+    """What happened, before it is recorded. `owner` is the image's, also after it deleted the image; None is nobody.
+
+    `is_hidden`: the offer is hidden from the member, which must not read of it.
+    """
 
     type: EventType
     at: datetime
@@ -97,12 +100,14 @@ class NewEvent:
     owner: ProjectID | None
     member_id: ProjectID | None = None
     actor: Actor = SERVICE
+    is_hidden: bool = False
     data: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def recipients(self) -> tuple[ProjectID | None, ...]:
         """The projects that may know of it."""
-        return (self.owner,) if self.member_id is None or self.member_id == self.owner else (self.owner, self.member_id)
+        is_of_owner = self.member_id is None or self.member_id == self.owner or self.is_hidden
+        return (self.owner,) if is_of_owner else (self.owner, self.member_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

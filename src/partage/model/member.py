@@ -21,7 +21,8 @@ class MemberStatus(StrEnum):
 class Member:
     """A share: a membership of the Image API, with the terms of the share. Times are UTC, aware.
 
-    `answered_at` is None until the project answers.
+    `answered_at` is None until the project answers. `is_hidden`: a trust rule of the project refused the offer. For the owner it is
+    pending, for the member it does not exist. `offered_from` is the domain of the project that offered it; empty: unknown.
     """
 
     image_id: ImageID
@@ -31,13 +32,15 @@ class Member:
     status: MemberStatus = MemberStatus.PENDING
     terms: Terms = field(default_factory=Terms)
     answered_at: datetime | None = None
+    is_hidden: bool = False
+    offered_from: str = ""
 
     def has_expired(self, now: datetime) -> bool:
         """Whether the share has expired."""
         return self.terms.expires_at is not None and self.terms.expires_at <= now
 
     def become(self, status: str, *, now: datetime) -> "Member":
-        """Set the member's answer.
+        """Set the member's answer. A hidden offer is shown.
 
         Raises:
             BodyInvalid: there is no such status. It is checked here, after authorisation, so that it reveals nothing to outsiders.
@@ -45,4 +48,4 @@ class Member:
         if status not in tuple(MemberStatus):
             raise problems.BodyInvalid('Incorrect request: Status must be "pending", "accepted" or "rejected".')
         answered_at = None if status == MemberStatus.PENDING else now
-        return replace(self, status=MemberStatus(status), updated_at=now, answered_at=answered_at)
+        return replace(self, status=MemberStatus(status), updated_at=now, answered_at=answered_at, is_hidden=False)

@@ -31,8 +31,8 @@ class Share:
 
     `is_current`: the project is a member of a shared image. Where it is not, the share has ended and its notice runs. A share can
     be both: the owner deactivated the image, or removed the member and offered the image anew. After the member has accepted the
-    new offer there is one share, without an ending. `last_used` is the latest time at which the member used or downloaded the
-    image; None is unknown.
+    new offer there is one share, without an ending. `is_hidden`: as of a `Member`; only the owner and administrators find such a
+    share. `last_used` is the latest time at which the member used or downloaded the image; None is unknown.
     """
 
     image: Image
@@ -43,6 +43,7 @@ class Share:
     updated_at: datetime
     answered_at: datetime | None
     is_current: bool
+    is_hidden: bool = False
     ending: Ending | None
     last_used: datetime | None = None
 
@@ -73,6 +74,7 @@ class Share:
             status=self.status,
             terms=self.terms,
             answered_at=self.answered_at,
+            is_hidden=self.is_hidden,
         )
 
 

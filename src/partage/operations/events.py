@@ -4,12 +4,13 @@ An operation that changes an image or a share calls `record` before its transact
 `service.announce`, after the transaction, is for the message bus, which may lose notifications.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from partage.model.caller import Caller
 from partage.model.ending import Ending, EndReason
-from partage.model.event import Actor, EventType, NewEvent
+from partage.model.event import SERVICE, Actor, EventType, NewEvent
 from partage.model.ids import ProjectID
 from partage.model.image import Image, ImageStatus
 from partage.model.member import Member, MemberStatus
@@ -82,25 +83,40 @@ def describe_answer(service: Service, by: By, image: Image, member_id: ProjectID
     return describe_share(service, by, _ANSWERS[status], image, member_id)
 
 
-def describe_offer(service: Service, by: By, image: Image, member: Member) -> NewEvent:
-    """Build the event of an offer."""
-    return describe_share(service, by, EventType.SHARE_OFFERED, image, member.member_id, terms=_describe_terms(member.terms))
+def describe_offer(service: Service, by: By, image: Image, member: Member) -> list[NewEvent]:
+    """Build the events of an offer, and of the answer that a trust rule gave at once."""
+    terms = _describe_terms(member.terms)
+    offered = describe_share(service, by, EventType.SHARE_OFFERED, image, member.member_id, terms=terms)
+    if member.status is MemberStatus.PENDING:
+        return [replace(offered, is_hidden=member.is_hidden)]
+    return [offered, describe_answer(service, SERVICE, image, member.member_id, member.status)]
 
 
 def describe_terms(service: Service, by: By, image: Image, member: Member) -> NewEvent:
     """Build the event of changed terms."""
-    return describe_share(service, by, EventType.SHARE_TERMS_CHANGED, image, member.member_id, terms=_describe_terms(member.terms))
+    terms = _describe_terms(member.terms)
+    changed = describe_share(service, by, EventType.SHARE_TERMS_CHANGED, image, member.member_id, terms=terms)
+    return replace(changed, is_hidden=member.is_hidden)
 
 
 def describe_endings(
-    service: Service, by: By, image: Image, ends: Iterable[tuple[ProjectID, EndReason, datetime | None]]
+    service: Service,
+    by: By,
+    image: Image,
+    ends: Iterable[tuple[ProjectID, EndReason, datetime | None]],
+    *,
+    hidden: Collection[ProjectID] = (),
 ) -> list[NewEvent]:
-    """Build the events of shares that end: each member with the reason, and the time at which its access ends; None is never."""
-    return [
+    """Build the events of shares that end: each member with the reason, and the time at which its access ends; None is never.
+
+    `hidden` are the members from which the offer is hidden.
+    """
+    found = [
         describe_share(service, by, EventType.SHARE_ENDED, image, member_id, reason=reason.value, ends_at=format_time(ends_at))
         for member_id, reason, ends_at in ends
         if member_id != image.owner
     ]
+    return [replace(each, is_hidden=each.member_id in hidden) for each in found]
 
 
 def describe_expiry(service: Service, member: Member, owner: ProjectID | None) -> NewEvent:
@@ -112,6 +128,7 @@ def describe_expiry(service: Service, member: Member, owner: ProjectID | None) -
         image_id=member.image_id,
         owner=owner,
         member_id=member.member_id,
+        is_hidden=member.is_hidden,
         data=data,
     )
 

@@ -10,7 +10,7 @@ from partage.model.event import EventType
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.member import Member, MemberStatus
-from partage.operations import events, promises, visible
+from partage.operations import events, promises, trust, visible
 from partage.operations.service import Projects, Service
 from partage.policies import authority
 from partage.policies import members as rules
@@ -22,7 +22,7 @@ _MOST_EXPIRED = 10_000
 
 
 def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member:
-    """Offer a shared image to a project. The offer is pending until that project answers.
+    """Offer a shared image to a project. The offer is pending until that project answers, or its trust rule.
 
     Raises:
         ImageNotFound: there is no such image, or the caller may not see it.
@@ -43,8 +43,10 @@ def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: P
             image_id=image.id, member_id=member_id, created_at=now, updated_at=now, terms=service.sharing.default_terms_of(caller)
         )
         check_count(service, tx, image)
+        (member,) = trust.answer_offers(service, tx, caller, image, [member])
         members.add(tx, member, image)
-        events.record(tx, events.describe_offer(service, caller, image, member))
+        promises.drop_former_notice(service, tx, image, member)
+        events.record(tx, *events.describe_offer(service, caller, image, member))
     service.announce(Event.MEMBER_CREATE, member)
     return member
 
@@ -100,11 +102,14 @@ def update_member(service: Service, caller: Caller, image_id: ImageID, member_id
         member = ended or members.find(tx, caller, image.id, member_id, now=service.clock())
         service.authority.require(caller, rules.MODIFY_MEMBER, authority.member_target(image, member_id))
         answered = member.become(status, now=service.clock())
-        members.set_status(tx, answered)
         if ended is None:
+            members.set_status(tx, answered)
             promises.settle_former_notice(service, tx, caller, image, answered, was=member)
             events.record(tx, events.describe_answer(service, caller, image, member_id, answered.status))
         else:
+            # A member that leaves gives up a new offer too; here it does so without having seen one.
+            members.remove_hidden(tx, image.id, member_id)
+            members.set_status(tx, answered)
             endings.remove(tx, image.id, member_id)
             events.record(tx, events.describe_share(service, caller, EventType.SHARE_LEFT, image, member_id))
     service.announce(Event.MEMBER_UPDATE, answered)

@@ -69,6 +69,7 @@ def restore(service: Service, image_id: ImageID) -> Image:
         images.add(tx, image)
         for member in its_members:
             members.add(tx, member, image)
+        members.show_unrefused(tx, image_id=image.id)  # the rules may have changed meanwhile
         events.record(tx, events.describe_image(service, OPERATOR, EventType.IMAGE_RESTORED, image))
         promises.record_shares_back(service, tx, OPERATOR, image)
     return image

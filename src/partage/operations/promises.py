@@ -4,7 +4,7 @@ Every way in which an owner ends access calls this module: the member is removed
 or its project is closed. An administrator who does this to another project's image takes it down: that ends every notice at once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -66,7 +66,7 @@ def end_member_share(
             service, tx, caller, image, EndReason.REMOVED, member_id=member.member_id, is_acknowledged=is_acknowledged
         )
         _start_notices(service, tx, image, [member], EndReason.REMOVED, grace=grace)
-    record_ended(service, tx, caller, image, {member.member_id: EndReason.REMOVED})
+    record_ended(service, tx, caller, image, {member.member_id: EndReason.REMOVED}, hidden=_list_hidden([member]))
 
 
 def end_all_shares(
@@ -91,8 +91,11 @@ def end_all_shares(
     now = service.clock()
     current = [] if has_ended_shares(image) else [each for each in members.list_all(tx, image.id) if not each.has_expired(now)]
     ended = {each.member_id for each in current}
+    hidden = _list_hidden(current)
     if takes_down(caller, image):
-        ended |= {each.member_id for each in endings.list_running(tx, image.id, now=now)}
+        running = {each.member_id for each in endings.list_running(tx, image.id, now=now)}
+        ended |= running
+        hidden -= running
         endings.remove_all(tx, image.id)
     else:
         grace = _find_grace(service, tx, caller, image, reason, is_acknowledged=is_acknowledged)
@@ -100,7 +103,7 @@ def end_all_shares(
         if reason in _LEFT:
             for was in _UNDONE_ON_THE_IMAGE:
                 endings.change_reason(tx, image.id, was, reason)
-    record_ended(service, tx, by or caller, image, dict.fromkeys(ended, reason))
+    record_ended(service, tx, by or caller, image, dict.fromkeys(ended, reason), hidden=hidden)
 
 
 def preview_endings(service: Service, tx: Transaction, image: Image, reason: EndReason) -> list[Ending]:
@@ -220,20 +223,39 @@ def record_shares_back(service: Service, tx: Transaction, by: By, image: Image) 
     if has_ended_shares(image):
         return
     now = service.clock()
-    shares = [
-        each.member_id for each in members.list_all(tx, image.id) if not each.has_expired(now) and each.member_id != image.owner
+    shares = [each for each in members.list_all(tx, image.id) if not each.has_expired(now) and each.member_id != image.owner]
+    back = [
+        replace(
+            events.describe_share(service, by, EventType.SHARE_ENDING_CANCELLED, image, each.member_id), is_hidden=each.is_hidden
+        )
+        for each in shares
     ]
-    events.record(tx, *(events.describe_share(service, by, EventType.SHARE_ENDING_CANCELLED, image, each) for each in shares))
+    events.record(tx, *back)
 
 
-def record_ended(service: Service, tx: Transaction, by: By, image: Image, ended: Mapping[ProjectID, EndReason]) -> None:
-    """Record that shares have ended, each with the time at which access ends: now, unless a notice runs."""
+def record_ended(
+    service: Service,
+    tx: Transaction,
+    by: By,
+    image: Image,
+    ended: Mapping[ProjectID, EndReason],
+    *,
+    hidden: Collection[ProjectID] = (),
+) -> None:
+    """Record that shares have ended, each with the time at which access ends: now, unless a notice runs.
+
+    `hidden` are the members from which the offer is hidden.
+    """
     if not ended:
         return
     now = service.clock()
     running = {each.member_id: each.ends_at for each in endings.list_running(tx, image.id, now=now)}
     ends = [(member_id, ended[member_id], running.get(member_id, now)) for member_id in sorted(ended)]
-    events.record(tx, *events.describe_endings(service, by, image, ends))
+    events.record(tx, *events.describe_endings(service, by, image, ends, hidden=hidden))
+
+
+def _list_hidden(shares: Iterable[Member]) -> set[ProjectID]:
+    return {each.member_id for each in shares if each.is_hidden}
 
 
 def find_usage(service: Service, tx: Transaction, image_id: ImageID, shares: Iterable[Member]) -> Usage:

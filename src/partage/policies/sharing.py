@@ -31,6 +31,8 @@ CLAIM_SHARE = "partage:claim_share"
 GET_GUARD = "partage:get_guard"
 SWITCH_GUARD = "partage:switch_guard"
 END_ACCESS = "partage:end_access"
+LIST_TRUST = "partage:list_trust"
+SET_TRUST = "partage:set_trust"
 
 _ALL = "/partage/v1/shares"
 _ONE = f"{_ALL}/{{image_id}}/{{project_id}}"
@@ -120,4 +122,14 @@ RULES = [
     document_rule(LIST_CODES, f"rule:{images.GET_IMAGES}", "List an image's claim codes: its owner.", "GET", f"{_IMAGE}/codes"),
     document_rule(REVOKE_CODE, f"rule:{members.DELETE_MEMBER}", "Revoke a claim code.", "DELETE", f"{_IMAGE}/codes/{{code_id}}"),
     document_rule(CLAIM_SHARE, _OF_ANSWER, "Claim a share with a code, for the caller's project.", "POST", "/partage/v1/claims"),
+    document_rule(
+        LIST_TRUST, f"rule:{members.GET_MEMBERS}", "See the trust rules of the caller's project.", "GET", "/partage/v1/trust"
+    ),
+    document_rule(
+        SET_TRUST,
+        _OF_ANSWER,
+        "Set and remove trust rules of the caller's project.",
+        "PUT",
+        "/partage/v1/trust/projects/{project_id}",
+    ),
 ]

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, union, update
+from sqlalchemy import Select, delete, func, insert, select, union, update
 
 from partage.model.closing import ClosingRequest, ClosingSource
 from partage.model.ids import ImageID, ProjectID
+from partage.records import visibility
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.tables import endings, members, project_closings
 
@@ -51,17 +52,21 @@ def remove(tx: Transaction, project_id: ProjectID) -> bool:
 
 def list_received_image_ids(tx: Transaction, project_id: ProjectID, *, limit_rows: int) -> list[ImageID]:
     """List images of others that are offered to the project, or for which its notice runs or has run, by id."""
-    offered = select(members.c.image_id).where(members.c.member_id == project_id).limit(limit_rows)
-    ended = select(endings.c.image_id).where(endings.c.member_id == project_id).limit(limit_rows)
-    found = union(select(offered.subquery()), select(ended.subquery()))
+    found = union(*(select(each.limit(limit_rows).subquery()) for each in _select_received(project_id)))
     return sorted(ImageID(each) for each in tx.execute(found).scalars())
 
 
 def count_received(tx: Transaction, project_id: ProjectID) -> int:
     """Count what `list_received_image_ids` lists."""
+    found = union(*_select_received(project_id)).subquery("found")
+    return int(tx.execute(select(func.count()).select_from(found)).scalar_one())
+
+
+def _select_received(project_id: ProjectID) -> list[Select[Any]]:
+    """Select the ids of received images, each statement along an index: offers that the project refused have one of their own."""
     offered = select(members.c.image_id).where(members.c.member_id == project_id)
     ended = select(endings.c.image_id).where(endings.c.member_id == project_id)
-    return int(tx.execute(select(func.count()).select_from(union(offered, ended).subquery("found"))).scalar_one())
+    return [offered.where(visibility.SHOWN), offered.where(visibility.HIDDEN), ended]
 
 
 def _parse_request(row: Sequence[Any]) -> ClosingRequest:

@@ -364,7 +364,12 @@ def _branches(shape: QueryShape) -> list[_Branch]:
 
 
 def _build_member_conditions(shape: QueryShape) -> list[ColumnElement[bool]]:
-    offered = [members.c.member_id == visibility.PROJECT, visibility.UNEXPIRED, not_(visibility.member_has_notice())]
+    offered = [
+        members.c.member_id == visibility.PROJECT,
+        visibility.UNEXPIRED,
+        visibility.SHOWN,
+        not_(visibility.member_has_notice()),
+    ]
     return offered if shape.any_member_status else [*offered, members.c.status == bindparam("member_status")]
 
 

@@ -5,7 +5,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, bindparam, delete, exc, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exc,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from partage import problems
 from partage.model.caller import Caller
@@ -13,10 +28,11 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.member import Member, MemberStatus
 from partage.model.terms import Notice, Terms
+from partage.model.trust import TrustAnswer, TrustKind
 from partage.records import visibility
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, from_time, to_microseconds, to_time
-from partage.records.tables import images, members
+from partage.records.tables import images, members, trust_rules
 
 _OF_IMAGE = members.c.image_id == bindparam("image_id")
 _COLUMNS = (
@@ -29,6 +45,8 @@ _COLUMNS = (
     members.c.expires_at,
     members.c.message,
     members.c.answered_at,
+    members.c.hidden,
+    members.c.offered_from,
 )
 _FOREVER_SECONDS = -1
 _WHILE_USED_SECONDS = -2
@@ -36,13 +54,16 @@ TERMS = ("notice_seconds", "expires_at", "message")
 """The columns of a share's terms, of `members` and of `endings`."""
 _COUNT = select(func.count()).select_from(members).where(_OF_IMAGE)
 _MINE = or_(
-    members.c.member_id == bindparam("project"),
+    and_(members.c.member_id == bindparam("project"), visibility.SHOWN),
     select(images.c.id).where(images.c.id == members.c.image_id, images.c.owner == bindparam("project")).exists(),
 )
 
 
 def _visible(*, is_admin: bool) -> Select[*tuple[Any, ...]]:
-    """Select the unexpired rows that the caller may see: the owner and administrators see every member, a member sees itself."""
+    """Select the unexpired rows that the caller may see: the owner and administrators see every member, a member sees itself.
+
+    A member does not see an offer that its trust rule refused.
+    """
     statement = select(*_COLUMNS).where(_OF_IMAGE, visibility.UNEXPIRED)
     return statement if is_admin else statement.where(_MINE)
 
@@ -101,11 +122,12 @@ def add(tx: Transaction, member: Member, image: Image) -> None:
 
 
 def set_status(tx: Transaction, member: Member) -> bool:
-    """Write a member's status; return whether the membership existed."""
+    """Write a member's status, and whether the offer is hidden; return whether the membership existed."""
     values = {
         "status": member.status.value,
         "updated_at": to_microseconds(member.updated_at),
         "answered_at": _optional(member.answered_at),
+        "hidden": int(member.is_hidden),
     }
     return tx.execute(update(members).where(*_is_row(member)).values(values)).rowcount == 1
 
@@ -151,6 +173,31 @@ def take(tx: Transaction, image_id: ImageID, member_id: ProjectID) -> Member | N
     return member
 
 
+def remove_hidden(tx: Transaction, image_id: ImageID, member_id: ProjectID) -> bool:
+    """Delete a membership that is hidden from its member; return whether there was one."""
+    of = (members.c.image_id == image_id, members.c.member_id == member_id, visibility.HIDDEN)
+    return tx.execute(delete(members).where(*of)).rowcount == 1
+
+
+def show_hidden(tx: Transaction, image_id: ImageID, member_id: ProjectID, *, now: datetime) -> bool:
+    """Show a hidden offer to its member, whatever its rules; return whether there was one that has not expired."""
+    of = (members.c.image_id == image_id, members.c.member_id == member_id, visibility.HIDDEN)
+    unexpired = members.c.expires_at > to_microseconds(now)
+    return tx.execute(update(members).where(*of, unexpired).values(hidden=0)).rowcount == 1
+
+
+def show_unrefused(tx: Transaction, *, member_id: ProjectID | None = None, image_id: ImageID | None = None) -> int:
+    """Show the hidden offers to a project, or of an image, that no trust rule refuses any more; return how many."""
+    of_project = (trust_rules.c.project_id == members.c.member_id, trust_rules.c.kind == TrustKind.PROJECT.value)
+    of_domain = (trust_rules.c.project_id == members.c.member_id, trust_rules.c.kind == TrustKind.DOMAIN.value)
+    refuses = trust_rules.c.answer == TrustAnswer.REFUSE.value
+    for_owner = exists().where(*of_project, trust_rules.c.subject_id == members.c.owner)
+    for_domain = exists().where(*of_domain, trust_rules.c.subject_id == members.c.offered_from)
+    is_refused = or_(for_owner.where(refuses), and_(not_(for_owner), for_domain.where(refuses)))
+    of = members.c.member_id == member_id if image_id is None else members.c.image_id == image_id
+    return tx.execute(update(members).where(of, visibility.HIDDEN, not_(is_refused)).values(hidden=0)).rowcount
+
+
 def encode(found: Sequence[Member]) -> str:
     """Encode memberships as JSON, for a row in `pending_deletes`."""
     return orjson.dumps([_row(each) for each in found]).decode()
@@ -159,7 +206,7 @@ def encode(found: Sequence[Member]) -> str:
 def decode(image_id: ImageID, encoded: str) -> list[Member]:
     """Decode memberships that `encode` encoded, here or in releases without terms: those wrote lists of the first four values."""
     names = [column.name for column in _COLUMNS]
-    without_terms = {"image_id": image_id, "answered_at": None, **terms_row(Terms())}
+    without_terms = {"image_id": image_id, "answered_at": None, "hidden": 0, "offered_from": "", **terms_row(Terms())}
     rows = [
         without_terms | (dict(zip(names[1:5], each, strict=True)) if isinstance(each, list) else each)
         for each in orjson.loads(encoded)
@@ -176,6 +223,8 @@ def _row(member: Member) -> dict[str, object]:
         "updated_at": to_microseconds(member.updated_at),
         **terms_row(member.terms),
         "answered_at": _optional(member.answered_at),
+        "hidden": int(member.is_hidden),
+        "offered_from": member.offered_from,
     }
 
 
@@ -184,7 +233,9 @@ def _is_row(member: Member) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
 
 
 def _member(row: Sequence[Any]) -> Member:
-    image_id, member_id, status, created_at, updated_at, notice_seconds, expires_at, message, answered_at = row
+    image_id, member_id, status, created_at, updated_at, notice_seconds, expires_at, message, answered_at, hidden, offered_from = (
+        row
+    )
     return Member(
         image_id=ImageID(image_id),
         member_id=ProjectID(member_id),
@@ -193,6 +244,8 @@ def _member(row: Sequence[Any]) -> Member:
         updated_at=from_microseconds(updated_at),
         terms=terms_of(notice_seconds, expires_at, message),
         answered_at=None if answered_at is None else from_microseconds(answered_at),
+        is_hidden=bool(hidden),
+        offered_from=offered_from,
     )
 
 

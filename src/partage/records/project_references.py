@@ -22,6 +22,7 @@ from partage.records.tables import (
     project_locks,
     removed_events,
     tasks,
+    trust_rules,
     uses,
 )
 
@@ -51,6 +52,7 @@ REFERENCES = (
     ProjectReference(project_locks.c.project_id),  # stays: a lock says nothing of the project
     ProjectReference(project_closings.c.project_id),  # the closing itself
     ProjectReference(claim_codes.c.owner, is_removed=True),  # of its retained images
+    ProjectReference(trust_rules.c.project_id, is_removed=True),  # rules of others for the project stay: it offers nothing any more
     ProjectReference(idempotency_keys.c.project_id, is_removed=True),
     ProjectReference(uses.c.project_id, is_removed=True),
     ProjectReference(last_uses.c.project_id, is_removed=True),

@@ -36,12 +36,15 @@ _SHARED_NOW = and_(
 )
 """SQL condition on members and images: the membership is a current share."""
 
-_REPLACED = (
-    exists()
-    .where(members.c.image_id == endings.c.image_id, members.c.member_id == endings.c.member_id, _SHARED_NOW)
-    .correlate(endings, images)
-)
-"""SQL condition on endings: there is a current share with the same project. A list must not have it twice."""
+_RECEIVED_NOW = and_(_SHARED_NOW, visibility.SHOWN)
+"""SQL condition on members and images: the membership is a current share for its member."""
+
+
+def _is_replaced(current: ColumnElement[bool]) -> ColumnElement[bool]:
+    """SQL condition on endings: there is a current share with the same project. A list must not have it twice."""
+    same = (members.c.image_id == endings.c.image_id, members.c.member_id == endings.c.member_id)
+    return exists().where(*same, current).correlate(endings, images)
+
 
 _OWNER = func.coalesce(images.c.former_owner, images.c.owner)
 _ROWS: ColumnElement[int] = bindparam("rows")
@@ -52,7 +55,7 @@ _IMAGE = (
 )  # fmt: skip
 _MEMBER = (
     members.c.status, members.c.created_at, members.c.updated_at, members.c.answered_at,
-    *(members.c[name] for name in member_rows.TERMS),
+    members.c.hidden, *(members.c[name] for name in member_rows.TERMS),
 )  # fmt: skip
 _ENDING = (
     endings.c.status, endings.c.reason, endings.c.began_at, endings.c.ends_at, endings.c.offered_at, endings.c.answered_at,
@@ -112,6 +115,7 @@ def page_statement(direction: Direction, has_status: bool, has_image: bool, has_
             statement = statement.where(tuple_(*key) < after)
         return statement.order_by(*(each.desc() for each in key)).limit(_ROWS)
 
+    now = _RECEIVED_NOW if direction is Direction.IN else _SHARED_NOW
     branches = [narrow(*branch) for branch in (_inbox() if direction is Direction.IN else _outbox())]
     keys = union_all(*(select(each.subquery()) for each in branches)).subquery("keys")
     order = (keys.c.created_at.desc(), keys.c.image_id.desc(), keys.c.member_id.desc())
@@ -121,7 +125,7 @@ def page_statement(direction: Direction, has_status: bool, has_image: bool, has_
         select(chosen.c.member_id, *_IMAGE, *_MEMBER, *_ENDING, *_LAST_USE)
         .select_from(chosen)
         .join(images, images.c.id == chosen.c.image_id)
-        .outerjoin(members, and_(members.c.image_id == chosen.c.image_id, members.c.member_id == chosen.c.member_id, _SHARED_NOW))
+        .outerjoin(members, and_(members.c.image_id == chosen.c.image_id, members.c.member_id == chosen.c.member_id, now))
         .outerjoin(
             endings,
             and_(endings.c.image_id == chosen.c.image_id, endings.c.member_id == chosen.c.member_id, visibility.RUNNING),
@@ -141,8 +145,8 @@ def _inbox() -> list[_Branch]:
     offered = _select_key(current).join(images, images.c.id == members.c.image_id)
     ending = _select_key(ended).join(images, images.c.id == endings.c.image_id)
     return [
-        (offered.where(members.c.member_id == visibility.PROJECT, _SHARED_NOW), current, members),
-        (ending.where(endings.c.member_id == visibility.PROJECT, visibility.RUNNING, ~_REPLACED), ended, endings),
+        (offered.where(members.c.member_id == visibility.PROJECT, _RECEIVED_NOW), current, members),
+        (ending.where(endings.c.member_id == visibility.PROJECT, visibility.RUNNING, ~_is_replaced(_RECEIVED_NOW)), ended, endings),
     ]
 
 
@@ -155,7 +159,7 @@ def _outbox() -> list[_Branch]:
     ending = _select_key(ended).join(images, images.c.id == endings.c.image_id)
     return [
         (offered.where(members.c.owner == visibility.PROJECT, _SHARED_NOW), current, members),
-        (ending.where(endings.c.owner == visibility.PROJECT, visibility.RUNNING, ~_REPLACED), ended, endings),
+        (ending.where(endings.c.owner == visibility.PROJECT, visibility.RUNNING, ~_is_replaced(_SHARED_NOW)), ended, endings),
     ]
 
 
@@ -165,10 +169,13 @@ def _select_key(key: _Key) -> Select[Any]:
 
 
 def _one(*, is_admin: bool) -> Select[Any]:
+    shown = or_(visibility.SHOWN, bindparam("member_id") != visibility.PROJECT)
     statement = (
         select(bindparam("member_id"), *_IMAGE, *_MEMBER, *_ENDING, *_LAST_USE)
         .select_from(images)
-        .outerjoin(members, and_(members.c.image_id == images.c.id, members.c.member_id == bindparam("member_id"), _SHARED_NOW))
+        .outerjoin(
+            members, and_(members.c.image_id == images.c.id, members.c.member_id == bindparam("member_id"), _SHARED_NOW, shown)
+        )
         .outerjoin(
             endings, and_(endings.c.image_id == images.c.id, endings.c.member_id == bindparam("member_id"), visibility.RUNNING)
         )
@@ -188,7 +195,7 @@ def _share(row: Sequence[Any]) -> Share:
     member_end = 1 + len(_IMAGE) + len(_MEMBER)
     image, member_id = _image(row[1 : 1 + len(_IMAGE)]), ProjectID(row[0])
     ending = _parse_ending(image, member_id, row[member_end:])
-    status, created_at, updated_at, answered_at, *terms = row[1 + len(_IMAGE) : member_end]
+    status, created_at, updated_at, answered_at, hidden, *terms = row[1 + len(_IMAGE) : member_end]
     if status is not None:
         return Share(
             image=image,
@@ -199,6 +206,7 @@ def _share(row: Sequence[Any]) -> Share:
             updated_at=from_microseconds(updated_at),
             answered_at=_optional_time(answered_at),
             is_current=True,
+            is_hidden=bool(hidden),
             ending=choose_ending(image, MemberStatus(status), ending),
             last_used=last_used,
         )

@@ -5,6 +5,8 @@ Times are microseconds since 1970-01-01 UTC as integers: exact, sortable, the sa
 `image_properties` have them again, one a row, for filters. `records.images` writes both in one transaction.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -29,6 +31,12 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     },
 )
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Restrict an index to some rows. A query can use it if it has the condition in these words."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
 
 images = Table(
     "images",
@@ -106,10 +114,15 @@ members = Table(
     Column("answered_at", BigInteger),
     # The image's owner: a project's list of offered shares walks this index in list order.
     Column("owner", String(255)),
+    # 1: a trust rule of the member refused the offer. It does not exist for the member, whose indexes do not have it, so that its
+    # lists cost the same however many there are. `offered_from` is the domain that the rules were asked for.
+    Column("hidden", Integer, nullable=False, server_default="0"),
+    Column("offered_from", String(255), nullable=False, server_default=""),
     Index("ix_members_owner", "owner", "image_created_at", "image_id", "member_id"),
     Index("ix_members_owner_status", "owner", "status", "image_created_at", "image_id", "member_id"),
-    Index("ix_members_member_status", "member_id", "status", "image_created_at", "image_id"),
-    Index("ix_members_member", "member_id", "image_created_at", "image_id"),
+    Index("ix_members_member_status", "member_id", "status", "image_created_at", "image_id", **_where("hidden = 0")),
+    Index("ix_members_member", "member_id", "image_created_at", "image_id", **_where("hidden = 0")),
+    Index("ix_members_hidden", "member_id", "image_id", **_where("hidden = 1")),
 )
 
 # Shares that their owner has ended and whose notice runs. A row stays beside a new offer of the same image to the same project.
@@ -168,6 +181,18 @@ removed_events = Table(
     metadata,
     Column("project_id", String(255), primary_key=True),
     Column("last_id", BigInteger, nullable=False),
+)
+
+# How a project answers offers from a project or a domain.
+trust_rules = Table(
+    "trust_rules",
+    metadata,
+    Column("project_id", String(255), primary_key=True),
+    Column("kind", String(10), primary_key=True),
+    Column("subject_id", String(255), primary_key=True),
+    Column("answer", String(10), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
 )
 
 # Secrets that make their bearer's project a member. `digest` is that of the secret; `valid_until` ends the code, while the terms

@@ -14,7 +14,7 @@ Access with an end in time ends in these conditions: they compare with `now`, an
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, or_
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, literal_column, or_
 
 from partage.model.caller import Caller
 from partage.model.image import Visibility
@@ -68,10 +68,14 @@ def restrict_to_public(query: ImageQuery, caller: Caller) -> ImageQuery | None:
 
 def is_member() -> ColumnElement[bool]:
     """SQL condition: the caller's project is a member of the image, whatever its status, and the share has not expired."""
-    return exists().where(members.c.image_id == images.c.id, members.c.member_id == PROJECT, UNEXPIRED).correlate(images)
+    return exists().where(members.c.image_id == images.c.id, members.c.member_id == PROJECT, UNEXPIRED, SHOWN).correlate(images)
 
 
 UNEXPIRED = members.c.expires_at > NOW
+SHOWN = members.c.hidden == literal_column("0")
+HIDDEN = members.c.hidden == literal_column("1")
+"""SQL conditions: whether a trust rule of the member refused the offer. Each index on `member_id` has one of them."""
+
 RUNNING = endings.c.ends_at > NOW
 
 

@@ -42,6 +42,8 @@ LINES = [
 ]
 CELLS = {" ".join(line.split()[: -len(COLUMNS)]): line.split()[-len(COLUMNS) :] for line in LINES[1:]}
 READS = ("inbox", "events", "outbox", "show", "lineage", "list codes", "uses", "use counts", "impact", "guard")
+TRUST = f"{PREFIX}/trust"
+STRANGE = "5" * 32
 NO_CODE = ("0" * 12, "partage-claim-" + "0" * 40)
 CODES: dict[str, tuple[str, str]] = {}
 """The id and the text of an image's claim code."""
@@ -118,6 +120,13 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "claim code": lambda: claim(who, code),
         "claim code when retained": lambda: claim(who, code),
         "claim unknown": lambda: claim(who, NO_CODE[1]),
+        "trust": lambda: who.call("GET", TRUST),
+        "set trust": lambda: who.call("PUT", f"{TRUST}/domains/{STRANGE}", json={"rule": "ask"}),
+        "set trust of project": lambda: who.call("PUT", f"{TRUST}/projects/{STRANGE}", json={"rule": "ask"}),
+        "show trust": lambda: who.call("GET", f"{TRUST}/projects/{cast.outsider.project_id}"),
+        "show trust of domain": lambda: who.call("GET", f"{TRUST}/domains/unknown"),
+        "remove trust": lambda: who.call("DELETE", f"{TRUST}/projects/unknown"),
+        "remove trust of domain": lambda: who.call("DELETE", f"{TRUST}/domains/unknown"),
     }[operation]()
 
 
@@ -186,7 +195,7 @@ def test_every_rule_of_shares_is_printed_at_a_route() -> None:
 
 
 def path_of(row: Row, image: str = "6f0a3c59-8a5e-4bb4-9f65-2c1f9f0d7c11", project: str = "m", code: str = "c") -> str:
-    return row.path.format(image_id=image, project_id=project, code_id=code, kind="server", use_id="s1")
+    return row.path.format(image_id=image, project_id=project, code_id=code, kind="server", use_id="s1", domain_id=project)
 
 
 @each_row()
@@ -221,6 +230,10 @@ def succeeds_at(row: Row, cast: Cast) -> tuple[Callable[[], requests.Response], 
         f"POST {PREFIX}/images/{{image_id}}/end": {"json": {"action": "unshare", "project": project}},
     }.get(named(row), {})
     who = cast.member if row.path.endswith(member_calls) else cast.owner
+    if row.path.startswith(TRUST):
+        more = {"json": {"rule": "ask"}} if row.method == "PUT" else {}
+        if row.path != TRUST and row.method != "PUT":
+            assert who.call("PUT", path_of(row, image, project), json={"rule": "ask"}).status_code == 200
     if row.path.endswith("/claims"):
         who = cast.outsider
     return lambda: who.call(row.method, path_of(row, image, project, made.get("id", "c")), **more), row.status

@@ -2,6 +2,6 @@ SELECT images.id, images.owner, images.name, images.status, images.visibility, i
 FROM images 
 WHERE images.id = %(image_id)s::VARCHAR AND (images.owner = %(project)s::VARCHAR OR images.owner IS NULL OR images.visibility = %(visibility_1)s::VARCHAR OR images.visibility = %(visibility_2)s::VARCHAR OR images.visibility = %(visibility_3)s::VARCHAR AND (EXISTS (SELECT * 
 FROM members 
-WHERE members.image_id = images.id AND members.member_id = %(project)s::VARCHAR AND members.expires_at > %(now)s::BIGINT)) OR (EXISTS (SELECT * 
+WHERE members.image_id = images.id AND members.member_id = %(project)s::VARCHAR AND members.expires_at > %(now)s::BIGINT AND members.hidden = 0)) OR (EXISTS (SELECT * 
 FROM endings 
 WHERE endings.image_id = images.id AND endings.member_id = %(project)s::VARCHAR AND endings.ends_at > %(now)s::BIGINT)))

@@ -2,6 +2,6 @@ SELECT images.id, images.owner, images.name, images.status, images.visibility, i
 FROM images 
 WHERE images.id = ? AND (images.owner = ? OR images.owner IS NULL OR images.visibility = ? OR images.visibility = ? OR images.visibility = ? AND (EXISTS (SELECT * 
 FROM members 
-WHERE members.image_id = images.id AND members.member_id = ? AND members.expires_at > ?)) OR (EXISTS (SELECT * 
+WHERE members.image_id = images.id AND members.member_id = ? AND members.expires_at > ? AND members.hidden = 0)) OR (EXISTS (SELECT * 
 FROM endings 
 WHERE endings.image_id = images.id AND endings.member_id = ? AND endings.ends_at > ?)))

@@ -1,5 +1,5 @@
-SELECT members.image_id, members.member_id, members.status, members.created_at, members.updated_at, members.notice_seconds, members.expires_at, members.message, members.answered_at 
+SELECT members.image_id, members.member_id, members.status, members.created_at, members.updated_at, members.notice_seconds, members.expires_at, members.message, members.answered_at, members.hidden, members.offered_from 
 FROM members 
-WHERE members.image_id = %(image_id)s::VARCHAR AND members.expires_at > %(now)s::BIGINT AND (members.member_id = %(project)s::VARCHAR OR (EXISTS (SELECT images.id 
+WHERE members.image_id = %(image_id)s::VARCHAR AND members.expires_at > %(now)s::BIGINT AND (members.member_id = %(project)s::VARCHAR AND members.hidden = 0 OR (EXISTS (SELECT images.id 
 FROM images 
 WHERE images.id = members.image_id AND images.owner = %(project)s::VARCHAR))) ORDER BY members.created_at, members.member_id

@@ -8,7 +8,7 @@ WHERE images.owner = ? AND images.os_hidden = ? ORDER BY images.created_at DESC,
  LIMIT ? OFFSET ?) AS anon_1 UNION ALL SELECT anon_2.image_id AS image_id, anon_2.promised AS promised, anon_2.key_0 AS key_0, anon_2.key_1 AS key_1 
 FROM (SELECT images.id AS image_id, 0 AS promised, images.created_at AS key_0, images.id AS key_1 
 FROM images JOIN members ON members.image_id = images.id 
-WHERE images.visibility = ? AND images.owner IS NOT ? AND members.member_id = ? AND members.expires_at > ? AND NOT (EXISTS (SELECT * 
+WHERE images.visibility = ? AND images.owner IS NOT ? AND members.member_id = ? AND members.expires_at > ? AND members.hidden = 0 AND NOT (EXISTS (SELECT * 
 FROM endings 
 WHERE endings.image_id = members.image_id AND endings.member_id = members.member_id AND endings.ends_at > ?)) AND members.status = ? AND images.os_hidden = ? ORDER BY members.image_created_at DESC, members.image_id DESC
  LIMIT ? OFFSET ?) AS anon_2 UNION ALL SELECT anon_3.image_id AS image_id, anon_3.promised AS promised, anon_3.key_0 AS key_0, anon_3.key_1 AS key_1 

@@ -8,7 +8,7 @@ WHERE images.owner = %(project)s::VARCHAR AND images.os_hidden = %(os_hidden)s A
  LIMIT %(rows)s) AS anon_1 UNION ALL SELECT anon_2.image_id AS image_id, anon_2.promised AS promised, anon_2.key_0 AS key_0, anon_2.key_1 AS key_1 
 FROM (SELECT images.id AS image_id, 0 AS promised, images.created_at AS key_0, images.id AS key_1 
 FROM images JOIN members ON members.image_id = images.id 
-WHERE images.visibility = %(visibility_1)s::VARCHAR AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND members.member_id = %(project)s::VARCHAR AND members.expires_at > %(now)s::BIGINT AND NOT (EXISTS (SELECT * 
+WHERE images.visibility = %(visibility_1)s::VARCHAR AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND members.member_id = %(project)s::VARCHAR AND members.expires_at > %(now)s::BIGINT AND members.hidden = 0 AND NOT (EXISTS (SELECT * 
 FROM endings 
 WHERE endings.image_id = members.image_id AND endings.member_id = members.member_id AND endings.ends_at > %(now)s::BIGINT)) AND members.status = %(member_status)s::VARCHAR AND images.os_hidden = %(os_hidden)s AND (members.image_created_at, members.image_id) < (%(after_0)s, %(after_1)s) ORDER BY members.image_created_at DESC, members.image_id DESC 
  LIMIT %(rows)s) AS anon_2 UNION ALL SELECT anon_3.image_id AS image_id, anon_3.promised AS promised, anon_3.key_0 AS key_0, anon_3.key_1 AS key_1 

@@ -14,7 +14,7 @@ WHERE image_properties.image_id = images.id AND image_properties.name = %(proper
  LIMIT %(rows)s) AS anon_1 UNION ALL SELECT anon_2.image_id AS image_id, anon_2.promised AS promised, anon_2.key_0 AS key_0, anon_2.key_1 AS key_1, anon_2.key_2 AS key_2 
 FROM (SELECT images.id AS image_id, 0 AS promised, coalesce(images.name, '') AS key_0, images.created_at AS key_1, images.id AS key_2 
 FROM images JOIN members ON members.image_id = images.id 
-WHERE images.visibility = %(visibility_2)s::VARCHAR AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND members.member_id = %(project)s::VARCHAR AND members.expires_at > %(now)s::BIGINT AND NOT (EXISTS (SELECT * 
+WHERE images.visibility = %(visibility_2)s::VARCHAR AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND members.member_id = %(project)s::VARCHAR AND members.expires_at > %(now)s::BIGINT AND members.hidden = 0 AND NOT (EXISTS (SELECT * 
 FROM endings 
 WHERE endings.image_id = members.image_id AND endings.member_id = members.member_id AND endings.ends_at > %(now)s::BIGINT)) AND images.os_hidden = %(os_hidden)s AND images.size >= %(condition_0_0)s::BIGINT AND images.status IN (%(condition_1_0)s, %(condition_1_1)s) AND (EXISTS (SELECT image_tags.tag 
 FROM image_tags 

@@ -14,7 +14,7 @@ WHERE image_properties.image_id = images.id AND image_properties.name = ? AND im
  LIMIT ? OFFSET ?) AS anon_1 UNION ALL SELECT anon_2.image_id AS image_id, anon_2.promised AS promised, anon_2.key_0 AS key_0, anon_2.key_1 AS key_1, anon_2.key_2 AS key_2 
 FROM (SELECT images.id AS image_id, 0 AS promised, coalesce(images.name, '') AS key_0, images.created_at AS key_1, images.id AS key_2 
 FROM images JOIN members ON members.image_id = images.id 
-WHERE images.visibility = ? AND images.owner IS NOT ? AND members.member_id = ? AND members.expires_at > ? AND NOT (EXISTS (SELECT * 
+WHERE images.visibility = ? AND images.owner IS NOT ? AND members.member_id = ? AND members.expires_at > ? AND members.hidden = 0 AND NOT (EXISTS (SELECT * 
 FROM endings 
 WHERE endings.image_id = members.image_id AND endings.member_id = members.member_id AND endings.ends_at > ?)) AND images.os_hidden = ? AND images.size >= ? AND images.status IN (?, ?) AND (EXISTS (SELECT image_tags.tag 
 FROM image_tags 

@@ -16,6 +16,7 @@ from partage.model.member import MemberStatus
 from partage.model.offer import MOST_PAIRS
 from partage.model.share import Direction
 from partage.model.terms import LONGEST_MESSAGE
+from partage.model.trust import TrustAnswer, TrustKind
 from partage.model.use import UseKind
 
 _JSON = "application/json"
@@ -56,6 +57,13 @@ DESCRIPTIONS: Mapping[str, Description] = {
     f"GET {paths.CODES}": Description(gives=_json("claim_codes")),
     f"POST {paths.CODES}": Description(takes=_json("new_claim_code"), gives=_json("created_claim_code"), fails=(409,)),
     f"DELETE {paths.CODE}": Description(),
+    f"GET {paths.TRUST}": Description(gives=_json("trust_rules")),
+    f"GET {paths.TRUST_PROJECT}": Description(gives=_json("trust_rule")),
+    f"PUT {paths.TRUST_PROJECT}": Description(takes=_json("new_trust_rule"), gives=_json("trust_rule"), fails=(409,)),
+    f"DELETE {paths.TRUST_PROJECT}": Description(),
+    f"GET {paths.TRUST_DOMAIN}": Description(gives=_json("trust_rule")),
+    f"PUT {paths.TRUST_DOMAIN}": Description(takes=_json("new_trust_rule"), gives=_json("trust_rule")),
+    f"DELETE {paths.TRUST_DOMAIN}": Description(),
     f"POST {paths.CLAIMS}": Description(takes=_json("claim"), gives=_json("share"), also=(200,), fails=(404, 409, 429)),
     f"GET {paths.EVENTS}": Description(gives=_json("events"), query=EVENTS_NAMES, fails=(410,)),
 }
@@ -109,6 +117,7 @@ _LINEAGE: Mapping[str, Part] = {
     "adopted_at": _TIME_OR_NULL,
 }
 
+_ANSWER: Part = {"enum": [*TrustAnswer], "description": "How the caller's project answers offers"}
 _CODE: Mapping[str, Part] = {
     "id": {**_TEXT, "description": "The first part of the code, which is no secret"},
     "image_id": _TEXT,
@@ -307,6 +316,17 @@ SCHEMAS: Mapping[str, Part] = {
             "last_download": _TIME_OR_UNKNOWN,
         }
     ),
+    "trust_rule": _object(
+        {
+            "kind": {"enum": [*TrustKind]},
+            "id": {**_TEXT, "description": "The id of the project or domain"},
+            "rule": _ANSWER,
+            "created_at": _TIME,
+            "updated_at": _TIME,
+        }
+    ),
+    "trust_rules": _object({"rules": {"type": "array", "items": _reference("trust_rule")}}),
+    "new_trust_rule": _object({"rule": _ANSWER}),
     "claim_code": _object(_CODE),
     "claim_codes": _object({"codes": {"type": "array", "items": _reference("claim_code")}}),
     "new_claim_code": _object(
@@ -337,9 +357,12 @@ def _path(name: str, words: str) -> Part:
 
 PARAMETERS: Mapping[str, Part] = {
     "path.image_id": _path("image_id", "The image's id"),
-    "path.project_id": _path("project_id", "The id of the project that the image is shared with"),
+    "path.project_id": _path(
+        "project_id", "The project's id: that of the member, in a trust rule that of the project that makes offers"
+    ),
     "path.kind": {**_path("kind", "What depends on the image"), "schema": {"enum": [*UseKind]}},
     "path.use_id": _path("use_id", "The id of the server or volume"),
+    "path.domain_id": _path("domain_id", "The id of the domain whose projects make the offers"),
     "path.code_id": _path("code_id", "The id of the claim code"),
     "direction": _query("direction", {"enum": [*Direction], "default": "in"}, "in: received shares; out: offered ones"),
     "status": _query("status", _STATUS, "The member's answer"),

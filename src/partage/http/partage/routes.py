@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from partage.http.partage import claim_codes, events, guards, images, impact, paths, shares, uses
+from partage.http.partage import claim_codes, events, guards, images, impact, paths, shares, trust, uses
 from partage.http.routing import Body, Row
 from partage.policies import sharing as rules
 
@@ -39,4 +39,11 @@ ROWS: tuple[Row, ...] = (
     Row("PUT", paths.IMAGE + "/guard", guards.switch_guard, rules.SWITCH_GUARD, _OK, Body.TAKEN),
     Row("DELETE", paths.IMAGE + "/guard", guards.reset_guard, rules.SWITCH_GUARD, _OK),
     Row("POST", paths.IMAGE + "/end", guards.end_access, rules.END_ACCESS, _DONE, Body.TAKEN),
+    Row("GET", paths.TRUST, trust.list_rules, rules.LIST_TRUST, _OK),
+    Row("GET", paths.TRUST_PROJECT, trust.show_rule, rules.LIST_TRUST, _OK),
+    Row("PUT", paths.TRUST_PROJECT, trust.set_rule, rules.SET_TRUST, _OK, Body.TAKEN),
+    Row("DELETE", paths.TRUST_PROJECT, trust.remove_rule, rules.SET_TRUST, _DONE),
+    Row("GET", paths.TRUST_DOMAIN, trust.show_rule, rules.LIST_TRUST, _OK),
+    Row("PUT", paths.TRUST_DOMAIN, trust.set_rule, rules.SET_TRUST, _OK, Body.TAKEN),
+    Row("DELETE", paths.TRUST_DOMAIN, trust.remove_rule, rules.SET_TRUST, _DONE),
 )

@@ -5,7 +5,7 @@ claim is counted before it is tried, so that concurrent claims cannot exceed the
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from partage import problems
@@ -16,7 +16,7 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.member import Member, MemberStatus
 from partage.model.share import Share
-from partage.operations import events
+from partage.operations import events, promises
 from partage.operations import members as memberships
 from partage.operations.service import Service
 from partage.operations.sharing import shares
@@ -71,7 +71,8 @@ def claim_share(service: Service, caller: Caller, code: str, address: str) -> Cl
 
 def _record(service: Service, tx: Transaction, caller: Caller, claimed: Claimed) -> None:
     image, member = claimed.share.image, claimed.share.membership()
-    offered = [events.describe_offer(service, caller, image, member)] if claimed.is_new else []
+    offer = replace(member, status=MemberStatus.PENDING)
+    offered = events.describe_offer(service, caller, image, offer) if claimed.is_new else []
     events.record(tx, *offered, events.describe_answer(service, caller, image, member.member_id, member.status))
 
 
@@ -118,11 +119,15 @@ def _claim(service: Service, tx: Transaction, caller: Caller, code: ClaimCode, n
         raise problems.ClaimCodeNotFound(_NO_CODE)
     if image.owner == project_id:
         raise problems.RecipientRefused(f"Project {project_id} owns image {image.id}; the code is for other projects")
+    # The owner must not be able to tell a refused offer from one that waits: a claim accepts both.
+    members.show_hidden(tx, image.id, project_id, now=now)
     was = _find_share(service, tx, caller, image.id, project_id)
     if was is not None and was.is_current:
         if was.status is MemberStatus.ACCEPTED:
             return Claimed(share=was, is_new=False), None
-        members.set_status(tx, was.membership().become(MemberStatus.ACCEPTED, now=now))
+        answered = was.membership().become(MemberStatus.ACCEPTED, now=now)
+        members.set_status(tx, answered)
+        promises.drop_former_notice(service, tx, image, answered)
         return Claimed(share=shares.find(service, tx, caller, image.id, project_id), is_new=False), Event.MEMBER_UPDATE
     if not claim_codes.take_use(tx, code.id):
         raise problems.ClaimCodeNotFound(_NO_CODE)
@@ -138,6 +143,7 @@ def _claim(service: Service, tx: Transaction, caller: Caller, code: ClaimCode, n
     memberships.check_count(service, tx, image)
     members.remove(tx, member)  # a row that has expired, perhaps
     members.add(tx, member, image)
+    promises.drop_former_notice(service, tx, image, member)
     return Claimed(share=shares.find(service, tx, caller, image.id, project_id), is_new=True), Event.MEMBER_CREATE
 
 

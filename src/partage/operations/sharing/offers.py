@@ -11,7 +11,7 @@ from partage.model.image import Image, Visibility
 from partage.model.member import Member
 from partage.model.offer import MOST_PAIRS, OfferOutcome, OfferRequest, RequestKey
 from partage.model.terms import Terms
-from partage.operations import events, promises
+from partage.operations import events, promises, trust
 from partage.operations.service import Service
 from partage.operations.sharing import offered_images, recipients
 from partage.operations.sharing.terms import check_terms
@@ -153,10 +153,11 @@ class _ImageOffer:
             offered_images.save_shared(self._service, self._tx, self._caller, shared, was=image)
             self.done.append((Event.IMAGE_UPDATE, shared))
             self.happened += events.describe_change(self._service, self._caller, shared, was=image)
-        for member in new:
+        for member in trust.answer_offers(self._service, self._tx, self._caller, shared, new):
             members.add(self._tx, member, shared)
+            promises.drop_former_notice(self._service, self._tx, shared, member)
             self.done.append((Event.MEMBER_CREATE, member))
-            self.happened.append(events.describe_offer(self._service, self._caller, shared, member))
+            self.happened += events.describe_offer(self._service, self._caller, shared, member)
 
     def _exceeds(self, there: set[ProjectID], found: _Found) -> problems.TooMany | None:
         try:
