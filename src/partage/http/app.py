@@ -16,7 +16,7 @@ from partage.http import health
 from partage.http.admission import Admission
 from partage.http.caller import Identity
 from partage.http.errors import FailedRequest
-from partage.http.incoming import Incoming, Scope, choose_request_id, decode_path, join_headers, origin_of
+from partage.http.incoming import Incoming, Scope, choose_request_id, decode_path, join_headers, origin_of, read_start_of_path
 from partage.http.messages import Edge, Header, Reply, Request, Stream
 from partage.http.options import EdgeOptions
 from partage.http.partage import surface as sharing_api
@@ -121,8 +121,9 @@ class _Application:
         surface = self._image_api
         try:
             _require_short_headers(incoming)
+            readable = incoming if decoded is not None else replace(incoming, path=read_start_of_path(scope))
+            surface, path = self._find_surface(readable)
             _require_decoded(decoded)
-            surface, path = self._find_surface(incoming)
             reply = await self._reply(incoming, surface, path)
         except problems.Problem as problem:
             reply = self._refuse(problem, incoming, surface)

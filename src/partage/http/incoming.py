@@ -73,6 +73,12 @@ def decode_path(scope: Scope) -> str | None:
     return None if "\x00" in path else path
 
 
+def read_start_of_path(scope: Scope) -> str:
+    """Return a path that cannot be decoded with replacement characters: it says which API the client called, and nothing else."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return unquote_to_bytes(raw).decode(errors="replace")
+
+
 def origin_of(scope: Scope, headers: Mapping[bytes, bytes], options: EdgeOptions) -> str:
     """Return scheme and authority by which the client reached the service, without a slash at the end."""
     if options.public_endpoint:

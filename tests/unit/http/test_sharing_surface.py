@@ -10,11 +10,12 @@ from test_http_app import TOKEN, OneToken, call
 
 from partage import problems
 from partage.http.errors import FailedRequest, kind_of
-from partage.http.partage import errors, openapi
+from partage.http.partage import errors, openapi, query
 from partage.http.partage.descriptions import DESCRIPTIONS
 from partage.http.partage.paths import PREFIX
 from partage.http.partage.routes import ROWS
 from partage.http.v2.surface import OPENAPI_PATH
+from partage.model.limits import Limits
 
 ASKED = FailedRequest(method="GET", accept="text/html", content_type=None, www_authenticate_uri="https://id")
 LEAVES = [
@@ -50,7 +51,7 @@ def test_problem_carries_its_fields() -> None:
     assert (b"allow", b"GET, HEAD") in reply.headers
 
 
-@pytest.mark.parametrize("path", ["/partage", "/partage/v1", "/partage/v1/"])
+@pytest.mark.parametrize("path", ["/partage", "/partage/", "/partage/v1", "/partage/v1/"])
 def test_version_and_features_need_no_token(path: str) -> None:
     answer = call(path)
     assert answer.status == 200
@@ -77,9 +78,28 @@ def test_other_methods_of_open_documents_are_refused() -> None:
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
-@pytest.mark.parametrize("path", ["/partagez", "/partage/v2/x"])
-def test_neighbouring_paths_belong_to_no_surface(path: str) -> None:
-    assert call(path).status == 300
+def test_neighbouring_path_belongs_to_no_surface() -> None:
+    assert call("/partagez").status == 300
+
+
+@pytest.mark.parametrize("path", ["/partage/v2", "/partage/v2/shares", "/partage/v1x", "/partage/v10/shares", "/partage//v1"])
+def test_version_that_is_not_served_is_not_found(path: str) -> None:
+    """The answer was 300 with the versions of the Image API."""
+    answer = call(path, TOKEN)
+    assert (answer.status, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize("path", ["/partage/v1/shares/%ff/x", "/partage/%00", "/partage/v1/%c3"])
+def test_path_that_cannot_be_decoded_is_a_problem_document(path: str) -> None:
+    answer = call(path, TOKEN)
+    assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert call("/v2/images/%ff", TOKEN).headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("limit", ["\u0661", "1\u0662", "\uff11", "\u0967"])
+def test_limit_of_other_digits_than_ascii_is_refused(limit: str) -> None:
+    with pytest.raises(problems.QueryInvalid):
+        query.read_limit({"limit": limit}, Limits())
 
 
 def test_media_type_of_the_image_api_does_not_move_the_sharing_api() -> None:

@@ -21,6 +21,7 @@ def build(service: Service) -> Surface:
         render_unexpected=errors.reply_to_unexpected,
         documents={
             paths.ROOT: describe,
+            f"{paths.ROOT}/": describe,
             paths.PREFIX: describe,
             f"{paths.PREFIX}/": describe,
             paths.OPENAPI: lambda _incoming: described,
@@ -29,7 +30,8 @@ def build(service: Service) -> Surface:
 
 
 def _find_path(incoming: Incoming) -> str | None:
+    """Find the path below the prefix. Below `/partage` everything is this API's, so that a wrong version is not found."""
     path = incoming.path
-    if path in (paths.ROOT, paths.PREFIX) or path.startswith(f"{paths.PREFIX}/"):
-        return path.removeprefix(paths.PREFIX).removeprefix("/")
-    return None
+    if path != paths.ROOT and not path.startswith(f"{paths.ROOT}/"):
+        return None
+    return path.removeprefix(f"{paths.PREFIX}/") if path.startswith(f"{paths.PREFIX}/") else path
