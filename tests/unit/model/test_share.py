@@ -39,6 +39,12 @@ def test_marker_that_is_no_encoded_text_is_refused(text: str) -> None:
         SharePosition.parse(text)
 
 
+@pytest.mark.parametrize("text", ["P\u0663D", "PT\u0661H", "P1\u0660D", "P\uff13D", "PT\u0967S"])
+def test_duration_of_other_digits_than_ascii_is_refused(text: str) -> None:
+    with pytest.raises(problems.BodyInvalid):
+        Notice.parse(text)
+
+
 @given(NOTICES, NOTICES)
 def test_of_two_notices_the_longer_covers_the_other(one: Notice, other: Notice) -> None:
     ends = [each.end(NOW) or datetime.max.replace(tzinfo=UTC) for each in (one, other)]

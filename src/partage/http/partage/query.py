@@ -61,8 +61,11 @@ def read_limit(given: Mapping[str, str], limits: Limits) -> int:
     """Read the size of a page.
 
     Raises:
-        QueryInvalid: it is not a number.
+        QueryInvalid: it is not a number in digits of ASCII. The Image API takes every number that Python reads, as Glance does.
     """
+    limit = given.get("limit", "")
+    if limit and not limit.removeprefix("-").isascii():
+        raise problems.QueryInvalid("limit must be a number")
     return parse_limit(given.get("limit"), limits.page_default, limits.page_max)
 
 
