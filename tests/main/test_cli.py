@@ -63,6 +63,21 @@ def test_help_is_printed_when_no_command_is_given(command: tuple[str, ...]) -> N
     assert "upgrade-database" in done.stderr if command else "manage" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "restore \udcff\udcfe",
+        "take-down \udcff",
+        "close-project \udcff",
+        "take-over-store \udcff --from nobody",
+        "verify --data /tmp/\udcff",
+    ],
+)
+def test_argument_that_is_not_text_is_refused(command: str) -> None:
+    """It was a traceback: no database takes such a text."""
+    assert "is not UTF-8 text" in refused("manage", *command.split(), status=2)
+
+
 def test_configuration_is_shown() -> None:
     shown = run("config", PARTAGE_PORT="1234", PARTAGE_IDENTITY__PASSWORD="hunter2")
     assert "port = 1234" in shown.stdout

@@ -18,6 +18,7 @@ _VERSION = f"partage {partage.__version__}"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return the exit status."""
     try:
+        _require_text(sys.argv[1:] if arguments is None else arguments)
         chosen = _build_parser().parse_args(arguments)
         status: int = chosen.act(chosen)
     except problems.Invalid as problem:
@@ -30,6 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     return status
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Require arguments that are UTF-8: ids go into a database, and names of files into messages and URLs."""
+    for each in arguments:
+        try:
+            each.encode()
+        except UnicodeEncodeError as error:
+            raise problems.Invalid(f"The argument {each[:100]!r} is not UTF-8 text; name it without these bytes") from error
 
 
 def _print_problem(problem: problems.Problem, status: int) -> int:
