@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from partage import problems
+from partage.model import patch
 from partage.model.caller import Caller
+from partage.model.document import KnownFormats
 from partage.model.ending import EndReason
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import ImageStatus
@@ -349,6 +351,26 @@ def test_new_offer_beside_a_running_notice_is_one_share(service: Service) -> Non
     seen = shares.show_share(service, MEMBER, image.id, B)
     assert (seen.status, seen.ending is not None) == (MemberStatus.PENDING, True)
     assert answers.answer_share(service, MEMBER, image.id, B, MemberStatus.ACCEPTED).status is MemberStatus.ACCEPTED
+
+
+@pytest.mark.parametrize("road", ["remove", "private", "deactivate"])
+def test_ending_goes_when_its_member_gets_the_image(service: Service, road: str) -> None:
+    """It kept the image for its own owner: deleted, it was retained for the project that had deleted it."""
+    image = offer(service, "B", "C")
+    for caller, project in ((MEMBER, B), (OTHER, C)):
+        answers.answer_share(service, caller, image.id, project, MemberStatus.ACCEPTED)
+    end(service, image.id, road)
+    document = [{"op": "replace", "path": "/owner", "value": "B"}]
+    images.update_image(service, ADMIN, image.id, patch.parse(document, version="2.1", known=KnownFormats()))
+    assert is_unknown(service, MEMBER, image.id)
+    assert outbox(service, MEMBER) == [(image.id, C)]
+    assert images.show_image(service, MEMBER, image.id).owner == "B"
+    endings.end_share(service, MEMBER, image.id, C)
+    answers.leave_share(service, OTHER, image.id, C)
+    images.delete_image(service, MEMBER, image.id)
+    for caller in (OWNER, MEMBER, ADMIN):
+        with pytest.raises(problems.ImageNotFound):
+            endings.restore_image(service, caller, image.id)
 
 
 def test_ended_share_has_no_offer_to_accept(service: Service) -> None:

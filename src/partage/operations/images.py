@@ -19,7 +19,7 @@ from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import images as rules
 from partage.policies.properties import Action
-from partage.records import images, paging
+from partage.records import endings, images, paging
 from partage.records.database import Transaction
 from partage.records.images import Slice
 
@@ -113,6 +113,8 @@ def update_image(
             quota.check_moved_image(tx, changed, allowance, now=service.clock())
         promises.follow_visibility(service, tx, caller, changed, was=image, is_acknowledged=is_acknowledged)
         images.save(tx, changed, was=image)
+        if changed.owner is not None and changed.owner != image.owner:
+            endings.remove(tx, image.id, changed.owner)  # a share that was ending: the project owns the image now
         if changes:
             events.record(tx, *events.describe_change(service, caller, changed, was=image))
     if changes:
