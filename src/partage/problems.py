@@ -320,10 +320,14 @@ class RecipientRefused(Conflict):
 
 @dataclass(eq=False)
 class OffersRefused(Conflict):
-    """All or nothing was asked for, and some image cannot be offered to some project. `outcomes`: one for each pair."""
+    """All or nothing was asked for, and some image cannot be offered to some project. `outcomes`: one for each pair.
+
+    `results`: the outcomes as they were rendered for the client; a repeated request has only them.
+    """
 
     reason: str = field(init=False, default="")
     outcomes: tuple[object, ...] = ()
+    results: str = ""
 
     def sentence(self) -> str:  # noqa: D102 -- keeps the promise of Problem.sentence
         return "No image was offered, because not all can be; correct the pairs that have a problem, or leave out all_or_nothing"

@@ -68,7 +68,7 @@ def test_received_images_are_offers_and_notices(database: Database) -> None:
 def test_records_of_a_project_are_removed_and_others_stay(database: Database) -> None:
     with undone(database) as tx:
         for project in (A, B):
-            idempotency.add(tx, project, RequestKey("k", "r"), "answer", now=START)
+            idempotency.add(tx, project, RequestKey("k", "r"), idempotency.Answer("answer"), now=START)
             for number in range(3):
                 key = UseKey(image_id=ImageID(f"{number}"), project_id=project, kind=UseKind.SERVER, use_id="s")
                 uses.put(tx, Use(key, recorded_at=START, last_seen=START))

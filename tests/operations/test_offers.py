@@ -283,11 +283,27 @@ def test_keys_are_those_of_one_project(service: Service) -> None:
     assert offer(service, [theirs.id], ["B"], caller=OTHER, key=RequestKey("k1", "other")) == [[theirs.id, "B", "NoneType"]]
 
 
-def test_refused_request_is_not_remembered(service: Service) -> None:
+def test_refusal_of_all_is_repeated_with_its_key(service: Service) -> None:
+    """The request was carried out when it was repeated: a client that had lost the refusal did not learn of it."""
     image = queued_image(service)
-    key = RequestKey("k1", "digest")
-    with pytest.raises(problems.OffersRefused):
-        offer(service, [image.id], ["A"], key=key, all_or_nothing=True)
+    set_visibility(service, image.id, "private")
+    key, refusals = RequestKey("k1", "digest"), []
+    for _ in range(2):
+        with pytest.raises(problems.OffersRefused) as caught:
+            offer(service, [image.id], ["B"], key=key, all_or_nothing=True)
+        refusals.append(caught.value.results)
+        set_visibility(service, image.id, "shared")
+    assert refusals[0] == refusals[1] == json.dumps([[image.id, "B", "ShareConflict"]])
+    assert offered(service, image) == []
+    with pytest.raises(problems.RequestRepeated):
+        offer(service, [image.id], ["B"], key=RequestKey("k1", "another"))
+    assert offer(service, [image.id], ["B"], key=RequestKey("k2", "digest"), all_or_nothing=True) == [[image.id, "B", "NoneType"]]
+
+
+def test_request_that_was_not_carried_out_is_not_remembered(service: Service, clock: Clock) -> None:
+    image, key = queued_image(service), RequestKey("k1", "digest")
+    with pytest.raises(problems.TermsRefused):
+        offer(service, [image.id], ["B"], key=key, terms=TermsChange(given=frozenset({"expires_at"}), expires_at=clock.now))
     assert offer(service, [image.id], ["B"], key=key) == [[image.id, "B", "NoneType"]]
 
 
@@ -308,10 +324,10 @@ def test_project_keeps_a_bounded_number_of_keys(service: Service, clock: Clock) 
     with service.database.write() as tx:
         for number in range(5):
             clock.passes(seconds=1)
-            idempotency.add(tx, B, RequestKey(f"k{number}", "r"), "[]", now=clock.now)
+            idempotency.add(tx, B, RequestKey(f"k{number}", "r"), idempotency.Answer("[]"), now=clock.now)
             idempotency.trim(tx, B, keep_rows=3, before=clock.now - timedelta(days=1))
         known = [idempotency.find(tx, B, RequestKey(f"k{number}", "r"), since=clock.now - timedelta(days=1)) for number in range(5)]
-    assert known == [None, None, "[]", "[]", "[]"]
+    assert known == [None, None, *[idempotency.Answer("[]")] * 3]
 
 
 def test_requests_of_one_key_at_the_same_time_are_carried_out_once(service: Service) -> None:

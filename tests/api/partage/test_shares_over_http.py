@@ -153,6 +153,16 @@ def test_offer_is_idempotent_with_a_key(cast: Cast) -> None:
     assert outcomes(offer(cast.owner, [image], [cast.member.project_id])) == ["member-exists"]
 
 
+def test_refused_offer_is_repeated_byte_for_byte(cast: Cast) -> None:
+    image, headers = cast.owner.has_an_image(None), {"Idempotency-Key": str(uuid4())}
+    projects = [cast.member.project_id, cast.owner.project_id]
+    first, again = (offer(cast.owner, [image], projects, all_or_nothing=True, headers=headers) for _ in range(2))
+    assert problem_of(first) == (409, "offers-refused")
+    assert [each["problem"] is None for each in first.json()["results"]] == [True, False]
+    assert again.content == first.content
+    assert again.headers["content-type"] == "application/problem+json"
+
+
 def test_more_than_a_thousand_pairs_are_refused(cast: Cast) -> None:
     images, projects = [str(uuid4()) for _ in range(101)], [uuid4().hex for _ in range(10)]
     assert problem_of(offer(cast.owner, images, projects)) == (413, "too-many")

@@ -41,7 +41,7 @@ def describe(problem: problems.Problem) -> dict[str, Any]:
     kind = kind_of(type(problem))
     fields = {name: getattr(problem, name) for name in _FIELDS.get(type(problem), ())}
     if isinstance(problem, problems.OffersRefused):
-        fields["results"] = [outcome_to_json(each) for each in problem.outcomes if isinstance(each, OfferOutcome)]
+        fields["results"] = orjson.loads(problem.results)["results"]
     return _document(kind, type_of(type(problem)), problem.sentence()) | fields
 
 

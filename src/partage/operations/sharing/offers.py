@@ -45,18 +45,18 @@ def offer_shares(service: Service, caller: Caller, request: OfferRequest, *, key
         raise problems.TooMany(f"A request offers at most {MOST_PAIRS} pairs of image and project; send several requests")
     answer = _find_answer(service, caller, key)
     if answer is not None:
-        return answer
+        return _repeat(answer)
     terms = request.terms.apply(service.sharing.default_terms_of(caller))
     check_terms(service, caller, terms)
     resolved = _resolve(service, caller, request)
     try:
-        return _offer_all(service, caller, request, terms, resolved, key=key, render=render)
+        return _offer_once(service, caller, request, terms, resolved, key=key, render=render)
     except problems.RequestRepeated:
         # The same request was carried out meanwhile.
         answer = _find_answer(service, caller, key)
         if answer is None:
             raise
-        return answer
+        return _repeat(answer)
 
 
 def _resolve(service: Service, caller: Caller, request: OfferRequest) -> _Resolved:
@@ -68,11 +68,44 @@ def _resolve(service: Service, caller: Caller, request: OfferRequest) -> _Resolv
     return dict.fromkeys(request.projects)
 
 
-def _find_answer(service: Service, caller: Caller, key: RequestKey | None) -> str | None:
+def _repeat(answer: idempotency.Answer) -> str:
+    if answer.is_refused:
+        raise problems.OffersRefused(results=answer.text)
+    return answer.text
+
+
+def _find_answer(service: Service, caller: Caller, key: RequestKey | None) -> idempotency.Answer | None:
     if key is None or caller.project_id is None:
         return None
     with service.database.read() as tx:
         return idempotency.find(tx, caller.project_id, key, since=service.clock() - idempotency.KEPT)
+
+
+def _offer_once(
+    service: Service,
+    caller: Caller,
+    request: OfferRequest,
+    terms: Terms,
+    resolved: _Resolved,
+    *,
+    key: RequestKey | None,
+    render: _Render,
+) -> str:
+    """Offer all pairs, and remember the answer; also a refusal, in a transaction of its own, because the offers are rolled back."""
+    try:
+        return _offer_all(service, caller, request, terms, resolved, key=key, render=render)
+    except problems.OffersRefused as refused:
+        with service.database.write() as tx:
+            _remember(service, tx, caller, key, idempotency.Answer(refused.results, is_refused=True))
+        raise
+
+
+def _remember(service: Service, tx: Transaction, caller: Caller, key: RequestKey | None, answer: idempotency.Answer) -> None:
+    if key is None or caller.project_id is None:
+        return
+    now = service.clock()
+    idempotency.add(tx, caller.project_id, key, answer, now=now)
+    idempotency.trim(tx, caller.project_id, keep_rows=_KEYS_OF_PROJECT, before=now - idempotency.KEPT)
 
 
 def _offer_all(
@@ -96,13 +129,10 @@ def _offer_all(
             happened += offer.happened
         ordered = [outcomes[image_id, project] for image_id in request.image_ids for project in request.projects]
         if request.all_or_nothing and any(each.problem is not None for each in ordered):
-            raise problems.OffersRefused(outcomes=tuple(ordered))
+            raise problems.OffersRefused(outcomes=tuple(ordered), results=render(ordered))
         events.record(tx, *happened)
         answer = render(ordered)
-        if key is not None and caller.project_id is not None:
-            now = service.clock()
-            idempotency.add(tx, caller.project_id, key, answer, now=now)
-            idempotency.trim(tx, caller.project_id, keep_rows=_KEYS_OF_PROJECT, before=now - idempotency.KEPT)
+        _remember(service, tx, caller, key, idempotency.Answer(answer))
     for event, subject in done:
         service.announce(event, subject)
     return answer
