@@ -70,13 +70,13 @@ class Listener:
 
 
 @contextmanager
-def listening(url: str, *, topic: str = TOPIC) -> Iterator[Listener]:
+def listening(url: str, *, topic: str = TOPIC, exchange: str = "glance") -> Iterator[Listener]:
     """Listen on a bus until the block ends."""
     configuration = cfg.ConfigOpts()
     configuration([], project="consumer", default_config_files=[], default_config_dirs=[])
     transport = oslo_messaging.get_notification_transport(configuration, url=url)
     listener = Listener()
-    target = oslo_messaging.Target(topic=topic, exchange="glance")
+    target = oslo_messaging.Target(topic=topic, exchange=exchange)
     server = oslo_messaging.get_notification_listener(transport, [target], [listener], executor="threading")
     server.start()
     try:

@@ -109,7 +109,7 @@ def test_payload_without_a_project_is_invalid(payload: Any) -> None:
 def test_message_comes_again_after_a_failure_and_is_dropped_if_invalid(exchange: str) -> None:
     handled: list[str] = []
 
-    def handle(_event_type: str, payload: Any) -> None:
+    def handle(_event_type: str, payload: Any, _timestamp: str | None) -> None:
         handled.append(payload["name"])
         if payload["name"] == "invalid":
             raise problems.Invalid("It can never be handled")
@@ -132,7 +132,12 @@ def test_message_comes_again_after_a_failure_and_is_dropped_if_invalid(exchange:
 def test_sources_have_handlers_of_their_own(exchange: str) -> None:
     handled: list[tuple[str, str]] = []
     sources = [
-        Source(exchange=exchange, topics=(name,), event_types=name, handle=lambda kind, payload: handled.append((kind, payload)))
+        Source(
+            exchange=exchange,
+            topics=(name,),
+            event_types=name,
+            handle=lambda kind, payload, _at: handled.append((kind, payload)),
+        )
         for name in ("first", "second")
     ]
     with (

@@ -7,7 +7,7 @@ from partage.main.process import memory
 from partage.operations import last_downloads, pending_deletes, promises, recovery, tasks
 from partage.operations.imports import run as import_runs
 from partage.operations.service import Service
-from partage.operations.sharing import closing, event_feed
+from partage.operations.sharing import closing, event_feed, learning
 from partage.worker.periodic import JobRunner, PeriodicJob
 
 INTERVAL_SECONDS = 5.0
@@ -88,6 +88,12 @@ def _list_housekeeping_jobs(service: Service, interval_seconds: float) -> list[P
             event_feed.remove_old_events,
             logging.INFO,
             "%d events were removed, because they were old or too many",
+        ),
+        job(
+            "Removal of remembered deletions",
+            learning.remove_remembered,
+            logging.DEBUG,
+            "%d deleted servers and volumes are not remembered any more",
         ),
         job(
             "Removal of expired tasks",

@@ -85,12 +85,17 @@ def parse_kind(text: str) -> UseKind:
         raise problems.Invalid(f"The kind of a use must be one of {', '.join(UseKind)}") from error
 
 
+def is_use_id(text: str) -> bool:
+    """Whether a text can be the id of a server or volume."""
+    return _USE_ID.fullmatch(text) is not None
+
+
 def parse_use_id(text: str) -> str:
     """Check the id of a server or volume.
 
     Raises:
         Invalid: it cannot be one.
     """
-    if not _USE_ID.fullmatch(text):
+    if not is_use_id(text):
         raise problems.Invalid("The id of a use must have 1 to 64 letters, digits and ._:- and begin with a letter or digit")
     return text

@@ -28,14 +28,15 @@ _LOG = logging.getLogger(__name__)
 class Source:
     """Notifications of one service: where it sends them, which of them are wanted, and what handles them.
 
-    `event_types` is a regular expression that matches the whole event type. `handle` gets the event type and the payload. It raises
+    `event_types` is a regular expression that matches the whole event type. `handle` gets the event type, the payload, and the
+    sender's time, if the message has one. It raises
     Invalid for a message that can never be handled; after any other exception the message comes again.
     """
 
     exchange: str
     topics: tuple[str, ...]
     event_types: str
-    handle: Callable[[str, Any], None]
+    handle: Callable[[str, Any, str | None], None]
 
 
 class Listener:
@@ -64,6 +65,8 @@ class Listener:
         self._server = oslo_messaging.get_notification_listener(
             self._transport, targets, endpoints, executor="threading", allow_requeue=True, pool=pool
         )
+        # More threads would handle messages in another order than they were sent.
+        configuration.set_override("executor_thread_pool_size", 1)
 
     def __enter__(self) -> Self:
         """Start, and close at the end of the block."""
@@ -95,10 +98,10 @@ class _Endpoint:
         self._stopping = stopping
         self._retry_seconds = retry_seconds
 
-    def info(self, _context: Any, _publisher_id: str, event_type: str, payload: Any, _about: Any) -> Any:
+    def info(self, _context: Any, _publisher_id: str, event_type: str, payload: Any, about: Any) -> Any:
         """Handle one message; return whether it is acknowledged or comes again."""
         try:
-            self._source.handle(event_type, payload)
+            self._source.handle(event_type, payload, about.get("timestamp"))
         except problems.Invalid as problem:
             _LOG.warning("A notification %s is ignored: %s", event_type, problem)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the message must not be lost

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from partage.model.ids import ImageID, ProjectID
 from partage.model.use import ProjectUses, Use, UseKey, UseKind
 from partage.records.database import Transaction, from_microseconds, to_microseconds
-from partage.records.tables import images, last_uses, uses
+from partage.records.tables import ended_uses, images, last_uses, uses
 
 _COLUMNS = (uses.c.image_id, uses.c.project_id, uses.c.kind, uses.c.use_id, uses.c.recorded_at, uses.c.last_seen)
 _KEY = (uses.c.kind, uses.c.use_id)
@@ -115,6 +115,31 @@ def clear_exceeded(tx: Transaction, image_id: ImageID, project_id: ProjectID, *,
     of = (last_uses.c.image_id == image_id, last_uses.c.project_id == project_id)
     was = last_uses.c.exceeded_at < to_microseconds(before)
     return tx.execute(update(last_uses).where(*of, was).values(exceeded_at=None)).rowcount == 1
+
+
+def list_keys(tx: Transaction, kind: UseKind, use_id: str) -> list[UseKey]:
+    """List all uses of a server or volume, of whatever image and project."""
+    statement = select(uses.c.image_id, uses.c.project_id).where(uses.c.kind == kind.value, uses.c.use_id == use_id)
+    rows = tx.execute(statement.order_by(uses.c.image_id, uses.c.project_id))
+    return [UseKey(image_id=ImageID(image), project_id=ProjectID(project), kind=kind, use_id=use_id) for image, project in rows]
+
+
+def note_ended(tx: Transaction, kind: UseKind, use_id: str, *, now: datetime) -> None:
+    """Note that a server or volume was deleted."""
+    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    statement = make(ended_uses).values(kind=kind.value, use_id=use_id, ended_at=to_microseconds(now))
+    tx.execute(statement.on_conflict_do_nothing(index_elements=["kind", "use_id"]))
+
+
+def has_ended(tx: Transaction, kind: UseKind, use_id: str) -> bool:
+    """Whether a server or volume was deleted."""
+    of = (ended_uses.c.kind == kind.value, ended_uses.c.use_id == use_id)
+    return tx.execute(select(ended_uses.c.ended_at).where(*of)).first() is not None
+
+
+def remove_ended(tx: Transaction, *, before: datetime) -> int:
+    """Forget the servers and volumes that were deleted before a time; return how many."""
+    return tx.execute(delete(ended_uses).where(ended_uses.c.ended_at < to_microseconds(before))).rowcount
 
 
 def remove_all(tx: Transaction, image_ids: Collection[ImageID]) -> None:

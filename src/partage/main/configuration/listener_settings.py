@@ -13,8 +13,8 @@ class ListenerSettings(Section):
     transport_url: Annotated[
         SecretStr,
         Field(
-            description="The transport URL of the message bus of Keystone, such as rabbit://user:password@host:5672/; empty: "
-            "partage worker listens to no notifications"
+            description="The transport URL of the message bus of Keystone, Nova and Cinder, such as "
+            "rabbit://user:password@host:5672/; empty: partage worker listens to no notifications"
         ),
     ] = SecretStr("")
     pool: Annotated[
@@ -27,3 +27,10 @@ class ListenerSettings(Section):
         tuple[str, ...],
         Field(min_length=1, description="The topics of Keystone's notifications"),
     ] = ("notifications",)
+    nova_exchange: Annotated[str, Field(description="The exchange of Nova's notifications, its control_exchange")] = "nova"
+    nova_topics: Annotated[tuple[str, ...], Field(description="The topics of Nova's notifications, versioned and legacy")] = (
+        "versioned_notifications",
+        "notifications",
+    )
+    cinder_exchange: Annotated[str, Field(description="The exchange of Cinder's notifications, its control_exchange")] = "cinder"
+    cinder_topics: Annotated[tuple[str, ...], Field(description="The topics of Cinder's notifications")] = ("notifications",)

@@ -1,0 +1,85 @@
+"""Learn uses from what other services notify. Messages may be lost, repeated, late, or in another order.
+
+None of that shortens a promise. A use is removed only by a message that was sent after it was seen, or by the deletion of the
+server or volume, which is final. A wrong order can keep a use for too long: until the next message of the same server.
+"""
+
+from datetime import datetime, timedelta
+
+from partage.model.use import Use, UseKey
+from partage.model.use_news import UseChange, UseNews
+from partage.operations import promises
+from partage.operations.service import Service
+from partage.records import images, uses
+
+KEPT = timedelta(days=7)
+"""For so long a deleted server or volume is remembered, so that a late message does not record it again."""
+
+
+def learn(service: Service, news: UseNews) -> None:
+    """Record or remove uses by what a notification says. Twice is the same as once.
+
+    Raises:
+        DatabaseUnavailable: the database does not respond.
+    """
+    now = service.clock()
+    at = min(news.at or now, now)  # a clock that is ahead must not keep a use for ever
+    if news.change is UseChange.ENDED:
+        with service.database.write() as tx:
+            uses.note_ended(tx, news.kind, news.use_id, now=now)
+            keys = uses.list_keys(tx, news.kind, news.use_id)
+        for key in keys:
+            remove(service, key, seen_until=now)
+        return
+    if news.image_id is None:
+        return
+    key = UseKey(image_id=news.image_id, project_id=news.project_id, kind=news.kind, use_id=news.use_id)
+    add(service, key, seen=at)
+    if news.change is UseChange.REBUILT:
+        _remove_others(service, key, at)
+
+
+def add(service: Service, key: UseKey, *, seen: datetime) -> bool:
+    """Record a use that was seen at that time; return whether it is new.
+
+    Nothing is recorded of an image that is not here, nor of a server or volume that was deleted. Where a project has as many uses
+    as are recorded, it counts as a user until the image is deleted.
+    """
+    with service.database.write() as tx:
+        if images.find_for_work(tx, key.image_id) is None or uses.has_ended(tx, key.kind, key.use_id):
+            return False
+        was = uses.find(tx, key)
+        most = service.limits.uses
+        if was is None and 0 <= most <= uses.count(tx, key.image_id, key.project_id):
+            uses.note_exceeded(tx, key.image_id, key.project_id, now=seen)
+        else:
+            uses.put(tx, Use(key, seen if was is None else was.recorded_at, seen))
+        promises.follow_uses(service, tx, key.image_id, key.project_id, now=service.clock())
+    return was is None
+
+
+def remove(service: Service, key: UseKey, *, seen_until: datetime) -> bool:
+    """Remove a use that was seen last at that time or before; return whether there was one."""
+    now = service.clock()
+    with service.database.write() as tx:
+        images.lock(tx, key.image_id)
+        if not uses.remove(tx, key, seen_until=seen_until):
+            return False
+        uses.note_use(tx, key.image_id, key.project_id, now=now)
+        promises.follow_uses(service, tx, key.image_id, key.project_id, now=now)
+    return True
+
+
+def remove_remembered(service: Service) -> int:
+    """Forget deleted servers and volumes of which no message is on its way any more; return how many."""
+    with service.database.write() as tx:
+        return uses.remove_ended(tx, before=service.clock() - KEPT)
+
+
+def _remove_others(service: Service, kept: UseKey, at: datetime) -> None:
+    """Remove the server's uses of the images that it had before it was rebuilt."""
+    with service.database.read() as tx:
+        keys = uses.list_keys(tx, kept.kind, kept.use_id)
+    for key in keys:
+        if key.project_id == kept.project_id and key.image_id != kept.image_id:
+            remove(service, key, seen_until=at)
