@@ -246,6 +246,18 @@ def test_open_image_with_users_without_a_share_cannot_be_closed(service: Service
     set_visibility(service, image.id, visibility)
 
 
+def test_member_of_an_open_image_does_not_lose_its_protection(service: Service, clock: Clock) -> None:
+    image = share(service)
+    set_visibility(service, image.id, "community")
+    with pytest.raises(problems.ImageGuarded):
+        endings.end_share(service, OWNER, image.id, B)
+    with pytest.raises(problems.ImageGuarded):
+        acknowledge(service, image.id, Action.UNSHARE)
+    acknowledge(service, image.id, Action.PRIVATE)
+    clock.passes(days=1, seconds=-1)
+    assert has_access(service, image)
+
+
 @pytest.mark.parametrize("who", [MEMBER, OTHER])
 def test_guard_is_invisible_to_everybody_but_owner_and_administrators(service: Service, who: Caller) -> None:
     image = share(service)

@@ -285,7 +285,11 @@ def test_administrator_ends_a_share_against_its_promise(service: Service) -> Non
         if road != "none":
             end(service, image.id, road)
         assert endings.end_share(service, ADMIN, image.id, B) is None
-        assert is_unknown(service, MEMBER, image.id)
+        with pytest.raises(problems.ImageNotFound):
+            images.show_image(service, MEMBER, image.id)
+        ending = shares.show_share(service, MEMBER, image.id, B).ending
+        assert ending is not None
+        assert ending.reason is EndReason.TAKEN_DOWN
 
 
 def test_cancelled_ending_leaves_the_share_as_it_was(service: Service, clock: Clock) -> None:

@@ -13,6 +13,8 @@ from partage.model.terms import Notice, Terms
 
 READABLE = (ImageStatus.ACTIVE, ImageStatus.DEACTIVATED)
 """The statuses of images that have data, so that notice can be kept."""
+TAKEDOWN_SHOWN = timedelta(days=30)
+"""For so long owner and member see that an administrator has ended their share."""
 NO_GRACE: Mapping[ProjectID, timedelta] = MappingProxyType({})
 
 
@@ -39,6 +41,7 @@ class EndReason(StrEnum):
     PRIVATE = "private"
     DEACTIVATED = "deactivated"
     PROJECT_CLOSED = "project-closed"
+    TAKEN_DOWN = "taken-down"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,18 @@ class Ending:
     offered_at: datetime | None = None
     answered_at: datetime | None = None
     least_ends_at: datetime | None = None
+
+    def membership(self) -> Member:
+        """Return the membership as it was; its row may have been removed."""
+        return Member(
+            image_id=self.image_id,
+            member_id=self.member_id,
+            created_at=self.offered_at or self.began_at,
+            updated_at=self.began_at,
+            status=self.status,
+            terms=self.terms,
+            answered_at=self.answered_at,
+        )
 
     def runs(self, now: datetime) -> bool:
         """Whether the member still has access."""

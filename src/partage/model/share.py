@@ -62,7 +62,8 @@ class Share:
         """Return the image as a project sees it: its owner as it has or had it, others as it was shared while a notice runs."""
         if project_id == self.owner_id:
             return self.image.as_owned()
-        return self.image if self.ending is None else self.image.as_shared()
+        is_running = self.ending is not None and self.ending.reason is not EndReason.TAKEN_DOWN
+        return self.image.as_shared() if is_running else self.image
 
     def membership(self) -> Member:
         """Return the membership of the Image API; a removed one as it was."""

@@ -14,7 +14,7 @@ from partage import problems
 from partage.model.guard import GuardMode, counts_as_use
 from partage.model.ids import ProjectID
 from partage.model.image import Image
-from partage.model.impact import Action, EndOfAccess, ProjectImpact, Situation, predict
+from partage.model.impact import Action, EndOfAccess, ProjectImpact, Situation, is_open, predict
 from partage.model.member import MemberStatus
 from partage.model.terms import Notice
 from partage.model.use import ProjectUses, UseKind
@@ -56,8 +56,12 @@ def assess(
     mode = guards.find(tx, situation.image.id, service.sharing.guard).mode(situation.now)
     if mode is GuardMode.OFF or situation.takes_down:
         return Assessment(mode=mode)
+    known = {each.project_id: each for each in uses.list_by_project(tx, situation.image.id)}
+    if action is Action.UNSHARE and is_open(situation.image):
+        # Access goes on, but without the membership no notice can be kept when the image is closed.
+        removed = [each for each in situation.members if each.member_id == member_id and each.status is MemberStatus.ACCEPTED]
+        return Assessment(mode=mode, other_users=sum(counts_as_use(known.get(each.member_id), situation.now) for each in removed))
     found = predict(situation, action, member_id=member_id)
-    known = {each.project_id: each for each in uses.list_by_project(tx, found.image_id)}
     rows = [replace(each, uses=known.pop(each.project_id, None)) for each in found.projects]
     lost = [each for each in rows if each.ends is EndOfAccess.NOW and each.status is MemberStatus.ACCEPTED]
     users = tuple(each for each in lost if counts_as_use(each.uses, situation.now))

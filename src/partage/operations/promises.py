@@ -31,7 +31,7 @@ from partage.model.member import Member, MemberStatus
 from partage.operations import events, guard
 from partage.operations.events import By
 from partage.operations.service import Service
-from partage.records import claim_codes, claim_failures, endings, idempotency, images, members, uses
+from partage.records import claim_codes, claim_failures, endings, idempotency, images, members, takedowns, uses
 from partage.records.database import Transaction
 
 _LEFT = (EndReason.DELETED, EndReason.PROJECT_CLOSED)
@@ -58,11 +58,12 @@ def end_member_share(
         ImageGuarded: the member uses the image and would lose access at once, and this is not acknowledged.
     """
     if takes_down(caller, image):
-        endings.remove(tx, image.id, member.member_id)
-    elif has_ended_shares(image):
+        take_down_share(service, tx, caller, image, member)
+        return
+    if has_ended_shares(image):
         keep_notice(tx, image, member.member_id)
     else:
-        grace = _find_grace(
+        grace = find_grace(
             service, tx, caller, image, EndReason.REMOVED, member_id=member.member_id, is_acknowledged=is_acknowledged
         )
         _start_notices(service, tx, image, [member], EndReason.REMOVED, grace=grace)
@@ -90,20 +91,34 @@ def end_all_shares(
     """
     now = service.clock()
     current = [] if has_ended_shares(image) else [each for each in members.list_all(tx, image.id) if not each.has_expired(now)]
-    ended = {each.member_id for each in current}
-    hidden = _list_hidden(current)
     if takes_down(caller, image):
-        running = {each.member_id for each in endings.list_running(tx, image.id, now=now)}
-        ended |= running
-        hidden -= running
+        running = endings.list_running(tx, image.id, now=now)
         endings.remove_all(tx, image.id)
-    else:
-        grace = _find_grace(service, tx, caller, image, reason, is_acknowledged=is_acknowledged)
-        _start_notices(service, tx, image, current, reason, grace=grace)
-        if reason in _LEFT:
-            for was in _UNDONE_ON_THE_IMAGE:
-                endings.change_reason(tx, image.id, was, reason)
-    record_ended(service, tx, by or caller, image, dict.fromkeys(ended, reason), hidden=hidden)
+        record_takedowns(service, tx, caller, image, [*current, *(each.membership() for each in running)], reason=reason)
+        return
+    grace = find_grace(service, tx, caller, image, reason, is_acknowledged=is_acknowledged)
+    _start_notices(service, tx, image, current, reason, grace=grace)
+    if reason in _LEFT:
+        for was in _UNDONE_ON_THE_IMAGE:
+            endings.change_reason(tx, image.id, was, reason)
+    record_ended(service, tx, by or caller, image, {each.member_id: reason for each in current}, hidden=_list_hidden(current))
+
+
+def take_down_share(service: Service, tx: Transaction, caller: Caller, image: Image, member: Member) -> None:
+    """End one share against every promise, in the transaction that removes the member."""
+    endings.remove(tx, image.id, member.member_id)
+    record_takedowns(service, tx, caller, image, [member], reason=EndReason.REMOVED)
+
+
+def record_takedowns(
+    service: Service, tx: Transaction, by: By, image: Image, shares: Iterable[Member], *, reason: EndReason
+) -> None:
+    """Record shares that an administrator has ended, for the two sides that see them: those that were promised or accepted."""
+    ended = {each.member_id: each for each in shares}
+    accepted = [each for each in ended.values() if each.status is MemberStatus.ACCEPTED]
+    takedowns.add(tx, image, accepted, reason, now=service.clock())
+    reasons = {each: EndReason.TAKEN_DOWN if ended[each] in accepted else reason for each in ended}
+    record_ended(service, tx, by, image, reasons, hidden=_list_hidden(list(ended.values())))
 
 
 def preview_endings(service: Service, tx: Transaction, image: Image, reason: EndReason) -> list[Ending]:
@@ -177,15 +192,7 @@ def find_ended_share(service: Service, tx: Transaction, caller: Caller, image: I
     try:
         member = members.find(tx, caller, image.id, member_id, now=now)
     except problems.MemberNotFound:
-        return Member(
-            image_id=image.id,
-            member_id=member_id,
-            created_at=ending.offered_at or ending.began_at,
-            updated_at=ending.began_at,
-            status=ending.status,
-            terms=ending.terms,
-            answered_at=ending.answered_at,
-        )
+        return ending.membership()
     # The owner removed the member and offered the image again: the answer is to the new offer.
     is_new_offer = ending.reason is EndReason.REMOVED and image.visibility is Visibility.SHARED
     return None if is_new_offer else member
@@ -215,6 +222,8 @@ def cancel_notices(service: Service, tx: Transaction, caller: Caller, image: Ima
     If the image is private or deactivated all the same, the notices continue for that reason.
     """
     _lift_reason(tx, image, ended_by)
+    if not has_ended_shares(image):
+        takedowns.cancel(tx, image.id, ended_by)
     record_shares_back(service, tx, caller, image)
 
 
@@ -292,6 +301,7 @@ def give_back(service: Service, tx: Transaction, by: By, retained: Image) -> Ima
     images.save(tx, image, was=retained)
     for reason in _LEFT:
         _lift_reason(tx, image, reason)
+        takedowns.cancel(tx, image.id, reason)
     events.record(tx, events.describe_image(service, by, EventType.IMAGE_RESTORED, image))
     record_shares_back(service, tx, by, image)
     return image
@@ -306,6 +316,7 @@ def remove_expired(service: Service) -> int:
     with service.database.write() as tx:
         members.add_owners(tx)
         endings.add_owners(tx)
+        takedowns.remove_old(tx, now=now)
         idempotency.remove_old(tx, before=now - idempotency.KEPT)
         claim_codes.remove_expired(tx, now=now)
         claim_failures.remove_old(tx, before=now - WINDOW)
@@ -349,7 +360,7 @@ def _lift_reason(tx: Transaction, image: Image, ended_by: EndReason) -> None:
         endings.cancel(tx, image.id, ended_by)
 
 
-def _find_grace(
+def find_grace(
     service: Service,
     tx: Transaction,
     caller: Caller,

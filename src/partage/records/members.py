@@ -32,7 +32,7 @@ from partage.model.trust import TrustAnswer, TrustKind
 from partage.records import visibility
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, from_time, to_microseconds, to_time
-from partage.records.tables import images, members, trust_rules
+from partage.records.tables import images, members, takedowns, trust_rules
 
 _OF_IMAGE = members.c.image_id == bindparam("image_id")
 _COLUMNS = (
@@ -117,6 +117,9 @@ def add(tx: Transaction, member: Member, image: Image) -> None:
     row = _row(member) | {"image_created_at": to_microseconds(image.created_at), "owner": image.owner}
     try:
         tx.execute(insert(members), row)
+        # A new offer replaces the note that an administrator has ended the former one.
+        gone = (takedowns.c.image_id == member.image_id, takedowns.c.member_id == member.member_id)
+        tx.execute(delete(takedowns).where(*gone))
     except exc.IntegrityError as error:
         raise problems.MemberExists(f"Member {member.member_id} is duplicated for image {member.image_id}") from error
 

@@ -21,6 +21,7 @@ from partage.records.tables import (
     project_closings,
     project_locks,
     removed_events,
+    takedowns,
     tasks,
     trust_rules,
     uses,
@@ -42,6 +43,8 @@ REFERENCES = (
     ProjectReference(members.c.owner),  # follows the image
     ProjectReference(endings.c.member_id),  # left
     ProjectReference(endings.c.owner),  # follows the image
+    ProjectReference(takedowns.c.member_id, is_removed=True),
+    ProjectReference(takedowns.c.owner),  # stays for the member, until it is removed by age
     ProjectReference(metadef_namespaces.c.owner),  # private ones are deleted, public ones stay
     ProjectReference(tasks.c.owner),  # ended with their image; removed 48 hours later
     ProjectReference(events.c.project_id),  # stays until it is removed by age: administrators read it

@@ -227,6 +227,30 @@ claim_failures = Table(
     Index("ix_claim_failures_began_at", "began_at"),
 )
 
+# Shares that an administrator has ended, for owner and member to see. No foreign key: the image may be gone.
+takedowns = Table(
+    "takedowns",
+    metadata,
+    Column("image_id", String(36), primary_key=True),
+    Column("member_id", String(255), primary_key=True),
+    Column("owner", String(255), nullable=False),
+    Column("status", String(20), nullable=False),
+    # What the administrator did, as a reason of endings.
+    Column("reason", String(20), nullable=False),
+    Column("taken_at", BigInteger, nullable=False),
+    # The image and the membership as they were.
+    Column("image_created_at", BigInteger, nullable=False),
+    Column("image_name", String(255)),
+    Column("image_status", String(30), nullable=False),
+    Column("size", BigInteger),
+    Column("disk_format", String(40)),
+    Column("container_format", String(40)),
+    Column("member", Text, nullable=False),
+    Index("ix_takedowns_member", "member_id", "image_created_at", "image_id"),
+    Index("ix_takedowns_owner", "owner", "image_created_at", "image_id", "member_id"),
+    Index("ix_takedowns_taken_at", "taken_at"),
+)
+
 # Requests with an Idempotency-Key, and their responses. `request` is a digest of the body.
 idempotency_keys = Table(
     "idempotency_keys",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.partage.sharing import impact, offered_image, share_path, shared_image
+from tests.api.partage.sharing import impact, list_rows, offered_image, share_path, shared_image
 from tests.api.partage.test_shares_over_http import problem_of
 from tests.api.personas import Cast
 
@@ -51,3 +51,16 @@ def test_takedown_is_named_in_the_impact(cast: Cast) -> None:
     found = impact(cast.admin, image, "deactivate").json()
     assert (found["takes_down"], [each["ends"] for each in found["projects"]]) == (True, ["now"])
     assert impact(cast.owner, image, "deactivate").json()["takes_down"] is False
+
+
+def test_takedown_is_shown_as_such_to_both_sides(cast: Cast) -> None:
+    image = shared_image(cast)
+    assert cast.admin.deletes(image).status_code == 204
+    path = share_path(image, cast.member.project_id)
+    for who in (cast.owner, cast.member):
+        share = who.call("GET", path).json()
+        assert (share["image_status"], share["ending"]["reason"]) == ("deleted", "taken-down")
+        assert who.shows(image).status_code == 404
+        side = "out" if who is cast.owner else "in"
+        assert list_rows(who, f"direction={side}&image={image}") == [share]
+    assert problem_of(cast.pending.call("GET", path)) == (404, "share-not-found")

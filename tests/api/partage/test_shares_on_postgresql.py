@@ -5,6 +5,8 @@ import pytest
 from partage.http.partage import paths
 from tests.api.partage import test_adoption_over_http as adoptions
 from tests.api.partage import test_claims_over_http as claims
+from tests.api.partage import test_guard_over_http as guards
+from tests.api.partage import test_impact_over_http as impacts
 from tests.api.partage import test_shares_over_http as stories
 from tests.api.personas import Cast, at_once
 from tests.fuzz.attack import seed_of_this_run
@@ -24,6 +26,10 @@ STORIES = [
     adoptions.test_adopting_answers_201_with_an_image_of_the_adopter,
     adoptions.test_adopted_image_stays_when_the_source_is_gone,
     adoptions.test_lineage_is_recorded_and_under_v2_nothing_is_ours,
+    impacts.test_impact_says_who_loses_what_and_when,
+    impacts.test_takedown_is_shown_as_such_to_both_sides,
+    guards.test_acknowledged_end_proceeds_with_the_cool_down_as_notice,
+    guards.test_switching_off_is_pending_visible_and_can_be_taken_back,
     claims.test_claim_makes_the_callers_project_a_member_with_those_terms,
     claims.test_repeated_claim_is_200_and_takes_no_use,
     claims.test_claim_does_not_shorten_terms_and_accepts_an_offer,

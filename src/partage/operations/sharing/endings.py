@@ -47,7 +47,7 @@ def end_share(
     with service.database.write() as tx:
         share, ended = _find_or_lock(service, tx, caller, image_id, member_id), None
         if share is None:
-            removed: Member | None = _remove_membership(service, tx, caller, image_id, member_id)
+            removed: Member | None = _remove_membership(service, tx, caller, image_id, member_id, is_acknowledged=is_acknowledged)
         else:
             # At one moment: a notice that has just begun has not run out in the response.
             now = service.clock()
@@ -141,7 +141,9 @@ def _find_or_lock(service: Service, tx: Transaction, caller: Caller, image_id: I
     return _find_or_none(service, tx, caller, image_id, member_id)
 
 
-def _remove_membership(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member:
+def _remove_membership(
+    service: Service, tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID, *, is_acknowledged: bool
+) -> Member:
     """Remove a membership that is no share, because its image is not shared or the member owns it.
 
     Only the image's owner and administrators know of it.
@@ -149,6 +151,7 @@ def _remove_membership(service: Service, tx: Transaction, caller: Caller, image_
     Raises:
         ShareNotFound: there is none, or none that the caller may know of.
         PolicyForbids: the caller may not remove it.
+        ImageGuarded: the image is open, guarded, and the member uses it.
     """
     try:
         image = visible.find_for_change(service, tx, caller, image_id)
@@ -158,6 +161,9 @@ def _remove_membership(service: Service, tx: Transaction, caller: Caller, image_
     if not caller.is_admin and image.owner != caller.project_id:
         raise problems.ShareNotFound(share_rows.NO_SHARE.format(image_id, member_id))
     service.authority.require(caller, rules.END_SHARE, authority.member_target(image, member_id))
+    if not promises.takes_down(caller, image):
+        # Without the membership of an open image nothing would protect the member when the image is closed.
+        promises.find_grace(service, tx, caller, image, EndReason.REMOVED, member_id=member_id, is_acknowledged=is_acknowledged)
     members.remove(tx, member)
     promises.record_ended(service, tx, caller, image, {member_id: EndReason.REMOVED})
     return member
@@ -170,11 +176,12 @@ def _end(service: Service, tx: Transaction, caller: Caller, share: Share, *, is_
         members.remove(tx, member)
         return
     if caller.is_admin and caller.project_id != share.owner_id:
-        changed = endings.remove(tx, share.image.id, share.member_id)
-    elif share.image.is_retained:
+        promises.take_down_share(service, tx, caller, share.image, member)
+        members.remove(tx, member)
+        return
+    if share.image.is_retained:
         return  # its membership stays with it, for the owner who takes the image back
-    else:
-        changed = promises.keep_notice(tx, share.image, share.member_id)
+    changed = promises.keep_notice(tx, share.image, share.member_id)
     if members.remove(tx, member) or changed:
         promises.record_ended(service, tx, caller, share.image, {share.member_id: EndReason.REMOVED})
 

@@ -14,7 +14,7 @@ from partage.operations import exclusive_bytes, guard, pending_deletes, promises
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import sharing as rules
-from partage.records import shares, uses
+from partage.records import members, shares, uses
 from partage.records.database import Transaction
 
 MOST_PROJECTS = 1000
@@ -44,7 +44,7 @@ def show_impact(
         image = find_own(service, tx, caller, image_id)
         service.authority.require(caller, rules.GET_IMPACT, authority.image_target(caller, image))
         if member_id is not None:
-            shares.find(tx, caller, image_id, member_id, now=service.clock())
+            _require_share(tx, caller, image_id, member_id, service.clock())
         _require_possible(image, action)
         situation = promises.read_situation(service, tx, caller, image)
         assessed = guard.assess(service, tx, situation, action, member_id)
@@ -63,6 +63,17 @@ def find_own(service: Service, tx: Transaction, caller: Caller, image_id: ImageI
     if not caller.is_admin and (caller.project_id is None or caller.project_id != image.owner):
         raise problems.ImageNotFound(visible.NO_IMAGE.format(image_id))
     return image
+
+
+def _require_share(tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID, now: datetime) -> None:
+    """Check that there is a share that can be ended; a membership of an image that is not shared can be removed, too."""
+    try:
+        shares.find(tx, caller, image_id, member_id, now=now)
+    except problems.ShareNotFound as problem:
+        try:
+            members.find(tx, caller, image_id, member_id, now=now)
+        except problems.MemberNotFound:
+            raise problem from None
 
 
 def _require_possible(image: Image, action: Action) -> None:

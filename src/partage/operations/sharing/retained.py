@@ -60,8 +60,8 @@ def take_down(service: Service, image_id: ImageID) -> TakeDown:
         taken = _describe(service, tx, images.find_for_work(tx, image_id), image_id)
         image, task = abandon.end_import(service, tx, taken.image, f"Image {image_id} was taken down by the operator")
         endings.remove_all(tx, image_id)
-        ended = [each.member_id for each in taken.endings] + [each.member_id for each in taken.members if _can_read(image)]
-        promises.record_ended(service, tx, OPERATOR, image, dict.fromkeys(ended, EndReason.DELETED))
+        ended = [*(each for each in taken.members if _can_read(image)), *(each.membership() for each in taken.endings)]
+        promises.record_takedowns(service, tx, OPERATOR, image, ended, reason=EndReason.DELETED)
         deleted = pending_deletes.remove_image(service, tx, image, now=service.clock())
         events.record(tx, events.describe_image(service, OPERATOR, EventType.IMAGE_DELETED, deleted))
     if task is not None:

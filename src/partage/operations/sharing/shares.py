@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from partage import problems
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID
+from partage.model.image import ImageStatus
 from partage.model.share import Share, SharePage, SharePosition, ShareQuery
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import sharing as rules
 from partage.policies.images import GET_IMAGE
-from partage.records import images, shares
+from partage.records import images, shares, takedowns
 from partage.records.database import Transaction
 
 
@@ -26,7 +28,7 @@ def list_shares(service: Service, caller: Caller, query: ShareQuery) -> SharePag
         return SharePage([], has_more=False)
     now = service.clock()
     with service.database.read() as tx:
-        found = shares.page(tx, caller, query, now=now)
+        found = _read_page(tx, caller, query, now)
         if not service.authority.hides_images:
             return found
         # An operator's rule hides some images: read on until the page is full.
@@ -34,7 +36,7 @@ def list_shares(service: Service, caller: Caller, query: ShareQuery) -> SharePag
         kept = list(filter(shown, found.shares))
         while found.has_more and len(kept) <= query.limit:
             query = replace(query, after=SharePosition.after(found.shares[-1]))
-            found = shares.page(tx, caller, query, now=now)
+            found = _read_page(tx, caller, query, now)
             kept += filter(shown, found.shares)
     return SharePage(kept[: query.limit], has_more=len(kept) > query.limit)
 
@@ -47,9 +49,15 @@ def show_share(service: Service, caller: Caller, image_id: ImageID, member_id: P
         PolicyForbids: the caller may not see it.
     """
     with service.database.read() as tx:
-        share = find(service, tx, caller, image_id, member_id)
+        taken = takedowns.find(tx, caller, image_id, member_id, now=service.clock())
+        try:
+            share = find(service, tx, caller, image_id, member_id)
+        except problems.ShareNotFound:
+            if taken is None or not _filter_visible(service, caller)(taken):
+                raise
+            share = taken
     service.authority.require(caller, rules.GET_SHARE, authority.share_target(share))
-    return share
+    return share if taken is None else _add_takedown(share, taken)
 
 
 def find(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Share:
@@ -75,6 +83,28 @@ def find_for_change(service: Service, tx: Transaction, caller: Caller, image_id:
     find(service, tx, caller, image_id, member_id)
     images.lock(tx, image_id)
     return find(service, tx, caller, image_id, member_id)
+
+
+def _read_page(tx: Transaction, caller: Caller, query: ShareQuery, now: datetime) -> SharePage:
+    """Read a page of shares, and those that an administrator has taken down, in one order."""
+    found = shares.page(tx, caller, query, now=now)
+    taken = {SharePosition.after(each): each for each in takedowns.page(tx, caller, query, now=now)}
+    if not taken:
+        return found
+    rows = {SharePosition.after(each): each for each in found.shares}
+    merged = taken | {key: _add_takedown(each, taken[key]) if key in taken else each for key, each in rows.items()}
+    ordered = [merged[key] for key in sorted(merged, key=_order, reverse=True)]
+    return SharePage(ordered[: query.limit], has_more=found.has_more or len(ordered) > query.limit)
+
+
+def _order(position: SharePosition) -> tuple[datetime, str, str]:
+    return position.image_created_at, position.image_id, position.member_id
+
+
+def _add_takedown(share: Share, taken: Share) -> Share:
+    """Return a share with its takedown: that of an image which an administrator has deactivated is current all the same."""
+    is_withheld = share.is_current and share.ending is None and share.image.status is ImageStatus.DEACTIVATED
+    return replace(share, ending=taken.ending) if is_withheld else share
 
 
 def _filter_visible(service: Service, caller: Caller) -> Callable[[Share], bool]:
