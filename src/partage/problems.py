@@ -29,6 +29,7 @@
     │   ├── ImageNotFound
     │   ├── MemberNotFound
     │   ├── ShareNotFound
+    │   ├── WebhookNotFound
     │   ├── RecipientNotFound   no project of that id or name
     │   ├── TrustRuleNotFound   the project has no such trust rule
     │   ├── ClaimCodeNotFound   no claim code that can be used, or that the image has
@@ -245,6 +246,10 @@ class ImageNotFound(NotFound):
 
 class MemberNotFound(NotFound):
     """There is no such member, or the caller may not see it."""
+
+
+class WebhookNotFound(NotFound):
+    """The caller's project has no such webhook."""
 
 
 class ShareNotFound(NotFound):

@@ -151,6 +151,7 @@ def _look(folder: Path, request: dict[str, Any]) -> str:
     found = worlds.state(service)
     _check_references(service)
     _check_usage(service)
+    _check_events(service)
     repeated = _again(service, request["act"]) if request["act"] in worlds.ACTS else "done"
     if repeated == "done before" and found == request["before"]:
         repeated = "refused, and had not been done before"
@@ -182,6 +183,26 @@ def _check_usage(service: Service) -> None:
         sizes = [size or 0 for (size,) in tx.exec_driver_sql("SELECT size FROM images WHERE owner = 'A'")]
     assert usage == Usage(stored_bytes=sum(sizes), images=len(sizes)), f"{usage} is charged for images of {sizes}"
     assert worlds.kept_rooms(service) == 0, "room is kept for an upload that died"
+
+
+def _check_events(service: Service) -> None:
+    """There is an event if and only if there is its change."""
+    query = "SELECT image_id, member_id FROM events WHERE type {} ORDER BY id"
+    with service.database.read() as tx:
+
+        def ids(statement: str) -> set[str]:
+            return {str(row[0]) for row in tx.exec_driver_sql(statement)}
+
+        there, gone = ids("SELECT id FROM images"), ids("SELECT id FROM deleted_images")
+        assert ids(query.format("IN ('image.created', 'image.adopted')")) == there | gone, "an image and its creation"
+        assert ids(query.format("= 'image.deleted'")) == gone, "a deletion and its event"
+        active = ids("SELECT id FROM images WHERE status = 'active'")
+        assert ids(query.format("IN ('image.activated', 'image.adopted')")) - gone == active, "image data and its event"
+        offered = {tuple(row) for row in tx.exec_driver_sql(query.format("= 'share.offered'"))}
+        ended = {tuple(row) for row in tx.exec_driver_sql(query.format("IN ('share.ended', 'share.left')"))}
+        shares = {tuple(row) for row in tx.exec_driver_sql("SELECT image_id, member_id FROM members")}
+        shares |= {tuple(row) for row in tx.exec_driver_sql("SELECT image_id, member_id FROM endings")}
+        assert offered - ended <= shares <= offered, "a share and its events"
 
 
 def _check_nothing_is_left(service: Service, folder: Path) -> None:

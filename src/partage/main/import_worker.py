@@ -12,7 +12,7 @@ from partage.main.process.supervisor import Job, Supervisor, block_signals
 from partage.model.ids import StoreID
 from partage.model.task import TaskLane
 from partage.stores.identity import Identity
-from partage.worker import imports
+from partage.worker import imports, webhooks
 from partage.worker.imports import Slots
 from partage.worker.periodic import JobRunner
 
@@ -55,6 +55,7 @@ def run_imports(settings: Settings, identities: Mapping[StoreID, Identity]) -> N
         compose.open_service(settings, identities=identities) as service,
         housekeeping.start(service),
         listening.build_listener(settings.listener, service),
+        webhooks.start(service, claimers.stopping, threads=settings.webhooks.threads),
     ):
         imports.run(service, claimers, _count_slots(settings.imports))
 

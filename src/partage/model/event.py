@@ -132,6 +132,26 @@ class RecordedEvent:
         """The role in which the actor acted."""
         return self.actor.role_at(self.owner, self.member_id)
 
+    def document(self, *, complete: bool) -> dict[str, object]:
+        """Write the event for a reply or a webhook. Users and requests of other projects are left out unless it is `complete`."""
+        shown = complete or self.is_own_action()
+        return {
+            "cursor": str(self.number),
+            "type": self.type,
+            "time": self.at,
+            "project_id": self.project_id,
+            "image_id": self.image_id,
+            "owner_id": self.owner,
+            "member_id": self.member_id,
+            "actor": {
+                "role": self.actor_role,
+                "project_id": self.actor.project_id if shown else None,
+                "user_id": self.actor.user_id if shown else None,
+            },
+            "request_id": self.actor.request_id if shown else None,
+            "data": self.data,
+        }
+
     def is_own_action(self) -> bool:
         """Whether a user of the recipient acted. Other projects' users and requests are not the recipient's business."""
         return self.project_id is not None and self.actor.project_id == self.project_id

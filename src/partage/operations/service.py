@@ -17,6 +17,7 @@ from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
 from partage.model.offer import NamesResolved, Project
 from partage.model.terms import Notice, NoticeBounds, Terms
+from partage.model.webhook import WebhookRules
 from partage.operations.failures import FailureLog
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.noted_downloads import LastDownloads
@@ -239,6 +240,7 @@ class SharingRules:
 
     names_resolved: NamesResolved = NamesResolved.OWN_DOMAIN
     event_retention: EventRetention = field(default_factory=EventRetention)
+    webhooks: WebhookRules = field(default_factory=WebhookRules)
     default_terms: Terms = field(default_factory=Terms)
     notice_bounds: NoticeBounds = field(default_factory=NoticeBounds)
     while_used: bool = False

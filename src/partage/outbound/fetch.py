@@ -153,6 +153,20 @@ def open_part(
         yield _cut(_blocks(answer, part.of_bytes), part, begins_at)
 
 
+def post(url: str, rules: Rules, *, body: bytes, headers: Mapping[str, str], resolver: Resolver = system_addresses) -> int:
+    """Send a body to a URL (POST) and return the status of the response, whatever it is. Redirects are not followed.
+
+    It takes at most `rules.connect_seconds` and the time of one DNS lookup. The content of the response is not read.
+
+    Raises:
+        UriRefused: as `open_url`.
+        FetchFailed: there is no answer, or none that is HTTP.
+    """
+    call = _Call(rules, resolver, time.monotonic() + rules.connect_seconds, method="POST", body=body)
+    with closing(_answer(check_url(url, rules), headers, call)) as answer:
+        return int(answer.response.status)
+
+
 def resolve(target: Target, rules: Rules, resolver: Resolver = system_addresses) -> tuple[addresses.Address, ...]:
     """Return the addresses of a target, best first.
 
@@ -174,13 +188,14 @@ def resolve(target: Target, rules: Rules, resolver: Resolver = system_addresses)
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """The parameters of one fetch, the same for all its redirects. `part` None: the whole content."""
+    """The parameters of one fetch, the same for all its redirects. `part` None: the whole content; `body`: what is sent."""
 
     rules: Rules
     resolver: Resolver
     until: float
     method: str = "GET"
     part: Part | None = None
+    body: bytes | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
 
 
@@ -306,6 +321,7 @@ def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], c
     connection.request(
         call.method,
         target.path,
+        body=call.body,
         headers={**headers, **_HEADERS, "Host": target.authority},
         preload_content=False,
         decode_content=False,
@@ -331,6 +347,8 @@ def _judge(
     connected: socket.socket, limited: limited_socket.LimitedSocket, response: urllib3.BaseHTTPResponse, call: _Call
 ) -> _Answer:
     """Decide by its head whether a response can be used."""
+    if call.body is not None:
+        return _Answer(connected, limited, response, None, None, call.cancellation)
     if response.status in _REDIRECTS:
         return _Answer(connected, limited, response, _location(response), None, call.cancellation)
     size_bytes = _read_length(response)

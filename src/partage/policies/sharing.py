@@ -14,6 +14,11 @@ CHANGE_TERMS = "partage:change_terms"
 ANSWER_SHARE = "partage:answer_share"
 LEAVE_SHARE = "partage:leave_share"
 LIST_EVENTS = "partage:list_events"
+LIST_WEBHOOKS = "partage:list_webhooks"
+CREATE_WEBHOOK = "partage:create_webhook"
+GET_WEBHOOK = "partage:get_webhook"
+CHANGE_WEBHOOK = "partage:change_webhook"
+DELETE_WEBHOOK = "partage:delete_webhook"
 END_SHARE = "partage:end_share"
 CANCEL_ENDING = "partage:cancel_ending"
 RESTORE_IMAGE = "partage:restore_image"
@@ -42,6 +47,9 @@ _USES = f"{_IMAGE}/uses"
 _USE = f"{_USES}/{{kind}}/{{use_id}}"
 _OF_PROJECT = f"{checks.SERVICE} or ({checks.OWNER_MEMBER})"
 
+_WEBHOOKS = "/partage/v1/webhooks"
+_WEBHOOK = f"{_WEBHOOKS}/{{webhook_id}}"
+
 _OF_ADD = f"rule:{members.ADD_MEMBER}"
 _OF_ANSWER = f"rule:{members.MODIFY_MEMBER}"
 
@@ -59,6 +67,11 @@ RULES = [
         "GET",
         "/partage/v1/events",
     ),
+    document_rule(LIST_WEBHOOKS, checks.OWNER_READER, "List the webhooks of the caller's project.", "GET", _WEBHOOKS),
+    document_rule(CREATE_WEBHOOK, checks.OWNER_MEMBER, "Create a webhook of the caller's project.", "POST", _WEBHOOKS),
+    document_rule(GET_WEBHOOK, checks.OWNER_READER, "See a webhook of the caller's project.", "GET", _WEBHOOK),
+    document_rule(CHANGE_WEBHOOK, checks.OWNER_MEMBER, "Change, disable or enable a webhook.", "PATCH", _WEBHOOK),
+    document_rule(DELETE_WEBHOOK, checks.OWNER_MEMBER, "Delete a webhook.", "DELETE", _WEBHOOK),
     document_rule(END_SHARE, f"rule:{members.DELETE_MEMBER}", "End a share.", "DELETE", _ONE),
     document_rule(CANCEL_ENDING, _OF_ADD, "Cancel the ending of a share.", "POST", f"{_ONE}/cancel-ending"),
     document_rule(

@@ -251,6 +251,30 @@ takedowns = Table(
     Index("ix_takedowns_taken_at", "taken_at"),
 )
 
+# URLs to which a project's events are sent. `position` is the id of the last event that was delivered. `claim` distinguishes the
+# worker that sends its events, until `claimed_until`.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", String(255), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("secret", String(255), nullable=False),
+    Column("description", String(255), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("failing_since", BigInteger),
+    Column("last_error", Text),
+    Column("delivered_at", BigInteger),
+    Column("claim", String(36)),
+    Column("claimed_until", BigInteger, nullable=False),
+    Index("ix_webhooks_project_id_created_at", "project_id", "created_at"),
+    Index("ix_webhooks_status_due_at", "status", "due_at"),
+)
+
 # Requests with an Idempotency-Key, and their responses. `request` is a digest of the body.
 idempotency_keys = Table(
     "idempotency_keys",

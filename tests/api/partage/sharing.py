@@ -8,6 +8,7 @@ from tests.api.personas import Cast, Persona
 
 SHARES = "/partage/v1/shares"
 EVENTS = "/partage/v1/events"
+WEBHOOKS = "/partage/v1/webhooks"
 
 
 def share_path(image: str, project: str, action: str = "") -> str:
@@ -48,6 +49,23 @@ def create_code(who: Persona, image: str, **document: Any) -> requests.Response:
 def claim(who: Persona, code: str) -> requests.Response:
     """Claim a share with a code."""
     return who.call("POST", "/partage/v1/claims", json={"code": code})
+
+
+def create_webhook(who: Persona) -> requests.Response:
+    """Create a webhook, and delete it: a project has a bounded number."""
+    answer = who.call("POST", WEBHOOKS, json={"url": "https://hooks.example.org/"})
+    if answer.status_code == 201:
+        assert who.call("DELETE", f"{WEBHOOKS}/{answer.json()['id']}").status_code == 204
+    return answer
+
+
+def webhook_of(who: Persona) -> str:
+    """Return the id of a webhook of a persona's project; create one if there is none."""
+    listed = who.call("GET", WEBHOOKS)
+    if listed.status_code != 200:
+        return "0" * 36
+    found = listed.json()["webhooks"] or [who.call("POST", WEBHOOKS, json={"url": "https://hooks.example.org/"}).json()]
+    return str(found[0]["id"])
 
 
 def guard(who: Persona, image: str, mode: str | None = None) -> requests.Response:

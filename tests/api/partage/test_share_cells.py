@@ -19,9 +19,11 @@ from tests.api.conftest import World, cast_of
 from tests.api.partage.sharing import (
     EVENTS,
     SHARES,
+    WEBHOOKS,
     adopt,
     claim,
     create_code,
+    create_webhook,
     end_access,
     guard,
     impact,
@@ -31,6 +33,7 @@ from tests.api.partage.sharing import (
     share_path,
     use_path,
     uses_path,
+    webhook_of,
 )
 from tests.api.personas import Cast, Persona
 from tests.api.test_shared_image import COLUMNS
@@ -41,9 +44,9 @@ LINES = [
     if line and not line.startswith("#")
 ]
 CELLS = {" ".join(line.split()[: -len(COLUMNS)]): line.split()[-len(COLUMNS) :] for line in LINES[1:]}
-READS = ("inbox", "events", "outbox", "show", "lineage", "list codes", "uses", "use counts", "impact", "guard")
 TRUST = f"{PREFIX}/trust"
 STRANGE = "5" * 32
+READS = ("inbox", "events", "webhook", "outbox", "show", "lineage", "list codes", "uses", "use counts", "impact", "guard")
 NO_CODE = ("0" * 12, "partage-claim-" + "0" * 40)
 CODES: dict[str, tuple[str, str]] = {}
 """The id and the text of an image's claim code."""
@@ -103,6 +106,11 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "uses": lambda: who.call("GET", uses_path(image)),
         "uses of member": lambda: who.call("GET", f"{uses_path(image)}?project={cast.member.project_id}"),
         "use counts": lambda: who.call("GET", f"{uses_path(image)}/projects"),
+        "webhooks": lambda: who.call("GET", WEBHOOKS),
+        "create webhook": lambda: create_webhook(who),
+        "webhook of owner": lambda: who.call("GET", f"{WEBHOOKS}/{webhook_of(cast.owner)}"),
+        "change webhook of owner": lambda: who.call("PATCH", f"{WEBHOOKS}/{webhook_of(cast.owner)}", json={"description": "d"}),
+        "delete webhook of owner": lambda: who.call("DELETE", f"{WEBHOOKS}/{webhook_of(cast.owner)}"),
         "events": lambda: who.call("GET", f"{EVENTS}?limit=1000"),
         "events of owner": lambda: who.call("GET", f"{EVENTS}?limit=1000&project={cast.owner.project_id}"),
         "events of everybody": lambda: who.call("GET", f"{EVENTS}?limit=1000&project=*"),
@@ -194,8 +202,9 @@ def test_every_rule_of_shares_is_printed_at_a_route() -> None:
     assert {row.rule for row in ROWS} == {rule.name for rule in rules.RULES}
 
 
-def path_of(row: Row, image: str = "6f0a3c59-8a5e-4bb4-9f65-2c1f9f0d7c11", project: str = "m", code: str = "c") -> str:
-    return row.path.format(image_id=image, project_id=project, code_id=code, kind="server", use_id="s1", domain_id=project)
+def path_of(row: Row, image: str = "6f0a3c59-8a5e-4bb4-9f65-2c1f9f0d7c11", project: str = "m", made: str = "c") -> str:
+    named = {"project_id": project, "domain_id": project, "code_id": made, "webhook_id": made, "kind": "server", "use_id": "s1"}
+    return row.path.format(image_id=image, **named)
 
 
 @each_row()
@@ -217,7 +226,11 @@ def succeeds_at(row: Row, cast: Cast) -> tuple[Callable[[], requests.Response], 
     if row.path.endswith("/restore"):
         assert cast.owner.deletes(image).status_code == 204
     made = create_code(cast.owner, image).json() if "{code_id}" in row.path or row.path.endswith("/claims") else {}
+    if "{webhook_id}" in row.path:
+        made = {"id": webhook_of(cast.owner)}
     more: dict[str, Any] = {
+        f"POST {WEBHOOKS}": {"json": {"url": "https://hooks.example.org/"}},
+        f"PATCH {WEBHOOKS}/{{webhook_id}}": {"json": {"enabled": False}},
         f"POST {SHARES}": {"json": {"image_ids": [image], "projects": ["e" * 32]}},
         f"POST {SHARES}/accept": {"json": {"image_ids": [image]}},
         f"POST {SHARES}/reject": {"json": {"image_ids": [image]}},

@@ -18,6 +18,7 @@ from partage.model.share import Direction
 from partage.model.terms import LONGEST_MESSAGE
 from partage.model.trust import TrustAnswer, TrustKind
 from partage.model.use import UseKind
+from partage.model.webhook import LONGEST_DESCRIPTION, LONGEST_URL, WebhookStatus
 
 _JSON = "application/json"
 
@@ -27,6 +28,8 @@ def _json(name: str) -> Mapping[str, str]:
 
 
 _IDS = {"image_id": "$response.body#/shares/0/image_id", "project_id": "$response.body#/shares/0/member_id"}
+
+_WEBHOOK_IDS = {"webhook_id": "$response.body#/webhooks/0/id"}
 
 DESCRIPTIONS: Mapping[str, Description] = {
     f"GET {paths.SHARES}": Description(gives=_json("shares"), query=NAMES, names=_IDS),
@@ -66,6 +69,11 @@ DESCRIPTIONS: Mapping[str, Description] = {
     f"DELETE {paths.TRUST_DOMAIN}": Description(),
     f"POST {paths.CLAIMS}": Description(takes=_json("claim"), gives=_json("share"), also=(200,), fails=(404, 409, 429)),
     f"GET {paths.EVENTS}": Description(gives=_json("events"), query=EVENTS_NAMES, fails=(410,)),
+    f"GET {paths.WEBHOOKS}": Description(gives=_json("webhooks"), names=_WEBHOOK_IDS),
+    f"POST {paths.WEBHOOKS}": Description(takes=_json("new_webhook"), gives=_json("created_webhook"), fails=(413,)),
+    f"GET {paths.WEBHOOK}": Description(gives=_json("webhook")),
+    f"PATCH {paths.WEBHOOK}": Description(takes=_json("webhook_change"), gives=_json("webhook")),
+    f"DELETE {paths.WEBHOOK}": Description(),
 }
 
 
@@ -126,6 +134,22 @@ _CODE: Mapping[str, Part] = {
     "uses": {"type": "integer"},
     "uses_left": {"type": "integer"},
     "terms": _reference("terms"),
+}
+
+_URL: Part = {"type": "string", "format": "uri", "minLength": 1, "maxLength": LONGEST_URL}
+_DESCRIPTION: Part = {"type": "string", "maxLength": LONGEST_DESCRIPTION}
+_WEBHOOK: Mapping[str, Part] = {
+    "id": _TEXT,
+    "url": _URL,
+    "description": _DESCRIPTION,
+    "status": {"enum": [*WebhookStatus], "description": "paused: by the service, because its receiver fails"},
+    "created_at": _TIME,
+    "after": {**_TEXT, "description": "The cursor of the last event that was delivered, or where the webhook began"},
+    "delivered_at": _TIME_OR_NULL,
+    "failures": {"type": "integer", "description": "Failed attempts in a row"},
+    "failing_since": _TIME_OR_NULL,
+    "last_error": _TEXT_OR_NULL,
+    "next_attempt_at": {**_TIME_OR_NULL, "description": "After a failure: when the next attempt is made"},
 }
 
 SCHEMAS: Mapping[str, Part] = {
@@ -235,6 +259,11 @@ SCHEMAS: Mapping[str, Part] = {
             "data": {"type": "object", "description": "What the type says more; see the documentation"},
         }
     ),
+    "new_webhook": _object({"url": _URL, "description": _DESCRIPTION}, required=("url",)),
+    "webhook_change": _object({"url": _URL, "description": _DESCRIPTION, "enabled": {"type": "boolean"}}, required=()),
+    "webhook": _object(_WEBHOOK),
+    "created_webhook": _object({**_WEBHOOK, "secret": {**_TEXT, "description": "For the signatures; no other reply has it"}}),
+    "webhooks": _object({"webhooks": {"type": "array", "items": _reference("webhook")}}),
     "events": _object(
         {
             "events": {"type": "array", "items": _reference("event")},
@@ -363,6 +392,7 @@ PARAMETERS: Mapping[str, Part] = {
     "path.kind": {**_path("kind", "What depends on the image"), "schema": {"enum": [*UseKind]}},
     "path.use_id": _path("use_id", "The id of the server or volume"),
     "path.domain_id": _path("domain_id", "The id of the domain whose projects make the offers"),
+    "path.webhook_id": _path("webhook_id", "The id of the webhook"),
     "path.code_id": _path("code_id", "The id of the claim code"),
     "direction": _query("direction", {"enum": [*Direction], "default": "in"}, "in: received shares; out: offered ones"),
     "status": _query("status", _STATUS, "The member's answer"),

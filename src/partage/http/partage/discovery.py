@@ -8,7 +8,19 @@ from partage.http.partage import paths
 from partage.model.terms import Notice
 from partage.operations.service import Service
 
-FEATURES = ("notice", "retained-images", "shares", "events", "restore", "adopt", "impact", "claim-codes", "guard", "trust")
+FEATURES = (
+    "notice",
+    "retained-images",
+    "shares",
+    "events",
+    "restore",
+    "adopt",
+    "impact",
+    "claim-codes",
+    "guard",
+    "trust",
+    "webhooks",
+)
 """What this service does, by name. A name stays once it has been in a release."""
 
 

@@ -5,7 +5,8 @@ from urllib.parse import urlencode
 
 from partage import problems
 from partage.http.messages import Reply, Request, json_reply
-from partage.http.partage import event_json, paths, query
+from partage.http.partage import paths, query
+from partage.http.partage.share_json import Document
 from partage.model.event import EventQuery
 from partage.model.ids import ProjectID
 from partage.operations.sharing import event_feed
@@ -20,7 +21,8 @@ async def list_events(request: Request) -> Reply:
     """List what happened to the images and shares of the caller's project, in order."""
     asked, latest = _parse(request)
     page = await request.run_listing(event_feed.list_events, asked, latest=latest)
-    document = event_json.events_to_json(page, complete=request.caller.is_admin)
+    complete = request.caller.is_admin  # with every user and request
+    document: Document = {"events": [each.document(complete=complete) for each in page.events], "after": str(page.last)}
     if page.has_more:
         pairs: list[tuple[str, object]] = [("after", page.last), ("limit", asked.limit)]
         if asked.project_id != request.caller.project_id:

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from partage.http.partage import claim_codes, events, guards, images, impact, paths, shares, trust, uses
+from partage.http.partage import claim_codes, events, guards, images, impact, paths, shares, trust, uses, webhooks
 from partage.http.routing import Body, Row
 from partage.policies import sharing as rules
 
@@ -23,6 +23,11 @@ ROWS: tuple[Row, ...] = (
     Row("POST", paths.SHARE + "/reject", shares.reject_share, rules.ANSWER_SHARE, _OK),
     Row("POST", paths.SHARE + "/leave", shares.leave_share, rules.LEAVE_SHARE, _DONE),
     Row("GET", paths.EVENTS, events.list_events, rules.LIST_EVENTS, _OK),
+    Row("GET", paths.WEBHOOKS, webhooks.list_webhooks, rules.LIST_WEBHOOKS, _OK),
+    Row("POST", paths.WEBHOOKS, webhooks.create_webhook, rules.CREATE_WEBHOOK, _CREATED, Body.TAKEN),
+    Row("GET", paths.WEBHOOK, webhooks.show_webhook, rules.GET_WEBHOOK, _OK),
+    Row("PATCH", paths.WEBHOOK, webhooks.change_webhook, rules.CHANGE_WEBHOOK, _OK, Body.TAKEN),
+    Row("DELETE", paths.WEBHOOK, webhooks.delete_webhook, rules.DELETE_WEBHOOK, _DONE),
     Row("POST", paths.IMAGE + "/restore", shares.restore_image, rules.RESTORE_IMAGE, _OK),
     Row("POST", paths.IMAGE + "/adopt", images.adopt_image, rules.ADOPT_IMAGE, _CREATED, Body.TAKEN),
     Row("GET", paths.IMAGE + "/lineage", images.show_lineage, rules.GET_LINEAGE, _OK),

@@ -35,6 +35,7 @@ from partage.model.image_schema import PropertySchemas
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
 from partage.model.terms import Notice, Terms
+from partage.model.webhook import WebhookRules
 from partage.notifications.bus import Bus, Connection
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
@@ -122,6 +123,11 @@ def build_service(
         sharing=SharingRules(
             names_resolved=settings.sharing.resolve_names,
             event_retention=EventRetention(days=settings.events.days, rows_per_project=settings.events.rows_per_project),
+            webhooks=WebhookRules(
+                per_project=settings.webhooks.per_project,
+                most_failures=settings.webhooks.max_failures,
+                timeout_seconds=settings.webhooks.timeout_seconds,
+            ),
             default_terms=Terms(notice=Notice.parse(settings.sharing.default_notice)),
             notice_bounds=settings.sharing.bounds,
             while_used=settings.sharing.while_used,

@@ -22,11 +22,11 @@ from pydantic_settings import (
 from partage import problems
 from partage.http.options import STALL_SECONDS
 from partage.main.configuration import renames, validation_errors
+from partage.main.configuration.event_sections import EventSettings, WebhookSettings
 from partage.main.configuration.listener_settings import ListenerSettings
 from partage.main.configuration.sections import (
     CacheSettings,
     ConnectionSettings,
-    EventSettings,
     FetchSettings,
     FormatSettings,
     IdentitySettings,
@@ -166,6 +166,7 @@ class Settings(BaseSettings):
     cache: CacheSettings = CacheSettings()
     sharing: SharingSettings = SharingSettings()
     events: EventSettings = EventSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     notifications: NotificationSettings = NotificationSettings()
     listener: ListenerSettings = ListenerSettings()
     log: LogSettings = LogSettings()

@@ -11,7 +11,6 @@ from partage import problems
 from partage.http.server.connections import HEAD_SECONDS, IDLE_SECONDS, PER_WORKER, UNSENT_BYTES
 from partage.model.claim_code import ClaimRules
 from partage.model.document import KnownFormats
-from partage.model.event import EventRetention
 from partage.model.guard import GuardMode
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
@@ -31,7 +30,6 @@ _FORMATS = KnownFormats()
 _LIMITS = Limits()
 _RULES = Rules()
 _CLAIMS = ClaimRules()
-_EVENTS = EventRetention()
 
 
 class Section(BaseModel):
@@ -556,15 +554,6 @@ class SharingSettings(Section):
         if not Notice(_LONGEST_COOL_DOWN).covers(Notice.parse(self.guard_cool_down)):
             raise ValueError(f"guard_cool_down must be at most {Notice(_LONGEST_COOL_DOWN)}")
         return self
-
-
-class EventSettings(Section):
-    """Events: what happened to images and shares, for their projects to read."""
-
-    days: Annotated[int, Field(ge=1, description="Events are kept for so many days")] = _EVENTS.days
-    rows_per_project: Annotated[int, Field(ge=1, description="Maximum events of one project; the oldest are removed")] = (
-        _EVENTS.rows_per_project
-    )
 
 
 class NotificationSettings(Section):
