@@ -25,6 +25,7 @@ from partage.records.tables import (
     tasks,
     trust_rules,
     uses,
+    webhooks,
 )
 
 
@@ -57,6 +58,7 @@ REFERENCES = (
     ProjectReference(claim_codes.c.owner, is_removed=True),  # of its retained images
     ProjectReference(trust_rules.c.project_id, is_removed=True),  # rules of others for the project stay: it offers nothing any more
     ProjectReference(idempotency_keys.c.project_id, is_removed=True),
+    ProjectReference(webhooks.c.project_id, is_removed=True),
     ProjectReference(uses.c.project_id, is_removed=True),
     ProjectReference(last_uses.c.project_id, is_removed=True),
 )
