@@ -49,11 +49,14 @@ class Keystone:
             raise problems.IdentityUnavailable("Keystone is away")
         return self.state
 
+    def search(self, _asked_by: ProjectID | None) -> "Keystone":
+        return self
+
     def find(self, project_id: ProjectID) -> Project | None:
         return Project(project_id, project_id, "default")
 
-    def find_by_name(self, name: str, domain_id: str) -> Project | None:
-        raise AssertionError(name, domain_id)
+    def find_by_name(self, _name: str, _domain_id: str) -> Project | None:
+        return None
 
     def find_domain(self, domain: str) -> str | None:
         raise AssertionError(domain)
