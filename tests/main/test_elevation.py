@@ -53,6 +53,11 @@ FITTING: dict[str, Any] = {
     "sharing.default_notice": "P30D",
     "sharing.longest_notice": "P30D",
     "sharing.resolve_names": "all",
+    "sharing.claim_code_validity": "P3D",
+    "sharing.longest_claim_code_validity": "P8D",
+    "sharing.guard": "block",
+    "sharing.guard_cool_down": "P2D",
+    "sharing.while_used_grace": "P2D",
     "sharing.domains": {"default": {"default_notice": "P30D"}},
 }
 """Values of settings that take text of one form only, or a table."""

@@ -11,6 +11,7 @@ from partage import problems
 from partage.http import errors
 from partage.model.adoption import AdoptionRequest
 from partage.model.caller import Caller
+from partage.model.ending import EndReason
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, Visibility
 from partage.model.member import MemberStatus
@@ -219,10 +220,23 @@ def _download(service: Service, who: Caller, call: Call) -> str:
     return "data"
 
 
+def _show_share(service: Service, who: Caller, call: Call, *, project: ProjectID) -> Any:
+    found = shares.show_share(service, who, _id(call.images[0]), project)
+    if _is_taken_down(found):
+        raise problems.ShareNotFound("the model does not record takedowns")
+    return _share(found, who)
+
+
+def _is_taken_down(share: Share) -> bool:
+    return share.ending is not None and share.ending.reason is EndReason.TAKEN_DOWN
+
+
 def _list_shares(service: Service, who: Caller, call: Call, *, direction: str) -> Any:
     """List the shares, of the call's images only if it names any."""
     page = shares.list_shares(service, who, ShareQuery(direction=Direction(direction), limit=_MANY))
-    listed = {(_names.get(each.image.id, ""), each.member_id): _share(each, who) for each in page.shares}
+    listed = {
+        (_names.get(each.image.id, ""), each.member_id): _share(each, who) for each in page.shares if not _is_taken_down(each)
+    }
     return {key: each for key, each in listed.items() if key[0] in call.images or not call.images}
 
 
@@ -269,9 +283,7 @@ _ACTS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "list members": lambda service, who, call: {
             each.member_id: each.status.value for each in members.list_members(service, who, _id(call.images[0]))
         },
-        "show share": lambda service, who, call, project: _share(
-            shares.show_share(service, who, _id(call.images[0]), project), who
-        ),
+        "show share": _show_share,
         "list shares": _list_shares,
     }
 )

@@ -69,6 +69,7 @@ def test_row_says_what_both_sides_need_to_know(cast: Cast) -> None:
         "status": "pending",
         "terms": terms,
         "answered_at": None,
+        "last_used": None,
         "ending": None,
     }
     assert (share["owner_name"], share["member_name"]) == ("alpha", None)
