@@ -243,10 +243,11 @@ def test_files_are_for_the_service_alone(tmp_path: Path) -> None:
 
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     store = posix.PosixStore(tmp_path)
-    before = len(list(Path("/proc/self/fd").iterdir()))
     for _turn in range(20):
         store.put(KEY, [b"x"])
         store.get(KEY, 0, 1)
         with pytest.raises(problems.ContentCorrupt):
             store.get(KEY, 0, 2)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    links = [Path(entry.path) for entry in os.scandir("/proc/self/fd")]
+    # Not all descriptors: threads of earlier tests may close theirs meanwhile.
+    assert not [each for each in links if each.is_symlink() and each.readlink().is_relative_to(tmp_path)]
