@@ -70,3 +70,27 @@ def region(keystone: RunningKeystone, name: str, urls: Mapping[str, str]) -> Ite
         for each in made:
             keystone.call("DELETE", f"/endpoints/{each['endpoint']['id']}")
         keystone.call("DELETE", f"/regions/{name}")
+
+
+@contextmanager
+def cloud(keystone: RunningKeystone, regions: Mapping[str, Mapping[str, str]], *, interface: str = "public") -> Iterator[None]:
+    """Register a URL for each region and type of service, until the block ends."""
+    types = sorted({each for urls in regions.values() for each in urls})
+    services = {
+        each: keystone.call("POST", "/services", {"service": {"type": each, "name": each}})["service"]["id"] for each in types
+    }
+    known = {each["id"] for each in keystone.call("GET", "/regions")["regions"]}
+    made = [each for each in regions if each not in known]
+    for each in made:
+        keystone.call("POST", "/regions", {"region": {"id": each}})
+    for name, urls in regions.items():
+        for service_type, url in urls.items():
+            endpoint = {"service_id": services[service_type], "interface": interface, "url": url, "region_id": name}
+            keystone.call("POST", "/endpoints", {"endpoint": endpoint})
+    try:
+        yield
+    finally:
+        for service_id in services.values():
+            keystone.call("DELETE", f"/services/{service_id}")  # with its endpoints
+        for each in made:
+            keystone.call("DELETE", f"/regions/{each}")

@@ -39,6 +39,16 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A server or volume, as Nova or Cinder lists it. `image_id` None: it has no image, as a server that boots from a volume."""
+
+    kind: UseKind
+    use_id: str
+    project_id: ProjectID
+    image_id: ImageID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UseQuery:
     """A page of the uses of an image by one project, in the order of kind and id; `after` is the last use of the page before."""
 
