@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from partage.model.ids import ImageID, ProjectID
-from partage.model.use import ProjectUses, Use, UseKey, UseKind
+from partage.model.use import ImageUses, ProjectUses, Use, UseKey, UseKind
 from partage.records import images, members, pending_deletes, uses
 from partage.records.database import Database, Transaction
 from tests.contract.records_worlds import START, build, image, undone
@@ -120,3 +120,45 @@ def test_uses_outlive_an_image_that_can_be_restored(database: Database) -> None:
         assert list_ids(tx) == ["s1"]
         pending_deletes.remove(tx, deleted_before=START)
         assert (list_ids(tx), uses.list_by_project(tx, IMAGE.id)) == ([], [])
+
+
+def test_all_uses_seen_until_a_time_are_listed_in_pages(database: Database) -> None:
+    with undone(database) as tx:
+        old = [key_of("s1"), key_of("s2"), key_of("v1", kind=UseKind.VOLUME), key_of("s1", C), key_of("s1", of=OTHER.id)]
+        for each in old:
+            put(tx, each)
+        put(tx, key_of("s3"), START + MINUTE)
+        found: list[UseKey] = []
+        for size in (2, 2, 2):
+            page = uses.list_all(tx, seen_until=START, limit_rows=size, after=found[-1] if found else None)
+            found += page
+        assert len(page) == 1
+    assert sorted(found, key=repr) == sorted(old, key=repr)
+
+
+def test_uses_are_counted_by_image_in_pages(database: Database) -> None:
+    with undone(database) as tx:
+        for each in (key_of("s1"), key_of("s2", C), key_of("v1", kind=UseKind.VOLUME), key_of("s1", of=OTHER.id)):
+            put(tx, each)
+        expected = sorted(
+            [
+                ImageUses(image_id=IMAGE.id, kind=UseKind.SERVER, uses=2, projects=2),
+                ImageUses(image_id=IMAGE.id, kind=UseKind.VOLUME, uses=1, projects=1),
+                ImageUses(image_id=OTHER.id, kind=UseKind.SERVER, uses=1, projects=1),
+            ],
+            key=lambda each: (each.image_id, each.kind),
+        )
+        first = uses.count_by_image(tx, limit_rows=2)
+        rest = uses.count_by_image(tx, limit_rows=2, after=(first[-1].image_id, first[-1].kind))
+    assert [*first, *rest] == expected
+
+
+def test_projects_with_unrecorded_uses_are_listed_in_pages(database: Database) -> None:
+    with undone(database) as tx:
+        for of, project, moment in ((IMAGE, B, START), (IMAGE, C, START), (OTHER, B, START), (OTHER, C, START + MINUTE)):
+            uses.note_exceeded(tx, of.id, project, now=moment)
+        uses.note_use(tx, IMAGE.id, A, now=START)
+        first = uses.list_exceeded(tx, before=START + MINUTE, limit_rows=2)
+        rest = uses.list_exceeded(tx, before=START + MINUTE, limit_rows=2, after=first[-1])
+        assert uses.list_exceeded(tx, before=START, limit_rows=2) == []
+    assert [*first, *rest] == sorted([(IMAGE.id, B), (IMAGE.id, C), (OTHER.id, B)])

@@ -8,7 +8,7 @@ from typing import Any
 
 import partage
 from partage import problems
-from partage.main import backups, import_worker, manage, serve, sharing, up
+from partage.main import backups, import_worker, manage, serve, sharing, up, uses
 from partage.main.configuration import config, sample
 
 _INTERRUPTED = 130
@@ -143,7 +143,14 @@ def _add_sharing(tasks: Any) -> None:
     down = _add_command(tasks, "take-down", _take_down, "delete an image for everybody, against every promise")
     down.add_argument("image_id", metavar="IMAGE_ID")
     down.add_argument("--yes", dest="is_confirmed", action="store_true", help="delete it; without this, only say whom it hits")
-    for each in (close, held, down):
+    used = _add_command(tasks, "uses", _run_uses, "count the recorded uses of each image, or compare them with Nova and Cinder")
+    used.add_argument(
+        "--reconcile",
+        action="store_true",
+        help="list all servers and volumes, record the uses that are missing, and remove those that no longer exist",
+    )
+    used.add_argument("--dry-run", action="store_true", help="with --reconcile: say what would happen, and change nothing")
+    for each in (close, held, down, used):
         each.add_argument("--data", type=Path, metavar="DIR", help="the data directory of `partage up`")
         _add_config_option(each)
 
@@ -208,6 +215,15 @@ def _list_retained(chosen: argparse.Namespace) -> int:
 def _take_down(chosen: argparse.Namespace) -> int:
     settings = config.load(_collect_options(chosen, "data"), file=chosen.config)
     return sharing.take_down(settings, chosen.image_id, is_confirmed=chosen.is_confirmed)
+
+
+def _run_uses(chosen: argparse.Namespace) -> int:
+    settings = config.load(_collect_options(chosen, "data"), file=chosen.config)
+    if chosen.reconcile:
+        return uses.reconcile(settings, dry_run=chosen.dry_run)
+    if chosen.dry_run:
+        raise problems.Invalid("--dry-run belongs to --reconcile; name both, or neither")
+    return uses.list_uses(settings)
 
 
 def _take_over_store(chosen: argparse.Namespace) -> int:

@@ -30,7 +30,7 @@ def close_project(settings: Settings, project_id: str, *, dry_run: bool, force: 
         IdentityUnavailable: Keystone does not respond.
     """
     project = ProjectID(project_id)
-    with _open_database(settings) as service:
+    with open_database(settings) as service:
         if dry_run:
             _print_summary(closing.preview(service, project), dry_run=True)
         else:
@@ -49,7 +49,7 @@ def list_retained(settings: Settings, *, as_json: bool) -> int:
     """Print the retained images, for whom and until when they are retained, and how many bytes they have."""
     count = size_bytes = 0
     projects: set[ProjectID] = set()
-    with _open_database(settings) as service:
+    with open_database(settings) as service:
         if as_json:
             print('{"images": [', end="")
         for image in retained.list_retained(service):
@@ -73,7 +73,7 @@ def take_down(settings: Settings, image_id: str, *, is_confirmed: bool) -> int:
     Raises:
         ImageNotFound: there is no such image.
     """
-    with _open_database(settings) as service:
+    with open_database(settings) as service:
         if not is_confirmed:
             _print_hits(retained.preview_take_down(service, ImageID(image_id)))
             print("Nothing was changed; add --yes to delete the image for all of them", file=sys.stderr)
@@ -199,8 +199,12 @@ def _format_time(moment: datetime) -> str:
 
 
 @contextmanager
-def _open_database(settings: Settings) -> Iterator[Service]:
-    """Yield a service whose database exists and has this release's schema; close its connections afterwards."""
+def open_database(settings: Settings) -> Iterator[Service]:
+    """Yield a service whose database exists and has this release's schema; close its connections afterwards.
+
+    Raises:
+        DatabaseUnavailable: there is no such database, or it has another schema.
+    """
     readiness.require_data(settings)
     with compose.open_service(settings) as service:
         readiness.check_database(service, upgrade=False)

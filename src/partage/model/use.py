@@ -83,6 +83,16 @@ class ProjectUses:
         return max((each for each in (self.last_used, self.last_download) if each is not None), default=None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageUses:
+    """How many servers or volumes are recorded as uses of an image, and of how many projects."""
+
+    image_id: ImageID
+    kind: UseKind
+    uses: int
+    projects: int
+
+
 def parse_kind(text: str) -> UseKind:
     """Read a kind of use.
 

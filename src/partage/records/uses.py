@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, exists, func, or_, sele
 from sqlalchemy.dialects import postgresql, sqlite
 
 from partage.model.ids import ImageID, ProjectID
-from partage.model.use import ProjectUses, Use, UseKey, UseKind
+from partage.model.use import ImageUses, ProjectUses, Use, UseKey, UseKind
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.tables import ended_uses, images, last_uses, uses
 
@@ -115,6 +115,41 @@ def clear_exceeded(tx: Transaction, image_id: ImageID, project_id: ProjectID, *,
     of = (last_uses.c.image_id == image_id, last_uses.c.project_id == project_id)
     was = last_uses.c.exceeded_at < to_microseconds(before)
     return tx.execute(update(last_uses).where(*of, was).values(exceeded_at=None)).rowcount == 1
+
+
+def list_exceeded(
+    tx: Transaction, *, before: datetime, limit_rows: int, after: tuple[ImageID, ProjectID] | None = None
+) -> list[tuple[ImageID, ProjectID]]:
+    """List the projects that have had a use that could not be recorded, the last one before a time; by image, after a position."""
+    columns = (last_uses.c.image_id, last_uses.c.project_id)
+    statement = select(*columns).where(last_uses.c.exceeded_at < to_microseconds(before))
+    if after is not None:
+        statement = statement.where(tuple_(*columns) > tuple_(*(bindparam(None, each) for each in after)))
+    rows = tx.execute(statement.order_by(*columns).limit(limit_rows))
+    return [(ImageID(image_id), ProjectID(project_id)) for image_id, project_id in rows]
+
+
+def count_by_image(tx: Transaction, *, limit_rows: int, after: tuple[ImageID, UseKind] | None = None) -> list[ImageUses]:
+    """Count the recorded uses of each image and kind, by image and kind, after a position."""
+    columns = (uses.c.image_id, uses.c.kind)
+    statement = select(*columns, func.count(), func.count(uses.c.project_id.distinct()))
+    if after is not None:
+        statement = statement.where(tuple_(*columns) > tuple_(*(bindparam(None, each) for each in after)))
+    rows = tx.execute(statement.group_by(*columns).order_by(*columns).limit(limit_rows))
+    return [
+        ImageUses(image_id=ImageID(image_id), kind=UseKind(kind), uses=number, projects=projects)
+        for image_id, kind, number, projects in rows
+    ]
+
+
+def list_all(tx: Transaction, *, seen_until: datetime, limit_rows: int, after: UseKey | None = None) -> list[UseKey]:
+    """List the uses of all images that were seen last at a time or before, after a position."""
+    statement = select(*_COLUMNS).where(uses.c.last_seen <= to_microseconds(seen_until))
+    position = (uses.c.image_id, uses.c.project_id, *_KEY)
+    if after is not None:
+        last = (after.image_id, after.project_id, after.kind, after.use_id)
+        statement = statement.where(tuple_(*position) > tuple_(*(bindparam(None, each) for each in last)))
+    return [_parse(row).key for row in tx.execute(statement.order_by(*position).limit(limit_rows))]
 
 
 def list_keys(tx: Transaction, kind: UseKind, use_id: str) -> list[UseKey]:

@@ -19,6 +19,7 @@ from partage.http.app import Application, application
 from partage.http.options import EdgeOptions
 from partage.identity import keystone
 from partage.identity.catalog import Catalog
+from partage.identity.cloud import Cloud
 from partage.identity.limits import LimitScope, UnifiedLimits
 from partage.identity.projects import Projects
 from partage.identity.sealing import TokenSeal
@@ -230,6 +231,11 @@ def build_keystone(settings: Settings, authority: Authority) -> keystone.Keyston
     return keystone.Keystone(
         keystone.connect(_build_credentials(given)), cache, is_admin=authority.is_admin, allow_expired=given.allow_expired
     )
+
+
+def build_cloud(given: IdentitySettings) -> Cloud:
+    """Build the client of Nova and Cinder, which are in the catalog of the service's account. Sends nothing yet."""
+    return Cloud(keystone.connect(_build_credentials(given)), given.interface or "public")
 
 
 def _build_projects(given: IdentitySettings) -> Projects:

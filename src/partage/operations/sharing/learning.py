@@ -1,11 +1,13 @@
-"""Learn uses from what other services notify. Messages may be lost, repeated, late, or in another order.
+"""Learn uses from what other services notify or list. Messages may be lost, repeated, late, or in another order.
 
 None of that shortens a promise. A use is removed only by a message that was sent after it was seen, or by the deletion of the
 server or volume, which is final. A wrong order can keep a use for too long: until the next message of the same server.
 """
 
 from datetime import datetime, timedelta
+from enum import Enum, auto
 
+from partage.model.ids import ImageID, ProjectID
 from partage.model.use import Use, UseKey
 from partage.model.use_news import UseChange, UseNews
 from partage.operations import promises
@@ -14,6 +16,18 @@ from partage.records import images, uses
 
 KEPT = timedelta(days=7)
 """For so long a deleted server or volume is remembered, so that a late message does not record it again."""
+
+
+class Outcome(Enum):
+    """What became of a use that was seen.
+
+    It is recorded now; it was before; it is of no image here, or of a deleted server or volume; the project has too many.
+    """
+
+    RECORDED = auto()
+    KNOWN = auto()
+    IGNORED = auto()
+    EXCEEDED = auto()
 
 
 def learn(service: Service, news: UseNews) -> None:
@@ -39,23 +53,24 @@ def learn(service: Service, news: UseNews) -> None:
         _remove_others(service, key, at)
 
 
-def add(service: Service, key: UseKey, *, seen: datetime) -> bool:
-    """Record a use that was seen at that time; return whether it is new.
+def add(service: Service, key: UseKey, *, seen: datetime) -> Outcome:
+    """Record a use that was seen at that time.
 
-    Nothing is recorded of an image that is not here, nor of a server or volume that was deleted. Where a project has as many uses
-    as are recorded, it counts as a user until the image is deleted.
+    Where a project has as many uses as are recorded, it counts as a user until the image is deleted, or until `clear_exceeded`.
     """
     with service.database.write() as tx:
         if images.find_for_work(tx, key.image_id) is None or uses.has_ended(tx, key.kind, key.use_id):
-            return False
+            return Outcome.IGNORED
         was = uses.find(tx, key)
         most = service.limits.uses
+        outcome = Outcome.RECORDED if was is None else Outcome.KNOWN
         if was is None and 0 <= most <= uses.count(tx, key.image_id, key.project_id):
+            outcome = Outcome.EXCEEDED
             uses.note_exceeded(tx, key.image_id, key.project_id, now=seen)
         else:
             uses.put(tx, Use(key, seen if was is None else was.recorded_at, seen))
         promises.follow_uses(service, tx, key.image_id, key.project_id, now=service.clock())
-    return was is None
+    return outcome
 
 
 def remove(service: Service, key: UseKey, *, seen_until: datetime) -> bool:
@@ -67,6 +82,16 @@ def remove(service: Service, key: UseKey, *, seen_until: datetime) -> bool:
             return False
         uses.note_use(tx, key.image_id, key.project_id, now=now)
         promises.follow_uses(service, tx, key.image_id, key.project_id, now=now)
+    return True
+
+
+def clear_exceeded(service: Service, image_id: ImageID, project_id: ProjectID, *, before: datetime) -> bool:
+    """Note that all uses of a project are recorded, unless one could not be since; return whether that is new."""
+    with service.database.write() as tx:
+        images.lock(tx, image_id)
+        if not uses.clear_exceeded(tx, image_id, project_id, before=before):
+            return False
+        promises.follow_uses(service, tx, image_id, project_id, now=service.clock())
     return True
 
 
