@@ -38,6 +38,13 @@ def test_existing_project_is_distinguished_from_a_missing_one(keystone: RunningK
         assert not asked.has(ProjectID(odd))
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t", "\u3000"])
+def test_no_project_and_no_domain_has_a_blank_name(keystone: RunningKeystone, blank: str) -> None:
+    search = projects(keystone).search(None)
+    assert search.find_by_name(blank, "default") is None
+    assert search.find_domain(blank) is None
+
+
 def test_disabled_project_exists(keystone: RunningKeystone) -> None:
     made = keystone.call("POST", "/projects", {"project": {"name": "asleep", "enabled": False}})["project"]["id"]
     try:

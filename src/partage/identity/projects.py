@@ -164,14 +164,14 @@ class Search:
 
     def find_by_name(self, name: str, domain_id: str) -> Project | None:
         """Return the project of that name in a domain."""
-        if len(name) > _LONGEST_NAME:
+        if not _is_name(name):
             return None
         found = self._find(("name", domain_id, name), lambda: self._read_named(name, domain_id))
         return found if isinstance(found, Project) else None
 
     def find_domain(self, domain: str) -> str | None:
         """Return the id of the domain that has this id or name."""
-        if len(domain) > _LONGEST_NAME:
+        if not _is_name(domain):
             return None
         found = self._find(("domain", domain), lambda: self._read_domain(domain))
         return found if isinstance(found, str) else None
@@ -285,6 +285,11 @@ _Entries = OrderedDict[_Key, tuple[_Value, float]]
 
 class _TooLong(problems.IdentityUnavailable):
     """A document is longer than this service reads."""
+
+
+def _is_name(text: str) -> bool:
+    """Whether Keystone can have the name: it refuses a search for blanks."""
+    return len(text) <= _LONGEST_NAME and bool(text.strip())
 
 
 def _read_body(pieces: Iterator[bytes]) -> bytes:

@@ -65,6 +65,6 @@ def _read_time(timestamp: object) -> datetime | None:
     """Read the time of a message: UTC without an offset. Source: oslo.messaging, "Notifier"."""
     try:
         moment = datetime.fromisoformat(str(timestamp))
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

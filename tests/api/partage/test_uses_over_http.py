@@ -49,6 +49,7 @@ def test_service_records_and_releases_uses_of_other_projects(cast: Cast) -> None
     assert list_ids(cast.member, image) == ["volume s1"]
     assert list_ids(cast.service, image, f"project={member}") == ["volume s1"]
     assert problem_of(cast.service.call("PUT", use_path(image, project=outsider))) == (404, "image-not-found")
+    assert problem_of(cast.service.call("PUT", use_path(image, project="p" * 256))) == (400, "query-invalid")
     assert cast.service.call("DELETE", use_path(image, kind="volume", project=member)).status_code == 204
     assert list_ids(cast.member, image) == []
 

@@ -71,7 +71,7 @@ def test_malformed_payload_is_ignored(payload: object) -> None:
     assert use_news.parse("volume.create.end", payload) is None
 
 
-@pytest.mark.parametrize("timestamp", [None, "", "yesterday"])
+@pytest.mark.parametrize("timestamp", [None, "", "yesterday", "0001-01-01T00:00:00+14:00"])
 def test_time_that_cannot_be_read_is_unknown(timestamp: object) -> None:
     found = use_news.parse("instance.create.end", RECORDED[0]["payload"], timestamp)
     assert found is not None

@@ -23,7 +23,7 @@ async def list_events(request: Request) -> Reply:
     page = await request.run_listing(event_feed.list_events, asked, latest=latest)
     complete = request.caller.is_admin  # with every user and request
     document: Document = {"events": [each.document(complete=complete) for each in page.events], "after": str(page.last)}
-    if page.has_more:
+    if page.has_more and asked.limit:
         pairs: list[tuple[str, object]] = [("after", page.last), ("limit", asked.limit)]
         if asked.project_id != request.caller.project_id:
             pairs.append(("project", asked.project_id or EVERY_PROJECT))

@@ -10,6 +10,8 @@ from partage.model.ids import ProjectID
 from partage.model.use import UseKey, UseKind, UseQuery, parse_kind, parse_use_id
 from partage.operations.sharing import uses
 
+_LONGEST_PROJECT_ID = 255
+
 
 async def record_use(request: Request) -> Reply:
     """Record that a server or volume depends on the image."""
@@ -65,6 +67,8 @@ def _read_key(request: Request) -> UseKey:
 
 
 def _read_project(request: Request, named: str | None) -> ProjectID:
+    if named is not None and len(named) > _LONGEST_PROJECT_ID:
+        raise problems.QueryInvalid(f"The id of a project has at most {_LONGEST_PROJECT_ID} characters")
     return ProjectID(named or request.caller.project_id or "")
 
 
