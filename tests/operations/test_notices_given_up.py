@@ -201,3 +201,17 @@ def test_notice_of_a_removed_member_outlives_undoing_both_reasons(service: Servi
     assert download(service, image.id, MEMBER) == DATA
     clock.passes(days=30)
     assert is_unknown(service, MEMBER, image.id)
+
+
+@pytest.mark.parametrize("visibility", ["community", "public"])
+@pytest.mark.parametrize("road", ["private", "delete"])
+def test_member_removed_from_an_open_image_has_its_notice(service: Service, clock: Clock, visibility: str, road: str) -> None:
+    """The owner opened the image, removed the member, and closed the image: the promise was gone."""
+    image = share(service)
+    set_visibility(service, image.id, visibility, ADMIN if visibility == "public" else OWNER)
+    endings.end_share(service, OWNER, image.id, B)
+    end(service, image.id, road)
+    clock.passes(days=29)
+    assert download(service, image.id, MEMBER) == DATA
+    clock.passes(days=2)
+    assert is_unknown(service, MEMBER, image.id)

@@ -21,8 +21,13 @@ def set_rule(who: Persona, answer: str, project: str, kind: str = "projects") ->
 
 @pytest.fixture
 def trusting(cast: Cast) -> Iterator[Cast]:
-    """Everybody; the rules of the member's and the pending project are removed afterwards, because stories share the service."""
+    """Everybody; the member's and the pending project have no rules before and after, because stories share the service."""
+    forget_rules(cast)
     yield cast
+    forget_rules(cast)
+
+
+def forget_rules(cast: Cast) -> None:
     for who in (cast.member, cast.pending):
         for each in who.call("GET", TRUST).json()["rules"]:
             assert who.call("DELETE", f"{TRUST}/{each['kind']}s/{each['id']}").status_code == 204

@@ -161,11 +161,12 @@ def _remove_membership(
     if not caller.is_admin and image.owner != caller.project_id:
         raise problems.ShareNotFound(share_rows.NO_SHARE.format(image_id, member_id))
     service.authority.require(caller, rules.END_SHARE, authority.member_target(image, member_id))
-    if not promises.takes_down(caller, image):
-        # Without the membership of an open image nothing would protect the member when the image is closed.
-        promises.find_grace(service, tx, caller, image, EndReason.REMOVED, member_id=member_id, is_acknowledged=is_acknowledged)
+    if image.visibility is Visibility.PRIVATE or promises.takes_down(caller, image):
+        promises.record_ended(service, tx, caller, image, {member_id: EndReason.REMOVED})
+    else:
+        # Nothing else would protect the member when the open image is closed later.
+        promises.end_member_share(service, tx, caller, image, member, is_acknowledged=is_acknowledged)
     members.remove(tx, member)
-    promises.record_ended(service, tx, caller, image, {member_id: EndReason.REMOVED})
     return member
 
 
