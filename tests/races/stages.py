@@ -17,6 +17,7 @@ from sqlalchemy import event
 from partage.operations.service import Service
 from partage.records import schema, tables
 from partage.records.database import Database, Transaction
+from partage.stores.engine.reader import ReadAhead
 from partage.stores.store import Draft, Store
 from tests.crashes import worlds
 from tests.memory_store import MemoryStore
@@ -44,10 +45,11 @@ class SQLiteStage:
             self._templates[before] = self._make(before)
         database, store = self._templates[before]
         (self._folder / "partage.db").write_bytes(database)
-        service = _with_store(self._service, _copied(store))
+        service = change_service(_with_store(self._service, _copied(store)), read_ahead=ReadAhead())
         try:
             yield service
         finally:
+            service.stores.read_ahead.close()  # its threads would use the file that the next race replaces
             service.database.close()
 
     def _make(self, before: Before) -> tuple[bytes, MemoryStore]:
