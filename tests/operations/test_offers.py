@@ -22,21 +22,11 @@ from partage.operations.service import Service
 from partage.operations.sharing import answers, endings, offers, shares
 from partage.records import idempotency
 from tests.operations.services import OWNER, Clock, download, image_with, queued_image
-from tests.operations.sharing_worlds import DATA, MEMBER, OTHER, noticed, service_with, set_visibility, share
+from tests.operations.sharing_worlds import DATA, MEMBER, OTHER, change_notice, service_with, set_visibility, share
 from tests.services import change_service
 
 B, C = ProjectID("B"), ProjectID("C")
 MISSING = ImageID("00000000-0000-4000-8000-000000000000")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Service:
-    return service_with(tmp_path, clock)
 
 
 def render(outcomes: Sequence[OfferOutcome]) -> str:
@@ -132,7 +122,7 @@ def test_member_of_a_private_image_is_offered_it_anew(service: Service, clock: C
     image = share(service)
     set_visibility(service, image.id, "private")
     clock.passes(days=days)
-    assert offer(service, [image.id], ["B", "B"], make_shared=True, terms=noticed("P5D")) == [[image.id, "B", "NoneType"]] * 2
+    assert offer(service, [image.id], ["B", "B"], make_shared=True, terms=change_notice("P5D")) == [[image.id, "B", "NoneType"]] * 2
     seen = shares.show_share(service, MEMBER, image.id, B)
     assert (seen.status, str(seen.terms.notice), seen.offered_at) == (MemberStatus.PENDING, "P5D", clock.now)
     answers.answer_share(service, MEMBER, image.id, B, MemberStatus.ACCEPTED)
@@ -180,7 +170,14 @@ def test_owner_removes_a_membership_that_is_no_share(service: Service, clock: Cl
         assert str(caught.value).replace(image.id, MISSING) == str(never.value)
     with pytest.raises(problems.PolicyForbids):
         endings.end_share(service, replace(OWNER, roles=frozenset({"reader"})), image.id, B)
-    assert endings.end_share(service, OWNER, image.id, B) is None
+    ended = endings.end_share(service, OWNER, image.id, B)
+    if visibility == "community":  # the image may be closed, so that the notice begins
+        assert ended is not None
+        assert ended.ending is not None
+        assert endings.end_share(service, OWNER, image.id, B) == ended
+        clock.passes(days=30)
+    else:
+        assert ended is None
     with pytest.raises(problems.ShareNotFound):
         endings.end_share(service, OWNER, image.id, B)
     set_visibility(service, image.id, "shared")

@@ -45,17 +45,17 @@ def end_share(
         ImageGuarded: the member uses the image and would lose access at once, and this is not acknowledged.
     """
     with service.database.write() as tx:
-        share, ended = _find_or_lock(service, tx, caller, image_id, member_id), None
+        share = _find_or_lock(service, tx, caller, image_id, member_id)
+        # At one moment: a notice that has just begun has not run out in the response.
+        now = service.clock()
+        service = replace(service, clock=lambda: now)
         if share is None:
             removed: Member | None = _remove_membership(service, tx, caller, image_id, member_id, is_acknowledged=is_acknowledged)
         else:
-            # At one moment: a notice that has just begun has not run out in the response.
-            now = service.clock()
-            service = replace(service, clock=lambda: now)
             service.authority.require(caller, rules.END_SHARE, authority.share_target(share))
             _end(service, tx, caller, share, is_acknowledged=is_acknowledged)
-            ended = _find_or_none(service, tx, caller, image_id, member_id)
             removed = share.membership() if share.is_current else None
+        ended = _find_or_none(service, tx, caller, image_id, member_id)
     if removed is not None:
         service.announce(Event.MEMBER_DELETE, removed)
     return ended
