@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +27,7 @@ from partage.records import members as member_rows
 from partage.records import reservations, tables, uses
 from tests.crashes.worlds import noise
 from tests.operations.services import OWNER, Clock, image_with
-from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, OTHER, offer, service_with, set_visibility, share
+from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, OTHER, offer, set_visibility, share
 from tests.services import change_service
 
 B, C = ProjectID("B"), ProjectID("C")
@@ -70,16 +69,6 @@ STEPS = (
 
 
 STATES = st.builds(State, shares=st.tuples(SHARES, SHARES), steps=st.lists(st.sampled_from(STEPS), max_size=4), again=SHARES)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Service:
-    return service_with(tmp_path, clock)
 
 
 def add_share(service: Service, image: Image, who: Caller, shared: Shared) -> None:
@@ -202,9 +191,14 @@ def test_impact_predicts_what_the_action_does(
         assert done is problems.ImageGuarded
         done = attempt(acknowledge, guarded, caller, image.id, action)
         assert (done is None) == predicted.can_acknowledge
-    if not isinstance(predicted, Impact) or not predicted.can_acknowledge:
+    if not isinstance(predicted, Impact):
         assert done in {predicted, problems.ImageGuarded}
         return
+    if not predicted.can_acknowledge:
+        assert done in {None, problems.ImageGuarded}
+        assert (done is None) != predicted.is_blocked
+        if predicted.is_blocked:
+            return
     assert done is None
     for who in PEOPLE:
         row = next((each for each in predicted.projects if each.project_id == who.project_id), None)
