@@ -1,11 +1,9 @@
 """Build the service and its application from the settings. The only module that knows every layer."""
 
 import dataclasses
-import importlib
 import json
 import socket
 import uuid
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,6 +22,7 @@ from partage.identity.limits import LimitScope, UnifiedLimits
 from partage.identity.projects import Projects
 from partage.identity.sealing import TokenSeal
 from partage.identity.tokens import TokenCache
+from partage.main.composition.message_bus import import_bus_module
 from partage.main.configuration.config import Settings
 from partage.main.configuration.sections import IdentitySettings, ImportSettings, NotificationSettings
 from partage.main.configuration.store_types import StoreSettings, build_driver
@@ -358,14 +357,7 @@ def _build_announcer(settings: NotificationSettings) -> Announcer:
     url = settings.transport_url.get_secret_value()
     if not url:
         return Nobody()
-    try:
-        with warnings.catch_warnings(action="ignore"):  # libraries warn about each other at every start
-            # Imported by name: oslo.messaging is optional and takes a second to import.
-            module = importlib.import_module("partage.notifications.connection")
-    except ImportError as error:
-        raise problems.Unavailable(
-            "notifications.transport_url needs oslo.messaging; install partage[notifications] or leave the setting empty"
-        ) from error
+    module = import_bus_module("connection", setting="notifications.transport_url")
     connection: Connection = module.Connection(url, topics=settings.topics, publisher_id=settings.default_publisher_id)
     return Bus(connection, disabled=settings.disabled_notifications)
 

@@ -1,12 +1,10 @@
 """Build the listener to other services' notifications from the settings: a source is one row here."""
 
-import importlib
-import warnings
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-from partage import problems
+from partage.main.composition.message_bus import import_bus_module
 from partage.main.configuration.listener_settings import ListenerSettings
 from partage.notifications import use_news
 from partage.operations.service import Service
@@ -24,14 +22,7 @@ def build_listener(settings: ListenerSettings, service: Service) -> AbstractCont
     url = settings.transport_url.get_secret_value()
     if not url:
         return nullcontext()
-    try:
-        with warnings.catch_warnings(action="ignore"):  # libraries warn about each other at every start
-            # Imported by name: oslo.messaging is optional and takes a second to import.
-            module = importlib.import_module("partage.notifications.listener")
-    except ImportError as error:
-        raise problems.Unavailable(
-            "listener.transport_url needs oslo.messaging; install partage[notifications] or leave the setting empty"
-        ) from error
+    module = import_bus_module("listener", setting="listener.transport_url")
     keystone = module.Source(
         exchange=settings.keystone_exchange,
         topics=settings.keystone_topics,

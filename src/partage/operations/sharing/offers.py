@@ -1,6 +1,7 @@
 """Offer many images to many projects in one transaction, with an outcome for each pair."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from partage import problems
 from partage.model.announcement import Event
@@ -50,7 +51,7 @@ def offer_shares(service: Service, caller: Caller, request: OfferRequest, *, key
     check_terms(service, caller, terms)
     resolved = _resolve(service, caller, request)
     try:
-        return _offer_once(service, caller, request, terms, resolved, key=key, render=render)
+        return _offer_once(service, caller, _Job(request, terms, resolved, key, render))
     except problems.RequestRepeated:
         # The same request was carried out meanwhile.
         answer = _find_answer(service, caller, key)
@@ -81,22 +82,24 @@ def _find_answer(service: Service, caller: Caller, key: RequestKey | None) -> id
         return idempotency.find(tx, caller.project_id, key, since=service.clock() - idempotency.KEPT)
 
 
-def _offer_once(
-    service: Service,
-    caller: Caller,
-    request: OfferRequest,
-    terms: Terms,
-    resolved: _Resolved,
-    *,
-    key: RequestKey | None,
-    render: _Render,
-) -> str:
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A request with its terms and its projects. `key` is the client's, `render` writes the answer."""
+
+    request: OfferRequest
+    terms: Terms
+    resolved: _Resolved
+    key: RequestKey | None
+    render: _Render
+
+
+def _offer_once(service: Service, caller: Caller, job: _Job) -> str:
     """Offer all pairs, and remember the answer; also a refusal, in a transaction of its own, because the offers are rolled back."""
     try:
-        return _offer_all(service, caller, request, terms, resolved, key=key, render=render)
+        return _offer_all(service, caller, job)
     except problems.OffersRefused as refused:
         with service.database.write() as tx:
-            _remember(service, tx, caller, key, idempotency.Answer(refused.results, is_refused=True))
+            _remember(service, tx, caller, job.key, idempotency.Answer(refused.results, is_refused=True))
         raise
 
 
@@ -108,31 +111,23 @@ def _remember(service: Service, tx: Transaction, caller: Caller, key: RequestKey
     idempotency.trim(tx, caller.project_id, keep_rows=_KEYS_OF_PROJECT, before=now - idempotency.KEPT)
 
 
-def _offer_all(
-    service: Service,
-    caller: Caller,
-    request: OfferRequest,
-    terms: Terms,
-    resolved: _Resolved,
-    *,
-    key: RequestKey | None,
-    render: _Render,
-) -> str:
+def _offer_all(service: Service, caller: Caller, job: _Job) -> str:
+    request = job.request
     outcomes: dict[tuple[ImageID, str], OfferOutcome] = {}
     done: list[_Done] = []
     happened: list[NewEvent] = []
     with service.database.write() as tx:
         for image_id in sorted(set(request.image_ids)):  # in one order, so that two requests never wait for each other
-            offer = _ImageOffer(service, tx, caller, request, terms)
-            outcomes |= offer.carry_out(image_id, resolved)
+            offer = _ImageOffer(service, tx, caller, request, job.terms)
+            outcomes |= offer.carry_out(image_id, job.resolved)
             done += offer.done
             happened += offer.happened
         ordered = [outcomes[image_id, project] for image_id in request.image_ids for project in request.projects]
         if request.all_or_nothing and any(each.problem is not None for each in ordered):
-            raise problems.OffersRefused(outcomes=tuple(ordered), results=render(ordered))
+            raise problems.OffersRefused(outcomes=tuple(ordered), results=job.render(ordered))
         events.record(tx, *happened)
-        answer = render(ordered)
-        _remember(service, tx, caller, key, idempotency.Answer(answer))
+        answer = job.render(ordered)
+        _remember(service, tx, caller, job.key, idempotency.Answer(answer))
     for event, subject in done:
         service.announce(event, subject)
     return answer
