@@ -1,18 +1,24 @@
 """A RabbitMQ of Debian's, started for one test run on ports and in a folder of its own; it can be stopped and started again."""
 
+import gc
 import os
 import shutil
 import socket
 import subprocess
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 
+import pytest
+
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 START_SECONDS = 120
+MARKS = [pytest.mark.slow, pytest.mark.skipif(not SERVER.exists(), reason="apt-get install rabbitmq-server")]
+"""Marks of modules that need a broker."""
 
 
 @dataclass
@@ -82,7 +88,10 @@ class Broker:
 
 @contextmanager
 def broker() -> Iterator[Broker]:
-    """Start a broker; kill it and remove its files at the end."""
+    """Start a broker; kill it and remove its files at the end.
+
+    oslo.messaging leaves connections of a killed broker to the garbage collector, which warns of them: it runs here, silenced.
+    """
     folder = Path(mkdtemp(prefix="partage-rabbitmq-"))
     made = Broker(folder, port=_free_port(), mapper_port=_free_port())
     try:
@@ -91,6 +100,8 @@ def broker() -> Iterator[Broker]:
     finally:
         made.stop()
         shutil.rmtree(folder, ignore_errors=True)
+    with warnings.catch_warnings(action="ignore"):
+        gc.collect()
 
 
 def _free_port() -> int:

@@ -1,8 +1,6 @@
 """Notifications on a real message bus: RabbitMQ, also while it is away."""
 
-import gc
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
@@ -15,10 +13,7 @@ from tests.api.conftest import World, cast_of
 from tests.api.listening import listening
 from tests.api.personas import Cast
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not rabbitmq.SERVER.exists(), reason="apt-get install rabbitmq-server"),
-]
+pytestmark = rabbitmq.MARKS
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +21,6 @@ def broker() -> Iterator[rabbitmq.Broker]:
     """A RabbitMQ for this module."""
     with rabbitmq.broker() as running:
         yield running
-    with warnings.catch_warnings(action="ignore"):
-        gc.collect()  # oslo.messaging leaves connections whose broker was killed to the collector, which complains of them
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def ended(world: World, each: Image, project: str) -> records_worlds.Notice | No
     return next((notice for notice in mine if notice.ends_at is None or notice.ends_at > NOW), None)
 
 
-def expected(world: World, viewer: str) -> dict[Pair, tuple[MemberStatus, bool, bool]]:
+def expect_shares(world: World, viewer: str) -> dict[Pair, tuple[MemberStatus, bool, bool]]:
     """Say which shares there are for a project, by image and member: the answer, whether it is current, whether it is ending."""
     found = {}
     for each in world[0]:
@@ -92,7 +92,7 @@ def test_walking_the_pages_shows_the_shares_of_one_side_in_order(
         mine, theirs = (member, owner) if direction is Direction.IN else (owner, member)
         return mine == project and other in (None, theirs) and status in (None, answer)
 
-    wanted = {pair: known for pair, known in expected(world, project).items() if is_listed(pair, known[0])}
+    wanted = {pair: known for pair, known in expect_shares(world, project).items() if is_listed(pair, known[0])}
     query = ShareQuery(direction=direction, limit=limit, status=status, project_id=None if other is None else ProjectID(other))
     with undone(database) as tx:
         build(tx, *world)
@@ -108,7 +108,7 @@ def test_walking_the_pages_shows_the_shares_of_one_side_in_order(
 def test_a_share_is_found_by_its_two_sides_and_by_administrators_only(
     database: Database, world: World, project: str, *, is_admin: bool
 ) -> None:
-    wanted = {pair for pair in expected(world, project) if is_admin or project in (pair[1], owner_of(world, pair[0]))}
+    wanted = {pair for pair in expect_shares(world, project) if is_admin or project in (pair[1], owner_of(world, pair[0]))}
     found = set()
     with undone(database) as tx:
         build(tx, *world)

@@ -1,7 +1,5 @@
 """Keystone's notifications over a real RabbitMQ: none is lost, and other consumers get every one."""
 
-import gc
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -17,10 +15,7 @@ from tests import rabbitmq
 from tests.main.test_listener import CADF, PROJECT, requests, sending, wait_for
 from tests.operations.services import make
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not rabbitmq.SERVER.exists(), reason="apt-get install rabbitmq-server"),
-]
+pytestmark = rabbitmq.MARKS
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +23,6 @@ def broker() -> Iterator[rabbitmq.Broker]:
     """A RabbitMQ for this module."""
     with rabbitmq.broker() as running:
         yield running
-    with warnings.catch_warnings(action="ignore"):
-        gc.collect()  # oslo.messaging leaves connections whose broker was killed to the collector, which complains of them
 
 
 def test_messages_wait_while_no_worker_runs_and_others_get_them_too(broker: rabbitmq.Broker, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def run(*arguments: str, settings: Mapping[str, str] = {}) -> subprocess.Complet
     return subprocess.run([PARTAGE, "manage", *arguments], env=environment, text=True, capture_output=True, check=False)
 
 
-def refused(*arguments: str, settings: Mapping[str, str] = {}, status: int = 1) -> str:
+def expect_refusal(*arguments: str, settings: Mapping[str, str] = {}, status: int = 1) -> str:
     done = run(*arguments, settings=settings)
     assert (done.returncode, done.stdout) == (status, "")
     assert "Traceback" not in done.stderr
@@ -97,7 +97,7 @@ def test_deleted_project_is_closed_with_its_promises_kept(service: Service, proj
 def test_project_in_use_is_closed_by_force_only(service: Service, keystone: RunningKeystone, settings: Mapping[str, str]) -> None:
     project = keystone.project_id("project-b")
     image = image_with(service, DATA, own(project))
-    words = refused("close-project", project, settings=settings)
+    words = expect_refusal("close-project", project, settings=settings)
     assert f"Project {project} exists in Keystone and is enabled; disable or delete it there first, or use --force" in words
     assert images.show_image(service, own(project), image.id)
     assert "Deleted 1 images" in run("close-project", project, "--force", settings=settings).stdout
@@ -108,7 +108,7 @@ def test_project_in_use_is_closed_by_force_only(service: Service, keystone: Runn
 def test_nothing_is_closed_while_keystone_is_away(service: Service, project: str, settings: Mapping[str, str]) -> None:
     image = image_with(service, DATA, own(project))
     away = {**settings, "PARTAGE_IDENTITY__URL": "http://127.0.0.1:1"}
-    assert "The identity service does not respond" in refused("close-project", project, settings=away)
+    assert "The identity service does not respond" in expect_refusal("close-project", project, settings=away)
     assert images.show_image(service, own(project), image.id)
     assert "Would have deleted 1 images" in run("close-project", project, "--dry-run", settings=away).stdout
 
@@ -160,7 +160,7 @@ def test_take_down_says_whom_it_hits_and_needs_a_confirmation(service: Service, 
     assert done.stdout.splitlines()[:-1] == expected
     with pytest.raises(problems.ImageNotFound):
         images.show_image(service, MEMBER, image_id)  # type: ignore[arg-type]
-    assert f"No image found with ID {image_id}" in refused("take-down", image_id, "--yes", *at)
+    assert f"No image found with ID {image_id}" in expect_refusal("take-down", image_id, "--yes", *at)
 
 
 def test_retained_image_is_taken_down_and_returns_to_its_owner_only(tmp_path: Path) -> None:

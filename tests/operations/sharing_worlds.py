@@ -71,6 +71,6 @@ def is_unknown(service: Service, caller: Caller, image_id: ImageID) -> bool:
     return (image_id, "B") not in [(each.image.id, each.member_id) for listed in found for each in listed]
 
 
-def noticed(text: str) -> TermsChange:
+def change_notice(text: str) -> TermsChange:
     """Change the notice."""
     return TermsChange(given=frozenset({"notice"}), notice=Notice.parse(text))

@@ -28,22 +28,12 @@ from partage.records import images as image_rows
 from partage.records import reservations
 from tests.crashes.worlds import noise
 from tests.operations.services import OWNER, Clock, download, image_with, queued_image, upload
-from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, OTHER, offer, service_with, set_visibility, share
+from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, OTHER, offer, set_visibility, share
 from tests.services import change_service
 
 B = ProjectID("B")
 AS_IT_IS = AdoptionRequest()
 NOW = timedelta(0)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Service:
-    return service_with(tmp_path, clock)
 
 
 def adopt(service: Service, image_id: ImageID, **changed: object) -> Image:

@@ -31,16 +31,6 @@ WRONG = "partage-claim-" + "0" * 40
 YEAR = Notice(timedelta(days=365))
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Service:
-    return service_with(tmp_path, clock)
-
-
 def create(service: Service, image: Image, caller: Caller = OWNER, **asked: object) -> str:
     return str(claim_codes.create_code(service, caller, image.id, CodeRequest(**asked))[1])  # type: ignore[arg-type]
 
@@ -300,12 +290,12 @@ def test_claim_needs_the_right_to_answer_offers_and_a_project(service: Service) 
             claim(service, code, caller)
 
 
-def limited(service: Service, project: int, address: int) -> Service:
+def limit_failures(service: Service, project: int, address: int) -> Service:
     return change_service(service, claims=ClaimRules(failures_per_project=project, failures_per_address=address))
 
 
 def test_failed_claims_of_a_project_are_limited(service: Service, clock: Clock) -> None:
-    service = limited(service, 3, 0)
+    service = limit_failures(service, 3, 0)
     code = create(service, queued_image(service))
     for number in range(3):
         with pytest.raises(problems.ClaimCodeNotFound):
@@ -320,7 +310,7 @@ def test_failed_claims_of_a_project_are_limited(service: Service, clock: Clock) 
 
 
 def test_failed_claims_from_an_address_are_limited(service: Service) -> None:
-    service = limited(service, 0, 3)
+    service = limit_failures(service, 0, 3)
     code = create(service, queued_image(service))
     for number in range(3):
         refusal(service, WRONG, replace(OWNER, project_id=ProjectID(f"p{number}")))
@@ -330,7 +320,7 @@ def test_failed_claims_from_an_address_are_limited(service: Service) -> None:
 
 
 def test_claims_that_succeed_are_not_counted(service: Service) -> None:
-    service = limited(service, 1, 1)
+    service = limit_failures(service, 1, 1)
     for _ in range(5):
         code = create(service, queued_image(service))
         assert claim(service, code).is_new
@@ -341,7 +331,7 @@ def test_claims_that_succeed_are_not_counted(service: Service) -> None:
 
 
 def test_concurrent_claims_do_not_exceed_the_limit(service: Service) -> None:
-    service = limited(service, 3, 0)
+    service = limit_failures(service, 3, 0)
     found = run_at_once(lambda: claim(service, WRONG), 12)
     assert sum(isinstance(each, problems.ClaimCodeNotFound) for each in found) == 3
     assert sum(isinstance(each, problems.ClaimsExceeded) for each in found) == 9

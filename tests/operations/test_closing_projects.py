@@ -76,11 +76,6 @@ class Listener:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def keystone() -> Keystone:
     return Keystone()
 

@@ -34,11 +34,6 @@ NAMES = ("one", "two", "three")
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with receive() as found:
         yield found
@@ -57,7 +52,7 @@ def hook(service: Service, receiver: Receiver, caller: Any = OWNER) -> Webhook:
     return webhooks.create_webhook(service, caller, NewWebhook(url=receiver.url()))
 
 
-def shown(service: Service, webhook: Webhook) -> Webhook:
+def show(service: Service, webhook: Webhook) -> Webhook:
     return webhooks.show_webhook(service, replace(OWNER, project_id=webhook.project_id), webhook.id)
 
 
@@ -85,7 +80,7 @@ def test_events_are_delivered_in_order_and_once(service: Service, receiver: Rece
     assert deliver(service) == 1
     assert names_of(receiver) == [*NAMES]
     assert deliver(service) == 0
-    assert shown(service, webhook).position == int(receiver.messages[-1].event["id"])
+    assert show(service, webhook).position == int(receiver.messages[-1].event["id"])
 
 
 def test_message_is_a_signed_cloudevent(service: Service, receiver: Receiver, clock: Clock) -> None:
@@ -126,17 +121,17 @@ def test_failed_event_is_sent_again_before_later_ones(service: Service, receiver
     create(service, *NAMES)
     receiver.answer = lambda number: 503 if number in (2, 3) else 200
     deliver(service)
-    found = shown(service, webhook)
+    found = show(service, webhook)
     assert (found.status, found.failures, found.last_error) == (WebhookStatus.ACTIVE, 1, "the URL answered with status 503")
     assert found.failing_since == clock.now
     assert timedelta(seconds=2.5) <= found.due_at - clock.now <= timedelta(seconds=5)
     clock.passes(seconds=6)
     deliver(service)
-    assert timedelta(seconds=5) <= shown(service, webhook).due_at - clock.now <= timedelta(seconds=10)
+    assert timedelta(seconds=5) <= show(service, webhook).due_at - clock.now <= timedelta(seconds=10)
     clock.passes(seconds=11)
     deliver(service)
     assert names_of(receiver) == ["one", "two", "two", "two", "three"]
-    found = shown(service, webhook)
+    found = show(service, webhook)
     assert (found.failures, found.failing_since, found.last_error) == (0, None, None)
 
 
@@ -149,7 +144,7 @@ def test_webhook_is_paused_after_repeated_failure(service: Service, receiver: Re
     for _ in range(10):
         deliver(service)
         clock.passes(hours=2)
-    found = shown(service, webhook)
+    found = show(service, webhook)
     assert (found.status, found.failures, found.failing_since) == (WebhookStatus.PAUSED, 4, began)
     assert len(receiver.messages) == 4
     receiver.answer = lambda _number: 200
@@ -163,7 +158,7 @@ def test_gone_pauses_at_once(service: Service, receiver: Receiver) -> None:
     create(service, *NAMES)
     receiver.answer = lambda _number: 410
     deliver(service)
-    found = shown(service, webhook)
+    found = show(service, webhook)
     assert (found.status, found.last_error) == (WebhookStatus.PAUSED, "the URL answered with status 410")
     assert len(receiver.messages) == 1
 
@@ -176,7 +171,7 @@ def test_redirect_is_a_failure_and_is_not_followed(service: Service, receiver: R
         receiver.answer, receiver.headers = (lambda _number: 307), {"Location": other.url()}
         deliver(service)
         assert (len(receiver.messages), other.messages) == (1, [])
-        assert shown(service, webhook).last_error == "the URL answered with status 307"
+        assert show(service, webhook).last_error == "the URL answered with status 307"
 
 
 def test_url_at_a_forbidden_address_is_refused_when_it_is_given(service: Service) -> None:
@@ -191,7 +186,7 @@ def test_name_of_a_forbidden_address_is_refused_when_it_is_used(service: Service
         webhook = webhooks.create_webhook(service, OWNER, NewWebhook(url=f"http://localhost:{receiver.port}/"))
         create(service, "one")
         deliver(service)
-        found = shown(service, webhook)
+        found = show(service, webhook)
         assert found.failures == 1
         assert "has to be a name or address that is allowed" in (found.last_error or "")
 
@@ -203,7 +198,7 @@ def test_unreachable_receiver_says_nothing_of_the_reason(service: Service) -> No
     webhook = hook(service, closed)
     create(service, "one")
     deliver(service)
-    assert shown(service, webhook).last_error == "the URL cannot be reached, or does not answer in time with HTTP"
+    assert show(service, webhook).last_error == "the URL cannot be reached, or does not answer in time with HTTP"
 
 
 def test_slow_receiver_holds_up_no_other_project(service: Service, receiver: Receiver) -> None:
@@ -280,7 +275,7 @@ def test_removed_events_pause_the_webhook_and_say_so(service: Service, receiver:
     create(service, *NAMES)
     event_feed.remove_old_events(change_service(service, event_retention=EventRetention(rows_per_project=1)))
     deliver(service)
-    found = shown(service, webhook)
+    found = show(service, webhook)
     assert (found.status, receiver.messages) == (WebhookStatus.PAUSED, [])
     assert "removed before they were delivered" in (found.last_error or "")
     webhooks.change_webhook(service, OWNER, webhook.id, WebhookChange(enabled=True))
@@ -347,7 +342,7 @@ def test_worker_that_lost_its_claim_moves_nothing(service: Service, receiver: Re
     receiver.before_answer = lambda: once.pop()() and None if once else None
     deliver(service)
     assert names_of(receiver) == ["one", "one", "two", "three"]
-    assert shown(service, webhook).position == int(receiver.messages[-1].event["id"])
+    assert show(service, webhook).position == int(receiver.messages[-1].event["id"])
 
 
 def test_events_that_are_gone_leave_nothing_to_deliver(service: Service, receiver: Receiver) -> None:

@@ -43,11 +43,6 @@ OPERATIONS = Path(promises.__file__).parent
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def service(tmp_path: Path, clock: Clock) -> Service:
     one = service_with(tmp_path, clock)
     return change_service(one, stores={**one.stores.by_id, NEAR: named(NEAR)})
@@ -72,7 +67,7 @@ def import_image(service: Service, image: Image, request: ImportRequest) -> None
     import_requests.request_import(service, caller, image.id, request, request_id="req-1")
 
 
-def requested(service: Service, request: ImportRequest | None = None) -> Image:
+def request_import_of(service: Service, request: ImportRequest | None = None) -> Image:
     image = staged_image(service, DATA)
     import_image(service, image, request or ImportRequest(method=ImportMethod.GLANCE_DIRECT))
     return image
@@ -117,7 +112,7 @@ def private(service: Service) -> Image:
     return image
 
 
-def removed(service: Service) -> Image:
+def remove_member_of(service: Service) -> Image:
     image = share(service)
     members.remove_member(service, OWNER, image.id, B)
     return image
@@ -129,7 +124,7 @@ def deactivated(service: Service, caller: Caller = ADMIN) -> Image:
     return image
 
 
-def retained(service: Service) -> Image:
+def retain_image(service: Service) -> Image:
     image = share(service)
     images.delete_image(service, OWNER, image.id)
     return image
@@ -159,7 +154,7 @@ def pending_share(service: Service) -> Image:
     return offer(service, "B")
 
 
-def tagged(service: Service) -> Image:
+def tag_image(service: Service) -> Image:
     image = image_with(service, DATA)
     tags.add_tag(service, OWNER, image.id, "t")
     return image
@@ -218,7 +213,7 @@ CASES: Mapping[str, Case] = {
         ["A image.given_away", "D image.received"],
     ),
     "add tag": Case(nothing, lambda s, i: tags.add_tag(s, OWNER, i.id, "t"), ["A image.updated"]),
-    "remove tag": Case(tagged, lambda s, i: tags.remove_tag(s, OWNER, i.id, "t"), ["A image.updated"]),
+    "remove tag": Case(tag_image, lambda s, i: tags.remove_tag(s, OWNER, i.id, "t"), ["A image.updated"]),
     "upload": Case(queued_image, lambda s, i: upload(s, i.id, DATA), ["A image.activated"]),
     "stage": Case(
         queued_image, lambda s, i: uploading.stage(s, OWNER, i.id, [DATA], announced_bytes=None), ["A image.staged"]
@@ -228,7 +223,7 @@ CASES: Mapping[str, Case] = {
         lambda s, i: import_image(s, i, ImportRequest(method=ImportMethod.GLANCE_DIRECT)),
         ["A image.import_requested"],
     ),
-    "run import": Case(requested, lambda s, _i: work(s), ["A image.updated", "A image.activated", "A image.imported"]),
+    "run import": Case(request_import_of, lambda s, _i: work(s), ["A image.updated", "A image.activated", "A image.imported"]),
     "copy image": Case(
         nothing,
         lambda s, i: (import_image(s, i, ImportRequest(method=ImportMethod.COPY_IMAGE, stores=(NEAR,))), work(s)),
@@ -249,14 +244,14 @@ CASES: Mapping[str, Case] = {
         lambda s, i: images.delete_image(change_service(s, delayed_delete=True), OWNER, i.id),
         [*ENDED, "A image.deleted"],
     ),
-    "take down retained image": Case(retained, lambda s, i: images.delete_image(s, ADMIN, i.id), [*ENDED, "A image.deleted"]),
+    "take down retained image": Case(retain_image, lambda s, i: images.delete_image(s, ADMIN, i.id), [*ENDED, "A image.deleted"]),
     "restore from the command line": Case(
         soft_deleted, lambda s, i: pending_deletes.restore(s, i.id), ["A image.restored", *BACK]
     ),
     "restore retained image from the command line": Case(
-        retained, lambda s, i: pending_deletes.restore(s, i.id), ["A image.restored", *BACK]
+        retain_image, lambda s, i: pending_deletes.restore(s, i.id), ["A image.restored", *BACK]
     ),
-    "restore": Case(retained, lambda s, i: endings.restore_image(s, OWNER, i.id), ["A image.restored", *BACK]),
+    "restore": Case(retain_image, lambda s, i: endings.restore_image(s, OWNER, i.id), ["A image.restored", *BACK]),
     "make private": Case(share, lambda s, i: set_visibility(s, i.id, "private"), [*ENDED, "A image.updated"]),
     "make shared": Case(private, lambda s, i: set_visibility(s, i.id, "shared"), [*BACK, "A image.updated"]),
     "add member": Case(nothing, lambda s, i: members.add_member(s, OWNER, i.id, B), OFFERED[:2]),
@@ -303,8 +298,8 @@ CASES: Mapping[str, Case] = {
     ),
     "end share": Case(share, lambda s, i: endings.end_share(s, OWNER, i.id, B), ENDED),
     "end share of private image": Case(private, lambda s, i: endings.end_share(s, OWNER, i.id, B), ENDED),
-    "take down ended share": Case(removed, lambda s, i: endings.end_share(s, ADMIN, i.id, B), ENDED),
-    "cancel ending": Case(removed, lambda s, i: endings.cancel_ending(s, OWNER, i.id, B), BACK),
+    "take down ended share": Case(remove_member_of, lambda s, i: endings.end_share(s, ADMIN, i.id, B), ENDED),
+    "cancel ending": Case(remove_member_of, lambda s, i: endings.cancel_ending(s, OWNER, i.id, B), BACK),
     "create claim code": Case(
         private,
         lambda s, i: claim_codes.create_code(s, OWNER, i.id, CodeRequest(make_shared=True)),
@@ -327,7 +322,7 @@ CASES: Mapping[str, Case] = {
     ),
     "adopt": Case(share, lambda s, i: adoption.adopt_image(s, MEMBER, i.id, AdoptionRequest()), ["B image.adopted"]),
     "notice runs out": Case(
-        removed, lambda s, _i: after(s, timedelta(days=31)), ["A share.notice_ended", "B share.notice_ended"]
+        remove_member_of, lambda s, _i: after(s, timedelta(days=31)), ["A share.notice_ended", "B share.notice_ended"]
     ),
     "share expires": Case(expiring, lambda s, _i: after(s, timedelta(hours=2)), ["A share.expired", "B share.expired"]),
 }  # fmt: skip
@@ -452,14 +447,14 @@ def test_users_of_the_recipient_are_its_own(service: Service) -> None:
 
 
 def test_worker_acts_for_the_user_that_requested_the_import(service: Service) -> None:
-    requested(service)
+    request_import_of(service)
     work(service)
     found = last_of(service, "A", "image.imported")
     assert (found.actor.user_id, found.actor.request_id, found.actor_role) == ("u", "req-1", "owner")
 
 
 def test_job_acts_for_nobody(service: Service) -> None:
-    removed(service)
+    remove_member_of(service)
     after(service, timedelta(days=31))
     found = last_of(service, "B", "share.notice_ended")
     assert (found.actor_role, found.actor, found.data["reason"]) == ("service", Actor(), "removed")

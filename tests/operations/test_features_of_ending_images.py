@@ -53,16 +53,6 @@ delete = @
 """
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Service:
-    return service_with(tmp_path, clock)
-
-
 def change_row(service: Service, image: Image, **changed: object) -> Image:
     """Change an image's row, as its owner or an operator has done before it was shared."""
     with service.database.write() as tx:

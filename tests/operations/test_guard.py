@@ -41,11 +41,6 @@ every_action = pytest.mark.parametrize("action", Action)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def service(tmp_path: Path, clock: Clock) -> Service:
     """Compose a service that guards every image, where shares have no notice."""
     return service_with(tmp_path, clock, "P0D", guard=GuardMode.BLOCK)

@@ -1,7 +1,6 @@
 """The last download of each project: noted without a write, written once in a while, and never put back."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -14,22 +13,12 @@ from partage.operations.service import Service
 from partage.operations.sharing import shares, uses
 from partage.records import uses as rows
 from tests.operations.services import OWNER, Clock, download
-from tests.operations.sharing_worlds import MEMBER, service_with, share
+from tests.operations.sharing_worlds import MEMBER, share
 from tests.services import change_service
 
 A, B = ProjectID("A"), ProjectID("B")
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Service:
-    return service_with(tmp_path, clock)
 
 
 def find_dates(service: Service, image_id: ImageID) -> dict[ProjectID, datetime | None]:

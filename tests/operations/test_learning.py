@@ -23,11 +23,6 @@ SEEN, REBUILT, ENDED = UseChange.SEEN, UseChange.REBUILT, UseChange.ENDED
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def service(tmp_path: Path, clock: Clock) -> Service:
     return service_with(tmp_path, clock, "while-used", while_used=True)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -14,20 +13,10 @@ from partage.operations import downloads, images, members
 from partage.operations.service import Service
 from partage.operations.sharing import answers, endings, shares, terms
 from tests.operations.services import OWNER, Clock, download
-from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, end, is_unknown, noticed, service_with, set_visibility, share
+from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, change_notice, end, is_unknown, set_visibility, share
 
 B = ProjectID("B")
 Act = Callable[[Service, ImageID], None]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Service:
-    return service_with(tmp_path, clock)
 
 
 def reject_here(service: Service, image_id: ImageID) -> None:
@@ -102,7 +91,7 @@ def offered_anew(service: Service, clock: Clock, notice: str) -> ImageID:
     endings.end_share(service, OWNER, image.id, B)
     clock.passes(days=1)
     members.add_member(service, OWNER, image.id, B)
-    terms.change_terms(service, OWNER, image.id, B, noticed(notice))
+    terms.change_terms(service, OWNER, image.id, B, change_notice(notice))
     return image.id
 
 
@@ -119,7 +108,7 @@ def test_share_accepted_anew_is_current(service: Service, clock: Clock, notice: 
     assert [each.ending for each in found] == [None]
     with pytest.raises(problems.ShareConflict, match="not ending"):
         endings.cancel_ending(service, OWNER, image_id, B)
-    assert str(terms.change_terms(service, OWNER, image_id, B, noticed("forever")).terms.notice) == "forever"
+    assert str(terms.change_terms(service, OWNER, image_id, B, change_notice("forever")).terms.notice) == "forever"
     clock.passes(days=365)
     assert download(service, image_id, MEMBER) == DATA
 
@@ -185,7 +174,7 @@ def test_rejecting_a_share_accepted_anew_gives_up_the_former_notice(service: Ser
 def test_terms_of_a_new_offer_change_freely_beside_a_running_notice(service: Service, clock: Clock) -> None:
     """They were refused, because the former share is ending."""
     image_id = offered_anew(service, clock, "P90D")
-    seen = terms.change_terms(service, OWNER, image_id, B, noticed("P1D"))
+    seen = terms.change_terms(service, OWNER, image_id, B, change_notice("P1D"))
     assert (str(seen.terms.notice), seen.status) == ("P1D", MemberStatus.PENDING)
     assert seen.ending is not None
     assert seen.ending.ends_at == clock.now + timedelta(days=29)

@@ -25,11 +25,6 @@ NOW = timedelta(0)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def service(tmp_path: Path, clock: Clock) -> Service:
     """Keep what is deleted for an hour."""
     return make(tmp_path, clock=clock, delayed_delete=True, scrub_time=timedelta(hours=1))

@@ -61,11 +61,6 @@ def deactivate(service: Service, image_id: ImageID) -> None:
 ROADS = pytest.mark.parametrize("end", [remove_member, delete, make_private, deactivate])
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def service_with(folder: Path, clock: Clock, notice: Notice, **changed: object) -> Service:
     return make(folder, clock=clock, default_terms=Terms(notice=notice), **changed)
 

@@ -33,11 +33,6 @@ SERVER, VOLUME = UseKind.SERVER, UseKind.VOLUME
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def service(tmp_path: Path, clock: Clock) -> Service:
     return service_with(tmp_path, clock, "while-used", while_used=True)
 
@@ -83,7 +78,7 @@ def record(world: World, image: ImageID, use_id: str, kind: UseKind = SERVER) ->
     world.clock.passes(minutes=1)
 
 
-def recorded(world: World, image: ImageID, project: ProjectID = B) -> set[str]:
+def list_recorded_ids(world: World, image: ImageID, project: ProjectID = B) -> set[str]:
     with world.service.database.read() as tx:
         return {each.key.use_id for each in rows.list_of_project(tx, image, project, limit_rows=100)}
 
@@ -119,8 +114,8 @@ def test_missing_uses_are_recorded_from_all_pages_of_all_regions(world: World) -
     done = run(world)
     assert (counts(done), done.failures, done.regions) == ((11, 0), [], 2)
     assert done.listed == {SERVER: 9, VOLUME: 5}
-    assert recorded(world, world.image) == servers | volumes
-    assert recorded(world, world.image, C) == {other}
+    assert list_recorded_ids(world, world.image) == servers | volumes
+    assert list_recorded_ids(world, world.image, C) == {other}
     assert counts(run(world)) == (0, 0)
     assert list(reconciliation.list_recorded(world.service)) == [
         ImageUses(image_id=world.image, kind=SERVER, uses=7, projects=2),
@@ -136,9 +131,9 @@ def test_uses_of_what_no_region_has_are_removed(world: World) -> None:
     world.one.remove(gone)
     world.one.remove(gone_disk)
     assert counts(run(world, dry_run=True)) == (0, 3)
-    assert len(recorded(world, world.image)) == 5
+    assert len(list_recorded_ids(world, world.image)) == 5
     assert counts(run(world)) == (0, 3)
-    assert recorded(world, world.image) == {kept, disk}
+    assert list_recorded_ids(world, world.image) == {kept, disk}
 
 
 def test_id_of_a_server_is_none_of_a_volume(world: World) -> None:
@@ -152,8 +147,8 @@ def test_use_follows_rebuilt_server_and_transferred_volume(world: World) -> None
     record(world, world.image, server)
     record(world, world.image, volume, VOLUME)
     assert counts(run(world)) == (2, 2)
-    assert recorded(world, world.image) == set()
-    assert (recorded(world, world.image, C), recorded(world, new)) == ({volume}, {server})
+    assert list_recorded_ids(world, world.image) == set()
+    assert (list_recorded_ids(world, world.image, C), list_recorded_ids(world, new)) == ({volume}, {server})
 
 
 def test_server_that_boots_from_a_volume_keeps_its_recorded_use(world: World) -> None:
@@ -161,7 +156,7 @@ def test_server_that_boots_from_a_volume_keeps_its_recorded_use(world: World) ->
     record(world, world.image, server)
     record(world, world.image, volume, VOLUME)
     assert counts(run(world)) == (0, 0)
-    assert recorded(world, world.image) == {server, volume}
+    assert list_recorded_ids(world, world.image) == {server, volume}
 
 
 @pytest.mark.parametrize("status", [500, 503, 403, 404, 300, CUT])
@@ -179,7 +174,7 @@ def test_failed_response_of_one_region_removes_nothing(world: World, part: str, 
     done = run(world)
     assert (done.removed, len(done.failures)) == (0, 1)
     assert "RegionTwo" in str(done.failures[0])
-    assert len(recorded(world, world.image)) == 5 + done.added >= 6
+    assert len(list_recorded_ids(world, world.image)) == 5 + done.added >= 6
     world.two.before = lambda _target: None
     assert run(world).removed == 5
 
@@ -192,7 +187,7 @@ def test_region_that_does_not_respond_removes_nothing(world: World, monkeypatch:
     monkeypatch.setattr(world.cloud, "list_endpoints", lambda: endpoints)
     done = run(world)
     assert (counts(done), len(done.failures)) == ((1, 0), 1)
-    assert added in recorded(world, world.image)
+    assert added in list_recorded_ids(world, world.image)
 
 
 def test_region_without_the_interface_removes_nothing(world: World, keystone: RunningKeystone) -> None:
@@ -210,7 +205,7 @@ def test_kind_that_the_catalog_does_not_have_is_left(world: World, monkeypatch: 
     monkeypatch.setattr(world.cloud, "list_endpoints", lambda: endpoints)
     done = run(world)
     assert (counts(done), done.missing, done.failures) == ((0, 1), [VOLUME], [])
-    assert recorded(world, world.image) == {disk}
+    assert list_recorded_ids(world, world.image) == {disk}
 
 
 @pytest.mark.parametrize("servers", [1, 5])
@@ -233,7 +228,7 @@ def test_cell_that_goes_down_between_pages_removes_nothing(world: World) -> None
     world.one.before = before
     done = run(world)
     assert (counts(done), len(done.failures)) == ((0, 0), 1)
-    assert recorded(world, world.image) == set(ids)
+    assert list_recorded_ids(world, world.image) == set(ids)
 
 
 def test_server_that_the_list_omits_is_asked_for_by_its_id(world: World) -> None:
@@ -241,7 +236,7 @@ def test_server_that_the_list_omits_is_asked_for_by_its_id(world: World) -> None
     record(world, world.image, server)
     world.one.soft_deleted = {server}
     assert counts(run(world)) == (0, 0)
-    assert recorded(world, world.image) == {server}
+    assert list_recorded_ids(world, world.image) == {server}
 
 
 @pytest.mark.parametrize("change", [{"permits": False}, {"microversions": False}, {"ignores_markers": True}])
@@ -274,14 +269,14 @@ def test_use_recorded_during_the_lists_stays(world: World) -> None:
     record(world, world.image, servers[0])
 
     def before(target: str) -> None:
-        if "volumes/detail" in target and len(recorded(world, world.image)) == 1:
+        if "volumes/detail" in target and len(list_recorded_ids(world, world.image)) == 1:
             world.clock.passes(seconds=1)
             for each in servers:
                 record(world, world.image, each)
 
     world.one.before = before
     assert counts(run(world)) == (0, 0)
-    assert recorded(world, world.image) == set(servers)
+    assert list_recorded_ids(world, world.image) == set(servers)
 
 
 def test_server_whose_deletion_was_notified_is_not_recorded(world: World) -> None:
@@ -316,7 +311,7 @@ def test_removed_use_makes_room_for_one_that_is_missing(world: World) -> None:
     server = world.one.add_server(world.image)
     done = run(world)
     assert (counts(done), done.exceeded, done.cleared) == ((1, 1), 0, 1)
-    assert recorded(world, world.image) == {server}
+    assert list_recorded_ids(world, world.image) == {server}
 
 
 def test_promise_while_used_follows_the_lists(world: World) -> None:

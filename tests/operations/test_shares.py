@@ -27,9 +27,9 @@ from tests.operations.sharing_worlds import (
     DATA,
     MEMBER,
     OTHER,
+    change_notice,
     end,
     is_unknown,
-    noticed,
     offer,
     service_with,
     set_visibility,
@@ -39,16 +39,6 @@ from tests.services import change_service
 
 A, B, C = ProjectID("A"), ProjectID("B"), ProjectID("C")
 MONTH, YEAR = Notice(timedelta(days=30)), Notice(timedelta(days=365))
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Service:
-    return service_with(tmp_path, clock)
 
 
 def listed(service: Service, caller: Caller, direction: Direction, **query: object) -> list[tuple[ImageID, ProjectID]]:
@@ -430,12 +420,12 @@ def test_restored_image_needs_room_in_the_quota(tmp_path: Path, clock: Clock) ->
 
 def test_accepted_terms_may_only_improve_and_pending_terms_may_change(service: Service, clock: Clock) -> None:
     image = offer(service, "B")
-    assert terms.change_terms(service, OWNER, image.id, B, noticed("P1D")).terms.notice == Notice(timedelta(days=1))
+    assert terms.change_terms(service, OWNER, image.id, B, change_notice("P1D")).terms.notice == Notice(timedelta(days=1))
     answers.answer_share(service, MEMBER, image.id, B, MemberStatus.ACCEPTED)
     for better in ("P2D", "P2D", "forever"):
-        assert str(terms.change_terms(service, OWNER, image.id, B, noticed(better)).terms.notice) == better
+        assert str(terms.change_terms(service, OWNER, image.id, B, change_notice(better)).terms.notice) == better
     with pytest.raises(problems.TermsRefused, match="not shortened"):
-        terms.change_terms(service, OWNER, image.id, B, noticed("P9999D"))
+        terms.change_terms(service, OWNER, image.id, B, change_notice("P9999D"))
     with pytest.raises(problems.TermsRefused, match="not brought forward"):
         terms.change_terms(service, OWNER, image.id, B, expiring(clock, days=1))
     assert str(shares.show_share(service, MEMBER, image.id, B).terms.notice) == "forever"
@@ -465,7 +455,7 @@ def test_change_that_changes_nothing_leaves_the_share(service: Service, clock: C
     image = share(service)
     before = shares.show_share(service, OWNER, image.id, B)
     clock.passes(hours=1)
-    for change in (TermsChange(), noticed("P30D")):
+    for change in (TermsChange(), change_notice("P30D")):
         assert terms.change_terms(service, OWNER, image.id, B, change) == before
     assert shares.show_share(service, OWNER, image.id, B) == before
 
@@ -474,13 +464,13 @@ def test_terms_of_an_ending_share_are_settled(service: Service) -> None:
     image = share(service)
     endings.end_share(service, OWNER, image.id, B)
     with pytest.raises(problems.ShareConflict):
-        terms.change_terms(service, OWNER, image.id, B, noticed("forever"))
+        terms.change_terms(service, OWNER, image.id, B, change_notice("forever"))
 
 
 def test_member_changes_no_terms(service: Service) -> None:
     image = share(service)
     with pytest.raises(problems.PolicyForbids):
-        terms.change_terms(service, MEMBER, image.id, B, noticed("forever"))
+        terms.change_terms(service, MEMBER, image.id, B, change_notice("forever"))
 
 
 def test_operator_bounds_the_notice_of_a_cloud_and_of_a_domain(service: Service) -> None:
@@ -492,10 +482,10 @@ def test_operator_bounds_the_notice_of_a_cloud_and_of_a_domain(service: Service)
     image = offer(service, "B")
     for refused in ("P1D", "P366D", "forever"):
         with pytest.raises(problems.TermsRefused, match="this cloud allows"):
-            terms.change_terms(service, OWNER, image.id, B, noticed(refused))
-    assert terms.change_terms(service, OWNER, image.id, B, noticed("P7D")).terms.notice == Notice(timedelta(days=7))
+            terms.change_terms(service, OWNER, image.id, B, change_notice(refused))
+    assert terms.change_terms(service, OWNER, image.id, B, change_notice("P7D")).terms.notice == Notice(timedelta(days=7))
     in_domain = replace(OWNER, project_domain_id="d1")
-    assert str(terms.change_terms(service, in_domain, image.id, B, noticed("forever")).terms.notice) == "forever"
+    assert str(terms.change_terms(service, in_domain, image.id, B, change_notice("forever")).terms.notice) == "forever"
     assert members.add_member(service, in_domain, image.id, C).terms.notice == YEAR
 
 

@@ -41,17 +41,12 @@ TAKEN: dict[str, Take] = {
 every_takedown = pytest.mark.parametrize("taken", TAKEN.values(), ids=TAKEN)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture(params=["P0D", "forever"])
 def service(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Service:
     return service_with(tmp_path, clock, request.param)
 
 
-def listed(service: Service, who: Caller, direction: Direction, **more: Any) -> list[Share]:
+def list_shares_of(service: Service, who: Caller, direction: Direction, **more: Any) -> list[Share]:
     return list(shares.list_shares(service, who, ShareQuery(direction=direction, limit=100, **more)).shares)
 
 
@@ -61,7 +56,7 @@ def reasons(found: list[Share]) -> list[str | None]:
 
 def is_shown_to_both(service: Service, image: Image) -> bool:
     sides = ((OWNER, Direction.OUT), (MEMBER, Direction.IN))
-    rows = [reasons(listed(service, who, direction, image_id=image.id)) for who, direction in sides]
+    rows = [reasons(list_shares_of(service, who, direction, image_id=image.id)) for who, direction in sides]
     single = []
     for who, _direction in sides:
         try:
@@ -90,7 +85,7 @@ def test_takedown_is_shown_to_nobody_else(service: Service, taken: Take) -> None
     image = share(service)
     taken(service, image.id)
     for direction in Direction:
-        assert listed(service, OTHER, direction) == []
+        assert list_shares_of(service, OTHER, direction) == []
     with pytest.raises(problems.ShareNotFound) as failed:
         shares.show_share(service, OTHER, image.id, B)
     with pytest.raises(problems.ShareNotFound) as never:
@@ -131,13 +126,13 @@ def test_takedown_of_a_retained_image_is_shown(tmp_path: Path, clock: Clock) -> 
 def test_pending_and_rejected_offers_are_not_shown_as_taken_down(service: Service) -> None:
     for image in (offer(service, "B"), share(service, "rejected")):
         images.delete_image(service, ADMIN, image.id)
-        assert listed(service, OWNER, Direction.OUT, image_id=image.id) == []
+        assert list_shares_of(service, OWNER, Direction.OUT, image_id=image.id) == []
 
 
 def test_own_ending_is_no_takedown(service: Service) -> None:
     image = share(service)
     images.deactivate_image(service, OWNER, image.id)
-    assert "taken-down" not in reasons(listed(service, MEMBER, Direction.IN))
+    assert "taken-down" not in reasons(list_shares_of(service, MEMBER, Direction.IN))
 
 
 def test_reactivated_or_shared_image_is_not_shown_as_taken_down(service: Service) -> None:
@@ -146,19 +141,19 @@ def test_reactivated_or_shared_image_is_not_shown_as_taken_down(service: Service
     images.reactivate_image(service, ADMIN, image.id)
     take_private(service, image.id)
     set_visibility(service, image.id, "shared", ADMIN)
-    assert reasons(listed(service, MEMBER, Direction.IN)) == [None]
+    assert reasons(list_shares_of(service, MEMBER, Direction.IN)) == [None]
     members.remove_member(service, OWNER, image.id, B)
-    assert "taken-down" not in reasons(listed(service, OWNER, Direction.OUT))
+    assert "taken-down" not in reasons(list_shares_of(service, OWNER, Direction.OUT))
 
 
 def test_new_offer_replaces_the_takedown(service: Service) -> None:
     image = share(service)
     members.remove_member(service, ADMIN, image.id, B)
     members.add_member(service, OWNER, image.id, B)
-    (row,) = listed(service, MEMBER, Direction.IN)
+    (row,) = list_shares_of(service, MEMBER, Direction.IN)
     assert (row.status, row.ending) == (MemberStatus.PENDING, None)
     members.remove_member(service, OWNER, image.id, B)
-    assert listed(service, MEMBER, Direction.IN) == []
+    assert list_shares_of(service, MEMBER, Direction.IN) == []
 
 
 def test_restored_image_is_not_shown_as_taken_down(service: Service) -> None:
@@ -166,9 +161,9 @@ def test_restored_image_is_not_shown_as_taken_down(service: Service) -> None:
     image = share(delayed)
     images.delete_image(delayed, ADMIN, image.id)
     pending_deletes.restore(delayed, image.id)
-    assert reasons(listed(delayed, MEMBER, Direction.IN)) == [None]
+    assert reasons(list_shares_of(delayed, MEMBER, Direction.IN)) == [None]
     images.delete_image(delayed, OWNER, image.id)
-    assert "taken-down" not in reasons(listed(delayed, OWNER, Direction.OUT))
+    assert "taken-down" not in reasons(list_shares_of(delayed, OWNER, Direction.OUT))
 
 
 def test_pages_have_shares_and_takedowns_in_one_order(service: Service, clock: Clock) -> None:
@@ -195,9 +190,9 @@ def test_filters_of_lists_hold_for_takedowns(service: Service) -> None:
     image = share(service)
     images.delete_image(service, ADMIN, image.id)
     for wanted in ({"status": MemberStatus.ACCEPTED}, {"image_id": image.id}, {"project_id": ProjectID("A")}):
-        assert reasons(listed(service, MEMBER, Direction.IN, **wanted)) == ["taken-down"]
+        assert reasons(list_shares_of(service, MEMBER, Direction.IN, **wanted)) == ["taken-down"]
     for other in ({"status": MemberStatus.PENDING}, {"image_id": ImageID("x")}, {"project_id": B}):
-        assert listed(service, MEMBER, Direction.IN, **other) == []
+        assert list_shares_of(service, MEMBER, Direction.IN, **other) == []
 
 
 def test_takedowns_of_an_owner_are_bounded(service: Service, clock: Clock) -> None:

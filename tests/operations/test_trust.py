@@ -34,16 +34,6 @@ SENDER = replace(OWNER, project_domain_id="home")
 ACCEPT, ASK, REFUSE = TrustAnswer.ACCEPT, TrustAnswer.ASK, TrustAnswer.REFUSE
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Service:
-    return service_with(tmp_path, clock)
-
-
 def set_rule(service: Service, subject: TrustSubject, answer: TrustAnswer, caller: Caller = MEMBER) -> None:
     trust.set_rule(service, caller, subject, answer)
 

@@ -25,11 +25,6 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def service(tmp_path: Path, clock: Clock) -> Service:
     return service_with(tmp_path, clock, "while-used", while_used=True)
 

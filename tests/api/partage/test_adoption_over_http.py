@@ -82,12 +82,12 @@ def never_shared(cast: Cast) -> str:
     return cast.owner.has_an_image()
 
 
-def malformed(cast: Cast) -> str:
+def malform_id(cast: Cast) -> str:
     del cast
     return "z" * 36
 
 
-UNREACHABLE: list[Callable[[Cast], str]] = [make_deactivated, without_data, make_ended, make_deleted, never_shared, malformed]
+UNREACHABLE: list[Callable[[Cast], str]] = [make_deactivated, without_data, make_ended, make_deleted, never_shared, malform_id]
 
 
 @pytest.mark.parametrize("situation", UNREACHABLE)

@@ -19,7 +19,7 @@ from tests.api.test_existence import blanked
 WRONG = "partage-claim-" + "0" * 40
 
 
-def listed(cast: Cast, image: str) -> list[dict[str, Any]]:
+def list_codes(cast: Cast, image: str) -> list[dict[str, Any]]:
     answer = cast.owner.call("GET", f"/partage/v1/images/{image}/codes")
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["codes"]
@@ -40,7 +40,7 @@ def test_code_is_shown_once_and_listed_without_its_secret(cast: Cast) -> None:
     assert code.startswith(f"partage-claim-{made['id'][:4]}-")
     assert (made["image_id"], made["uses"], made["uses_left"]) == (image, 3, 3)
     assert made["terms"] == {"notice": "P60D", "expires_at": None, "message": "welcome"}
-    assert listed(cast, image) == [made]
+    assert list_codes(cast, image) == [made]
     lasts = datetime.fromisoformat(made["expires_at"]) - datetime.fromisoformat(made["created_at"])
     assert lasts == timedelta(days=7)
 
@@ -56,7 +56,7 @@ def test_claim_makes_the_callers_project_a_member_with_those_terms(cast: Cast) -
     assert cast.outsider.sees_in_list(image)
     (row,) = list_rows(cast.owner, f"direction=out&image={image}")
     assert (row["member_id"], row["status"]) == (cast.outsider.project_id, "accepted")
-    assert [each["uses_left"] for each in listed(cast, image)] == [0]
+    assert [each["uses_left"] for each in list_codes(cast, image)] == [0]
 
 
 def test_repeated_claim_is_200_and_takes_no_use(cast: Cast) -> None:
@@ -65,7 +65,7 @@ def test_repeated_claim_is_200_and_takes_no_use(cast: Cast) -> None:
     first, again = claim(cast.outsider, code), claim(cast.outsider, code.upper().replace("-", " ", 3).replace(" ", "-", 2))
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
-    assert [each["uses_left"] for each in listed(cast, image)] == [1]
+    assert [each["uses_left"] for each in list_codes(cast, image)] == [1]
 
 
 def test_claim_does_not_shorten_terms_and_accepts_an_offer(cast: Cast) -> None:
@@ -90,10 +90,10 @@ def delete(cast: Cast, image: str, _code: str) -> None:
 
 
 def revoke(cast: Cast, image: str, _code: str) -> None:
-    path = f"/partage/v1/images/{image}/codes/{listed(cast, image)[0]['id']}"
+    path = f"/partage/v1/images/{image}/codes/{list_codes(cast, image)[0]['id']}"
     assert cast.owner.call("DELETE", path).status_code == 204
     assert problem_of(cast.owner.call("DELETE", path)) == (404, "claim-code-not-found")
-    assert listed(cast, image) == []
+    assert list_codes(cast, image) == []
 
 
 def use_up(cast: Cast, _image: str, code: str) -> None:
