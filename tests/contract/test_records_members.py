@@ -8,9 +8,9 @@ import pytest
 from partage import problems
 from partage.model.ids import ProjectID
 from partage.model.member import Member, MemberStatus
-from partage.records import images, members
+from partage.records import endings, images, members
 from partage.records.database import Database
-from tests.contract.records_worlds import START, Share, build, caller, empty, image, undone
+from tests.contract.records_worlds import START, Notice, Share, build, caller, empty, image, undone
 
 SHARED = image(1, owner="A")
 
@@ -76,3 +76,25 @@ def test_deleted_image_loses_its_members_and_its_id_stays_used(database: Databas
         assert members.count(tx, SHARED.id) == 0
         with pytest.raises(problems.ImageExists):
             images.add(tx, SHARED)
+
+
+def test_rows_that_another_transaction_has_locked_are_left_for_later(database: Database) -> None:
+    """Jobs that deleted expired rows waited for each other in a circle."""
+    if database.dialect == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    empty(database)
+    with database.write() as tx:
+        build(
+            tx,
+            [SHARED],
+            [Share(SHARED, each, MemberStatus.ACCEPTED, expires_at=START) for each in ("B", "C")],
+            [Notice(SHARED, each, MemberStatus.ACCEPTED, ends_at=START) for each in ("D", "E")],
+        )
+    with undone(database) as other, undone(database) as tx:
+        members.take(other, SHARED.id, ProjectID("B"))
+        endings.remove(other, SHARED.id, ProjectID("D"))
+        assert [each.member_id for each, _owner in members.take_expired(tx, now=START, limit_rows=9)] == ["C"]
+        assert [each.member_id for each, _owner in endings.take_over(tx, now=START, limit_rows=9)] == ["E"]
+    with undone(database) as tx:
+        assert len(members.take_expired(tx, now=START, limit_rows=9)) == len(endings.take_over(tx, now=START, limit_rows=9)) == 2
+    empty(database)

@@ -118,9 +118,12 @@ def remove_all(tx: Transaction, image_id: ImageID) -> int:
 
 
 def take_over(tx: Transaction, *, now: datetime, limit_rows: int) -> list[tuple[Ending, ProjectID | None]]:
-    """Remove endings whose notice has run out, at most `limit_rows`; return them with the images' owners."""
+    """Remove endings whose notice has run out, at most `limit_rows`; return them with the images' owners.
+
+    Rows that another transaction has locked are left for the next call, as by `members.take_expired`.
+    """
     key = (endings.c.image_id, endings.c.member_id)
-    is_over = select(*key).where(endings.c.ends_at <= to_microseconds(now)).limit(limit_rows)
+    is_over = select(*key).where(endings.c.ends_at <= to_microseconds(now)).limit(limit_rows).with_for_update(skip_locked=True)
     taken = delete(endings).where(tuple_(*key).in_(is_over)).returning(*_COLUMNS, endings.c.owner)
     return [(_parse_ending(row[:-1]), row[-1]) for row in tx.execute(taken)]
 

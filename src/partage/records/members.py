@@ -151,11 +151,14 @@ def add_owners(tx: Transaction) -> int:
 def take_expired(
     tx: Transaction, *, now: datetime, limit_rows: int, image_id: ImageID | None = None
 ) -> list[tuple[Member, ProjectID | None]]:
-    """Delete memberships whose shares have expired, of all images or of one; return them with the images' owners."""
+    """Delete memberships whose shares have expired, of all images or of one; return them with the images' owners.
+
+    Those of one image are all deleted: the caller has locked the image. Of all images, rows that another transaction has locked are
+    left for the next call. Waiting for them, in whatever order, deadlocked on PostgreSQL.
+    """
     key = (members.c.image_id, members.c.member_id)
     expired = select(*key).where(members.c.expires_at <= to_microseconds(now)).limit(limit_rows)
-    if image_id is not None:
-        expired = expired.where(members.c.image_id == image_id)
+    expired = expired.with_for_update(skip_locked=True) if image_id is None else expired.where(members.c.image_id == image_id)
     taken = delete(members).where(tuple_(*key).in_(expired)).returning(*_COLUMNS, members.c.owner)
     return [(_member(row[:-1]), row[-1]) for row in tx.execute(taken)]
 
