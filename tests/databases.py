@@ -14,13 +14,50 @@ import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from partage.records.database import Database
+from tests import mariadb, postgresql
 
+KINDS = tuple(os.environ.get("PARTAGE_TEST_DATABASES", "sqlite,postgresql").split(","))
+"""The kinds of databases of suites that run on each: PARTAGE_TEST_DATABASES=mariadb runs them on MariaDB."""
+
+SERVER = KINDS[-1]
+"""The kind of database of suites that need a server."""
+
+_PROGRAMS = {"postgresql": postgresql, "mariadb": mariadb}
 _scopes: list[ExitStack] = []
 _connections: weakref.WeakSet["_WatchedConnection"] = weakref.WeakSet()
 _connect = sqlite3.connect
+
+
+@contextmanager
+def serve(kind: str, folder: Path) -> Iterator[str]:
+    """Yield the URL of an empty database of a kind: a file below `folder`, or that of a server which runs until the block ends."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder}/partage.db"
+        return
+    with _PROGRAMS[kind].server() as url:
+        yield url
+
+
+@contextmanager
+def serve_server() -> Iterator[str]:
+    """Yield the URL of an empty database of a server, which runs until the block ends."""
+    with _PROGRAMS[SERVER].server() as url:
+        yield url
+
+
+def make_url(folder: Path) -> str:
+    """Give the URL of an empty database: a file below `folder`, or one of a server of this run where all suites run on MariaDB."""
+    return f"sqlite:///{folder}/partage.db" if "sqlite" in KINDS else mariadb.add_database(_start_server())
+
+
+@cache
+def _start_server() -> str:
+    return _scopes[0].enter_context(mariadb.server())
 
 
 def open_database(url: str, *, connections: int = 40) -> Database:

@@ -1,26 +1,18 @@
-"""The databases that the records suites run on: SQLite in a temporary folder, and PostgreSQL."""
+"""The databases that the records suites run on: one of each kind."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from partage.records import schema
 from partage.records.database import Database
-from tests import postgresql
+from tests import databases
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=databases.KINDS)
 def migrated_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """Make an empty database with the newest schema, once for each kind."""
-    if request.param == "sqlite":
-        folder: Path = tmp_path_factory.mktemp("records")
-        database = Database(f"sqlite:///{folder}/partage.db")
-        schema.upgrade(database)
-        yield database
-        database.close()
-        return
-    with postgresql.server() as url:
+    with databases.serve(request.param, tmp_path_factory.mktemp("records")) as url:
         database = Database(url)
         schema.upgrade(database)
         yield database

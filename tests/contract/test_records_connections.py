@@ -110,14 +110,14 @@ def test_eight_workers_leave_a_connection_for_commands(url: str, tmp_path: Path,
 
 
 def test_workers_that_fit_are_left_as_they_are(url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    asked = settings(url, tmp_path, workers=2, database_connections=8)
+    asked = settings(url, tmp_path, workers=2, database_connections=5)
     with compose.open_service(asked) as service, caplog.at_level(logging.WARNING):
         assert readiness.fit_connections(asked, service) == asked
     assert "could use them all" not in caplog.text
 
 
 def test_defaults_fit_a_server_of_a_hundred(tmp_path: Path) -> None:
-    """Eight workers, a worker for imports, and a command."""
+    """Six workers, a worker for imports, the maintenance process of each, and a command."""
     default = settings("postgresql://somewhere/", tmp_path)
     assert 9 * default.database_connections + 2 <= 100 - 3
 

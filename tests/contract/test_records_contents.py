@@ -4,16 +4,20 @@ from datetime import timedelta
 
 from sqlalchemy import event
 
+from partage.content.digest import Digests
 from partage.content.manifest import Content, Segment
-from partage.model.ids import ChunkDigest, ContentID, PackID, StoreID
-from partage.records import content_references, contents, images, tables
+from partage.model.ids import ChunkDigest, ContentID, PackID, ProjectID, StoreID
+from partage.model.image import ImageStatus
+from partage.model.member import MemberStatus
+from partage.records import content_references, contents, exclusive_chunks, images, pending_deletes, stagings, tables
 from partage.records.contents import ChunkRow, PackRow
 from partage.records.database import Database
-from tests.contract.records_worlds import START, build, image, undone
+from partage.records.stagings import Staging
+from tests.contract.records_worlds import START, Notice, build, image, undone
 
 STORE = StoreID("local")
 ONE, TWO, THREE = (ChunkDigest(bytes([number]) * 32) for number in (1, 2, 3))
-CONTENT = Content(size_bytes=30, md5="m", sha256="s", sha512="h", virtual_size_bytes=None)
+CONTENT = Content(size_bytes=30, digests=Digests(md5="m", sha512="h"), virtual_size_bytes=None)
 
 
 def pack(number: int) -> PackRow:
@@ -112,7 +116,7 @@ def test_only_contents_that_no_image_names_are_forgotten(database: Database) -> 
         contents.mark_unnamed(tx, now=START)
         assert contents.remove_unnamed(tx, unnamed_before=START - timedelta(seconds=1)) == 0
         assert contents.remove_unnamed(tx, unnamed_before=START) == 1
-        assert contents.list_contents(tx) == [ContentID("kept")]
+        assert [each.id for each in contents.page_contents(tx)] == [ContentID("kept")]
         assert contents.find_segments(tx, ContentID("dropped"), 0, 30, limit_rows=9) == []
         assert [each.id for each in images.list_by_content(tx, ContentID("kept"))] == [image(1).id]
 
@@ -126,3 +130,34 @@ def test_every_column_that_names_contents_is_listed() -> None:
         if any(key.column is tables.contents.c.id for key in column.foreign_keys)
     }
     assert naming - {tables.manifests.c.content_id} == {each.column for each in content_references.REFERENCES}
+
+
+def test_project_knows_contents_of_its_own_and_its_retained_images(database: Database) -> None:
+    """Each content has one segment, whose start says which it is."""
+    owners = ("A", "A", "A", "B", "A")
+    mine, own, retained, foreign, deleted = (
+        image(number, owner, content_id=ContentID(f"c{number}"), stores=(STORE,), status=ImageStatus.ACTIVE)
+        for number, owner in enumerate(owners, 1)
+    )
+    staged = image(6)
+    with undone(database) as tx:
+        for number in range(1, 7):
+            contents.add(tx, ContentID(f"c{number}"), CONTENT, [Segment(number, b"")], now=START)
+        notice = Notice(retained, "C", MemberStatus.ACCEPTED, None)
+        build(tx, [mine, own, retained, foreign, deleted, staged], notices=[notice])
+        images.save(tx, retained.retain(now=START), was=retained)
+        stagings.put(tx, Staging(staged.id, ContentID("c6"), STORE, 30))
+        pending_deletes.add(tx, deleted, [], now=START)
+        images.remove(tx, deleted)
+        walks = {
+            project: {
+                each.start for each in exclusive_chunks.walk_segments_of_others(tx, mine.id, STORE, limit_rows=9, known_to=project)
+            }
+            for project in (ProjectID("A"), ProjectID("B"), ProjectID("C"), None)
+        }
+        names = [
+            exclusive_chunks.is_named_by_others(tx, ContentID(f"c{number}"), mine.id, STORE, known_to=ProjectID("A"))
+            for number in range(1, 7)
+        ]
+    assert walks == {"A": {2, 3, 6}, "B": {4}, "C": set(), None: {2, 3, 4, 5, 6}}
+    assert names == [False, True, True, False, False, True]

@@ -5,7 +5,7 @@ import re
 from partage.records import project_references
 from partage.records.tables import metadata
 
-NAMES_PROJECT = re.compile(r"(^|_)(owner|project|project_id|member_id|tenant)$")
+NAMES_PROJECT = re.compile(r"(^|_)(owner|project|project_id|member_id|tenant|restorable_by)$")
 
 
 def test_every_column_that_names_a_project_is_listed() -> None:

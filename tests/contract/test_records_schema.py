@@ -4,17 +4,19 @@ import re
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column
 
 from partage import problems
 from partage.model.ids import ImageID
 from partage.model.image import Image
-from partage.records import images, schema
+from partage.records import images, mariadb, schema
 from partage.records.database import Database
 from partage.records.tables import deleted_images, metadata
 from tests.databases import open_database
@@ -27,7 +29,24 @@ def test_migrations_create_the_tables(database: Database) -> None:
         warnings.simplefilter("ignore")  # indexes on expressions are not compared, and both libraries say so
         with database.read() as tx:
             differences = compare_metadata(MigrationContext.configure(tx), metadata)
-    assert differences == []
+    assert [each for each in differences if database.dialect != "mariadb" or not is_of_mariadb(each)] == []
+
+
+def is_of_mariadb(difference: Any) -> bool:
+    """Whether MariaDB differs by intent: in generated columns, and in indexes on them or with the column of a condition."""
+    kind, *parts = difference
+    if kind == "remove_column":
+        return (parts[1], parts[2].name) in {(table, name) for (table, _), (name, _) in mariadb.GENERATED.items()}
+    return kind in ("add_index", "remove_index") and parts[0].name in CHANGED
+
+
+CHANGED = {
+    each.name
+    for table in metadata.tables.values()
+    for each in table.indexes
+    if each.dialect_options["sqlite"]["where"] is not None or any(not isinstance(part, Column) for part in each.expressions)
+}
+"""Indexes on expressions, or of some rows only."""
 
 
 def test_upgrading_twice_changes_nothing(database: Database) -> None:
@@ -59,7 +78,9 @@ def contents_of(database: Database) -> dict[str, tuple[str, list[str]]]:
                 looking.get_foreign_keys(name),
                 looking.get_indexes(name),
             )
-            rows = sorted(repr(tuple(row)) for row in tx.exec_driver_sql(f'SELECT * FROM "{name}"'))
+            rows = sorted(
+                repr(tuple(row)) for row in tx.exec_driver_sql(f"SELECT * FROM {tx.dialect.identifier_preparer.quote(name)}")
+            )
             described[name] = (re.sub(r" object at 0x[0-9a-f]+", "", repr(parts)), rows)
     assert described["images"][1]
     assert described["alembic_version"][1]

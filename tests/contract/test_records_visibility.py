@@ -1,6 +1,7 @@
 """Which images a list shows and a look-up finds, against three-line definitions, on random worlds."""
 
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +12,7 @@ from partage.model.ids import ImageID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import MemberStatus
 from partage.model.query import Filter, ImageQuery, Operator, SortKey
-from partage.records import images, paging
+from partage.records import images, paging, selective
 from partage.records.database import Database
 from tests.contract.records_worlds import START, Notice, Share, build, caller, image, undone
 
@@ -39,6 +40,10 @@ def worlds(draw: st.DrawFn) -> World:
             tags=tuple(sorted(draw(st.sets(st.sampled_from(["x", "y"]))))),
             properties=draw(st.dictionaries(st.sampled_from(["os", "arch"]), st.sampled_from(["1", "2"]))),
             status=draw(st.sampled_from([ImageStatus.ACTIVE, ImageStatus.ACTIVE, ImageStatus.DEACTIVATED])),
+            protected=draw(st.booleans()),
+            disk_format=draw(st.sampled_from([None, "raw", "iso"])),
+            checksum=draw(st.sampled_from([None, "c" * 32, "d" * 32])),
+            os_hash_value=draw(st.sampled_from([None, "e" * 127 + "1", "e" * 127 + "2"])),
         )
         for number in range(draw(st.integers(0, 9)))
     ]
@@ -68,7 +73,8 @@ queries = st.builds(
         lambda keys: (*keys[:2], SortKey("id", False)),
     )
     | st.just((SortKey("created_at", True), SortKey("id", True)))
-    | st.just((SortKey("name", False), SortKey("created_at", False), SortKey("id", False))),
+    | st.just((SortKey("name", False), SortKey("created_at", False), SortKey("id", False)))
+    | st.just((SortKey("updated_at", True), SortKey("created_at", True), SortKey("id", True))),
     tags=st.sampled_from([(), ("x",), ("x", "y")]),
     properties=st.sampled_from([(), (("os", "1"),)]),
     filters=st.sampled_from(
@@ -78,6 +84,14 @@ queries = st.builds(
             (Filter("name", Operator.IN, ("a", "b")),),
             (Filter("owner", Operator.EQ, ("A",)),),
             (Filter("status", Operator.EQ, ("active",)),),
+            (Filter("status", Operator.IN, ("active", "queued")),),
+            (Filter("id", Operator.IN, (image(1).id, image(2).id, image(50).id)),),
+            (Filter("name", Operator.EQ, ("",)),),
+            (Filter("checksum", Operator.EQ, ("c" * 32,)),),
+            (Filter("os_hash_value", Operator.EQ, ("e" * 127 + "1",)),),
+            (Filter("disk_format", Operator.EQ, ("raw",)), Filter("protected", Operator.EQ, (True,))),
+            (Filter("size", Operator.EQ, (5,)), Filter("protected", Operator.EQ, (False,))),
+            (Filter("updated_at", Operator.GT, (image(3).created_at,)),),
             (Filter("created_at", Operator.GT, (image(3).created_at,)),),
             (Filter("created_at", Operator.EQ, (image(3).created_at,)),),
             (Filter("created_at", Operator.NEQ, (image(3).created_at,)),),
@@ -176,6 +190,8 @@ def _value(each: Image, attribute: str, unset: object) -> object:
     query=queries,
     is_admin=st.booleans(),
     most_bytes=st.sampled_from([1, 40, 1 << 22]),
+    may_start_from_filter=st.booleans(),
+    has_few=st.booleans(),
 )
 def test_pages_contain_exactly_the_visible_images_in_order(
     database: Database,
@@ -185,14 +201,19 @@ def test_pages_contain_exactly_the_visible_images_in_order(
     *,
     is_admin: bool,
     most_bytes: int,
+    may_start_from_filter: bool,
+    has_few: bool,
 ) -> None:
+    """In each way: from the few images that a filter matches, from the project's few shares, and in the order of the list."""
     made, shares, notices = world
     if is_admin:
         shown = [each for each in made if administrator_lists(project, each, notices, query)]
     else:
         shown = [seen_by(project, each, notices) for each in made if lists(project, each, shares, notices, query)]
     expected = in_order([each for each in shown if passes(each, query)], query)
-    with undone(database) as tx:
+    choose = selective.choose if may_start_from_filter else (lambda *_: None)
+    counted = {"has_few_shares": lambda *_: has_few, "has_few_endings": lambda *_: has_few}
+    with undone(database) as tx, patch.multiple(selective, choose=choose, **counted):
         build(tx, made, shares, notices)
         walked: list[Image] = []
         after = None

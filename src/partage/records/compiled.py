@@ -35,9 +35,14 @@ class CompiledSelect:
     Parameters and rows have the driver's own values: text, integers, bytes; true is 1 or True.
     """
 
-    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
-        """Take a statement in which every value is a bound parameter or a constant, and each element of a list is one."""
+    def __init__(self, statement: Select[*tuple[Any, ...]], *, is_planned_by_value: bool = False) -> None:
+        """Take a statement in which every value is a bound parameter or a constant, and each element of a list is one.
+
+        `is_planned_by_value`: PostgreSQL plans it each time, for values that match many rows or none. Otherwise it plans a
+        statement of a connection without values after five executions. Source: postgresql.org/docs/current/sql-prepare.html.
+        """
         self.statement = statement
+        self._options: Mapping[str, Mapping[str, Any]] = {"postgresql": {"prepare": False}} if is_planned_by_value else {}
         self._texts: dict[str, _CompiledText] = {}
 
     def fetch_all(self, tx: Transaction, given: Mapping[str, object]) -> Rows:
@@ -47,7 +52,7 @@ class CompiledSelect:
             text = self._texts[tx.dialect.name] = _compile(self.statement, tx.dialect)
         try:
             with closing(tx.connection.cursor()) as cursor:
-                cursor.execute(text.sql, text.parameters(given))
+                cursor.execute(text.sql, text.parameters(given), **self._options.get(tx.dialect.name, {}))
                 return cursor.fetchall()
         except tx.dialect.loaded_dbapi.Error:
             # SQLAlchemy knows which failures break a connection and how to report them, so it executes the statement again.

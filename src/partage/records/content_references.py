@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import Column, ColumnElement, bindparam, exists, or_, select
 
 from partage.model.ids import StoreID
+from partage.records.partial_upload_tables import upload_parts
 from partage.records.tables import images, pending_deletes, stagings
 
 
@@ -32,9 +33,10 @@ def _lists_store(stores: Column[str]) -> ColumnElement[bool]:
 REFERENCES = (
     Reference(images.c.content_id, images.c.id, _lists_store(images.c.stores)),
     Reference(stagings.c.content_id, stagings.c.image_id, stagings.c.store_id == bindparam("store_id")),
+    Reference(upload_parts.c.content_id, upload_parts.c.image_id, upload_parts.c.store_id == bindparam("store_id")),
     Reference(pending_deletes.c.content_id, pending_deletes.c.image_id, _lists_store(pending_deletes.c.stores)),
 )
-"""The data of an image, data that is staged to become it, and the data of a deleted image that can be restored."""
+"""The data of an image, data that is staged or has arrived in part, and the data of a deleted image that can be restored."""
 
 
 def is_named(content_id: Column[str]) -> ColumnElement[bool]:

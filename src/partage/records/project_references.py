@@ -5,27 +5,27 @@ A test compares the list with the tables.
 
 from dataclasses import dataclass
 
-from sqlalchemy import Column, delete, func, select, tuple_
+from sqlalchemy import Column, func, select
 
 from partage.model.ids import ProjectID
 from partage.records.database import Transaction
+from partage.records.dialects import delete_rows
+from partage.records.event_tables import events, removed_events, webhooks
 from partage.records.tables import (
     claim_codes,
     endings,
-    events,
     idempotency_keys,
     images,
     last_uses,
     members,
     metadef_namespaces,
+    pending_deletes,
     project_closings,
     project_locks,
-    removed_events,
     takedowns,
     tasks,
     trust_rules,
     uses,
-    webhooks,
 )
 
 
@@ -46,6 +46,7 @@ REFERENCES = (
     ProjectReference(endings.c.owner),  # follows the image
     ProjectReference(takedowns.c.member_id, is_removed=True),
     ProjectReference(takedowns.c.owner),  # stays for the member, until it is removed by age
+    ProjectReference(pending_deletes.c.restorable_by),  # stays: nobody of a closed project restores anything
     ProjectReference(metadef_namespaces.c.owner),  # private ones are deleted, public ones stay
     ProjectReference(tasks.c.owner),  # ended with their image; removed 48 hours later
     ProjectReference(events.c.project_id),  # stays until it is removed by age: administrators read it
@@ -82,4 +83,4 @@ def _count(tx: Transaction, column: Column[str], project_id: ProjectID) -> int:
 def _remove(tx: Transaction, column: Column[str], project_id: ProjectID, limit_rows: int) -> int:
     key = tuple(column.table.primary_key)
     found = select(*key).where(column == project_id).order_by(*key).limit(limit_rows)
-    return tx.execute(delete(column.table).where(tuple_(*key).in_(found))).rowcount
+    return delete_rows(tx, column.table, found)

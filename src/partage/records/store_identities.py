@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from partage.model.ids import StoreID
 from partage.records.database import Transaction, to_microseconds
+from partage.records.dialects import build_insert
 from partage.records.tables import database_identity, store_identities
 
 _THE_ONLY_ROW = 1
@@ -24,8 +24,7 @@ class KnownStore:
 
 def identify(tx: Transaction, new_id: str) -> str:
     """Return the database's id, after setting it to `new_id` if there is none; lock its row until the transaction ends."""
-    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    tx.execute(make(database_identity).values(number=_THE_ONLY_ROW, id=new_id).on_conflict_do_nothing())
+    tx.execute(build_insert(tx, database_identity).values(number=_THE_ONLY_ROW, id=new_id).on_conflict_do_nothing())
     return str(tx.execute(select(database_identity.c.id).with_for_update()).scalar_one())
 
 

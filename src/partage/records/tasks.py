@@ -16,7 +16,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    delete,
     func,
     insert,
     literal,
@@ -33,6 +32,7 @@ from partage.model.query import Position
 from partage.model.signature import Certificate, certificate_of
 from partage.model.task import Task, TaskLane, TaskQuery, TaskStatus, TaskType
 from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.dialects import delete_rows
 from partage.records.tables import images, tasks
 
 
@@ -70,6 +70,14 @@ class HeldClaim:
     image_is_there: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ReceivedRow:
+    """What earlier runs of a task have received of an image of another region. `digest` is one of the store and the manifest."""
+
+    received_bytes: int
+    digest: bytes
+
+
 _DOCUMENT = tuple(tasks.c)[:13]
 _CLAIM = (tasks.c.claim, tasks.c.worker, tasks.c.renewed_at, tasks.c.attempts)
 _LISTED = tuple(
@@ -79,6 +87,7 @@ _LISTED = tuple(
 """Columns of a task in a list: without input, result and message, which may be long."""
 _FIND = select(*_DOCUMENT).where(tasks.c.id == bindparam("task_id"))
 _ENDED = (TaskStatus.SUCCESS, TaskStatus.FAILURE)
+_LEFT_BY_THE_END = {"sealed_token": None, "received_bytes": None, "received_digest": None}
 _RUNNING = select(*_DOCUMENT, *_CLAIM).where(tasks.c.status == TaskStatus.PROCESSING.value)
 _CLAIMED = select(*_DOCUMENT).where(tasks.c.id == bindparam("task_id"), tasks.c.claim == bindparam("claim")).with_for_update()
 _BUSY = (
@@ -217,13 +226,13 @@ def find_claimed(tx: Transaction, task_id: TaskID, claim: str) -> Task | None:
 def save_claimed(tx: Transaction, task: Task, claim: str, *, now: datetime, attempts: int | None = None) -> None:
     """Write a task that `find_claimed` returned in this transaction. A task that is not processing any more loses its claim.
 
-    The sealed token of an ended task is removed. `attempts` None leaves the count unchanged.
+    Of an ended task the sealed token, and what it has received, are removed. `attempts` None leaves the count unchanged.
     """
     values: dict[str, object] = _row(task) | {"renewed_at": to_microseconds(now)}
     if task.status is not TaskStatus.PROCESSING:
         values |= {"claim": None, "worker": None, "renewed_at": None}
     if task.status in _ENDED:
-        values |= {"sealed_token": None}
+        values |= _LEFT_BY_THE_END
     if attempts is not None:
         values |= {"attempts": attempts}
     tx.execute(update(tasks).where(tasks.c.id == task.id, tasks.c.claim == claim).values(values))
@@ -235,9 +244,22 @@ def end(tx: Transaction, task_id: TaskID, reason: str, *, now: datetime) -> Task
     if row is None or _task(row).status in _ENDED:
         return None
     failed = _task(row).fail(reason, now=now)
-    values = _row(failed) | {"claim": None, "worker": None, "renewed_at": None, "sealed_token": None}
+    values = _row(failed) | {"claim": None, "worker": None, "renewed_at": None} | _LEFT_BY_THE_END
     tx.execute(update(tasks).where(tasks.c.id == task_id).values(values))
     return failed
+
+
+def note_received(tx: Transaction, task_id: TaskID, claim: str, *, received_bytes: int, digest: bytes) -> None:
+    """Note how many bytes of an image the run with this claim has received, and the digest that proves it to the next run."""
+    values = {"received_bytes": received_bytes, "received_digest": digest}
+    tx.execute(update(tasks).where(tasks.c.id == task_id, tasks.c.claim == claim).values(values))
+
+
+def find_received(tx: Transaction, task_id: TaskID) -> ReceivedRow | None:
+    """Return what the runs of a task have received so far; None if nothing is noted, or the task has ended."""
+    noted = (tasks.c.id == task_id, tasks.c.received_bytes.is_not(None))
+    row = tx.execute(select(tasks.c.received_bytes, tasks.c.received_digest).where(*noted)).first()
+    return None if row is None else ReceivedRow(row[0], bytes(row[1]))
 
 
 def list_waiting(tx: Transaction, *, since: datetime) -> list[Task]:
@@ -284,7 +306,7 @@ def have_expired(tx: Transaction, *, now: datetime) -> bool:
 def remove_expired(tx: Transaction, *, now: datetime, limit: int) -> int:
     """Delete at most `limit` tasks whose time to live is over, oldest first; return how many."""
     expired = select(tasks.c.id).where(tasks.c.expires_at < to_microseconds(now)).order_by(tasks.c.expires_at).limit(limit)
-    return tx.execute(delete(tasks).where(tasks.c.id.in_(expired))).rowcount
+    return delete_rows(tx, tasks, expired)
 
 
 def _build_marker_condition(tx: Transaction, query: TaskQuery, marker: TaskID) -> ColumnElement[bool]:

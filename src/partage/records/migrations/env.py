@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from partage.records.tables import metadata
+from partage.records import tables  # noqa: F401 -- defines the tables of `metadata`
+from partage.records.metadata import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, transaction_per_migration=False)
 context.run_migrations()

@@ -1,0 +1,28 @@
+SELECT images.id, images.owner, images.name, images.status, images.visibility, images.protected, images.os_hidden, images.min_disk, images.min_ram, images.disk_format, images.container_format, images.size, images.virtual_size, images.checksum, images.os_hash_algo, images.os_hash_value, images.created_at, images.updated_at, images.content_id, images.stores, images.location_references, images.external_url, images.former_owner, images.former_visibility, images.former_status, images.tags, images.properties, sized.promised, sized.found 
+FROM images INNER JOIN (SELECT chosen.image_id AS image_id, chosen.promised AS promised, chosen.key_0 AS key_0, chosen.key_1 AS key_1, images.details_bytes + length(images.location_references) AS own_bytes, sum(images.details_bytes + length(images.location_references)) OVER (ORDER BY chosen.key_0 DESC, chosen.key_1 DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS total_bytes, count(*) OVER () AS found 
+FROM (SELECT candidates.image_id AS image_id, candidates.promised AS promised, candidates.key_0 AS key_0, candidates.key_1 AS key_1 
+FROM (SELECT anon_1.image_id AS image_id, anon_1.promised AS promised, anon_1.key_0 AS key_0, anon_1.key_1 AS key_1 
+FROM (SELECT images.id AS image_id, 0 AS promised, images.created_at AS key_0, images.id AS key_1 
+FROM images 
+WHERE images.owner = %(project)s AND images.os_hidden = false AND (images.created_at < %(after_0)s OR images.created_at = %(after_0)s AND images.id < %(after_1)s) ORDER BY images.created_at DESC, images.id DESC 
+ LIMIT 26) AS anon_1 UNION ALL SELECT anon_2.image_id AS image_id, anon_2.promised AS promised, anon_2.key_0 AS key_0, anon_2.key_1 AS key_1 
+FROM (SELECT images.id AS image_id, 0 AS promised, members.image_created_at AS key_0, members.image_id AS key_1 
+FROM members STRAIGHT_JOIN images ON members.image_id = images.id 
+WHERE images.visibility = 'shared' AND NOT (images.owner <=> %(project)s) AND members.member_id = %(project)s AND members.expires_at > %(now)s AND members.hidden = 0 AND NOT (EXISTS (SELECT endings.image_id 
+FROM endings 
+WHERE endings.image_id = members.image_id AND endings.member_id = members.member_id AND endings.ends_at > %(now)s 
+ LIMIT 0, 18446744073709551615)) AND members.status = %(member_status)s AND images.os_hidden = false AND (members.image_created_at < %(after_0)s OR members.image_created_at = %(after_0)s AND members.image_id < %(after_1)s) ORDER BY members.image_created_at DESC, members.image_id DESC 
+ LIMIT 26) AS anon_2 UNION ALL SELECT anon_3.image_id AS image_id, anon_3.promised AS promised, anon_3.key_0 AS key_0, anon_3.key_1 AS key_1 
+FROM (SELECT images.id AS image_id, 0 AS promised, images.created_at AS key_0, images.id AS key_1 
+FROM images 
+WHERE images.visibility = 'public' AND NOT (images.owner <=> %(project)s) AND NOT (EXISTS (SELECT endings.image_id 
+FROM endings 
+WHERE endings.image_id = images.id AND endings.member_id = %(project)s AND endings.ends_at > %(now)s 
+ LIMIT 0, 18446744073709551615)) AND images.os_hidden = false AND (images.created_at < %(after_0)s OR images.created_at = %(after_0)s AND images.id < %(after_1)s) ORDER BY images.created_at DESC, images.id DESC 
+ LIMIT 26) AS anon_3 UNION ALL SELECT anon_4.image_id AS image_id, anon_4.promised AS promised, anon_4.key_0 AS key_0, anon_4.key_1 AS key_1 
+FROM (SELECT images.id AS image_id, 1 AS promised, endings.image_created_at AS key_0, endings.image_id AS key_1 
+FROM endings STRAIGHT_JOIN images ON endings.image_id = images.id 
+WHERE endings.member_id = %(project)s AND endings.ends_at > %(now)s AND NOT (images.owner <=> %(project)s) AND ((images.visibility = 'shared' OR images.visibility = 'private') AND endings.status = %(member_status)s OR images.visibility = 'public') AND images.os_hidden = false AND (endings.image_created_at < %(after_0)s OR endings.image_created_at = %(after_0)s AND endings.image_id < %(after_1)s) ORDER BY endings.image_created_at DESC, endings.image_id DESC 
+ LIMIT 26) AS anon_4) AS candidates ORDER BY candidates.key_0 DESC, candidates.key_1 DESC 
+ LIMIT %(rows)s) AS chosen INNER JOIN images ON images.id = chosen.image_id) AS sized ON sized.image_id = images.id 
+WHERE sized.total_bytes <= %(most_bytes)s OR sized.total_bytes = sized.own_bytes ORDER BY sized.key_0 DESC, sized.key_1 DESC
