@@ -36,7 +36,7 @@ from partage.model.ids import ContentID, ImageID, ProjectID, StoreID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.location import Reference
 from partage.model.query import ImageQuery, Position
-from partage.records import guards, paging, uses, visibility
+from partage.records import guards, paging, selective, uses, visibility
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.paging import QueryShape
@@ -50,12 +50,20 @@ from partage.records.tables import (
     members,
     pending_deletes,
 )
+from partage.records.unindexed import Unindexed
 
 _COLUMNS = tuple(column for column in images.c if column.name != "details_bytes")
 _BY_ID = select(*_COLUMNS).where(images.c.id == bindparam("image_id"))
-_FIND = {is_admin: CompiledSelect(_BY_ID.where(visibility.visible_by_id(is_admin=is_admin))) for is_admin in (False, True)}
+_IS_HIDDEN_BY_OWNER = or_(
+    images.c.visibility == visibility.literal(Visibility.PRIVATE),
+    images.c.status == literal_column(f"'{ImageStatus.DEACTIVATED.value}'"),
+)
+# In the same statement as the image: in a transaction that writes, a second one sees what others have committed since.
+_IS_PROMISED = case((_IS_HIDDEN_BY_OWNER, visibility.has_notice()), else_=false()).label("promised")
+_VISIBLE = select(*_COLUMNS, _IS_PROMISED).where(images.c.id == bindparam("image_id"))
+_FIND = {is_admin: CompiledSelect(_VISIBLE.where(visibility.visible_by_id(is_admin=is_admin))) for is_admin in (False, True)}
 _HAS_NOTICE = CompiledSelect(select(images.c.id).where(images.c.id == bindparam("image_id"), visibility.has_notice()))
-_FIND_PUBLIC = CompiledSelect(_BY_ID.where(visibility.PUBLIC))
+_FIND_PUBLIC = CompiledSelect(_VISIBLE.where(visibility.PUBLIC))
 _FIND_FOR_CHANGE = {is_admin: CompiledSelect(found.statement.with_for_update(of=images)) for is_admin, found in _FIND.items()}
 _FIND_PUBLIC_FOR_CHANGE = CompiledSelect(_FIND_PUBLIC.statement.with_for_update(of=images))
 _FIND_FOR_WORK = _BY_ID.with_for_update()
@@ -73,8 +81,9 @@ def find(tx: Transaction, caller: Caller, image_id: ImageID, *, now: datetime) -
     Raises:
         ImageNotFound: there is no such image, or the caller may not see it.
     """
-    image = _find_row(tx, _FIND_PUBLIC if caller.is_anonymous else _FIND[caller.is_admin], caller, image_id, now)
-    return view(tx, caller, image, now=now)
+    statement = _FIND_PUBLIC if caller.is_anonymous else _FIND[caller.is_admin]
+    image, is_promised = _find_row(tx, statement, caller, image_id, now)
+    return image.as_shared() if is_promised and _can_differ_for(caller, image) else image
 
 
 def find_for_change(tx: Transaction, caller: Caller, image_id: ImageID, *, now: datetime) -> Image:
@@ -90,9 +99,9 @@ def find_for_change(tx: Transaction, caller: Caller, image_id: ImageID, *, now: 
         # On PostgreSQL, a statement that has waited for the lock reads the image anew, but members and endings as they were before.
         # So it does not find an image that was retained meanwhile. A new statement does; if the image is not there, it raises.
         _find_row(tx, plain, caller, image_id, now)
-    image = _image(row)
+    image = _image(row[:-1])
     # For the same reason it finds an image that the caller sees no more, unless the caller owns it.
-    return image if image.owner == caller.project_id else _find_row(tx, plain, caller, image_id, now)
+    return image if image.owner == caller.project_id else _find_row(tx, plain, caller, image_id, now)[0]
 
 
 def view(tx: Transaction, caller: Caller, image: Image, *, now: datetime) -> Image:
@@ -147,11 +156,22 @@ def page(tx: Transaction, caller: Caller, query: ImageQuery, *, after: Position 
     restricted = visibility.restrict_to_public(query, caller)
     if restricted is None:
         return Slice((), has_more=False)
-    shape = paging.shape_of(restricted, is_admin=caller.is_admin, has_position=after is not None)
     bounds = {"rows": query.limit + 1, "most_bytes": most_bytes}
     given = visibility.bind_caller(caller, now) | paging.bind_query(restricted, after) | bounds
+    start = selective.choose(tx, restricted, given)
+    # Only an index by name has the images of all projects in order; by time, shares and endings are in the order of the list.
+    is_by_name = query.sort[0].attribute == "name" and not start
+    shape = paging.shape_of(
+        restricted,
+        is_admin=caller.is_admin,
+        has_position=after is not None,
+        start=start,
+        has_few_shares=is_by_name and selective.has_few_shares(tx, given),
+        has_few_endings=not is_by_name or selective.has_few_endings(tx, given),
+        merges=tx.dialect.name == "sqlite",
+    )
     # Large statements are not cached: one with 190 filters takes 5 MiB, and a few hundred of them would exhaust the memory.
-    statement = CompiledSelect(_page_statement(shape)) if shape.is_large else _compile_page(shape)
+    statement = _compile_page(shape) if shape.is_large else _recall_page(shape)
     rows = statement.fetch_all(tx, given)
     found = [_decode_listed(row) for row in rows[: query.limit]]
     return Slice(found, has_more=bool(rows) and rows[0][-1] > len(found))
@@ -239,42 +259,66 @@ def list_owned(tx: Transaction, project_id: ProjectID, *, after: Image | None = 
     return [_image(row) for row in tx.execute(statement.order_by(*key).limit(limit_rows))]
 
 
+_LIST_RECENT = CompiledSelect(
+    select(*_COLUMNS)
+    .where(images.c.owner == bindparam("owner"), images.c.status == bindparam("status"))
+    .order_by(images.c.created_at.desc(), images.c.id.desc())
+    .limit(bindparam("limit_rows"))
+)
+
+
+def list_recent(tx: Transaction, project_id: ProjectID, *, limit_rows: int) -> list[Image]:
+    """List a project's own active images, newest first."""
+    given = {"owner": project_id, "status": ImageStatus.ACTIVE.value, "limit_rows": limit_rows}
+    return [_image(row) for row in _LIST_RECENT.fetch_all(tx, given)]
+
+
 def list_by_content(tx: Transaction, content_id: ContentID) -> list[Image]:
     """List the images that have this content; for verification, not for callers."""
     return [_image(row) for row in tx.execute(select(*_COLUMNS).where(images.c.content_id == content_id))]
 
 
-def _find_row(tx: Transaction, statement: CompiledSelect, caller: Caller, image_id: ImageID, now: datetime) -> Image:
+def _find_row(tx: Transaction, statement: CompiledSelect, caller: Caller, image_id: ImageID, now: datetime) -> tuple[Image, bool]:
+    """Return an image as its row has it, and whether a notice of the caller's project shows it otherwise."""
     row = statement.fetch_first(tx, visibility.bind_caller(caller, now) | {"image_id": image_id})
     if row is None:
         raise problems.ImageNotFound(f"No image found with ID {image_id}")
-    return _image(row)
+    return _image(row[:-1]), bool(row[-1])
 
 
 def _decode_listed(row: Sequence[Any]) -> Image:
-    *columns, is_promised, _find_row = row
+    *columns, is_promised, _count = row
     image = _image(columns)
     return image.as_shared() if is_promised else image
 
 
-@lru_cache(maxsize=512)
 def _compile_page(shape: QueryShape) -> CompiledSelect:
-    return CompiledSelect(_page_statement(shape))
+    """Compile a list. In an order that shares do not have, PostgreSQL plans it by value: it depends on how many there are."""
+    return CompiledSelect(_page_statement(shape), is_planned_by_value=not paging.is_by_time(shape))
+
+
+_recall_page = lru_cache(maxsize=512)(_compile_page)
 
 
 def _page_statement(shape: QueryShape) -> Select[tuple[object, ...]]:
     """Build the statement of a page.
 
-    1. Each branch selects the sort keys of its images in list order, with the page's limit.
-    2. The union of the branches is sorted and limited again.
+    1. Each branch selects the sort keys of its images in list order, with the page's limit. If the list starts from the few images
+       that match a filter, the branches select from these.
+    2. The union of the branches is sorted and limited again. If it is merged, this gives the branches their order and their limit.
     3. A running sum of sizes cuts the page where its images would take too many bytes. It reads only numbers.
     4. The full rows, which may be long, are read for the remaining images.
     """
-    branches = [_branch(shape, each) for each in _branches(shape)]
-    found: CompoundSelect[tuple[object, ...]] = union_all(*(select(each.subquery()) for each in branches))
+    branches = _start_from_filter(shape) if shape.start else [each for branch in _branches(shape) for each in _walk(shape, branch)]
+    found: CompoundSelect[tuple[object, ...]] = union_all(
+        *(branches if shape.is_merged else (select(each.subquery()) for each in branches))
+    )
     candidates = found.subquery("candidates")
     sorted_keys = [candidates.c[f"key_{number}"] for number in range(len(shape.sort))]
-    chosen = select(candidates).order_by(*paging.order(shape, sorted_keys)).limit(paging.ROWS).subquery("chosen")
+    chosen_rows = select(candidates).order_by(*paging.order(shape, sorted_keys)).limit(paging.ROWS)
+    if shape.start:
+        chosen_rows = chosen_rows.where(paging.is_after(shape, sorted_keys))
+    chosen = chosen_rows.subquery("chosen")
     own_bytes = images.c.details_bytes + func.length(images.c.location_references)
     in_order = paging.order(shape, [chosen.c[f"key_{number}"] for number in range(len(shape.sort))])
     sized = (
@@ -308,21 +352,51 @@ class _Branch:
     is_promised: bool = False
 
 
-def _branch(shape: QueryShape, branch: _Branch) -> Select[tuple[object, ...]]:
-    seen = _AS_SHARED if branch.is_promised else {}
+def _start_from_filter(shape: QueryShape) -> list[Select[tuple[object, ...]]]:
+    """Select the sort keys of the images that match the shape's filter `start`, if the caller's list has them."""
+    if shape.start is None:
+        raise TypeError(shape)
+    few = selective.select_ids(shape.start, most=selective.MOST_FOUND).cte("few")
+    for dialect in ("sqlite", "postgresql"):  # MariaDB has no such word, and evaluates a subquery with a limit by itself
+        few = few.prefix_with("MATERIALIZED", dialect=dialect)
+    found = []
+    for is_promised in (False, True):
+        seen = _AS_SHARED if is_promised else {}
+        clauses = [_restrict_image(each) for each in _branches(shape, is_by_id=True) if each.is_promised is is_promised]
+        if not clauses:
+            continue
+        columns: list[ColumnElement[object]] = [paging.sort_column(key.attribute, seen) for key in shape.sort]
+        keys = [column.label(f"key_{number}") for number, column in enumerate(columns)]
+        promised: ColumnElement[int] = literal_column(str(int(is_promised))).label("promised")
+        statement = select(images.c.id.label("image_id"), promised, *keys).join(few, few.c.image_id == images.c.id)
+        # OFFSET keeps the page's position out of the subquery: PostgreSQL read an index of it besides the few images.
+        found.append(statement.where(or_(*clauses), paging.matches(shape, seen)).offset(literal_column("0")))
+    return found
+
+
+def _restrict_image(branch: _Branch) -> ColumnElement[bool]:
+    """SQL condition on an image: the branch has it."""
+    if branch.through is None:
+        return branch.clause
+    share = branch.through.c
+    return visibility.exists_for_each(select(share.image_id).where(share.image_id == images.c.id, branch.clause).correlate(images))
+
+
+def _walk(shape: QueryShape, branch: _Branch) -> list[Select[tuple[object, ...]]]:
+    """Select the sort keys of a branch in the order of the list, from each range of its index."""
+    seen = dict(_AS_SHARED) if branch.is_promised else {}
+    if branch.through is not None:
+        # A share has a copy of its image's created_at and id, so its index returns rows in the default order, and those of a time.
+        seen |= {"created_at": branch.through.c.image_created_at, "id": branch.through.c.image_id}
     columns: list[ColumnElement[object]] = [paging.sort_column(key.attribute, seen) for key in shape.sort]
     keys = [column.label(f"key_{number}") for number, column in enumerate(columns)]
     promised: ColumnElement[int] = literal_column("1" if branch.is_promised else "0").label("promised")
     statement = select(images.c.id.label("image_id"), promised, *keys).where(branch.clause, paging.matches(shape, seen))
     if branch.through is not None:
-        share = branch.through.c
-        statement = statement.join(branch.through, share.image_id == images.c.id)
-        # A share has a copy of its image's created_at and id, so in the default order its index returns the rows sorted.
-        same = {"created_at": share.image_created_at, "id": share.image_id}
-        columns = [same.get(key.attribute, column) for key, column in zip(shape.sort, columns, strict=True)]
-    if shape.has_position:
-        statement = statement.where(paging.is_after(shape, columns))
-    return statement.order_by(*paging.order(shape, columns)).limit(paging.ROWS)
+        statement = statement.join(branch.through, branch.through.c.image_id == images.c.id)
+    if not shape.is_merged:
+        statement = statement.order_by(*paging.order(shape, columns)).limit(literal_column(str(shape.most_rows)))
+    return [statement.where(each) for each in paging.list_ranges(shape, columns)]
 
 
 _AS_SHARED: Mapping[str, ColumnElement[Any]] = {
@@ -330,7 +404,7 @@ _AS_SHARED: Mapping[str, ColumnElement[Any]] = {
         (images.c.status == ImageStatus.DEACTIVATED.value, literal_column(f"'{ImageStatus.ACTIVE.value}'")), else_=images.c.status
     ),
     "visibility": case(
-        (images.c.visibility == Visibility.PRIVATE.value, literal_column(f"'{Visibility.SHARED.value}'")),
+        (images.c.visibility == visibility.literal(Visibility.PRIVATE), visibility.literal(Visibility.SHARED)),
         else_=images.c.visibility,
     ),
     "owner": func.coalesce(images.c.former_owner, images.c.owner),
@@ -338,29 +412,44 @@ _AS_SHARED: Mapping[str, ColumnElement[Any]] = {
 """Attributes that a list shows differently from the image's row while a notice runs."""
 
 
-def _branches(shape: QueryShape) -> list[_Branch]:
-    """Split a list into disjoint branches, each of which walks one index."""
-    of = images.c.visibility
+def _branches(shape: QueryShape, *, is_by_id: bool = False) -> list[_Branch]:
+    """Split a list into disjoint branches, each of which walks one index; none if images are found `is_by_id`."""
+    # By an expression, no index is used: SQLite finds the images by the only condition that is left, their ids.
+    owner = Unindexed(images.c.owner) if is_by_id else images.c.owner
+    of = Unindexed(images.c.visibility) if is_by_id else images.c.visibility
     if shape.is_admin:
         existing = visibility.is_owned_or_held()
         if shape.visibility is not None:
-            return [_Branch(and_(existing, of == shape.visibility))]
+            return [_Branch(and_(existing, of == visibility.literal(Visibility(shape.visibility))))]
         if shape.all_visibilities:
             return [_Branch(existing)]
-        return [_Branch(and_(existing, or_(of != Visibility.COMMUNITY.value, images.c.owner == visibility.PROJECT)))]
-    mine = images.c.owner == visibility.PROJECT
-    branches = [_Branch(mine if shape.visibility is None else and_(mine, of == shape.visibility))]
+        return [_Branch(and_(existing, or_(of != visibility.literal(Visibility.COMMUNITY), owner == visibility.PROJECT)))]
+    mine = owner == visibility.PROJECT
+    mine_of = of if paging.is_by_time(shape) else Unindexed(images.c.visibility)  # else SQLite walks the images of all projects
+    branches = [
+        _Branch(mine if shape.visibility is None else and_(mine, mine_of == visibility.literal(Visibility(shape.visibility))))
+    ]
     wanted = [Visibility(shape.visibility)] if shape.visibility else [Visibility.SHARED, Visibility.PUBLIC]
     if shape.all_visibilities:
         wanted.append(Visibility.COMMUNITY)
     for each in wanted:
-        theirs = and_(of == each.value, visibility.NOT_MINE)
+        theirs = and_(of == visibility.literal(each), visibility.NOT_MINE)
         if each is Visibility.SHARED:
-            branches.append(_Branch(and_(theirs, *_build_member_conditions(shape)), through=members))
+            shared = Unindexed(images.c.visibility) if shape.from_shares else of
+            offered = and_(shared == visibility.literal(each), visibility.NOT_MINE, *_build_member_conditions(shape))
+            by_share = _Branch(offered, through=members)
+            is_by_name = shape.sort[0].attribute == "name" and not shape.from_shares
+            branches.append(_Branch(and_(of == visibility.literal(each), _restrict_image(by_share))) if is_by_name else by_share)
         elif each is not Visibility.PRIVATE:
             branches.append(_Branch(and_(theirs, not_(visibility.has_notice()))))
-    branches.append(_build_notice_branch(shape, wanted))
-    return branches
+    noticed = _build_notice_branch(shape, wanted)
+    if shape.from_endings or is_by_id:
+        return [*branches, noticed]
+    held = {*wanted, Visibility.PRIVATE} if Visibility.SHARED in wanted else {*wanted}  # private ones are listed as shared
+    by_name = _restrict_image(noticed)
+    return branches + [
+        _Branch(and_(of == visibility.literal(each), by_name), is_promised=True) for each in Visibility if each in held
+    ]
 
 
 def _build_member_conditions(shape: QueryShape) -> list[ColumnElement[bool]]:
@@ -375,11 +464,13 @@ def _build_member_conditions(shape: QueryShape) -> list[ColumnElement[bool]]:
 
 def _build_notice_branch(shape: QueryShape, wanted: Sequence[Visibility]) -> _Branch:
     """Build the branch of images for which the caller's notice runs, with the visibilities in `wanted`."""
-    of = images.c.visibility
-    shared = or_(of == Visibility.SHARED.value, of == Visibility.PRIVATE.value)
+    of = Unindexed(images.c.visibility)
+    shared = or_(of == visibility.literal(Visibility.SHARED), of == visibility.literal(Visibility.PRIVATE))
     if not shape.any_member_status:
         shared = and_(shared, endings.c.status == bindparam("member_status"))
-    seen = [shared if each is Visibility.SHARED else of == each.value for each in wanted if each is not Visibility.PRIVATE]
+    seen = [
+        shared if each is Visibility.SHARED else of == visibility.literal(each) for each in wanted if each is not Visibility.PRIVATE
+    ]
     mine = (endings.c.member_id == visibility.PROJECT, visibility.RUNNING, visibility.NOT_MINE)
     return _Branch(and_(*mine, or_(false(), *seen)), through=endings, is_promised=True)
 

@@ -18,7 +18,6 @@ from sqlalchemy import (
     not_,
     or_,
     select,
-    tuple_,
     update,
 )
 
@@ -32,6 +31,7 @@ from partage.model.trust import TrustAnswer, TrustKind
 from partage.records import visibility
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, from_time, to_microseconds, to_time
+from partage.records.dialects import take_rows
 from partage.records.tables import images, members, takedowns, trust_rules
 
 _OF_IMAGE = members.c.image_id == bindparam("image_id")
@@ -158,9 +158,10 @@ def take_expired(
     """
     key = (members.c.image_id, members.c.member_id)
     expired = select(*key).where(members.c.expires_at <= to_microseconds(now)).limit(limit_rows)
-    expired = expired.with_for_update(skip_locked=True) if image_id is None else expired.where(members.c.image_id == image_id)
-    taken = delete(members).where(tuple_(*key).in_(expired)).returning(*_COLUMNS, members.c.owner)
-    return [(_member(row[:-1]), row[-1]) for row in tx.execute(taken)]
+    if image_id is not None:
+        expired = expired.where(members.c.image_id == image_id)
+    taken = take_rows(tx, members, expired, (*_COLUMNS, members.c.owner), skip_locked=image_id is None)
+    return [(_member(row[:-1]), row[-1]) for row in taken]
 
 
 def remove(tx: Transaction, member: Member) -> bool:

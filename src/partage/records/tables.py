@@ -7,22 +7,16 @@ Times are microseconds since 1970-01-01 UTC as integers: exact, sortable, the sa
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, text
 
+from partage.records import event_tables, maintenance_table, partial_upload_tables  # noqa: F401 -- a module that imports this one knows every table
 from partage.records.database import NEVER
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    },
-)
+from partage.records.metadata import metadata
 
 
-def _where(condition: str) -> dict[str, Any]:
+def _where(condition: str, *, sqlite: str | None = None) -> dict[str, Any]:
     """Restrict an index to some rows. A query can use it if it has the condition in these words."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+    return {"sqlite_where": text(sqlite or condition), "postgresql_where": text(condition)}
 
 
 images = Table(
@@ -63,9 +57,18 @@ images = Table(
     Index("ix_images_created_at", "created_at", "id"),
     # Without it SQLite lists a project's shared images by walking the shared images of all projects.
     Index("ix_images_owner_visibility", "owner", "visibility", "created_at", "id"),
-    # For lists sorted by name and for filters by name: both use this expression, in which an unset name sorts first.
+    # For other orders, and for filters by the same attributes: an unset value sorts first. Then for filters by few images (0064).
     Index("ix_images_owner_name", "owner", text("coalesce(name, '')"), "created_at", "id"),
     Index("ix_images_visibility_name", "visibility", text("coalesce(name, '')"), "created_at", "id"),
+    Index("ix_images_owner_status", "owner", "status", "created_at", "id"),
+    Index("ix_images_owner_disk_format", "owner", text("coalesce(disk_format, '')"), "created_at", "id"),
+    Index("ix_images_owner_size", "owner", text("coalesce(size, -1)"), "created_at", "id"),
+    Index("ix_images_owner_updated_at", "owner", "updated_at", "created_at", "id"),
+    Index("ix_images_owner_hidden", "owner", "created_at", "id", **_where("os_hidden = true", sqlite="os_hidden = 1")),
+    Index("ix_images_owner_protected", "owner", "created_at", "id", **_where("protected = true", sqlite="protected = 1")),
+    Index("ix_images_name", text("coalesce(name, '')")),
+    Index("ix_images_checksum", "checksum", **_where("checksum IS NOT NULL")),
+    Index("ix_images_os_hash_value", text("substr(os_hash_value, 1, 64)"), **_where("os_hash_value IS NOT NULL")),
     Index("ix_images_content_id", "content_id"),
 )
 
@@ -74,6 +77,7 @@ image_tags = Table(
     metadata,
     Column("image_id", String(36), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
     Column("tag", String(255), primary_key=True),
+    Index("ix_image_tags_tag", "tag", "image_id"),
 )
 
 image_properties = Table(
@@ -82,6 +86,7 @@ image_properties = Table(
     Column("image_id", String(36), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
     Column("name", String(255), primary_key=True),
     Column("value", Text, nullable=False),
+    Index("ix_image_properties_name_value", "name", text("substr(value, 1, 64)"), "image_id"),
 )
 
 members = Table(
@@ -136,38 +141,10 @@ endings = Table(
     Column("used_until", BigInteger, nullable=False, server_default="0"),
     Column("least_ends_at", BigInteger, nullable=False, server_default="0"),
     Index("ix_endings_owner", "owner", "image_created_at", "image_id", "member_id"),
+    Index("ix_endings_owner_status", "owner", "status", "image_created_at", "image_id", "member_id"),
     Index("ix_endings_member", "member_id", "image_created_at", "image_id"),
+    Index("ix_endings_member_status", "member_id", "status", "image_created_at", "image_id"),
     Index("ix_endings_ends_at", "ends_at"),
-)
-
-# What happened to images and shares: one row for each project that may know of it, in the transaction of the change. `id` grows in
-# the order in which rows become visible, see records/events.py; SQLite must not reuse those of removed rows. `project_id` is empty
-# for images of nobody. The actor is complete in every row; who may see what of it is decided when it is read.
-events = Table(
-    "events",
-    metadata,
-    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
-    Column("project_id", String(255), nullable=False),
-    Column("type", String(40), nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("image_id", String(36), nullable=False),
-    Column("owner", String(255)),
-    Column("member_id", String(255)),
-    Column("actor_project_id", String(255)),
-    Column("actor_user_id", String(255)),
-    Column("actor_is_operator", Boolean, nullable=False),
-    Column("request_id", String(255)),
-    Column("data", Text, nullable=False),
-    Index("ix_events_project_id_id", "project_id", "id"),
-    sqlite_autoincrement=True,
-)
-
-# Up to which id a project's events have been removed. A reader that has not come so far has missed some.
-removed_events = Table(
-    "removed_events",
-    metadata,
-    Column("project_id", String(255), primary_key=True),
-    Column("last_id", BigInteger, nullable=False),
 )
 
 # How a project answers offers from a project or a domain.
@@ -236,30 +213,6 @@ takedowns = Table(
     Index("ix_takedowns_member", "member_id", "image_created_at", "image_id"),
     Index("ix_takedowns_owner", "owner", "image_created_at", "image_id", "member_id"),
     Index("ix_takedowns_taken_at", "taken_at"),
-)
-
-# URLs to which a project's events are sent. `position` is the id of the last event that was delivered. `claim` distinguishes the
-# worker that sends its events, until `claimed_until`.
-webhooks = Table(
-    "webhooks",
-    metadata,
-    Column("id", String(36), primary_key=True),
-    Column("project_id", String(255), nullable=False),
-    Column("url", Text, nullable=False),
-    Column("secret", String(255), nullable=False),
-    Column("description", String(255), nullable=False),
-    Column("status", String(20), nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("position", BigInteger, nullable=False),
-    Column("due_at", BigInteger, nullable=False),
-    Column("failures", Integer, nullable=False),
-    Column("failing_since", BigInteger),
-    Column("last_error", Text),
-    Column("delivered_at", BigInteger),
-    Column("claim", String(36)),
-    Column("claimed_until", BigInteger, nullable=False),
-    Index("ix_webhooks_project_id_created_at", "project_id", "created_at"),
-    Index("ix_webhooks_status_due_at", "status", "due_at"),
 )
 
 # Requests with an Idempotency-Key, and their responses. `request` is a digest of the body.
@@ -369,6 +322,9 @@ pending_deletes = Table(
     Column("stores", Text, nullable=False),
     Column("image", Text, nullable=False),
     Column("members", Text, nullable=False),
+    # The project that deleted its image and can restore it. Null: the operator alone can, because an administrator deleted it, its
+    # project was closed, or an older release deleted it.
+    Column("restorable_by", String(255)),
     Index("ix_pending_deletes_content_id", "content_id"),
     Index("ix_pending_deletes_deleted_at", "deleted_at"),
 )
@@ -387,6 +343,7 @@ contents = Table(
     Column("id", String(36), primary_key=True),
     Column("size", BigInteger, nullable=False),
     Column("md5", String(32), nullable=False),
+    # Empty if it was not computed: docs/decisions/0069.
     Column("sha256", String(64), nullable=False),
     Column("sha512", String(128), nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -514,13 +471,16 @@ tasks = Table(
     Column("renewed_at", BigInteger),
     Column("attempts", Integer, nullable=False),
     Column("lane", String(10), nullable=False, server_default="web"),
+    Column("received_bytes", BigInteger),
+    Column("received_digest", LargeBinary(32)),
     Index("ix_tasks_status_created_at", "status", "created_at", "id"),
     Index("ix_tasks_created_at", "created_at", "id"),
     Index("ix_tasks_image_id", "image_id", "created_at"),
     Index("ix_tasks_expires_at", "expires_at"),
 )
 
-# Images that a node has cached, and their packs. An entry is invalid as soon as one of its packs has been evicted.
+# Images that a node has cached. An entry is invalid as soon as the copy has been evicted. Earlier releases, which may run beside
+# this one during an upgrade, keep packs in place of copies, and list them in `packs`.
 cached_images = Table(
     "cached_images",
     metadata,
@@ -591,4 +551,14 @@ metadef_associations = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Index("ix_metadef_associations_resource_type", "resource_type"),
+)
+
+processes = Table(
+    "processes",
+    metadata,
+    Column("worker", String(255), primary_key=True),
+    Column("purpose", String(20), nullable=False),
+    Column("version", String(80), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
 )

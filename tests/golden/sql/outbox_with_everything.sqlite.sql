@@ -3,11 +3,11 @@ FROM (SELECT keys.created_at AS created_at, keys.image_id AS image_id, keys.memb
 FROM (SELECT anon_1.created_at AS created_at, anon_1.image_id AS image_id, anon_1.member_id AS member_id 
 FROM (SELECT members.image_created_at AS created_at, members.image_id AS image_id, members.member_id AS member_id 
 FROM members JOIN images ON images.id = members.image_id AND images.owner = ? 
-WHERE members.owner = ? AND images.visibility = ? AND members.expires_at > ? AND images.owner IS NOT members.member_id AND members.status = ? AND members.image_id = ? AND members.member_id = ? AND (members.image_created_at, members.image_id, members.member_id) < (?, ?, ?) ORDER BY members.image_created_at DESC, members.image_id DESC, members.member_id DESC
+WHERE +members.owner = ? AND images.visibility = ? AND members.expires_at > ? AND images.owner IS NOT members.member_id AND members.status = ? AND members.image_id = ? AND members.member_id = ? AND (members.image_created_at, members.image_id, members.member_id) < (?, ?, ?) ORDER BY members.image_created_at DESC, members.image_id DESC, members.member_id DESC
  LIMIT ? OFFSET ?) AS anon_1 UNION ALL SELECT anon_2.created_at AS created_at, anon_2.image_id AS image_id, anon_2.member_id AS member_id 
 FROM (SELECT endings.image_created_at AS created_at, endings.image_id AS image_id, endings.member_id AS member_id 
 FROM endings JOIN images ON images.id = endings.image_id 
-WHERE endings.owner = ? AND endings.ends_at > ? AND NOT (EXISTS (SELECT * 
+WHERE +endings.owner = ? AND endings.ends_at > ? AND NOT (EXISTS (SELECT * 
 FROM members 
 WHERE members.image_id = endings.image_id AND members.member_id = endings.member_id AND images.visibility = ? AND members.expires_at > ? AND images.owner IS NOT members.member_id)) AND endings.status = ? AND endings.image_id = ? AND endings.member_id = ? AND (endings.image_created_at, endings.image_id, endings.member_id) < (?, ?, ?) ORDER BY endings.image_created_at DESC, endings.image_id DESC, endings.member_id DESC
  LIMIT ? OFFSET ?) AS anon_2) AS keys ORDER BY keys.created_at DESC, keys.image_id DESC, keys.member_id DESC

@@ -4,9 +4,10 @@ FROM (SELECT candidates.image_id AS image_id, candidates.promised AS promised, c
 FROM (SELECT anon_1.image_id AS image_id, anon_1.promised AS promised, anon_1.key_0 AS key_0, anon_1.key_1 AS key_1 
 FROM (SELECT images.id AS image_id, 0 AS promised, images.created_at AS key_0, images.id AS key_1 
 FROM images 
-WHERE (images.former_owner IS NULL OR (EXISTS (SELECT * 
+WHERE (images.former_owner IS NULL OR (EXISTS (SELECT endings.image_id 
 FROM endings 
-WHERE endings.image_id = images.id AND endings.ends_at > %(now)s::BIGINT))) AND (images.visibility != %(visibility_1)s::VARCHAR OR images.owner = %(project)s::VARCHAR) AND images.os_hidden = %(os_hidden)s ORDER BY images.created_at DESC, images.id DESC 
- LIMIT %(rows)s) AS anon_1) AS candidates ORDER BY candidates.key_0 DESC, candidates.key_1 DESC 
+WHERE endings.image_id = images.id AND endings.ends_at > %(now)s::BIGINT
+ LIMIT ALL OFFSET 0))) AND (images.visibility != 'community' OR images.owner = %(project)s::VARCHAR) AND images.os_hidden = false ORDER BY images.created_at DESC, images.id DESC 
+ LIMIT 26) AS anon_1) AS candidates ORDER BY candidates.key_0 DESC, candidates.key_1 DESC 
  LIMIT %(rows)s) AS chosen JOIN images ON images.id = chosen.image_id) AS sized ON sized.image_id = images.id 
 WHERE sized.total_bytes <= %(most_bytes)s::BIGINT OR sized.total_bytes = sized.own_bytes ORDER BY sized.key_0 DESC, sized.key_1 DESC

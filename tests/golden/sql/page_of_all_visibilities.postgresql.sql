@@ -4,29 +4,32 @@ FROM (SELECT candidates.image_id AS image_id, candidates.promised AS promised, c
 FROM (SELECT anon_1.image_id AS image_id, anon_1.promised AS promised, anon_1.key_0 AS key_0, anon_1.key_1 AS key_1 
 FROM (SELECT images.id AS image_id, 0 AS promised, images.created_at AS key_0, images.id AS key_1 
 FROM images 
-WHERE images.owner = %(project)s::VARCHAR AND images.os_hidden = %(os_hidden)s ORDER BY images.created_at DESC, images.id DESC 
- LIMIT %(rows)s) AS anon_1 UNION ALL SELECT anon_2.image_id AS image_id, anon_2.promised AS promised, anon_2.key_0 AS key_0, anon_2.key_1 AS key_1 
-FROM (SELECT images.id AS image_id, 0 AS promised, images.created_at AS key_0, images.id AS key_1 
+WHERE images.owner = %(project)s::VARCHAR AND images.os_hidden = false ORDER BY images.created_at DESC, images.id DESC 
+ LIMIT 26) AS anon_1 UNION ALL SELECT anon_2.image_id AS image_id, anon_2.promised AS promised, anon_2.key_0 AS key_0, anon_2.key_1 AS key_1 
+FROM (SELECT images.id AS image_id, 0 AS promised, members.image_created_at AS key_0, members.image_id AS key_1 
 FROM images JOIN members ON members.image_id = images.id 
-WHERE images.visibility = %(visibility_1)s::VARCHAR AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND members.member_id = %(project)s::VARCHAR AND members.expires_at > %(now)s::BIGINT AND members.hidden = 0 AND NOT (EXISTS (SELECT * 
+WHERE images.visibility = 'shared' AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND members.member_id = %(project)s::VARCHAR AND members.expires_at > %(now)s::BIGINT AND members.hidden = 0 AND NOT (EXISTS (SELECT endings.image_id 
 FROM endings 
-WHERE endings.image_id = members.image_id AND endings.member_id = members.member_id AND endings.ends_at > %(now)s::BIGINT)) AND members.status = %(member_status)s::VARCHAR AND images.os_hidden = %(os_hidden)s ORDER BY members.image_created_at DESC, members.image_id DESC 
- LIMIT %(rows)s) AS anon_2 UNION ALL SELECT anon_3.image_id AS image_id, anon_3.promised AS promised, anon_3.key_0 AS key_0, anon_3.key_1 AS key_1 
+WHERE endings.image_id = members.image_id AND endings.member_id = members.member_id AND endings.ends_at > %(now)s::BIGINT
+ LIMIT ALL OFFSET 0)) AND members.status = %(member_status)s::VARCHAR AND images.os_hidden = false ORDER BY members.image_created_at DESC, members.image_id DESC 
+ LIMIT 26) AS anon_2 UNION ALL SELECT anon_3.image_id AS image_id, anon_3.promised AS promised, anon_3.key_0 AS key_0, anon_3.key_1 AS key_1 
 FROM (SELECT images.id AS image_id, 0 AS promised, images.created_at AS key_0, images.id AS key_1 
 FROM images 
-WHERE images.visibility = %(visibility_2)s::VARCHAR AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND NOT (EXISTS (SELECT * 
+WHERE images.visibility = 'public' AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND NOT (EXISTS (SELECT endings.image_id 
 FROM endings 
-WHERE endings.image_id = images.id AND endings.member_id = %(project)s::VARCHAR AND endings.ends_at > %(now)s::BIGINT)) AND images.os_hidden = %(os_hidden)s ORDER BY images.created_at DESC, images.id DESC 
- LIMIT %(rows)s) AS anon_3 UNION ALL SELECT anon_4.image_id AS image_id, anon_4.promised AS promised, anon_4.key_0 AS key_0, anon_4.key_1 AS key_1 
+WHERE endings.image_id = images.id AND endings.member_id = %(project)s::VARCHAR AND endings.ends_at > %(now)s::BIGINT
+ LIMIT ALL OFFSET 0)) AND images.os_hidden = false ORDER BY images.created_at DESC, images.id DESC 
+ LIMIT 26) AS anon_3 UNION ALL SELECT anon_4.image_id AS image_id, anon_4.promised AS promised, anon_4.key_0 AS key_0, anon_4.key_1 AS key_1 
 FROM (SELECT images.id AS image_id, 0 AS promised, images.created_at AS key_0, images.id AS key_1 
 FROM images 
-WHERE images.visibility = %(visibility_3)s::VARCHAR AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND NOT (EXISTS (SELECT * 
+WHERE images.visibility = 'community' AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND NOT (EXISTS (SELECT endings.image_id 
 FROM endings 
-WHERE endings.image_id = images.id AND endings.member_id = %(project)s::VARCHAR AND endings.ends_at > %(now)s::BIGINT)) AND images.os_hidden = %(os_hidden)s ORDER BY images.created_at DESC, images.id DESC 
- LIMIT %(rows)s) AS anon_4 UNION ALL SELECT anon_5.image_id AS image_id, anon_5.promised AS promised, anon_5.key_0 AS key_0, anon_5.key_1 AS key_1 
-FROM (SELECT images.id AS image_id, 1 AS promised, images.created_at AS key_0, images.id AS key_1 
+WHERE endings.image_id = images.id AND endings.member_id = %(project)s::VARCHAR AND endings.ends_at > %(now)s::BIGINT
+ LIMIT ALL OFFSET 0)) AND images.os_hidden = false ORDER BY images.created_at DESC, images.id DESC 
+ LIMIT 26) AS anon_4 UNION ALL SELECT anon_5.image_id AS image_id, anon_5.promised AS promised, anon_5.key_0 AS key_0, anon_5.key_1 AS key_1 
+FROM (SELECT images.id AS image_id, 1 AS promised, endings.image_created_at AS key_0, endings.image_id AS key_1 
 FROM images JOIN endings ON endings.image_id = images.id 
-WHERE endings.member_id = %(project)s::VARCHAR AND endings.ends_at > %(now)s::BIGINT AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND ((images.visibility = %(visibility_4)s::VARCHAR OR images.visibility = %(visibility_5)s::VARCHAR) AND endings.status = %(member_status)s::VARCHAR OR images.visibility = %(visibility_6)s::VARCHAR OR images.visibility = %(visibility_7)s::VARCHAR) AND images.os_hidden = %(os_hidden)s ORDER BY endings.image_created_at DESC, endings.image_id DESC 
- LIMIT %(rows)s) AS anon_5) AS candidates ORDER BY candidates.key_0 DESC, candidates.key_1 DESC 
+WHERE endings.member_id = %(project)s::VARCHAR AND endings.ends_at > %(now)s::BIGINT AND images.owner IS DISTINCT FROM %(project)s::VARCHAR AND ((images.visibility = 'shared' OR images.visibility = 'private') AND endings.status = %(member_status)s::VARCHAR OR images.visibility = 'public' OR images.visibility = 'community') AND images.os_hidden = false ORDER BY endings.image_created_at DESC, endings.image_id DESC 
+ LIMIT 26) AS anon_5) AS candidates ORDER BY candidates.key_0 DESC, candidates.key_1 DESC 
  LIMIT %(rows)s) AS chosen JOIN images ON images.id = chosen.image_id) AS sized ON sized.image_id = images.id 
 WHERE sized.total_bytes <= %(most_bytes)s::BIGINT OR sized.total_bytes = sized.own_bytes ORDER BY sized.key_0 DESC, sized.key_1 DESC
