@@ -495,6 +495,8 @@ RECORDED_ELSEWHERE = {
     "imports/run.py:_begin": "the request of the import is recorded, and its end",
     "imports/run.py:_note_failure": "the end of the import is recorded",
     "imports/locations.py:read_location": "the end of the import is recorded",
+    "partial_uploads.py:_claim": "the end of the upload is recorded",
+    "partial_uploads.py:_end_writer": "an upload that fails leaves no change",
     "pending_deletes.py:remove_image": "by `delete_image`",
     "promises.py:end_all_shares": "by `record_ended`",
     "promises.py:_lift_reason": "by `record_shares_back`",
@@ -512,6 +514,7 @@ RECORDED_ELSEWHERE = {
     "sharing/endings.py:_remove_membership": "by `record_ended`",
     "sharing/offers.py:_save": "by `_offer_all`, for all images at once",
     "sharing/offered_images.py:save_shared": "by its callers",
+    "upload_parts.py:_record_part": "the end of the upload is recorded",
     "uploads.py:_forget_failures": "by `_finish_upload`",
     "uploads.py:_reserve": "the end of the upload is recorded, if it succeeds",
 }

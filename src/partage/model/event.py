@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Self
 
 from partage.model.caller import Caller
+from partage.model.event_cursor import Cursor, CursorCipher
 from partage.model.ids import ImageID, ProjectID, UserID
 from partage.model.task import Task
 
@@ -38,6 +39,7 @@ class EventType(StrEnum):
     SHARE_TERMS_CHANGED = "share.terms_changed"
     SHARE_LEFT = "share.left"
     SHARE_ENDED = "share.ended"
+    SHARE_ENDING_CHANGED = "share.ending_changed"
     SHARE_ENDING_CANCELLED = "share.ending_cancelled"
     SHARE_NOTICE_ENDED = "share.notice_ended"
     SHARE_EXPIRED = "share.expired"
@@ -91,7 +93,7 @@ OPERATOR = Actor(is_operator=True)
 class NewEvent:
     """What happened, before it is recorded. `owner` is the image's, also after it deleted the image; None is nobody.
 
-    `is_hidden`: the offer is hidden from the member, which must not read of it.
+    `is_hidden`: the member must not read of it, because the offer is hidden from it, or its access had ended before.
     """
 
     type: EventType
@@ -108,6 +110,14 @@ class NewEvent:
         """The projects that may know of it."""
         is_of_owner = self.member_id is None or self.member_id == self.owner or self.is_hidden
         return (self.owner,) if is_of_owner else (self.owner, self.member_id)
+
+    def is_caused_by_others(self, recipient: ProjectID | None) -> bool:
+        """Whether another project caused the event, as often as it likes: a member, for the owner; anybody else, for the member."""
+        by_member = self.actor.role_at(self.owner, self.member_id) is ActorRole.MEMBER
+        if recipient == self.owner:
+            by_service = self.actor.role_at(self.owner, self.member_id) is not ActorRole.OWNER
+            return by_member or (by_service and self.type is EventType.SHARE_ENDING_CHANGED)  # a report of the member's servers
+        return not by_member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,11 +142,11 @@ class RecordedEvent:
         """The role in which the actor acted."""
         return self.actor.role_at(self.owner, self.member_id)
 
-    def document(self, *, complete: bool) -> dict[str, object]:
+    def document(self, cursor: Cursor, *, complete: bool) -> dict[str, object]:
         """Write the event for a reply or a webhook. Users and requests of other projects are left out unless it is `complete`."""
         shown = complete or self.is_own_action()
         return {
-            "cursor": str(self.number),
+            "cursor": cursor,
             "type": self.type,
             "time": self.at,
             "project_id": self.project_id,
@@ -159,11 +169,21 @@ class RecordedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventQuery:
-    """Which events: of one project, or of all (None); from after a number, or from the first that is kept."""
+    """Which events: of one project, or of all (None); from after a position, or from the first that is kept."""
 
     project_id: ProjectID | None
     limit: int
     after: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRequest:
+    """A request for events: as `EventQuery`, from after a cursor. With `latest`: none, but the position of the last."""
+
+    project_id: ProjectID | None
+    limit: int
+    after: str | None = None
+    latest: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,8 +196,30 @@ class EventPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventFeed:
+    """A page of events for a reply, with what writes their cursors.
+
+    `is_complete`: since the position that was asked for, no events that others caused have been removed because they were too many.
+    """
+
+    page: EventPage
+    cursors: CursorCipher
+    is_complete: bool = True
+
+    @property
+    def after(self) -> Cursor:
+        """The cursor to continue after."""
+        return self.cursors.write(self.page.last)
+
+    def documents(self, *, complete: bool) -> list[dict[str, object]]:
+        """Write the events, as `RecordedEvent.document`."""
+        return [each.document(self.cursors.write(each.number), complete=complete) for each in self.page.events]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventRetention:
-    """For how long events are kept, and how many of each project."""
+    """For how long events are kept, and how many of each project: those that it caused itself, and those that others caused."""
 
     days: int = 90
     rows_per_project: int = 100_000
+    rows_by_others: int = 50_000

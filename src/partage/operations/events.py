@@ -119,6 +119,12 @@ def describe_endings(
     return [replace(each, is_hidden=each.member_id in hidden) for each in found]
 
 
+def describe_changed_ending(service: Service, by: By, image: Image, ending: Ending) -> NewEvent:
+    """Build the event of a running notice that has another reason, or another end."""
+    data = {"reason": ending.reason.value, "ends_at": format_time(ending.ends_at)}
+    return describe_share(service, by, EventType.SHARE_ENDING_CHANGED, image, ending.member_id, **data)
+
+
 def describe_expiry(service: Service, member: Member, owner: ProjectID | None) -> NewEvent:
     """Build the event of a share that has expired."""
     data = {"ended_at": format_time(member.terms.expires_at)}

@@ -11,7 +11,8 @@ from sqlalchemy import delete
 
 from partage.model.event import EventRetention, EventType
 from partage.operations.sharing import event_feed
-from partage.records.tables import events as table
+from partage.records import event_keys
+from partage.records.event_tables import events as table
 from tests.api.conftest import World, cast_of
 from tests.api.partage.sharing import EVENTS, offer, offered_image, share_path
 from tests.api.partage.test_shares_over_http import problem_of
@@ -42,7 +43,7 @@ def types(found: list[dict[str, Any]]) -> list[str]:
 
 
 def test_owner_and_member_read_what_happened_to_their_share(cast: Cast) -> None:
-    at = latest(cast.owner)
+    at, at_of_member = latest(cast.owner), latest(cast.member)
     image = offered_image(cast)
     project = cast.member.project_id
     assert cast.member.call("POST", share_path(image, project, "accept")).status_code == 200
@@ -50,7 +51,7 @@ def test_owner_and_member_read_what_happened_to_their_share(cast: Cast) -> None:
     assert cast.owner.call("POST", f"/partage/v1/images/{image}/restore").status_code == 200
     assert cast.member.call("POST", share_path(image, project, "leave")).status_code == 204
     of_share = ["share.offered", "share.accepted", "share.ended", "share.ending_cancelled", "share.left"]
-    assert types(read(cast.member, f"after={at}")) == of_share
+    assert types(read(cast.member, f"after={at_of_member}")) == of_share
     assert types(read(cast.owner, f"after={at}")) == [
         "image.created", "image.activated", "share.offered", "share.accepted", "share.ended", "image.deleted", "image.restored",
         "share.ending_cancelled", "share.left",
@@ -63,7 +64,7 @@ def test_event_says_what_happened_to_which_share_and_when(cast: Cast) -> None:
     offer(cast.owner, [image], [cast.member.project_id], terms={"notice": "P30D"}, headers={"X-OpenStack-Request-ID": "req-here"})
     found = read(cast.owner, f"after={at}")[-1]
     assert datetime.fromisoformat(found.pop("time")) <= datetime.now(UTC)
-    assert int(found.pop("cursor")) > int(at)
+    assert found.pop("cursor") != at
     user = found["actor"].pop("user_id")
     assert user
     assert found == {
@@ -105,14 +106,13 @@ def test_pages_follow_each_other_without_gap_or_repetition(cast: Cast) -> None:
     found = read(cast.owner, f"after={at}", limit=3)
     assert [each["image_id"] for each in found if each["type"] == "image.created"] == images
     assert len({each["cursor"] for each in found}) == len(found)
-    assert [int(each["cursor"]) for each in found] == sorted(int(each["cursor"]) for each in found)
     assert read(cast.owner, f"after={found[2]['cursor']}") == found[3:]
 
 
 def test_reader_that_is_up_to_date_gets_the_next_event(cast: Cast) -> None:
     at = latest(cast.owner)
     answer = cast.owner.call("GET", f"{EVENTS}?after={at}").json()
-    assert (answer["events"], "next" in answer, int(answer["after"]) >= int(at)) == ([], False, True)
+    assert (answer["events"], "next" in answer, answer["after"]) == ([], False, at)
     image = cast.owner.has_an_image()
     assert {each["image_id"] for each in read(cast.owner, f"after={answer['after']}")} == {image}
 
@@ -136,16 +136,32 @@ def test_failed_requests_have_no_events(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["after=x", "after=-1", "after=1&after=2", "limit=-1", "limit=x", "marker=1", "after=" + "9" * 30]
+    "query",
+    [
+        "after=x",
+        "after=-1",
+        "after=1&after=2",
+        "limit=-1",
+        "limit=x",
+        "marker=1",
+        "after=" + "9" * 30,
+        "after=5",
+        "after=" + "0" * 32,
+    ],
 )
 def test_queries_that_cannot_be_read_are_refused(query: str, cast: Cast) -> None:
     assert problem_of(cast.owner.call("GET", f"{EVENTS}?{query}")) == (400, "query-invalid")
 
 
-def test_cursor_from_the_future_is_gone(cast: Cast) -> None:
+def write_cursor(world: World, position: int) -> str:
+    with world.service.database.read() as tx:
+        return event_keys.find_cipher(tx).write(position)
+
+
+def test_cursor_from_the_future_is_gone(world: World, cast: Cast) -> None:
     """A database that was restored from a backup gives ids out again: its readers must notice."""
     cast.owner.has_an_image()
-    assert problem_of(cast.owner.call("GET", f"{EVENTS}?after={10**15}")) == (410, "events-gone")
+    assert problem_of(cast.owner.call("GET", f"{EVENTS}?after={write_cursor(world, 10**15)}")) == (410, "events-gone")
 
 
 def test_reader_that_missed_removed_events_learns_it(
@@ -162,7 +178,7 @@ def test_reader_that_missed_removed_events_learns_it(
     assert problem_of(cast.owner.call("GET", f"{EVENTS}?after={first}")) == (410, "events-gone")
     found = read(cast.owner, "")
     assert types(found) == ["image.created", "image.activated"]
-    assert read(cast.owner, f"after={int(found[0]['cursor']) - 1}") == found
+    assert read(cast.owner, f"after={write_cursor(world, 6)}") == found
     cast.leave()
 
 

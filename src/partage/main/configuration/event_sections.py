@@ -16,9 +16,12 @@ class EventSettings(Section):
     """Events: what happened to images and shares, for their projects to read."""
 
     days: Annotated[int, Field(ge=1, description="Events are kept for so many days")] = _EVENTS.days
-    rows_per_project: Annotated[int, Field(ge=1, description="Maximum events of one project; the oldest are removed")] = (
-        _EVENTS.rows_per_project
-    )
+    rows_per_project: Annotated[
+        int, Field(ge=1, description="Maximum events that one project caused itself; the oldest are removed")
+    ] = _EVENTS.rows_per_project
+    rows_by_others: Annotated[
+        int, Field(ge=1, description="Maximum events of one project that other projects caused; the oldest are removed")
+    ] = _EVENTS.rows_by_others
 
 
 class WebhookSettings(Section):
