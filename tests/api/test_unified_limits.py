@@ -89,7 +89,7 @@ def test_images_are_counted(tell: Callable[..., Story]) -> None:
     first = story.owner.has_an_image(None)
     refused = story.owner.creates()
     assert refused.status_code == 413
-    assert "has the maximum of 1 images" in refused.text
+    assert "has the maximum of 1 image;" in refused.text
     story.limits(count_total=2)
     story.owner.has_an_image(None)
     assert story.owner.creates().status_code == 413

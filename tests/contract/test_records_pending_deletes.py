@@ -1,17 +1,18 @@
 """Rows of images that wait to be scrubbed: whole, once, and named by nobody else."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from partage import problems
+from partage.content.digest import Digests
 from partage.content.manifest import Content
-from partage.model.ids import ContentID, StoreID
-from partage.model.image import ImageStatus, Visibility
+from partage.model.ids import ContentID, ProjectID, StoreID
+from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import MemberStatus
 from partage.records import contents, images, members, pending_deletes
 from partage.records.database import Database, Transaction
-from tests.contract.records_worlds import START, Share, build, image, undone
+from tests.contract.records_worlds import START, Share, build, caller, image, undone
 
 CONTENT = ContentID("content")
 IMAGE = image(
@@ -22,7 +23,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def deleted(tx: Transaction) -> None:
-    contents.add(tx, CONTENT, Content(size_bytes=5, md5="m", sha256="", sha512="", virtual_size_bytes=None), [], now=START)
+    contents.add(tx, CONTENT, Content(size_bytes=5, digests=Digests(md5="m"), virtual_size_bytes=None), [], now=START)
     build(tx, [IMAGE], [Share(IMAGE, "B", MemberStatus.ACCEPTED), Share(IMAGE, "C", MemberStatus.REJECTED)])
     pending_deletes.add(tx, IMAGE, members.list_all(tx, IMAGE.id), now=START)
     images.soft_delete(tx, IMAGE)
@@ -78,3 +79,20 @@ def test_their_id_is_taken_while_they_wait_and_afterwards(database: Database) ->
                 pending_deletes.remove(tx, deleted_before=START)
             with pytest.raises(problems.ImageExists):
                 images.add(tx, IMAGE)
+
+
+def test_pending_delete_is_found_by_its_project_until_a_time(database: Database) -> None:
+    with undone(database) as tx:
+        mine, taken = image(1), image(2)
+        build(tx, [mine, taken])
+        for each, restorable_by in ((mine, ProjectID("A")), (taken, None)):
+            pending_deletes.add(tx, each, [], now=START, restorable_by=restorable_by)
+            images.soft_delete(tx, each)
+
+        def is_found(project: str, which: Image, *, is_admin: bool = False, deleted_after: datetime = START - MINUTE) -> bool:
+            who = caller(project, is_admin=is_admin)
+            return pending_deletes.find_restorable(tx, who, which.id, deleted_after=deleted_after) is not None
+
+        assert [is_found("A", mine), is_found("B", mine), is_found("Z", mine, is_admin=True)] == [True, False, True]
+        assert [is_found("A", taken), is_found("Z", taken, is_admin=True)] == [False, True]
+        assert not is_found("A", mine, deleted_after=START)

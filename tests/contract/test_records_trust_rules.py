@@ -159,6 +159,10 @@ def test_lists_of_a_member_walk_no_hidden_offers(database: Database) -> None:
     """A project that refuses offers must not pay for those that it is made."""
     statement = shares.page_statement(Direction.IN, has_status=False, has_image=False, has_project=False, has_position=False)
     with database.read() as tx:
+        if tx.dialect.name == "mariadb":
+            made = tx.exec_driver_sql("SHOW CREATE TABLE members").one()[1]
+            assert "`ix_members_member` (`member_id`,`hidden`," in made
+            return
         if tx.dialect.name != "sqlite":
             found = tx.exec_driver_sql("SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_members_member'").scalar_one()
             assert "WHERE (hidden = 0)" in found

@@ -3,14 +3,16 @@
 from datetime import datetime, timedelta
 
 from partage.model.ids import ImageID, ProjectID
+from partage.model.member import MemberStatus
 from partage.model.use import ImageUses, ProjectUses, Use, UseKey, UseKind
 from partage.records import images, members, pending_deletes, uses
 from partage.records.database import Database, Transaction
-from tests.contract.records_worlds import START, build, image, undone
+from tests.contract.records_worlds import START, Notice, Share, build, image, undone
 
 A, B, C = ProjectID("A"), ProjectID("B"), ProjectID("C")
 IMAGE, OTHER = image(1), image(2)
 MINUTE = timedelta(minutes=1)
+ACCEPTED = MemberStatus.ACCEPTED
 
 
 def key_of(use_id: str, project: ProjectID = B, kind: UseKind = UseKind.SERVER, *, of: ImageID = IMAGE.id) -> UseKey:
@@ -62,9 +64,26 @@ def test_uses_are_counted_by_project_and_kind(database: Database) -> None:
             ProjectUses(project_id=C, counts={UseKind.SERVER: 1}, last_used=START),
         ]
         assert uses.list_by_project(tx, IMAGE.id) == expected
-        assert uses.list_by_project(tx, IMAGE.id, limit_rows=1, after=A) == expected[1:2]
         assert [each.has_uses for each in expected] == [False, True, True]
         assert (uses.count(tx, IMAGE.id, B), uses.count(tx, IMAGE.id, A)) == (3, 0)
+
+
+def test_owner_sees_uses_of_members_by_name_and_of_others_as_a_number(database: Database) -> None:
+    accepted, expired, ended, removed, downloader = (ProjectID(each) for each in "BCDEF")
+    world = [Share(IMAGE, accepted, ACCEPTED), Share(IMAGE, expired, ACCEPTED, expires_at=START)]
+    notices = [Notice(IMAGE, ended, ACCEPTED, ends_at=START + MINUTE), Notice(IMAGE, removed, ACCEPTED, ends_at=START)]
+    with undone(database) as tx:
+        build(tx, [IMAGE, OTHER], world, notices)
+        for each in (A, accepted, expired, ended, removed):
+            put(tx, key_of("s", each))
+            put(tx, key_of("s", each, of=OTHER.id))
+        uses.note_exceeded(tx, IMAGE.id, ProjectID("G"), now=START)
+        uses.note_downloads(tx, {(IMAGE.id, downloader): START})
+        found = uses.list_for_owner(tx, IMAGE.id, A, now=START, limit_rows=9)
+        assert [(each.project_id, each.counts) for each in found] == [(each, {UseKind.SERVER: 1}) for each in (A, accepted, ended)]
+        assert uses.list_for_owner(tx, IMAGE.id, A, now=START, limit_rows=1, after=A) == found[1:2]
+        assert uses.count_others(tx, IMAGE.id, A, now=START) == 3
+        assert uses.count_others(tx, OTHER.id, A, now=START) == 4
 
 
 def test_uses_of_a_project_are_listed_in_pages(database: Database) -> None:

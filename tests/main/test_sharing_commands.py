@@ -75,7 +75,7 @@ def test_deleted_project_is_closed_with_its_promises_kept(service: Service, proj
     image_with(service, DATA, own(project))
     expected = run("close-project", project, "--dry-run", settings=settings)
     assert (expected.returncode, expected.stderr) == (0, "")
-    assert "Would have deleted 1 images (4000 bytes), retained 2 images for members (8000 bytes)\n" in expected.stdout
+    assert "Would have deleted 1 image (4000 bytes), retained 2 images for members (8000 bytes)\n" in expected.stdout
     assert f"Would retain image {forever}, 4000 bytes, for project B forever\n" in expected.stdout
     assert images.show_image(service, own(project), month)  # type: ignore[arg-type]
 
@@ -83,7 +83,7 @@ def test_deleted_project_is_closed_with_its_promises_kept(service: Service, proj
     assert (done.returncode, done.stderr) == (0, "")
     until = datetime.now(UTC) + timedelta(days=30)
     assert f"Retained image {month}, 4000 bytes, for project B until {until:%Y-%m-%d}" in done.stdout
-    assert "Deleted 1 images (4000 bytes), retained 2 images for members (8000 bytes)\n" in done.stdout
+    assert "Deleted 1 image (4000 bytes), retained 2 images for members (8000 bytes)\n" in done.stdout
     assert "Left 0 shares of other projects' images, removed 0 private namespaces" in done.stdout
     assert download(service, month, MEMBER) == DATA  # type: ignore[arg-type]
 
@@ -100,7 +100,7 @@ def test_project_in_use_is_closed_by_force_only(service: Service, keystone: Runn
     words = expect_refusal("close-project", project, settings=settings)
     assert f"Project {project} exists in Keystone and is enabled; disable or delete it there first, or use --force" in words
     assert images.show_image(service, own(project), image.id)
-    assert "Deleted 1 images" in run("close-project", project, "--force", settings=settings).stdout
+    assert "Deleted 1 image" in run("close-project", project, "--force", settings=settings).stdout
     with service.database.read() as tx:
         assert tx.exec_driver_sql("SELECT count(*) FROM project_closings").scalar_one() == 0
 
@@ -110,7 +110,14 @@ def test_nothing_is_closed_while_keystone_is_away(service: Service, project: str
     away = {**settings, "PARTAGE_IDENTITY__URL": "http://127.0.0.1:1"}
     assert "The identity service does not respond" in expect_refusal("close-project", project, settings=away)
     assert images.show_image(service, own(project), image.id)
-    assert "Would have deleted 1 images" in run("close-project", project, "--dry-run", settings=away).stdout
+    assert "Would have deleted 1 image" in run("close-project", project, "--dry-run", settings=away).stdout
+
+
+@pytest.mark.usefixtures("service")
+def test_missing_account_is_named_when_a_project_is_closed(project: str, settings: Mapping[str, str]) -> None:
+    nobody = {**settings, "PARTAGE_IDENTITY__PASSWORD": ""}
+    words = expect_refusal("close-project", project, settings=nobody, status=2)
+    assert "Keystone has to be asked whether the project exists, and identity.password is not set" in words
 
 
 def test_retained_images_are_listed_for_whom_and_until_when(service: Service, tmp_path: Path) -> None:
@@ -121,7 +128,7 @@ def test_retained_images_are_listed_for_whom_and_until_when(service: Service, tm
     listed = run("retained", *at)
     assert (listed.returncode, listed.stderr) == (0, "")
     *lines, totals = listed.stdout.splitlines()
-    assert totals == "2 images (8000 bytes) are retained for 1 projects"
+    assert totals == "2 images (8000 bytes) are retained for 1 project"
     until = datetime.now(UTC) + timedelta(days=30)
     assert lines[0].startswith(f"Image {month}, 4000 bytes, of project A, for project B until {until:%Y-%m-%d}T")
     assert lines[1] == f"Image {forever}, 4000 bytes, of project A, for project B forever"

@@ -45,23 +45,30 @@ def run(settings: Mapping[str, str], *arguments: str) -> tuple[int, str, str]:
 def test_uses_are_reconciled_and_counted(cloud: Double, image: ImageID, settings: Mapping[str, str]) -> None:
     servers = [cloud.add_server(image), cloud.add_server(image, "C")]
     cloud.add_volume(image)
-    listed = "Listed 2 servers and 1 volumes in 1 regions\n"
+    listed = "Listed 2 servers and 1 volume in 1 region\n"
     status, said, errors = run(settings, "--reconcile", "--dry-run")
     assert (status, errors) == (0, "")
-    assert said == f"{listed}Would record 3 uses that were missing, would remove 0 uses of servers and volumes that have ended\n"
+    assert said == f"{listed}Would record 3 missing uses, would remove 0 uses of servers and volumes that ended\n"
     assert run(settings) == (0, "0 uses of 0 images are recorded\n", "")
-    assert run(settings, "--reconcile")[1].startswith(f"{listed}Recorded 3 uses that were missing, removed 0 uses")
-    expected = f"Image {image}: 2 servers of 2 projects\nImage {image}: 1 volumes of 1 projects\n3 uses of 1 images are recorded\n"
+    assert run(settings, "--reconcile")[1].startswith(f"{listed}Recorded 3 missing uses, removed 0 uses")
+    expected = f"Image {image}: 2 servers of 2 projects\nImage {image}: 1 volume of 1 project\n3 uses of 1 image are recorded\n"
     assert run(settings) == (0, expected, "")
     cloud.remove(servers[0])
-    assert "removed 1 uses" in run(settings, "--reconcile")[1]
+    assert "removed 1 use of servers" in run(settings, "--reconcile")[1]
+
+
+@pytest.mark.usefixtures("image")
+def test_missing_account_is_named(settings: Mapping[str, str]) -> None:
+    status, said, errors = run({**settings, "PARTAGE_IDENTITY__PASSWORD": ""}, "--reconcile")
+    assert (status, said) == (2, "")
+    assert "Keystone has to be asked for its catalog, and identity.password is not set" in errors
 
 
 def test_incomplete_list_is_status_1(cloud: Double, settings: Mapping[str, str], image: ImageID) -> None:
     cloud.add_server(image)
     cloud.permits = False
     status, said, errors = run(settings, "--reconcile")
-    assert (status, said.splitlines()[0]) == (1, "Listed 0 servers and 0 volumes in 1 regions")
+    assert (status, said.splitlines()[0]) == (1, "Listed 0 servers and 0 volumes in 1 region")
     assert errors.count("role admin") == 2
     assert errors.endswith("No use was removed, because a list is incomplete; run the command again\n")
 

@@ -1,7 +1,7 @@
 """Claim codes: what a code makes of its bearer's project, what it does not, and how many claims may fail."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +20,6 @@ from partage.model.terms import Notice, NoticeBounds, TermsChange
 from partage.operations import images, members, promises
 from partage.operations.service import Service
 from partage.operations.sharing import answers, claim_codes, claims, endings, shares, terms
-from tests import postgresql
 from tests.operations.services import OWNER, Clock, download, image_with, queued_image
 from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, OTHER, offer, service_with, set_visibility, share
 from tests.services import change_service
@@ -392,16 +391,6 @@ def run_at_once(call: Callable[[], object], times: int) -> list[object]:
     for each in threads:
         each.join(60)
     return found
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def service_of(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Service]:
-    """A service on each kind of database."""
-    if request.param == "sqlite":
-        yield service_with(tmp_path, clock)
-        return
-    with postgresql.server() as url:
-        yield service_with(tmp_path, clock, url=url)
 
 
 def test_last_use_is_taken_once_by_concurrent_claims(service_of: Service) -> None:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ import pytest
 from sqlalchemy import delete
 
 from partage import problems
+from partage.main.logs import TextLines
 from partage.model.event import EventRetention
 from partage.model.ids import ProjectID
 from partage.model.image import NewImage
@@ -23,7 +25,7 @@ from partage.operations import images, members
 from partage.operations.service import Service
 from partage.operations.sharing import deliveries, event_feed, webhooks
 from partage.records.database import Database, Transaction
-from partage.records.tables import events as table
+from partage.records.event_tables import events as table
 from tests.operations.services import OWNER, Clock, make
 from tests.operations.sharing_worlds import MEMBER
 from tests.services import change_service
@@ -80,7 +82,7 @@ def test_events_are_delivered_in_order_and_once(service: Service, receiver: Rece
     assert deliver(service) == 1
     assert names_of(receiver) == [*NAMES]
     assert deliver(service) == 0
-    assert show(service, webhook).position == int(receiver.messages[-1].event["id"])
+    assert show(service, webhook).after == receiver.messages[-1].event["id"]
 
 
 def test_message_is_a_signed_cloudevent(service: Service, receiver: Receiver, clock: Clock) -> None:
@@ -114,6 +116,40 @@ def test_member_receives_its_side_without_users_of_the_owner(service: Service, r
     data = receiver.messages[0].event["data"]
     assert data["actor"] == {"role": "owner", "project_id": None, "user_id": None}
     assert data["request_id"] is None
+
+
+def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [TextLines().format(each).partition(" info ")[2] for each in caplog.records if each.name == "partage.webhooks"]
+
+
+def test_each_failed_delivery_is_a_line_without_the_url(
+    service: Service, receiver: Receiver, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "partage.webhooks")
+    webhook = hook(service, receiver)
+    create(service, "one")
+    receiver.answer = lambda number: 500 if number == 1 else 200
+    deliver(service)
+    clock.passes(seconds=60)
+    deliver(service)
+    failed, again = lines_of(caplog)
+    subject = f"webhook={webhook.id} project={webhook.project_id}"
+    assert failed.startswith(f"partage.webhooks: webhook delivery failed {subject} failures=1 next_attempt=2026-11-24T08:00:0")
+    assert failed.endswith('reason="the URL answered with status 500"')
+    assert again == f"partage.webhooks: webhook delivers again {subject} failures=1"
+    assert str(receiver.port) not in failed
+
+
+def test_webhook_that_is_given_up_is_a_line(service: Service, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "partage.webhooks")
+    webhook = hook(service, receiver)
+    create(service, "one")
+    receiver.answer = lambda _number: 410
+    deliver(service)
+    subject = f"webhook={webhook.id} project={webhook.project_id}"
+    assert lines_of(caplog) == [
+        f'partage.webhooks: webhook paused {subject} failures=1 reason="the URL answered with status 410"',
+    ]
 
 
 def test_failed_event_is_sent_again_before_later_ones(service: Service, receiver: Receiver, clock: Clock) -> None:
@@ -342,7 +378,7 @@ def test_worker_that_lost_its_claim_moves_nothing(service: Service, receiver: Re
     receiver.before_answer = lambda: once.pop()() and None if once else None
     deliver(service)
     assert names_of(receiver) == ["one", "one", "two", "three"]
-    assert show(service, webhook).position == int(receiver.messages[-1].event["id"])
+    assert show(service, webhook).after == receiver.messages[-1].event["id"]
 
 
 def test_events_that_are_gone_leave_nothing_to_deliver(service: Service, receiver: Receiver) -> None:

@@ -7,28 +7,32 @@ from pathlib import Path
 import pytest
 
 from partage import problems
+from partage.model import patch
 from partage.model.announcement import Announcement, Event
 from partage.model.caller import Caller
+from partage.model.document import KnownFormats
 from partage.model.ids import ImageID, ProjectID, StoreID
-from partage.model.image import Image, ImageStatus
+from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.limits import Limits
 from partage.model.query import ImageQuery
 from partage.model.signature import NAMES
 from partage.model.task import TaskStatus
-from partage.operations import cache, images, members, pending_deletes, promises, tags, tasks
+from partage.operations import cache, images, members, pending_deletes, promises, stores, tags, tasks
 from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
 from partage.operations.service import Cache, Service
+from partage.operations.sharing import endings
 from partage.policies.properties import PropertyProtections
 from partage.records import images as image_rows
 from partage.records import reservations
-from partage.stores.cache.cache_directory import CacheDirectory
-from partage.stores.cache.cached_store import CachedStore
-from partage.stores.drivers.posix import PosixStore
+from partage.stores.cache.cache_directory import Bounds, CacheDirectory
+from partage.stores.cache.copies import LIFE_BYTES
+from partage.stores.cache.fills import Fills
 from tests.memory_store import MemoryStore
 from tests.operations.services import OWNER, Clock, download, image_with
 from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, service_with, set_visibility, share
+from tests.operations.sharing_worlds import end as end_share
 from tests.services import LOCAL, change_service, name_stores
 
 B = ProjectID("B")
@@ -100,12 +104,125 @@ def test_member_sees_and_filters_by_tags_and_cannot_change_them(service: Service
         tags.add_tag(service, MEMBER, image.id, "mine")
 
 
+CHANGES: dict[str, tuple[str, str, object]] = {
+    "name": ("replace", "/name", "other"),
+    "os_hidden": ("replace", "/os_hidden", True),
+    "min_ram": ("replace", "/min_ram", 999_999),
+    "min_disk": ("replace", "/min_disk", 999_999),
+    "tags": ("replace", "/tags", ["other"]),
+    "disk_format": ("replace", "/disk_format", "iso"),
+    "container_format": ("replace", "/container_format", "docker"),
+    "owner": ("replace", "/owner", "C"),
+    "visibility": ("replace", "/visibility", "community"),
+    "protected": ("replace", "/protected", True),
+    "a new property": ("add", "/hw_disk_bus", "ide"),
+    "a property": ("replace", "/colour", "red"),
+    "a removed property": ("remove", "/colour", None),
+    "a further location": ("add", "/locations/-", {"url": "http://example.com/", "metadata": {}}),
+    "a removed location": ("remove", "/locations/0", None),
+}
+"""A patch of everything of an image that a patch may change."""
+FREE = {"visibility", "protected"}
+REFUSED_ANYWAY = {"disk_format", "container_format", "owner", "a further location", "a removed location"}
+"""What Glance refuses to the owner of every active image, or of one with a single location."""
+
+
+def patch_image(service: Service, image_id: ImageID, *names: str, caller: Caller = OWNER) -> None:
+    steps = [dict(zip(("op", "path", "value"), CHANGES[name], strict=True)) for name in names]
+    document = [{key: value for key, value in step.items() if key != "value" or step["op"] != "remove"} for step in steps]
+    images.update_image(service, caller, image_id, patch.parse(document, version="2.1", known=KnownFormats()))
+
+
+def ending_image(service: Service, road: str = "private") -> Image:
+    """Share an image with a property and a tag, and begin the notice of its member."""
+    image = change_row(service, share(service), properties={"colour": "blue"}, tags=("web",))
+    end_share(service, image.id, road)
+    return image
+
+
+def test_every_field_that_a_patch_may_change_has_a_case() -> None:
+    named = {path.split("/")[1] for _op, path, _value in CHANGES.values()} - {"colour", "hw_disk_bus"}
+    assert named == patch.SETTABLE | {"locations"}
+
+
+@pytest.mark.parametrize("road", ["private", "deactivate", "remove"])
+@pytest.mark.parametrize("name", CHANGES)
+def test_owner_changes_nothing_that_a_member_with_notice_sees(service: Service, clock: Clock, name: str, road: str) -> None:
+    """A server is rebuilt only if its flavor has min_ram and min_disk, and as the properties say."""
+    image = ending_image(service, road)
+    before = images.show_image(service, MEMBER, image.id)
+    if name in FREE:
+        patch_image(service, image.id, name)
+    else:
+        with pytest.raises(problems.Problem) as refused:
+            patch_image(service, image.id, name)
+        assert isinstance(refused.value, problems.ImageFrozen) == (name not in REFUSED_ANYWAY)
+    after = images.show_image(service, MEMBER, image.id)
+    if name not in FREE:
+        assert after == before
+    listed = images.list_images(service, MEMBER, ImageQuery(limit=10, tags=("web",), all_visibilities=True))
+    assert [each.id for each in listed.items] == [image.id]
+    clock.passes(days=30)
+    if name not in REFUSED_ANYWAY:
+        patch_image(service, image.id, name)
+
+
+@pytest.mark.parametrize("name", [each for each in CHANGES if each not in REFUSED_ANYWAY])
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_image_without_a_running_notice_changes_as_in_glance(service: Service, name: str, *, is_cancelled: bool) -> None:
+    image = change_row(service, share(service), properties={"colour": "blue"}, tags=("web",))
+    if is_cancelled:
+        end_share(service, image.id, "remove")
+        endings.cancel_ending(service, OWNER, image.id, B)
+    patch_image(service, image.id, name)
+
+
+def test_tags_and_stores_of_an_image_whose_notice_runs_stay(tmp_path: Path, clock: Clock) -> None:
+    service = service_with(tmp_path, clock)
+    image = ending_image(service)
+    for change in (tags.add_tag, tags.remove_tag):
+        with pytest.raises(problems.ImageFrozen) as refused:
+            change(service, OWNER, image.id, "other" if change is tags.add_tag else "web")
+        assert "for project B until 2026-12-24T08:00:00Z" in refused.value.sentence()
+    change_row(service, image, visibility=Visibility.PRIVATE, stores=(LOCAL, StoreID("second")), tags=("web",))
+    with pytest.raises(problems.ImageFrozen):
+        stores.delete_from_store(service, OWN_ADMIN, LOCAL, image.id)
+
+
+def test_patch_that_changes_nothing_is_no_change(service: Service) -> None:
+    image = ending_image(service)
+    document = [{"op": "replace", "path": "/tags", "value": ["web"]}, {"op": "replace", "path": "/min_ram", "value": 0}]
+    images.update_image(service, OWNER, image.id, patch.parse(document, version="2.1", known=KnownFormats()))
+
+
+def test_image_that_begins_to_end_with_a_patch_is_not_frozen_for_it(service: Service) -> None:
+    image = change_row(service, share(service), properties={"colour": "blue"})
+    document = [{"op": "replace", "path": "/visibility", "value": "private"}, {"op": "replace", "path": "/min_ram", "value": 5}]
+    images.update_image(service, OWNER, image.id, patch.parse(document, version="2.1", known=KnownFormats()))
+    assert images.show_image(service, MEMBER, image.id).min_ram == 5
+
+
+def test_administrator_changes_an_image_whose_notice_runs(service: Service) -> None:
+    image = ending_image(service)
+    patch_image(service, image.id, "min_ram", "a property", caller=ADMIN)
+    assert images.show_image(service, MEMBER, image.id).min_ram == 999_999
+
+
+def test_former_notice_of_a_member_that_has_accepted_anew_freezes_nothing(service: Service) -> None:
+    image = ending_image(service, "remove")
+    members.add_member(service, OWNER, image.id, B)
+    with pytest.raises(problems.ImageFrozen):
+        patch_image(service, image.id, "min_ram")
+    members.update_member(service, MEMBER, image.id, B, "accepted")
+    patch_image(service, image.id, "min_ram")
+
+
 @ends
 def test_cached_copy_is_served_until_the_notice_ends(tmp_path: Path, clock: Clock, end: End) -> None:
     (tmp_path / "near").mkdir()
-    near = Cache(node="http://here:9292", directory=CacheDirectory(tmp_path / "near", limit_bytes=1 << 30))
-    store = PosixStore(tmp_path / "store")
-    service = change_service(service_with(tmp_path, clock, store=CachedStore(store, near.directory)), cache=near)
+    directory = CacheDirectory(tmp_path / "near", bounds=Bounds(free_share=1.0, most_bytes=1 << 30), life=bytes(LIFE_BYTES))
+    near = Cache(node="http://here:9292", fills=Fills(directory))
+    service = change_service(service_with(tmp_path, clock), cache=near)
     image = share(service)
     end(service, image.id)
     cache.queue_image(service, ADMIN, image.id)

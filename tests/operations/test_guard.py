@@ -15,10 +15,12 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.impact import Action, EndOfAccess
 from partage.model.member import MemberStatus
+from partage.model.terms import TermsChange
 from partage.model.use import Use, UseKey, UseKind
 from partage.operations import downloads, images, members, promises
 from partage.operations.service import Service
-from partage.operations.sharing import endings, guards, impact, shares
+from partage.operations.sharing import endings, guards, impact, shares, terms
+from partage.operations.sharing import uses as recorded_uses
 from partage.operations.sharing.guards import EndRequest
 from partage.records import guards as rows
 from partage.records import uses
@@ -73,7 +75,7 @@ def test_call_that_would_end_access_of_a_user_at_once_is_refused(service: Servic
     note_use(service, image)
     with pytest.raises(problems.ImageGuarded) as failed:
         ENDS[action](service, OWNER, image.id)
-    assert "project B (1 servers)" in failed.value.sentence()
+    assert "project B (1 server)" in failed.value.sentence()
     assert f"/partage/v1/images/{image.id}/end" in failed.value.sentence()
     assert download(service, image.id, MEMBER) == DATA
     with pytest.raises(problems.ImageGuarded):
@@ -270,3 +272,91 @@ def test_answer_of_the_member_stays_accepted_while_the_cool_down_runs(service: S
     image = share(service)
     acknowledge(service, image.id, Action.DELETE)
     assert shares.show_share(service, MEMBER, image.id, B).status is MemberStatus.ACCEPTED
+
+
+@every_action
+@pytest.mark.parametrize("notice", ["PT1S", "PT23H59M59S"])
+def test_notice_shorter_than_the_cool_down_does_not_pass_the_guard(
+    tmp_path: Path, clock: Clock, action: Action, notice: str
+) -> None:
+    service = service_with(tmp_path, clock, notice, guard=GuardMode.BLOCK)
+    image = share(service)
+    with pytest.raises(problems.ImageGuarded) as failed:
+        ENDS[action](service, OWNER, image.id)
+    assert "sooner than the guard's cool-down of P1D: project B (use unknown)" in failed.value.sentence()
+    acknowledge(service, image.id, action)
+    clock.passes(days=1, seconds=-1)
+    assert has_access(service, image)
+    clock.passes(seconds=1)
+    assert not has_access(service, image)
+
+
+@every_action
+def test_former_notice_that_is_nearly_over_does_not_pass_the_guard(service: Service, clock: Clock, action: Action) -> None:
+    image = share(service)
+    acknowledge(service, image.id, Action.UNSHARE)
+    clock.passes(days=1, seconds=-1)
+    endings.cancel_ending(service, OWNER, image.id, B)
+    with pytest.raises(problems.ImageGuarded):
+        ENDS[action](service, OWNER, image.id)
+    acknowledge(service, image.id, action)
+    clock.passes(days=1, seconds=-1)
+    assert has_access(service, image)
+
+
+@every_action
+def test_share_that_expires_within_the_cool_down_is_kept_until_then(service: Service, clock: Clock, action: Action) -> None:
+    image = offer(service, "B")
+    expiring = TermsChange(given=frozenset({"expires_at"}), expires_at=clock.now + timedelta(hours=1))
+    terms.change_terms(service, OWNER, image.id, B, expiring)
+    members.update_member(service, MEMBER, image.id, B, "accepted")
+    with pytest.raises(problems.ImageGuarded):
+        ENDS[action](service, OWNER, image.id)
+    acknowledge(service, image.id, action)
+    clock.passes(minutes=59)
+    assert has_access(service, image)
+    clock.passes(minutes=1)
+    assert not has_access(service, image)
+
+
+@every_action
+def test_notice_while_used_lasts_for_the_cool_down_although_the_uses_end(tmp_path: Path, clock: Clock, action: Action) -> None:
+    """A member that boots a new server every hour uses the image although none of its servers lasts."""
+    service = service_with(
+        tmp_path, clock, "while-used", guard=GuardMode.BLOCK, while_used=True, while_used_grace=timedelta(hours=1)
+    )
+    image = share(service)
+    with pytest.raises(problems.ImageGuarded):
+        ENDS[action](service, OWNER, image.id)
+    key = UseKey(image_id=image.id, project_id=B, kind=UseKind.SERVER, use_id="s")
+    recorded_uses.record_use(service, MEMBER, key)
+    ENDS[action](service, OWNER, image.id)
+    recorded_uses.release_use(service, MEMBER, key)
+    clock.passes(days=1, seconds=-1)
+    assert has_access(service, image)
+    clock.passes(seconds=1)
+    assert not has_access(service, image)
+
+
+def test_user_of_an_open_image_whose_offer_waits_has_no_share_yet(service: Service) -> None:
+    """Otherwise an owner could offer the image to whoever uses it, and end its access as that of a waiting offer."""
+    image = offer(service, "C")
+    set_visibility(service, image.id, "community")
+    note_use(service, image, C)
+    for visibility in ("shared", "private"):
+        with pytest.raises(problems.ImageGuarded) as failed:
+            set_visibility(service, image.id, visibility)
+        assert "projects without a share (1)" in failed.value.sentence()
+
+
+def test_user_of_an_open_image_is_guarded_as_its_former_notice_ends(service: Service, clock: Clock) -> None:
+    image = share(service)
+    acknowledge(service, image.id, Action.UNSHARE)
+    set_visibility(service, image.id, "community")
+    note_use(service, image)
+    set_visibility(service, image.id, "shared")
+    set_visibility(service, image.id, "community")
+    clock.passes(hours=23)
+    for visibility in ("shared", "private"):
+        with pytest.raises(problems.ImageGuarded):
+            set_visibility(service, image.id, visibility)

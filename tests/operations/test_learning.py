@@ -1,5 +1,7 @@
 """Uses learned from notifications: a message that is repeated, late, or out of order never shortens a promise."""
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
 from pathlib import Path
@@ -8,12 +10,13 @@ import pytest
 
 from partage.model.ids import ImageID, ProjectID
 from partage.model.limits import Limits
-from partage.model.use import UseKey, UseKind
+from partage.model.use import Use, UseKey, UseKind
 from partage.model.use_news import UseChange, UseNews
 from partage.operations import images, members
 from partage.operations.service import Service
 from partage.operations.sharing import learning, shares, uses
 from partage.records import uses as rows
+from partage.records.database import Transaction
 from tests.operations.services import OWNER, Clock, queued_image
 from tests.operations.sharing_worlds import MEMBER, service_with, share
 from tests.services import change_service
@@ -146,3 +149,37 @@ def find_end(service: Service, image_id: ImageID) -> datetime | None:
     ending = shares.show_share(service, OWNER, image_id, B).ending
     assert ending is not None
     return ending.ends_at
+
+
+def test_deletion_counts_whatever_the_clock_of_who_saw_the_use(service: Service, clock: Clock) -> None:
+    image = queued_image(service).id
+    ahead = replace(service, clock=lambda: clock() + timedelta(minutes=2))
+    learning.learn(ahead, news(clock, SEEN, image, minute=-2))
+    learning.learn(service, news(clock, ENDED, None))
+    assert users(service, image) == []
+
+
+def test_deletion_beside_a_late_message_leaves_no_use(service_of: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deletion is noted after the late message has looked for it, and before that has recorded the use."""
+    image = queued_image(service_of).id
+    put = rows.put
+    deleted: list[Future[None]] = []
+
+    def put_while_deleted(tx: Transaction, use: Use) -> None:
+        put(tx, use)
+        deleted.append(pool.submit(learning.learn, service_of, news(clock, ENDED, None)))
+        wait(deleted, timeout=0.5)
+
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(rows, "put", put_while_deleted)
+        learning.learn(service_of, news(clock, SEEN, image))
+        deleted[0].result()
+    assert users(service_of, image) == []
+
+
+def test_late_message_leaves_what_the_project_itself_recorded(service: Service, clock: Clock) -> None:
+    image = share(service).id
+    learning.learn(service, news(clock, ENDED, None))
+    uses.record_use(service, MEMBER, UseKey(image_id=image, project_id=B, kind=UseKind.SERVER, use_id="s1"))
+    learning.learn(service, news(clock, SEEN, image))
+    assert users(service, image) == [B]

@@ -6,14 +6,17 @@ from datetime import timedelta
 import pytest
 
 from partage import problems
+from partage.model.guard import GuardMode
 from partage.model.ids import ImageID, ProjectID
 from partage.model.member import MemberStatus
 from partage.model.share import Direction, Share, ShareQuery
+from partage.model.terms import Notice, Terms
 from partage.operations import downloads, images, members
 from partage.operations.service import Service
-from partage.operations.sharing import answers, endings, shares, terms
+from partage.operations.sharing import answers, endings, guards, shares, terms
 from tests.operations.services import OWNER, Clock, download
 from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, change_notice, end, is_unknown, set_visibility, share
+from tests.services import change_service
 
 B = ProjectID("B")
 Act = Callable[[Service, ImageID], None]
@@ -61,6 +64,28 @@ def test_nobody_else_gives_up_a_notice(service: Service) -> None:
     with pytest.raises(problems.PolicyForbids):
         answers.answer_share(service, OWNER, image.id, B, MemberStatus.REJECTED)
     assert download(service, image.id, MEMBER) == DATA
+
+
+@pytest.mark.parametrize("guard", list(GuardMode))
+def test_member_removed_from_an_open_image_has_the_later_notice(service: Service, clock: Clock, guard: GuardMode) -> None:
+    """The notice of a former share ran, and hid that the member has accepted another one: it had no notice, and no guard."""
+    image = share(change_service(service, default_terms=Terms(notice=Notice(timedelta(days=10)))))
+    endings.end_share(service, OWNER, image.id, B)
+    members.add_member(change_service(service, default_terms=Terms(notice=Notice(timedelta(days=5)))), OWNER, image.id, B)
+    members.update_member(service, MEMBER, image.id, B, "accepted")
+    set_visibility(service, image.id, "community")
+    guards.switch_guard(service, OWNER, image.id, guard)
+    clock.passes(days=8)
+    if guard is GuardMode.BLOCK:
+        with pytest.raises(problems.ImageGuarded):
+            endings.end_share(service, OWNER, image.id, B)
+        return
+    endings.end_share(service, OWNER, image.id, B)
+    set_visibility(service, image.id, "private")
+    clock.passes(days=4)
+    assert download(service, image.id, MEMBER) == DATA
+    clock.passes(days=1)
+    assert is_unknown(service, MEMBER, image.id)
 
 
 @pytest.mark.parametrize("reject", [reject_among_many, reject_under_v2])

@@ -7,17 +7,21 @@ from pathlib import Path
 import pytest
 
 from partage import problems
+from partage.model.closing import ClosingSource
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import ImageStatus, NewImage
 from partage.model.limits import Limits
 from partage.model.query import Filter, ImageQuery, Operator
+from partage.model.terms import Notice, Terms
 from partage.operations import downloads, images, members, pending_deletes, sweep, verify
 from partage.operations.service import Service
+from partage.operations.sharing import closing, endings, retained
 from tests import uploading
 from tests.operations.services import LOCAL, OWNER, Clock, download, image_with, make, queued_image
 from tests.services import change_service
 
 MEMBER = replace(OWNER, project_id=ProjectID("B"))
+OTHER = replace(OWNER, project_id=ProjectID("E"))
 ADMIN = replace(OWNER, project_id=ProjectID("C"), is_admin=True, roles=frozenset({"admin", "member", "reader"}))
 EVERYBODY = (OWNER, MEMBER, ADMIN)
 DATA = bytes(range(256)) * 2000
@@ -57,6 +61,62 @@ def test_nobody_finds_an_image_that_waits_to_be_scrubbed(service: Service) -> No
         for conditions in ((), (waiting,)):
             query = ImageQuery(limit=10, all_visibilities=True, filters=conditions)
             assert not images.list_images(service, caller, query).items
+
+
+def test_owner_restores_its_image_until_the_scrub_time_is_over(service: Service, clock: Clock) -> None:
+    image_id = shared_image(service)
+    before, their = images.show_image(service, OWNER, image_id), members.list_members(service, OWNER, image_id)
+    images.delete_image(service, OWNER, image_id)
+    clock.passes(minutes=59, seconds=59)
+    for caller in (MEMBER, OTHER):
+        with pytest.raises(problems.ImageNotFound):
+            endings.restore_image(service, caller, image_id)
+    restored = endings.restore_image(service, OWNER, image_id)
+    assert replace(restored, updated_at=before.updated_at) == before
+    assert members.list_members(service, OWNER, image_id) == their
+    assert download(service, image_id, MEMBER) == DATA
+    images.delete_image(service, OWNER, image_id)
+    clock.passes(hours=1)  # and no job has scrubbed it
+    with pytest.raises(problems.ImageNotFound) as failed:
+        endings.restore_image(service, OWNER, image_id)
+    assert failed.value.sentence() == f"No image found with ID {image_id}"
+    pending_deletes.restore(service, image_id)
+
+
+def test_owner_does_not_restore_what_an_administrator_took_down(service: Service) -> None:
+    deleted, commanded = shared_image(service), shared_image(service)
+    images.delete_image(service, ADMIN, deleted)
+    retained.take_down(service, commanded)
+    for image_id in (deleted, commanded):
+        with pytest.raises(problems.ImageNotFound):
+            endings.restore_image(service, OWNER, image_id)
+        assert endings.restore_image(service, ADMIN, image_id).owner == OWNER.project_id
+
+
+@pytest.mark.parametrize("notice", ["P0D", "P30D"])
+def test_nobody_of_a_closed_project_restores_its_images(service: Service, notice: str) -> None:
+    service = change_service(service, default_terms=Terms(notice=Notice.parse(notice)))
+    before, closed = shared_image(service), shared_image(service)
+    images.delete_image(service, OWNER, before)
+    closing.request_closing(service, OWNER.project_id or ProjectID(""), ClosingSource.OPERATOR, after_tokens=True)
+    list(closing.close_project(service, OWNER.project_id or ProjectID("")))
+    for image_id in (before, closed):
+        with pytest.raises(problems.ImageNotFound):
+            endings.restore_image(service, OWNER, image_id)
+        assert pending_deletes.restore(service, image_id).owner == OWNER.project_id
+
+
+def test_restored_image_has_to_fit_into_the_quota(service: Service) -> None:
+    image_id = shared_image(service)
+    images.delete_image(service, OWNER, image_id)
+    full = change_service(service, limits=Limits(storage_per_project_bytes=len(DATA)))
+    other = image_with(full, DATA)
+    with pytest.raises(problems.QuotaExceeded):
+        endings.restore_image(full, OWNER, image_id)
+    images.delete_image(full, OWNER, other.id)
+    endings.restore_image(full, OWNER, image_id)
+    with pytest.raises(problems.QuotaExceeded):
+        endings.restore_image(full, OWNER, other.id)
 
 
 def test_a_restored_image_is_what_it_was_with_members_and_bytes(service: Service, clock: Clock) -> None:

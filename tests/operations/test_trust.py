@@ -1,8 +1,9 @@
 """Trust rules: offers that are accepted at once, and offers that are refused without a sign to their sender."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import pytest
 
@@ -21,10 +22,11 @@ from partage.operations import images, members, pending_deletes, trust
 from partage.operations.service import Service
 from partage.operations.sharing import answers, claim_codes, claims, endings, offers, shares, terms
 from partage.policies.authority import Authority
-from tests import postgresql
+from partage.records import members as rows
+from partage.records.database import Transaction
 from tests.operations import test_events
 from tests.operations.services import OWNER, Clock, download, image_with
-from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, OTHER, service_with, set_visibility, share
+from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, OTHER, set_visibility, share
 from tests.services import change_service
 
 A, B, C = ProjectID("A"), ProjectID("B"), ProjectID("C")
@@ -230,7 +232,7 @@ def test_refused_offer_after_an_ending_leaves_the_notice_alone(service: Service)
     assert download(service, image.id, MEMBER) == DATA
 
 
-@pytest.mark.parametrize("how", ["leave", "reject"])
+@pytest.mark.parametrize("how", ["leave", "reject", "reject here", "reject many"])
 def test_member_that_gives_up_its_notice_leaves_the_refused_offer_too(service: Service, how: str) -> None:
     """A waiting offer would be gone as well: the owner learns nothing."""
     image = share(service)
@@ -239,8 +241,12 @@ def test_member_that_gives_up_its_notice_leaves_the_refused_offer_too(service: S
     offer_in_v2(service, image)
     if how == "leave":
         answers.leave_share(service, MEMBER, image.id, B)
-    else:
+    elif how == "reject":
         members.update_member(service, MEMBER, image.id, B, "rejected")
+    elif how == "reject here":
+        answers.answer_share(service, MEMBER, image.id, B, MemberStatus.REJECTED)
+    else:
+        answers.answer_shares(service, MEMBER, [image.id], MemberStatus.REJECTED)
     assert members.list_members(service, OWNER, image.id) == []
     with pytest.raises(problems.ShareNotFound):
         shares.show_share(service, OWNER, image.id, B)
@@ -331,12 +337,6 @@ def test_rules_need_the_right_to_answer_offers_and_a_project(service: Service) -
             call()
 
 
-@pytest.fixture
-def on_postgresql(tmp_path: Path, clock: Clock) -> Iterator[Service]:
-    with postgresql.server() as url:
-        yield service_with(tmp_path, clock, url=url)
-
-
 def test_offers_are_refused_accepted_and_shown_on_postgresql(on_postgresql: Service) -> None:
     service = on_postgresql
     set_rule(service, FROM_HOME, REFUSE)
@@ -348,3 +348,29 @@ def test_offers_are_refused_accepted_and_shown_on_postgresql(on_postgresql: Serv
     second = image_with(service, DATA)
     offer_in_v2(service, second)
     assert inbox(service)[second.id] is MemberStatus.ACCEPTED
+
+
+def test_rule_and_new_offer_do_not_wait_for_each_other(service_of: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The offer replaces the hidden row of the private image, which the change of the rule shows: each needs what the other has."""
+    set_rule(service_of, FROM_A, REFUSE)
+    image = image_with(service_of, DATA, OWNER)
+    set_visibility(service_of, image.id, "shared")
+    offer_in_bulk(service_of, image)
+    set_visibility(service_of, image.id, "private")
+    request = OfferRequest(image_ids=(image.id,), projects=(B,), terms=TermsChange(), make_shared=True)
+    show = rows.show_unrefused
+    offered: list[Future[str]] = []
+
+    def show_after_offer_began(tx: Transaction, **of: ProjectID) -> int:
+        run = partial(
+            offers.offer_shares, service_of, SENDER, request, key=None, render=lambda made: str([each.problem for each in made])
+        )
+        offered.append(pool.submit(run))
+        wait(offered, timeout=0.5)
+        return show(tx, **of)
+
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(rows, "show_unrefused", show_after_offer_began)
+        set_rule(service_of, FROM_A, ACCEPT)
+        assert offered[0].result() == "[None]"
+    assert inbox(service_of) == {image.id: MemberStatus.ACCEPTED}

@@ -18,6 +18,7 @@ from partage.operations.sharing import endings, impact, shares, terms, uses
 from partage.records import uses as rows
 from tests.operations.services import OWNER, Clock, download
 from tests.operations.sharing_worlds import ADMIN, DATA, MEMBER, OTHER, offer, service_with, set_visibility, share
+from tests.operations.test_events import last_of, read, said
 from tests.services import change_service
 
 B = ProjectID("B")
@@ -91,6 +92,21 @@ def test_access_without_uses_lasts_for_the_grace(end: Callable[[Service, ImageID
     assert has_access(service, image.id)
     clock.passes(seconds=1)
     assert not has_access(service, image.id)
+
+
+def test_former_notice_holds_if_the_new_grace_is_shorter(service: Service, clock: Clock) -> None:
+    """The operator's grace was taken for a day, whatever it was: the notice of the former share was forgotten."""
+    hours = change_service(service, while_used_grace=timedelta(hours=1), default_terms=Terms(notice=Notice(timedelta(hours=12))))
+    image = share(hours)
+    remove(hours, image.id)
+    hours = change_service(hours, default_terms=Terms(notice=Notice(while_used=True)))
+    members.add_member(hours, OWNER, image.id, B)
+    members.update_member(hours, MEMBER, image.id, B, "accepted")
+    remove(hours, image.id)
+    clock.passes(hours=11)
+    assert has_access(hours, image.id)
+    clock.passes(hours=1)
+    assert not has_access(hours, image.id)
 
 
 def test_new_use_while_the_notice_runs_keeps_it(service: Service, clock: Clock) -> None:
@@ -260,3 +276,39 @@ def test_while_used_needs_the_setting_and_the_least_notice(service: Service) -> 
         terms.check_terms(change_service(service, notice_bounds=replace(longest, least=Notice(2 * DAY))), OWNER, wanted)
     with pytest.raises(problems.TermsRefused, match="does not know the uses"):
         terms.check_terms(change_service(service, while_used=False), OWNER, wanted)
+
+
+def test_uses_that_move_the_end_of_a_notice_are_recorded(service_of: Service, clock: Clock) -> None:
+    service = change_service(service_of, default_terms=Terms(notice=Notice.parse("while-used")), while_used=True)
+    image = share(service)
+    one, two = (UseKey(image_id=image.id, project_id=B, kind=UseKind.SERVER, use_id=each) for each in ("one", "two"))
+    uses.record_use(service, MEMBER, one)
+    images.delete_image(service, OWNER, image.id)
+    changed = ["A share.ending_changed", "B share.ending_changed"]
+    for act, key, expected, ends_at in [
+        (uses.record_use, two, [], None),
+        (uses.release_use, one, [], None),
+        (uses.release_use, two, changed, "2026-11-25T08:00:00Z"),
+        (uses.release_use, two, [], None),
+        (uses.record_use, one, changed, None),
+        (uses.record_use, one, [], None),
+    ]:
+        before = read(service).last
+        act(service, MEMBER, key)
+        assert said(read(service, after=before).events) == expected
+        if expected:
+            assert last_of(service, "A", "share.ending_changed").data == {
+                "image_name": image.name, "reason": "deleted", "ends_at": ends_at,
+            }  # fmt: skip
+    assert clock.now == service.clock()
+
+
+def test_service_of_the_cloud_that_releases_a_use_is_not_the_operator(service: Service) -> None:
+    service = change_service(service, default_terms=Terms(notice=Notice.parse("while-used")), while_used=True)
+    image = share(service)
+    key = UseKey(image_id=image.id, project_id=B, kind=UseKind.SERVER, use_id="one")
+    nova = replace(OWNER, project_id=ProjectID("services"), roles=frozenset({"service"}))
+    uses.record_use(service, nova, key)
+    images.delete_image(service, OWNER, image.id)
+    uses.release_use(service, nova, key)
+    assert last_of(service, "B", "share.ending_changed").actor_role == "service"

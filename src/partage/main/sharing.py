@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from partage import problems
 from partage.main.composition import compose, readiness
 from partage.main.configuration.config import Settings
+from partage.model import wording
 from partage.model.closing import Closed, ClosedImage, ClosingSource
 from partage.model.ending import Ending
 from partage.model.ids import ImageID, ProjectID
@@ -28,6 +30,7 @@ def close_project(settings: Settings, project_id: str, *, dry_run: bool, force: 
     Raises:
         Conflict: Keystone has the project, and it is enabled.
         IdentityUnavailable: Keystone does not respond.
+        Invalid: the account that asks Keystone is not configured.
     """
     project = ProjectID(project_id)
     with open_database(settings) as service:
@@ -35,13 +38,14 @@ def close_project(settings: Settings, project_id: str, *, dry_run: bool, force: 
             _print_summary(closing.preview(service, project), dry_run=True)
         else:
             if not force:
+                require_identity(settings, "whether the project exists")
                 closing.check_closable(service, project)
             _print_summary(closing.close_project(service, project), dry_run=False)
             if not force:
                 closing.request_closing(service, project, ClosingSource.OPERATOR, after_tokens=True)
         kept = closing.count_public_namespaces(service, project)
     if kept:
-        print(f"Kept {kept} public namespaces of metadata definitions, because other projects use them")
+        print(f"Kept {wording.count(kept, 'public namespace of metadata definitions')}, because other projects use them")
     return 0
 
 
@@ -63,7 +67,8 @@ def list_retained(settings: Settings, *, as_json: bool) -> int:
         totals = {"images": count, "bytes": size_bytes, "projects": len(projects)}
         print(f'\n], "totals": {json.dumps(totals)}}}')
     else:
-        print(f"{count} images ({size_bytes} bytes) are retained for {len(projects)} projects")
+        kept_for = wording.count(len(projects), "project")
+        print(f"{wording.count(count, 'image')} ({size_bytes} bytes) {wording.be(count)} retained for {kept_for}")
     return 0
 
 
@@ -116,14 +121,16 @@ def _print_summary(batches: Iterable[Closed], *, dry_run: bool) -> None:
         totals.add(Closed(shares=closed.shares, namespaces=closed.namespaces, records=closed.records))
     deleted, left = ("Would have deleted", "Would have left") if dry_run else ("Deleted", "Left")
     print(
-        f"{deleted} {totals.images[False]} images ({totals.size_bytes[False]} bytes), "
-        f"retained {totals.images[True]} images for members ({totals.size_bytes[True]} bytes)"
+        f"{deleted} {wording.count(totals.images[False], 'image')} ({totals.size_bytes[False]} bytes), "
+        f"retained {wording.count(totals.images[True], 'image')} for members ({totals.size_bytes[True]} bytes)"
     )
     if totals.open_to_all:
-        print(f"Of the deleted images, {totals.open_to_all} are public or community: other projects use them without a share")
+        are_open = f"{totals.open_to_all} {wording.be(totals.open_to_all)} public or community"
+        print(f"Of the deleted images, {are_open}: other projects use them without a share")
     print(
-        f"{left} {totals.shares} shares of other projects' images, "
-        f"removed {totals.namespaces} private namespaces of metadata definitions and {totals.records} other records"
+        f"{left} {wording.count(totals.shares, 'share')} of other projects' images, "
+        f"removed {wording.count(totals.namespaces, 'private namespace of metadata definitions')} "
+        f"and {wording.count(totals.records, 'other record')}"
     )
 
 
@@ -142,7 +149,7 @@ def _print_hits(taken: TakeDown) -> None:
         print(f"  {_describe_member(ending)}: the notice runs")
     for each in taken.uses:
         if each.has_uses:
-            counted = ", ".join(f"{number} {kind}s" for kind, number in sorted(each.counts.items()))
+            counted = ", ".join(wording.count(number, kind) for kind, number in sorted(each.counts.items()))
             print(f"  project {each.project_id} uses it: {counted}{'' if each.is_complete else ' or more'}")
 
 
@@ -196,6 +203,19 @@ def _describe_member(ending: Ending) -> str:
 
 def _format_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def require_identity(settings: Settings, wanted: str) -> None:
+    """Check that the account is configured with which Keystone is asked.
+
+    Raises:
+        Invalid: it is not.
+    """
+    if not settings.identity.password.get_secret_value():
+        raise problems.Invalid(
+            f"Keystone has to be asked {wanted}, and identity.password is not set; set identity.url, identity.username and "
+            "identity.password in the configuration file or the environment"
+        )
 
 
 @contextmanager

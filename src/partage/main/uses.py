@@ -4,7 +4,8 @@ import sys
 
 from partage.main.composition import compose
 from partage.main.configuration.config import Settings
-from partage.main.sharing import open_database
+from partage.main.sharing import open_database, require_identity
+from partage.model import wording
 from partage.model.use import UseKind
 from partage.operations.sharing import reconciliation
 from partage.operations.sharing.reconciliation import Reconciled
@@ -16,9 +17,9 @@ def list_uses(settings: Settings) -> int:
     last = None
     with open_database(settings) as service:
         for each in reconciliation.list_recorded(service):
-            print(f"Image {each.image_id}: {each.uses} {each.kind}s of {each.projects} projects")
+            print(f"Image {each.image_id}: {wording.count(each.uses, each.kind)} of {wording.count(each.projects, 'project')}")
             total, images, last = total + each.uses, images + (each.image_id != last), each.image_id
-    print(f"{total} uses of {images} images are recorded")
+    print(f"{wording.count(total, 'use')} of {wording.count(images, 'image')} {wording.be(total)} recorded")
     return 0
 
 
@@ -27,7 +28,9 @@ def reconcile(settings: Settings, *, dry_run: bool) -> int:
 
     Raises:
         IdentityUnavailable: Keystone does not return its catalog.
+        Invalid: the account that asks Keystone is not configured.
     """
+    require_identity(settings, "for its catalog")
     with open_database(settings) as service:
         done = reconciliation.reconcile(service, compose.build_cloud(settings.identity), dry_run=dry_run)
     _print_summary(done, dry_run=dry_run)
@@ -41,11 +44,14 @@ def reconcile(settings: Settings, *, dry_run: bool) -> int:
 def _print_summary(done: Reconciled, *, dry_run: bool) -> None:
     added, removed, cleared = ("Would record", "would remove", "Would know") if dry_run else ("Recorded", "removed", "Knows")
     servers, volumes = done.listed[UseKind.SERVER], done.listed[UseKind.VOLUME]
-    print(f"Listed {servers} servers and {volumes} volumes in {done.regions} regions")
-    print(f"{added} {done.added} uses that were missing, {removed} {done.removed} uses of servers and volumes that have ended")
+    listed = f"{wording.count(servers, 'server')} and {wording.count(volumes, 'volume')}"
+    print(f"Listed {listed} in {wording.count(done.regions, 'region')}")
+    missing, ended = wording.count(done.added, "missing use"), wording.count(done.removed, "use of servers and volumes")
+    print(f"{added} {missing}, {removed} {ended} that ended")
     if done.cleared:
-        print(f"{cleared} all uses of {done.cleared} images and projects that had too many")
+        print(f"{cleared} all uses of {wording.count(done.cleared, 'pair of an image and a project')} that had too many")
     if done.exceeded:
-        print(f"{done.exceeded} images and projects have more uses than limits.uses; the projects count as users")
+        pairs = wording.count(done.exceeded, "pair of an image and a project")
+        print(f"Recorded only the first limits.uses uses of {pairs}; such a project counts as a user")
     for kind in done.missing:
         print(f"The catalog has no service of {kind}s; recorded uses of {kind}s stay as they are")

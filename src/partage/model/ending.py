@@ -92,7 +92,7 @@ def start_notices(
     reason: EndReason,
     *,
     now: datetime,
-    usage: Usage = NO_USAGE,
+    usage: Usage,
     grace: Mapping[ProjectID, timedelta] = NO_GRACE,
 ) -> list[Ending]:
     """Return the endings of an image's shares that its owner ends now; `grace` is the shortest notice of some members."""
@@ -104,7 +104,7 @@ def start_notices(
 
 
 def start_notice(
-    member: Member, reason: EndReason, *, now: datetime, usage: Usage = NO_USAGE, grace: timedelta = timedelta()
+    member: Member, reason: EndReason, *, now: datetime, usage: Usage, grace: timedelta = timedelta()
 ) -> Ending | None:
     """Return the ending of a share that its owner ends now; None if the share has no notice, or the member has not accepted it.
 

@@ -1,4 +1,4 @@
-"""The guard of an image: whether the owner's calls may end the access of projects that use the image at once. Pure."""
+"""The guard of an image: whether the owner's calls may end the access of projects that use the image early. Pure."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ RECENT = timedelta(days=30)
 
 
 class GuardMode(StrEnum):
-    """Off: access ends as in Glance. Block: a call that would end access of users at once is refused."""
+    """Off: access ends as in Glance. Block: a call that would end access of users within the cool-down is refused."""
 
     OFF = "off"
     BLOCK = "block"

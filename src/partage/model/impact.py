@@ -62,7 +62,8 @@ class Situation:
 class ProjectImpact:
     """What becomes of one project's access. `ends_at` None is never, and unknown with the notice while-used.
 
-    `quota_bytes` are added to the project's usage, because the image is retained for it. `uses` None: nothing is known.
+    `ends_anyway_at` is the end of its access without the action; None is never. `quota_bytes` are added to the project's usage,
+    because the image is retained for it. `uses` None: nothing is known.
     """
 
     project_id: ProjectID
@@ -70,6 +71,7 @@ class ProjectImpact:
     notice: Notice
     ends: EndOfAccess
     ends_at: datetime | None
+    ends_anyway_at: datetime | None = None
     quota_bytes: int = 0
     uses: ProjectUses | None = None
 
@@ -77,6 +79,10 @@ class ProjectImpact:
     def order(self) -> tuple[bool, bool, ProjectID]:
         """The position in a list: projects whose access ends at once come first."""
         return self.ends is not EndOfAccess.NOW, self.ends is EndOfAccess.NEVER, self.project_id
+
+    def is_cut_short(self, until: datetime) -> bool:
+        """Whether the action ends access before `until`, and before it would end anyway."""
+        return self.ends_at is not None and self.ends_at < min(until, self.ends_anyway_at or until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +164,7 @@ def predict(
                 notice=known.terms.notice,
                 ends=ends,
                 ends_at=ends_at,
+                ends_anyway_at=_end_without(image, current.get(project_id), running.get(project_id)),
                 quota_bytes=_charge(image) if is_retained and not image.is_retained and ending is not None else 0,
             )
         )
@@ -214,6 +221,17 @@ def _end_of(ending: Ending | None, now: datetime) -> tuple[EndOfAccess, datetime
         return EndOfAccess.NOW, now
     ends = EndOfAccess.LATER if ending.ends_at is not None or ending.terms.notice.while_used else EndOfAccess.NEVER
     return ends, ending.ends_at
+
+
+def _end_without(image: Image, share: Member | None, former: Ending | None) -> datetime | None:
+    """Return the end of a project's access if nothing is done: of its share, or of the former share's notice if that is later."""
+    if is_open(image):
+        return None
+    ends = [] if share is None else [share.terms.expires_at]
+    if former is not None:
+        ends.append(former.ends_at)
+    times = [each for each in ends if each is not None]
+    return max(times) if times and len(times) == len(ends) else None
 
 
 def _charge(image: Image) -> int:

@@ -28,7 +28,7 @@ _OPERATIONS = ("add", "remove", "replace")
 _READ_ONLY = frozenset({*documents.DISALLOWED, *documents.SERVICE_OWNED, *documents.DROPPED, "id"})
 _RESERVED = frozenset(documents.RESERVED) - {"locations"}
 _LOCATIONS_DEPTH = {"add": 2, "remove": 2, "replace": 1}
-_SETTABLE = frozenset(
+SETTABLE = frozenset(
     {
         "name",
         "visibility",
@@ -42,6 +42,7 @@ _SETTABLE = frozenset(
         "container_format",
     },
 )
+"""The attributes that a patch may change, besides locations and properties."""
 _FORMATS = ("disk_format", "container_format")
 _FORMATS_CHANGE_WHILE = (ImageStatus.QUEUED, ImageStatus.IMPORTING)
 
@@ -109,7 +110,7 @@ def apply(image: Image, changes: Iterable[Change], *, now: datetime, locations: 
         touched_at_all = True
         if change.name == "locations":
             changed = _apply_to_locations(changed, change, locations, now)
-        elif change.name in _SETTABLE:
+        elif change.name in SETTABLE:
             changed = _apply_to_attribute(changed, change)
         else:
             _apply_to_property(properties, change)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from partage import problems
+from partage.model import wording
 
 SIZE_TOTAL, STAGE_TOTAL = "image_size_total", "image_stage_total"
 COUNT_TOTAL, COUNT_UPLOADING = "image_count_total", "image_count_uploading"
@@ -87,7 +88,7 @@ class Allowance:
         """
         if self.images is not None and usage.images >= self.images:
             raise problems.QuotaExceeded(
-                f"The project has the maximum of {self.images} images; delete one or ask for a higher quota"
+                f"The project has the maximum of {wording.count(self.images, 'image')}; delete one or ask for a higher quota"
             )
 
     def check_uploading(self, usage: Usage) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
+from partage.model.event_cursor import Cursor
 from partage.model.ids import ProjectID
 
 WebhookID = NewType("WebhookID", str)
@@ -34,7 +35,8 @@ class Webhook:
     """One webhook. `position` is the number of the last event that was delivered, or where it began.
 
     `failures` counts attempts that failed in a row, since `failing_since`; `last_error` is the last of them. The next attempt is
-    due at `due_at`.
+    due at `due_at`. `missed_at`: when events that others caused were last found removed before they were delivered. `after` is the
+    cursor of the position, for replies.
     """
 
     id: WebhookID
@@ -50,6 +52,8 @@ class Webhook:
     failing_since: datetime | None = None
     last_error: str | None = None
     delivered_at: datetime | None = None
+    missed_at: datetime | None = None
+    after: Cursor | None = None
 
     def note_delivery(self, number: int, *, now: datetime) -> "Webhook":
         """Return the webhook after an event was delivered."""
@@ -79,16 +83,20 @@ class Webhook:
         )
 
     def change(self, change: "WebhookChange", *, now: datetime) -> "Webhook":
-        """Return the webhook with what its project changed. Enabling it sends what waits at once."""
+        """Return the webhook with what its project changed.
+
+        Enabling it sends what waits at once, and so does another URL: failures were those of the former one. Enabling an
+        active webhook ends its back-off.
+        """
         changed = replace(
             self,
             url=self.url if change.url is None else change.url,
             description=self.description if change.description is None else change.description,
         )
-        if change.enabled is True and self.status is not WebhookStatus.ACTIVE:
-            return replace(changed, status=WebhookStatus.ACTIVE, failures=0, failing_since=None, last_error=None, due_at=now)
         if change.enabled is False:
             return replace(changed, status=WebhookStatus.DISABLED)
+        if change.enabled is True or (changed.url != self.url and self.status is WebhookStatus.ACTIVE):
+            return replace(changed, status=WebhookStatus.ACTIVE, failures=0, failing_since=None, last_error=None, due_at=now)
         return changed
 
 

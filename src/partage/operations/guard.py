@@ -1,8 +1,8 @@
-"""The guard: a call that would end the access of projects that use an image at once is refused, unless it is acknowledged.
+"""The guard: a call that would end the access of a project that uses an image within the cool-down is refused.
 
-A caller that acknowledges ends nothing at once either: members that use the image keep access for the cool-down. So a hasty caller
-can cancel, and a stolen session cannot take an image away before its owner can notice. Administrators of other projects are not
-guarded, nor is the closing of a project.
+A caller that acknowledges ends nothing sooner either: members that use the image keep access for the cool-down from that call on,
+whatever was ended before. So a hasty caller can cancel, and a stolen session cannot take an image away before its owner can
+notice. Administrators of other projects are not guarded, nor is the closing of a project.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,11 @@ from datetime import timedelta
 from typing import Never
 
 from partage import problems
+from partage.model import wording
 from partage.model.guard import GuardMode, counts_as_use
 from partage.model.ids import ProjectID
 from partage.model.image import Image
-from partage.model.impact import Action, EndOfAccess, ProjectImpact, Situation, is_open, predict
+from partage.model.impact import Action, ProjectImpact, Situation, is_open, predict
 from partage.model.member import MemberStatus
 from partage.model.terms import Notice
 from partage.model.use import ProjectUses, UseKind
@@ -29,8 +30,9 @@ _MOST_NAMED = 5
 class Assessment:
     """What the guard says of an action. `mode` is the mode that holds now.
 
-    `users` are members that use the image and would lose access at once. `other_users` counts projects that use an open image
-    without a share.
+    `users` are members that use the image and would lose access within the cool-down. `other_users` counts projects that use an
+    open image without a share that they have accepted. `grace` is the shortest notice of each member that uses the image, also of
+    those whose own notice is longer today: a notice while-used ends when the member's uses end.
     """
 
     mode: GuardMode
@@ -61,16 +63,19 @@ def assess(
         # Access goes on, but without the membership no notice can be kept when the image is closed.
         removed = [each for each in situation.members if each.member_id == member_id and each.status is MemberStatus.ACCEPTED]
         return Assessment(mode=mode, other_users=sum(counts_as_use(known.get(each.member_id), situation.now) for each in removed))
+    cool_down = service.sharing.guard_cool_down
+    accepted = {each.member_id for each in situation.members if each.status is MemberStatus.ACCEPTED}
     found = predict(situation, action, member_id=member_id)
-    rows = [replace(each, uses=known.pop(each.project_id, None)) for each in found.projects]
-    lost = [each for each in rows if each.ends is EndOfAccess.NOW and each.status is MemberStatus.ACCEPTED]
-    users = tuple(each for each in lost if counts_as_use(each.uses, situation.now))
-    known.pop(situation.image.owner or ProjectID(""), None)
+    rows = {each.project_id: replace(each, uses=known.get(each.project_id)) for each in found.projects}
+    users = [each for each in rows.values() if each.project_id in accepted and counts_as_use(each.uses, situation.now)]
+    lost = {each.project_id for each in rows.values() if each.is_cut_short(situation.now + cool_down)}
+    # No notice can be kept for them: they have no share, or an offer that they have not accepted, or one that has ended before.
+    others = (lost | (known.keys() - rows)) - accepted - {situation.image.owner}
     return Assessment(
         mode=mode,
-        users=users,
-        other_users=sum(each.has_uses for each in known.values()) if found.ends_for_everybody else 0,
-        grace={each.project_id: service.sharing.guard_cool_down for each in users},
+        users=tuple(each for each in users if each.project_id in lost),
+        other_users=sum(known[each].has_uses for each in others & known.keys()) if found.ends_for_everybody else 0,
+        grace={each.project_id: cool_down for each in users},
     )
 
 
@@ -83,11 +88,13 @@ def require_unused(
     *,
     is_acknowledged: bool,
 ) -> Mapping[ProjectID, timedelta]:
-    """Let an action pass that ends no access of users at once, or that is acknowledged; return the shortest notice of its users.
+    """Let an action pass that ends no user's access within the cool-down, or that is acknowledged.
+
+    Return the shortest notice of the members that use the image.
 
     Raises:
-        ImageGuarded: projects that use the image would lose access at once, and this is not acknowledged; or projects without a
-            share use it, for which no notice can be kept.
+        ImageGuarded: projects that use the image would lose access within the cool-down, and this is not acknowledged; or projects
+            without a share use it, for which no notice can be kept.
     """
     found = assess(service, tx, situation, action, member_id)
     if found.other_users:
@@ -95,11 +102,12 @@ def require_unused(
     if found.users and not is_acknowledged:
         named = "; ".join(_describe(each) for each in found.users[:_MOST_NAMED])
         more = f"; and {len(found.users) - _MOST_NAMED} more" if len(found.users) > _MOST_NAMED else ""
+        cool_down = Notice(service.sharing.guard_cool_down)
         _refuse(
             situation,
-            f"other projects, which would lose access at once: {named}{more}",
-            f"promise them notice, or acknowledge with POST /partage/v1/images/{situation.image.id}/end: "
-            f"they then keep access for {Notice(service.sharing.guard_cool_down)}",
+            f"other projects, which would lose access sooner than the guard's cool-down of {cool_down}: {named}{more}",
+            f"promise them a notice of {cool_down} or more, or acknowledge with POST /partage/v1/images/{situation.image.id}/end: "
+            f"they then keep access for {cool_down}",
         )
     return found.grace
 
@@ -128,7 +136,7 @@ def _describe(project: ProjectImpact) -> str:
 
 
 def _describe_uses(found: ProjectUses | None) -> str:
-    parts = [] if found is None else [f"{count} {kind}s" for kind in UseKind if (count := found.counts.get(kind, 0))]
+    parts = [] if found is None else [wording.count(count, kind) for kind in UseKind if (count := found.counts.get(kind, 0))]
     if found is not None and not found.is_complete:
         parts.append("more than are recorded")
     if found is not None and found.last_download is not None:

@@ -91,8 +91,9 @@ def update_image(
         PolicyForbids, AttributeReadOnly, PropertyConflict, BodyInvalid: a change is not allowed or invalid.
         TooMany: the image would have too many tags, properties or locations.
         Forbidden: the image is retained.
+        ImageFrozen: a notice runs, and the change would alter what its member sees.
         QuotaExceeded: an administrator gives the image to a project whose quota it would exceed.
-        ImageGuarded: the image would become private, and projects that use it would lose access at once.
+        ImageGuarded: the image would become private, and projects that use it would lose access within the cool-down.
         UriRefused, FetchFailed, StatusConflict, Problem: a change of locations, as in `locations.sizes_of_new`.
     """
     allowance = _allowance_of_receiver(service, caller, changes)
@@ -111,9 +112,11 @@ def update_image(
         _check_counts(service, image, changed, changes)
         if changed.owner != image.owner:
             quota.check_moved_image(tx, changed, allowance, now=service.clock())
+        promises.require_unfrozen(service, tx, caller, changed, was=image)
         promises.follow_visibility(service, tx, caller, changed, was=image, is_acknowledged=is_acknowledged)
         images.save(tx, changed, was=image)
         if changed.owner is not None and changed.owner != image.owner:
+            promises.settle_ended(service, tx, image.id)
             endings.remove(tx, image.id, changed.owner)  # a share that was ending: the project owns the image now
         if changes:
             events.record(tx, *events.describe_change(service, caller, changed, was=image))
@@ -130,7 +133,7 @@ def delete_image(service: Service, caller: Caller, image_id: ImageID, *, is_ackn
     Raises:
         ImageNotFound: there is no such image, or the caller may not see it.
         PolicyForbids, ImageProtected: the caller may not delete it, or it is protected.
-        ImageGuarded: projects that use it would lose access at once, and this is not acknowledged.
+        ImageGuarded: projects that use it would lose access within the cool-down, and this is not acknowledged.
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.NO_IMAGE_TO_DELETE)
@@ -138,7 +141,9 @@ def delete_image(service: Service, caller: Caller, image_id: ImageID, *, is_ackn
         image.require_unprotected()
         promises.end_all_shares(service, tx, caller, image, EndReason.DELETED, is_acknowledged=is_acknowledged)
         image, task = _end_copy(service, tx, image)
-        deleted = pending_deletes.remove_image(service, tx, image, now=service.clock())
+        deleted = pending_deletes.remove_image(
+            service, tx, image, now=service.clock(), by_owner=not promises.takes_down(caller, image)
+        )
         events.record(tx, events.describe_image(service, caller, EventType.IMAGE_DELETED, deleted))
     if task is not None:
         service.announce(Event.TASK_FAILURE, task)
@@ -151,7 +156,7 @@ def deactivate_image(service: Service, caller: Caller, image_id: ImageID, *, is_
     Raises:
         ImageNotFound: there is no such image, or the caller may not see it.
         PolicyForbids, StatusForbids: the caller may not deactivate it, or the image has no data.
-        ImageGuarded: projects that use it would lose access at once, and this is not acknowledged.
+        ImageGuarded: projects that use it would lose access within the cool-down, and this is not acknowledged.
     """
     _change_status(service, caller, image_id, rule=rules.DEACTIVATE, to=ImageStatus.DEACTIVATED, is_acknowledged=is_acknowledged)
 

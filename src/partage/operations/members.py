@@ -17,9 +17,6 @@ from partage.policies import members as rules
 from partage.records import endings, members
 from partage.records.database import Transaction
 
-_MOST_EXPIRED = 10_000
-"""Expired members of one image that make room for new ones at a time."""
-
 
 def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Member:
     """Offer a shared image to a project. The offer is pending until that project answers, or its trust rule.
@@ -42,8 +39,8 @@ def add_member(service: Service, caller: Caller, image_id: ImageID, member_id: P
         member = Member(
             image_id=image.id, member_id=member_id, created_at=now, updated_at=now, terms=service.sharing.default_terms_of(caller)
         )
+        member = trust.find_answers(tx, caller, image, [member_id]).apply(member, now=now)
         check_count(service, tx, image)
-        (member,) = trust.answer_offers(service, tx, caller, image, [member])
         members.add(tx, member, image)
         promises.drop_former_notice(service, tx, image, member)
         events.record(tx, *events.describe_offer(service, caller, image, member))
@@ -96,6 +93,7 @@ def update_member(service: Service, caller: Caller, image_id: ImageID, member_id
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
+        promises.settle_ended(service, tx, image.id)
         ended = promises.find_ended_share(service, tx, caller, image, member_id) if status == MemberStatus.REJECTED else None
         if ended is None:
             image.require_shared(_describe_not_shared("update", image_id))
@@ -123,7 +121,7 @@ def remove_member(service: Service, caller: Caller, image_id: ImageID, member_id
         ImageNotFound: there is no such image, or the caller may not see it.
         MemberNotFound: there is no such member, or the caller may not see it.
         ImageNotShared, PolicyForbids: the image is not shared, or the caller may not remove members.
-        ImageGuarded: the member uses the image and would lose access at once.
+        ImageGuarded: the member uses the image and would lose access within the cool-down.
     """
     with service.database.write() as tx:
         image = visible.find_for_change(service, tx, caller, image_id, absent=visible.IMAGE_NOT_FOUND)
@@ -162,8 +160,7 @@ def check_count(service: Service, tx: Transaction, image: Image) -> None:
     Raises:
         TooMany: the image has the maximum number of members.
     """
-    expired = members.take_expired(tx, now=service.clock(), limit_rows=_MOST_EXPIRED, image_id=image.id)
-    events.record(tx, *(events.describe_expiry(service, member, owner) for member, owner in expired))
+    promises.settle_ended(service, tx, image.id)
     try:
         service.limits.check_members(members.count(tx, image.id) + 1)
     except problems.TooMany as problem:

@@ -5,8 +5,9 @@ that image service. The description from the other service is validated like a c
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote
@@ -19,6 +20,8 @@ from partage.model.document import KnownFormats
 from partage.model.ids import TaskID
 from partage.model.import_request import ImportRequest
 from partage.model.remote_image import COPIED, RemoteImage, parse_remote_image
+from partage.operations import remote_chunks
+from partage.operations.remote_chunks import Here, Peer
 from partage.outbound import fetch
 from partage.outbound.cancelling import Cancellation
 from partage.outbound.rules import Rules
@@ -61,21 +64,29 @@ class TokenSeal(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherRegions:
-    """What an import from another region needs. Properties with a prefix in `copied` are copied as well."""
+    """What an import from another region needs. Properties with a prefix in `copied` are copied as well.
+
+    `delay_seconds`: how long requests for chunks wait before they are repeated for the first time, see `remote_chunks.Peer`.
+    """
 
     catalog: Catalog
     seal: TokenSeal
     rules: Rules
     copied: tuple[str, ...] = COPIED
+    delay_seconds: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A requested image and the user's token. `cancellation` ends the request from another thread."""
+    """A requested image and the user's token. `cancellation` ends the request from another thread.
+
+    `here` says which chunks need not be fetched; None: the image is downloaded whole.
+    """
 
     request: ImportRequest
     token: str = field(repr=False)
     cancellation: Cancellation | None = None
+    here: Here | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +118,31 @@ def open_remote(regions: OtherRegions, asked: Asked, *, known: KnownFormats, lim
         _require_known_digest(image)
         if image.size_bytes > limit_bytes:
             raise problems.ImageTooLarge(f"The image in the other region is too large: at most {limit_bytes} bytes are taken")
+        blocks = _open_chunks(endpoint, regions, asked, image, headers)
+        if blocks is not None:
+            with closing(blocks):
+                yield Opened(image, _check_digest(image, blocks))
+            return
         file = f"{url}/file"
         with fetch.open_url(file, regions.rules, limit_bytes=limit_bytes, headers=headers, cancellation=cancellation) as answer:
             yield Opened(image, _check_digest(image, answer.blocks))
+
+
+def _open_chunks(
+    endpoint: str, regions: OtherRegions, asked: Asked, image: RemoteImage, headers: Mapping[str, str]
+) -> Generator[bytes, None, None] | None:
+    """Open the image by its chunks; None if the other service has no manifest of it, or no digest of the whole to compare."""
+    if asked.here is None or image.digest is None or not image.size_bytes:
+        return None
+    peer = Peer(
+        url=f"{endpoint}/partage/v1/images/{quote(asked.request.remote_image_id, safe='')}",
+        rules=regions.rules,
+        headers=headers,
+        cancellation=asked.cancellation or Cancellation(),
+        until=time.monotonic() + regions.rules.total_seconds,
+        delay_seconds=regions.delay_seconds,
+    )
+    return remote_chunks.open_blocks(peer, image.size_bytes, asked.here)
 
 
 @contextmanager

@@ -23,11 +23,12 @@ from partage.model.ending import (
     start_notice,
     start_notices,
 )
-from partage.model.event import EventType
+from partage.model.event import EventType, NewEvent
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.impact import REASONS, Action, Situation
 from partage.model.member import Member, MemberStatus
+from partage.model.share import choose_ending
 from partage.operations import events, guard
 from partage.operations.events import By
 from partage.operations.service import Service
@@ -40,8 +41,23 @@ _UNDONE_ON_THE_IMAGE = (EndReason.PRIVATE, EndReason.DEACTIVATED)
 """The reasons of endings that a change of the image cancels."""
 _ABANDONED_AT_ONCE = 100
 _ENDED_AT_ONCE = 500
+_MOST_OF_IMAGE = 10_000
+"""Rows of one image that are settled at a time: more than any image has members."""
 _ACTIONS: Mapping[EndReason, Action] = MappingProxyType({reason: action for action, reason in REASONS.items()})
 """The reasons that the guard looks at. Nothing guards an image from the closing of its project."""
+
+
+def settle_ended(service: Service, tx: Transaction, image_id: ImageID) -> None:
+    """Remove an image's shares that have expired and endings that are over, and record that, before other rows replace them.
+
+    Access has ended already. Usually a job is faster; where it is not, its event would be lost. The image is locked.
+    """
+    now = service.clock()
+    if not endings.has_ended(tx, image_id, now=now):
+        return
+    expired = members.take_expired(tx, now=now, limit_rows=_MOST_OF_IMAGE, image_id=image_id)
+    over = endings.take_over(tx, now=now, limit_rows=_MOST_OF_IMAGE, image_id=image_id)
+    events.record(tx, *_describe_settled(service, expired, over))
 
 
 def takes_down(caller: Caller, image: Image) -> bool:
@@ -55,8 +71,9 @@ def end_member_share(
     """Start the notice of a share, in the transaction that removes the member.
 
     Raises:
-        ImageGuarded: the member uses the image and would lose access at once, and this is not acknowledged.
+        ImageGuarded: the member uses the image and would lose access within the cool-down, and this is not acknowledged.
     """
+    settle_ended(service, tx, image.id)
     if takes_down(caller, image):
         take_down_share(service, tx, caller, image, member)
         return
@@ -87,8 +104,9 @@ def end_all_shares(
     image can be made shared or reactivated. The notice of a removed member keeps its reason: no restoring cancels it.
 
     Raises:
-        ImageGuarded: projects use the image and would lose access at once, and this is not acknowledged.
+        ImageGuarded: projects use the image and would lose access within the cool-down, and this is not acknowledged.
     """
+    settle_ended(service, tx, image.id)
     now = service.clock()
     current = [] if has_ended_shares(image) else [each for each in members.list_all(tx, image.id) if not each.has_expired(now)]
     if takes_down(caller, image):
@@ -100,7 +118,7 @@ def end_all_shares(
     _start_notices(service, tx, image, current, reason, grace=grace)
     if reason in _LEFT:
         for was in _UNDONE_ON_THE_IMAGE:
-            endings.change_reason(tx, image.id, was, reason)
+            _change_reason(service, tx, by or caller, image, was=was, reason=reason)
     record_ended(service, tx, by or caller, image, {each.member_id: reason for each in current}, hidden=_list_hidden(current))
 
 
@@ -166,7 +184,9 @@ def drop_former_notice(service: Service, tx: Transaction, image: Image, member: 
 
     Otherwise it is kept: when the owner ends the new share, the member keeps access until the former notice has run out.
     """
-    new = start_notice(member, EndReason.REMOVED, now=service.clock())
+    # Whatever is used: the last use may end at any time.
+    unused = Usage(grace=service.sharing.while_used_grace)
+    new = start_notice(member, EndReason.REMOVED, now=service.clock(), usage=unused)
     if new is not None and not has_ended_shares(image):
         endings.remove_covered(tx, new)
 
@@ -198,13 +218,38 @@ def find_ended_share(service: Service, tx: Transaction, caller: Caller, image: I
     return None if is_new_offer else member
 
 
+def require_unfrozen(service: Service, tx: Transaction, caller: Caller, changed: Image, *, was: Image) -> None:
+    """Check that a change alters nothing that members see whose notice runs: they rebuild servers with the image as it was shared.
+
+    The visibility can change, because their view of it does not, and `protected`, which decides nothing for them. The owner is
+    changed by administrators only. An administrator of another project is not bound by promises.
+
+    Raises:
+        ImageFrozen: it would.
+    """
+    seen = replace(changed, visibility=was.visibility, protected=was.protected, owner=was.owner, updated_at=was.updated_at)
+    if takes_down(caller, was) or seen == was:
+        return
+    now = service.clock()
+    is_shared = was.visibility is Visibility.SHARED
+    current = {each.member_id: each for each in members.list_all(tx, was.id) if is_shared and not each.has_expired(now)}
+    for ending in endings.list_running(tx, was.id, now=now):
+        share = current.get(ending.member_id)
+        if share is None or choose_ending(was, share.status, ending) is not None:
+            until = "for ever" if ending.ends_at is None else f"until {events.format_time(ending.ends_at)}"
+            raise problems.ImageFrozen(
+                f"Image {was.id} is kept as it was shared for project {ending.member_id} {until}, because its notice runs; "
+                "only visibility and protected can be changed. Cancel the ending, or adopt the image and change the new one"
+            )
+
+
 def follow_visibility(
     service: Service, tx: Transaction, caller: Caller, image: Image, *, was: Image, is_acknowledged: bool = False
 ) -> None:
     """Start notices when an image becomes private, and cancel them when it no longer is.
 
     Raises:
-        ImageGuarded: projects use the image and would lose access at once, and this is not acknowledged.
+        ImageGuarded: projects use the image and would lose access within the cool-down, and this is not acknowledged.
     """
     if image.visibility is was.visibility:
         return
@@ -221,7 +266,8 @@ def cancel_notices(service: Service, tx: Transaction, caller: Caller, image: Ima
 
     If the image is private or deactivated all the same, the notices continue for that reason.
     """
-    _lift_reason(tx, image, ended_by)
+    settle_ended(service, tx, image.id)
+    _lift_reason(service, tx, caller, image, ended_by)
     if not has_ended_shares(image):
         takedowns.cancel(tx, image.id, ended_by)
     record_shares_back(service, tx, caller, image)
@@ -274,11 +320,17 @@ def find_usage(service: Service, tx: Transaction, image_id: ImageID, shares: Ite
     return Usage(users, service.sharing.while_used_grace)
 
 
-def follow_uses(service: Service, tx: Transaction, image_id: ImageID, project_id: ProjectID, *, now: datetime) -> None:
-    """Let a running notice while-used follow a change of the project's uses, in its transaction. The image is locked."""
+def follow_uses(service: Service, tx: Transaction, by: By, image_id: ImageID, project_id: ProjectID, *, now: datetime) -> None:
+    """Let a running notice while-used follow a change of the project's uses, in its transaction. The image is locked.
+
+    `by` is who changed the uses.
+    """
     users = {project_id} if uses.has_any(tx, image_id, project_id) else set[ProjectID]()
     until = Usage(users, service.sharing.while_used_grace).end(project_id, now)
-    endings.follow_uses(tx, image_id, project_id, until=until, now=now)
+    moved = endings.follow_uses(tx, image_id, project_id, until=until, now=now)
+    image = None if moved is None else images.find_for_work(tx, image_id)
+    if moved is not None and image is not None:
+        events.record(tx, events.describe_changed_ending(service, by, image, moved))
 
 
 def retain(service: Service, tx: Transaction, image: Image) -> bool:
@@ -297,10 +349,11 @@ def is_held(service: Service, tx: Transaction, image: Image) -> bool:
 
 def give_back(service: Service, tx: Transaction, by: By, retained: Image) -> Image:
     """Return a retained image to its former owner, and cancel the notices that began when the owner left the image."""
+    settle_ended(service, tx, retained.id)
     image = retained.give_back(now=service.clock())
     images.save(tx, image, was=retained)
     for reason in _LEFT:
-        _lift_reason(tx, image, reason)
+        _lift_reason(service, tx, by, image, reason)
         takedowns.cancel(tx, image.id, reason)
     events.record(tx, events.describe_image(service, by, EventType.IMAGE_RESTORED, image))
     record_shares_back(service, tx, by, image)
@@ -338,12 +391,17 @@ def _remove_ended(service: Service, now: datetime) -> bool:
     with service.database.write() as tx:
         expired = members.take_expired(tx, now=now, limit_rows=_ENDED_AT_ONCE)
         over = endings.take_over(tx, now=now, limit_rows=_ENDED_AT_ONCE)
-        events.record(
-            tx,
-            *(events.describe_expiry(service, member, owner) for member, owner in expired),
-            *(events.describe_end_of_notice(service, ending, owner) for ending, owner in over),
-        )
+        events.record(tx, *_describe_settled(service, expired, over))
     return _ENDED_AT_ONCE in (len(expired), len(over))
+
+
+def _describe_settled(
+    service: Service, expired: Iterable[tuple[Member, ProjectID | None]], over: Iterable[tuple[Ending, ProjectID | None]]
+) -> list[NewEvent]:
+    return [
+        *(events.describe_expiry(service, member, owner) for member, owner in expired),
+        *(events.describe_end_of_notice(service, ending, owner) for ending, owner in over),
+    ]
 
 
 def _follow(ending: Ending, reason: EndReason) -> Ending:
@@ -351,13 +409,22 @@ def _follow(ending: Ending, reason: EndReason) -> Ending:
     return replace(ending, reason=reason) if reason in _LEFT and ending.reason in _UNDONE_ON_THE_IMAGE else ending
 
 
-def _lift_reason(tx: Transaction, image: Image, ended_by: EndReason) -> None:
+def _lift_reason(service: Service, tx: Transaction, by: By, image: Image, ended_by: EndReason) -> None:
     if image.visibility is Visibility.PRIVATE:
-        endings.change_reason(tx, image.id, ended_by, EndReason.PRIVATE)
+        _change_reason(service, tx, by, image, was=ended_by, reason=EndReason.PRIVATE)
     elif image.status is ImageStatus.DEACTIVATED:
-        endings.change_reason(tx, image.id, ended_by, EndReason.DEACTIVATED)
+        _change_reason(service, tx, by, image, was=ended_by, reason=EndReason.DEACTIVATED)
     else:
         endings.cancel(tx, image.id, ended_by)
+
+
+def _change_reason(service: Service, tx: Transaction, by: By, image: Image, *, was: EndReason, reason: EndReason) -> None:
+    """Let the image's running notices for the reason `was` run on for another, and record that for both sides."""
+    running = endings.list_running(tx, image.id, now=service.clock())
+    if was is reason or not endings.change_reason(tx, image.id, was, reason):
+        return
+    moved = [replace(each, reason=reason) for each in running if each.reason is was]
+    events.record(tx, *(events.describe_changed_ending(service, by, image, each) for each in moved))
 
 
 def find_grace(

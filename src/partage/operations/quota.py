@@ -178,6 +178,38 @@ def check_staging(tx: Transaction, image: Image, allowance: Allowance, *, now: d
         allowance.check_bytes(Place.STAGED, used, image.size or 0)
 
 
+def adopt(
+    tx: Transaction,
+    image: Image,
+    allowance: Allowance,
+    *,
+    token: str,
+    size_bytes: int | None,
+    received_bytes: int,
+    now: datetime,
+) -> Reservation:
+    """Go on with the reservation of a resumable upload, of which `received_bytes` are stored; `size_bytes` None: still unknown.
+
+    Raises:
+        QuotaExceeded: the size, which is known by now, does not fit.
+    """
+    adopted = Reservation(image.id, token, Place.STORED, allowance, size_bytes or received_bytes, exact=size_bytes is not None)
+    if image.owner is None or not adopted.counted:
+        return adopted
+    found = reservations.find(tx, image.id, token)
+    granted = 0 if found is None else found[1]
+    if adopted.granted_bytes > granted:
+        used = allowance.sum_used_bytes(Place.STORED, _lock_usage(tx, image.owner, now)) - granted
+        allowance.check_bytes(Place.STORED, used, adopted.granted_bytes)
+    if found is None:  # nothing was limited when the upload began
+        granted = adopted.granted_bytes
+        reservations.put(tx, image.id, token, place=Place.STORED, size_bytes=granted)
+    else:
+        granted = adopted.granted_bytes if adopted.exact else max(granted, adopted.granted_bytes)
+        reservations.resize(tx, image.id, token, size_bytes=granted)
+    return replace(adopted, granted_bytes=granted)
+
+
 def resume(service: Service, image: Image, *, token: str, copies: int) -> Reservation:
     """Resume the reservation that was made when an import was requested. Decompressed or converted data may need more.
 

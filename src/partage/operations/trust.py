@@ -4,8 +4,9 @@ A refused offer is a membership that is hidden from its member: the queries of t
 is an offer that waits, in every response.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from partage import problems
 from partage.model.caller import Caller
@@ -20,17 +21,30 @@ from partage.records import members, projects, trust_rules
 from partage.records.database import Transaction
 
 
-def answer_offers(service: Service, tx: Transaction, caller: Caller, image: Image, new: Sequence[Member]) -> list[Member]:
-    """Return new offers of an image as the trust rules of their members answer them, in the transaction that inserts them.
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How projects answer offers of one image, which come from this domain."""
+
+    domain_id: str
+    by_member: Mapping[ProjectID, TrustAnswer]
+
+    def apply(self, member: Member, *, now: datetime) -> Member:
+        """Return a new offer as its member's rules answer it."""
+        answer = self.by_member.get(member.member_id, TrustAnswer.ASK)
+        return apply_answer(replace(member, offered_from=self.domain_id), answer, now=now)
+
+
+def find_answers(tx: Transaction, caller: Caller, image: Image, member_ids: Collection[ProjectID]) -> Answers:
+    """Find how projects answer an offer of an image, in the transaction that inserts the offer.
+
+    Call it before the transaction changes a membership: it locks rules, and a change of a project's rules locks these first and
+    then memberships. In the other order both waited for each other.
 
     The rules look for the image's owner and its domain. The domain is known if the caller acts for the owner: to an offer that an
     administrator makes for another project only rules for projects apply.
     """
-    now = service.clock()
     domain_id = caller.project_domain_id if caller.project_id == image.owner else ""
-    answers = trust_rules.find_answers(tx, [each.member_id for each in new], owner=image.owner, domain_id=domain_id)
-    offered = [replace(each, offered_from=domain_id) for each in new]
-    return [apply_answer(each, answers.get(each.member_id, TrustAnswer.ASK), now=now) for each in offered]
+    return Answers(domain_id, trust_rules.find_answers(tx, member_ids, owner=image.owner, domain_id=domain_id))
 
 
 def list_rules(service: Service, caller: Caller) -> list[TrustRule]:

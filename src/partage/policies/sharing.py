@@ -75,7 +75,7 @@ RULES = [
     document_rule(END_SHARE, f"rule:{members.DELETE_MEMBER}", "End a share.", "DELETE", _ONE),
     document_rule(CANCEL_ENDING, _OF_ADD, "Cancel the ending of a share.", "POST", f"{_ONE}/cancel-ending"),
     document_rule(
-        RESTORE_IMAGE, f"rule:{images.DELETE_IMAGE}", "Take back a retained image: its former owner.", "POST", f"{_IMAGE}/restore"
+        RESTORE_IMAGE, f"rule:{images.DELETE_IMAGE}", "Take back a deleted image: its former owner.", "POST", f"{_IMAGE}/restore"
     ),
     document_rule(
         ADOPT_IMAGE,

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import case, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.dialects import build_insert
 from partage.records.tables import claim_failures
 
 Failures = tuple[int, datetime]
@@ -23,11 +23,10 @@ def find(tx: Transaction, source: str, *, now: datetime, window: timedelta) -> F
 
 def add(tx: Transaction, source: str, *, now: datetime, window: timedelta) -> Failures:
     """Count a claim that has not succeeded yet, in the window that runs or in a new one; return the new count."""
-    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     moment = to_microseconds(now)
     is_over = claim_failures.c.began_at <= to_microseconds(now - window)
     statement = (
-        make(claim_failures)
+        build_insert(tx, claim_failures)
         .values(source=source, began_at=moment, count=1)
         .on_conflict_do_update(
             index_elements=["source"],

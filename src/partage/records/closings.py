@@ -50,6 +50,12 @@ def remove(tx: Transaction, project_id: ProjectID) -> bool:
     return tx.execute(delete(project_closings).where(project_closings.c.project_id == project_id)).rowcount == 1
 
 
+def is_requested(tx: Transaction, project_id: ProjectID | None) -> bool:
+    """Whether a project is to be closed, or was closed and some of its tokens may still be in use."""
+    of = project_closings.c.project_id == project_id
+    return tx.execute(select(project_closings.c.project_id).where(of)).first() is not None
+
+
 def list_received_image_ids(tx: Transaction, project_id: ProjectID, *, limit_rows: int) -> list[ImageID]:
     """List images of others that are offered to the project, or for which its notice runs or has run, by id."""
     found = union(*(select(each.limit(limit_rows).subquery()) for each in _select_received(project_id)))

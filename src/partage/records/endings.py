@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, literal_column, or_, select, update
 
 from partage.model.caller import Caller
 from partage.model.ending import Ending, EndReason
@@ -12,8 +12,11 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.image import RETAINED, Image
 from partage.model.member import MemberStatus
 from partage.records import members
+from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, from_time, to_microseconds, to_time
+from partage.records.dialects import greatest, least, take_rows, update_row
 from partage.records.tables import endings, images
+from partage.records.tables import members as members_table
 
 _COLUMNS = (
     endings.c.image_id,
@@ -27,6 +30,14 @@ _COLUMNS = (
     endings.c.answered_at,
 )
 _RUNNING = endings.c.ends_at > bindparam("now")
+_SETTLING = CompiledSelect(
+    select(literal_column("1")).where(
+        or_(
+            exists().where(endings.c.image_id == bindparam("image_id"), endings.c.ends_at <= bindparam("now")),
+            exists().where(members_table.c.image_id == bindparam("image_id"), members_table.c.expires_at <= bindparam("now")),
+        )
+    )
+)
 _OF_IMAGE = select(*_COLUMNS).where(endings.c.image_id == bindparam("image_id"), _RUNNING).order_by(endings.c.member_id)
 
 
@@ -71,13 +82,21 @@ def put(tx: Transaction, ending: Ending, image: Image) -> None:
     tx.execute(insert(endings), row)
 
 
-def follow_uses(tx: Transaction, image_id: ImageID, member_id: ProjectID, *, until: datetime | None, now: datetime) -> bool:
-    """Let a running notice while-used end at `until`, None is never, within its bounds; return whether there is one."""
-    least = func.greatest if tx.dialect.name == "postgresql" else func.max
-    most = func.least if tx.dialect.name == "postgresql" else func.min
-    ends_at = least(endings.c.least_ends_at, most(endings.c.used_until, to_time(until)))
-    running = (*_is_row(image_id, member_id), endings.c.used_until > 0, endings.c.ends_at > to_microseconds(now))
-    return tx.execute(update(endings).where(*running).values(ends_at=ends_at)).rowcount == 1
+def lock(tx: Transaction, image_id: ImageID, member_id: ProjectID) -> None:
+    """Lock a project's ending, if there is one, until the transaction ends: `take_over` of all images then leaves it."""
+    tx.execute(select(endings.c.image_id).where(*_is_row(image_id, member_id)).with_for_update())
+
+
+def follow_uses(
+    tx: Transaction, image_id: ImageID, member_id: ProjectID, *, until: datetime | None, now: datetime
+) -> Ending | None:
+    """Let a running notice while-used end at `until`, None is never, within its bounds; return it if its end has moved."""
+    ends_at = greatest(tx, endings.c.least_ends_at, least(tx, endings.c.used_until, to_time(until)))
+    of = _is_row(image_id, member_id)
+    running = (*of, endings.c.used_until > 0, endings.c.ends_at > to_microseconds(now))
+    moved = update(endings).where(*running, endings.c.ends_at != ends_at).values(ends_at=ends_at)
+    row = update_row(tx, moved, of, _COLUMNS)
+    return None if row is None else _parse_ending(row)
 
 
 def list_running(tx: Transaction, image_id: ImageID, *, now: datetime) -> list[Ending]:
@@ -117,15 +136,24 @@ def remove_all(tx: Transaction, image_id: ImageID) -> int:
     return tx.execute(delete(endings).where(endings.c.image_id == image_id)).rowcount
 
 
-def take_over(tx: Transaction, *, now: datetime, limit_rows: int) -> list[tuple[Ending, ProjectID | None]]:
-    """Remove endings whose notice has run out, at most `limit_rows`; return them with the images' owners.
+def has_ended(tx: Transaction, image_id: ImageID, *, now: datetime) -> bool:
+    """Whether an image has rows of the past: endings that are over, or memberships that have expired."""
+    return _SETTLING.fetch_first(tx, {"image_id": image_id, "now": to_microseconds(now)}) is not None
 
-    Rows that another transaction has locked are left for the next call, as by `members.take_expired`.
+
+def take_over(
+    tx: Transaction, *, now: datetime, limit_rows: int, image_id: ImageID | None = None
+) -> list[tuple[Ending, ProjectID | None]]:
+    """Remove endings whose notice has run out, of all images or of one, at most `limit_rows`; return them with the images' owners.
+
+    Of all images, rows that another transaction has locked are left for the next call, as by `members.take_expired`.
     """
     key = (endings.c.image_id, endings.c.member_id)
-    is_over = select(*key).where(endings.c.ends_at <= to_microseconds(now)).limit(limit_rows).with_for_update(skip_locked=True)
-    taken = delete(endings).where(tuple_(*key).in_(is_over)).returning(*_COLUMNS, endings.c.owner)
-    return [(_parse_ending(row[:-1]), row[-1]) for row in tx.execute(taken)]
+    is_over = select(*key).where(endings.c.ends_at <= to_microseconds(now)).limit(limit_rows)
+    if image_id is not None:
+        is_over = is_over.where(endings.c.image_id == image_id)
+    taken = take_rows(tx, endings, is_over, (*_COLUMNS, endings.c.owner), skip_locked=image_id is None)
+    return [(_parse_ending(row[:-1]), row[-1]) for row in taken]
 
 
 def list_abandoned(tx: Transaction, *, now: datetime, limit_rows: int) -> list[ImageID]:

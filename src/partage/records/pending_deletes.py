@@ -6,7 +6,8 @@ from datetime import datetime
 import orjson
 from sqlalchemy import bindparam, delete, insert, select
 
-from partage.model.ids import ContentID, ImageID
+from partage.model.caller import Caller
+from partage.model.ids import ContentID, ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.member import Member
 from partage.records import guards, images, members, uses
@@ -17,8 +18,13 @@ _FIND = select(pending_deletes.c.image, pending_deletes.c.members).where(pending
 _DUE = select(pending_deletes.c.image_id).where(pending_deletes.c.deleted_at <= bindparam("moment")).limit(1)
 
 
-def add(tx: Transaction, image: Image, its_members: Sequence[Member], *, now: datetime) -> None:
-    """Keep an image's row, members and id as a pending delete; `images.soft_delete` removes its own row."""
+def add(
+    tx: Transaction, image: Image, its_members: Sequence[Member], *, now: datetime, restorable_by: ProjectID | None = None
+) -> None:
+    """Keep an image's row, members and id as a pending delete; `images.soft_delete` removes its own row.
+
+    `restorable_by` is the project that can restore it; None: only operators can.
+    """
     row = {
         "image_id": image.id,
         "deleted_at": to_microseconds(now),
@@ -26,8 +32,18 @@ def add(tx: Transaction, image: Image, its_members: Sequence[Member], *, now: da
         "stores": orjson.dumps(image.stores).decode(),
         "image": images.encode(image),
         "members": members.encode(its_members),
+        "restorable_by": restorable_by,
     }
     tx.execute(insert(pending_deletes), row)
+
+
+def find_restorable(tx: Transaction, caller: Caller, image_id: ImageID, *, deleted_after: datetime) -> Image | None:
+    """Return a soft-deleted image that was deleted after a time, if the caller's project can restore it; to administrators any."""
+    conditions = [pending_deletes.c.image_id == image_id, pending_deletes.c.deleted_at > to_microseconds(deleted_after)]
+    if not caller.is_admin:
+        conditions.append(pending_deletes.c.restorable_by == caller.project_id)
+    found = tx.execute(select(pending_deletes.c.image).where(*conditions)).scalar_one_or_none()
+    return None if found is None else images.decode(found)
 
 
 def take(tx: Transaction, image_id: ImageID) -> tuple[Image, list[Member]] | None:

@@ -26,6 +26,7 @@ from partage.records import visibility
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, from_time, to_microseconds
 from partage.records.tables import endings, images, last_uses, members
+from partage.records.unindexed import Unindexed
 
 NO_SHARE = "There is no share of image {} with project {}"
 
@@ -96,7 +97,8 @@ def _position(after: SharePosition) -> Mapping[str, object]:
 
 @lru_cache(maxsize=64)
 def _compile_page(direction: Direction, has_status: bool, has_image: bool, has_project: bool, has_position: bool) -> CompiledSelect:  # noqa: FBT001 -- a key of the cache
-    return CompiledSelect(page_statement(direction, has_status, has_image, has_project, has_position))
+    statement = page_statement(direction, has_status, has_image, has_project, has_position)
+    return CompiledSelect(statement, is_planned_by_value=True)  # without values, PostgreSQL reads all shares for a page
 
 
 def page_statement(direction: Direction, has_status: bool, has_image: bool, has_project: bool, has_position: bool) -> Select[Any]:  # noqa: FBT001 -- as above
@@ -116,7 +118,7 @@ def page_statement(direction: Direction, has_status: bool, has_image: bool, has_
         return statement.order_by(*(each.desc() for each in key)).limit(_ROWS)
 
     now = _RECEIVED_NOW if direction is Direction.IN else _SHARED_NOW
-    branches = [narrow(*branch) for branch in (_inbox() if direction is Direction.IN else _outbox())]
+    branches = [narrow(*branch) for branch in (_inbox() if direction is Direction.IN else _outbox(of_one_image=has_image))]
     keys = union_all(*(select(each.subquery()) for each in branches)).subquery("keys")
     order = (keys.c.created_at.desc(), keys.c.image_id.desc(), keys.c.member_id.desc())
     chosen = select(keys).order_by(*order).limit(_ROWS).subquery("chosen")
@@ -150,16 +152,18 @@ def _inbox() -> list[_Branch]:
     ]
 
 
-def _outbox() -> list[_Branch]:
-    """Walk the memberships and the endings of one project's images, each in the order of its index."""
+def _outbox(*, of_one_image: bool) -> list[_Branch]:
+    """Walk the memberships and the endings of one project's images, each in the order of its index, or those of one image."""
+    # The index of all its shares does not serve one image, yet SQLite would take it, for its order.
+    owners = [Unindexed(table.c.owner) if of_one_image else table.c.owner for table in (members, endings)]
     current = (members.c.image_created_at, members.c.image_id, members.c.member_id)
     ended = (endings.c.image_created_at, endings.c.image_id, endings.c.member_id)
     offered = _select_key(current).join(images, and_(images.c.id == members.c.image_id, images.c.owner == visibility.PROJECT))
     # Not the image's own columns: PostgreSQL cannot estimate coalesce(former_owner, owner), and read every image.
     ending = _select_key(ended).join(images, images.c.id == endings.c.image_id)
     return [
-        (offered.where(members.c.owner == visibility.PROJECT, _SHARED_NOW), current, members),
-        (ending.where(endings.c.owner == visibility.PROJECT, visibility.RUNNING, ~_is_replaced(_SHARED_NOW)), ended, endings),
+        (offered.where(owners[0] == visibility.PROJECT, _SHARED_NOW), current, members),
+        (ending.where(owners[1] == visibility.PROJECT, visibility.RUNNING, ~_is_replaced(_SHARED_NOW)), ended, endings),
     ]
 
 

@@ -1,13 +1,13 @@
 """Rows of trust rules: find, list, put, remove; and the answers to offers.
 
-On PostgreSQL an offer holds a shared lock on the rules that answer it, and a change of a project's rules locks all of them. So an
-offer is answered by the rules before a change, and the change finds its row; or by the rules after the change.
+On PostgreSQL and MariaDB an offer holds a shared lock on the rules that answer it, and a change of a project's rules locks all of
+them. So an offer is answered by the rules before a change, and the change finds its row; or by the rules after the change.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, insert, or_, select, update
 
 from partage.model.ids import ProjectID
 from partage.model.trust import TrustAnswer, TrustKind, TrustRule, TrustSubject, choose_answer
@@ -21,6 +21,19 @@ _COLUMNS = (
     trust_rules.c.answer,
     trust_rules.c.created_at,
     trust_rules.c.updated_at,
+)
+
+_ANSWERS = (
+    select(trust_rules.c.project_id, trust_rules.c.kind, trust_rules.c.answer)
+    .where(
+        trust_rules.c.project_id.in_(bindparam("project_ids", expanding=True)),
+        or_(
+            and_(trust_rules.c.kind == TrustKind.PROJECT.value, trust_rules.c.subject_id == bindparam("owner")),
+            and_(trust_rules.c.kind == TrustKind.DOMAIN.value, trust_rules.c.subject_id == bindparam("domain_id")),
+        ),
+    )
+    .order_by(trust_rules.c.project_id, trust_rules.c.kind, trust_rules.c.subject_id)  # as `lock`, so that both wait in turn
+    .with_for_update(read=True)
 )
 
 
@@ -70,8 +83,9 @@ def find_answers(
 ) -> Mapping[ProjectID, TrustAnswer]:
     """Return how projects answer an offer of this owner, in this domain. Projects without a rule for it ask, and are left out."""
     found = _find_answers(tx, project_ids, owner, domain_id)
-    if TrustAnswer.REFUSE in found.values() and tx.dialect.name == "postgresql":
-        # While the rules were locked, a transaction may have added a more specific one.
+    if tx.dialect.name != "sqlite":
+        # While the rules were locked, a transaction may have added a more specific one than that which refuses. They are read again
+        # whatever they answer, so that the sender cannot tell a refusal by its time.
         return _find_answers(tx, project_ids, owner, domain_id)
     return found
 
@@ -79,14 +93,9 @@ def find_answers(
 def _find_answers(
     tx: Transaction, project_ids: Collection[ProjectID], owner: ProjectID | None, domain_id: str
 ) -> dict[ProjectID, TrustAnswer]:
-    matches = or_(
-        and_(trust_rules.c.kind == TrustKind.PROJECT.value, trust_rules.c.subject_id == (owner or "")),
-        and_(trust_rules.c.kind == TrustKind.DOMAIN.value, trust_rules.c.subject_id == domain_id),
-    )
-    columns = (trust_rules.c.project_id, trust_rules.c.kind, trust_rules.c.answer)
-    statement = select(*columns).where(trust_rules.c.project_id.in_(project_ids), matches)
+    given = {"project_ids": list(project_ids), "owner": owner or "", "domain_id": domain_id}
     rules: dict[ProjectID, list[tuple[TrustKind, TrustAnswer]]] = {}
-    for project_id, kind, answer in tx.execute(statement.with_for_update(read=True)):
+    for project_id, kind, answer in tx.execute(_ANSWERS, given):
         rules.setdefault(ProjectID(project_id), []).append((TrustKind(kind), TrustAnswer(answer)))
     return {project_id: choose_answer(each) for project_id, each in rules.items()}
 

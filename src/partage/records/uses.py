@@ -8,13 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, func, or_, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, not_, or_, select, tuple_, update
 
 from partage.model.ids import ImageID, ProjectID
 from partage.model.use import ImageUses, ProjectUses, Use, UseKey, UseKind
 from partage.records.database import Transaction, from_microseconds, to_microseconds
-from partage.records.tables import ended_uses, images, last_uses, uses
+from partage.records.dialects import build_insert, greatest
+from partage.records.tables import ended_uses, endings, images, last_uses, members, uses
 
 _COLUMNS = (uses.c.image_id, uses.c.project_id, uses.c.kind, uses.c.use_id, uses.c.recorded_at, uses.c.last_seen)
 _KEY = (uses.c.kind, uses.c.use_id)
@@ -29,8 +29,7 @@ def find(tx: Transaction, key: UseKey) -> Use | None:
 def put(tx: Transaction, use: Use) -> None:
     """Insert a use, or write when it was seen again, and note the project's last use. `last_seen` never goes back."""
     key, seen = use.key, to_microseconds(use.last_seen)
-    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    statement = make(uses).values(
+    statement = build_insert(tx, uses).values(
         image_id=key.image_id,
         project_id=key.project_id,
         kind=key.kind.value,
@@ -38,15 +37,15 @@ def put(tx: Transaction, use: Use) -> None:
         recorded_at=to_microseconds(use.recorded_at),
         last_seen=seen,
     )
-    again = {"last_seen": _later(tx, uses.c.last_seen, statement.excluded.last_seen)}
+    again = {"last_seen": greatest(tx, uses.c.last_seen, statement.excluded.last_seen)}
     tx.execute(statement.on_conflict_do_update(index_elements=["image_id", "project_id", "kind", "use_id"], set_=again))
     note_use(tx, key.image_id, key.project_id, now=use.last_seen)
 
 
-def remove(tx: Transaction, key: UseKey, *, seen_until: datetime) -> bool:
-    """Delete a use that was seen last at this time or before; return whether there was one."""
-    is_old = uses.c.last_seen <= to_microseconds(seen_until)
-    return tx.execute(delete(uses).where(*_is_row(key), is_old)).rowcount == 1
+def remove(tx: Transaction, key: UseKey, *, seen_until: datetime | None) -> bool:
+    """Delete a use that was seen last at this time or before, None is ever; return whether there was one."""
+    is_old = () if seen_until is None else (uses.c.last_seen <= to_microseconds(seen_until),)
+    return tx.execute(delete(uses).where(*_is_row(key), *is_old)).rowcount == 1
 
 
 def count(tx: Transaction, image_id: ImageID, project_id: ProjectID) -> int:
@@ -80,13 +79,29 @@ def find_of_project(tx: Transaction, image_id: ImageID, project_id: ProjectID) -
     return found[0] if found else ProjectUses(project_id=project_id)
 
 
-def list_by_project(
-    tx: Transaction, image_id: ImageID, *, limit_rows: int | None = None, after: ProjectID | None = None
+def list_by_project(tx: Transaction, image_id: ImageID) -> list[ProjectUses]:
+    """List what is known of each project's uses of an image, by project. Projects without a known use are not listed."""
+    return _summarise(tx, image_id, limit_rows=None)
+
+
+def list_for_owner(
+    tx: Transaction, image_id: ImageID, owner: ProjectID | None, *, now: datetime, limit_rows: int, after: ProjectID | None = None
 ) -> list[ProjectUses]:
-    """List what is known of each project's uses of an image, by project, after a position. Unknown projects are not listed."""
-    if after is None:
-        return _summarise(tx, image_id, limit_rows=limit_rows)
-    return _summarise(tx, image_id, last_uses.c.project_id > after, uses.c.project_id > after, limit_rows=limit_rows)
+    """List what is known of the uses of an image by its owner and its members, by project, after a position.
+
+    A project is a member as long as its membership has not expired, or a notice runs for it.
+    """
+    after = after or ProjectID("")
+    known = and_(last_uses.c.project_id > after, _is_member(owner, now))
+    return _summarise(tx, image_id, known, uses.c.project_id > after, limit_rows=limit_rows)
+
+
+def count_others(tx: Transaction, image_id: ImageID, owner: ProjectID | None, *, now: datetime) -> int:
+    """Count the projects that have a server or volume of an image, and are neither its owner nor its members."""
+    has_uses = exists().where(uses.c.image_id == last_uses.c.image_id, uses.c.project_id == last_uses.c.project_id)
+    uses_it = or_(last_uses.c.exceeded_at.is_not(None), has_uses)
+    of = (last_uses.c.image_id == image_id, not_(_is_member(owner, now)), uses_it)
+    return int(tx.execute(select(func.count()).select_from(last_uses).where(*of)).scalar_one())
 
 
 def note_use(tx: Transaction, image_id: ImageID, project_id: ProjectID, *, now: datetime) -> None:
@@ -161,8 +176,7 @@ def list_keys(tx: Transaction, kind: UseKind, use_id: str) -> list[UseKey]:
 
 def note_ended(tx: Transaction, kind: UseKind, use_id: str, *, now: datetime) -> None:
     """Note that a server or volume was deleted."""
-    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    statement = make(ended_uses).values(kind=kind.value, use_id=use_id, ended_at=to_microseconds(now))
+    statement = build_insert(tx, ended_uses).values(kind=kind.value, use_id=use_id, ended_at=to_microseconds(now))
     tx.execute(statement.on_conflict_do_nothing(index_elements=["kind", "use_id"]))
 
 
@@ -214,17 +228,23 @@ def _summarise(
     ]
 
 
+def _is_member(owner: ProjectID | None, now: datetime) -> ColumnElement[bool]:
+    """SQL condition: the project of the row of `last_uses` is the image's owner, or its owner knows it as a member."""
+    moment = to_microseconds(now)
+    shared = exists().where(
+        members.c.image_id == last_uses.c.image_id, members.c.member_id == last_uses.c.project_id, members.c.expires_at > moment
+    )
+    ending = exists().where(
+        endings.c.image_id == last_uses.c.image_id, endings.c.member_id == last_uses.c.project_id, endings.c.ends_at > moment
+    )
+    return or_(last_uses.c.project_id == (owner or ""), shared, ending)
+
+
 def _note(tx: Transaction, image_id: ImageID, project_id: ProjectID, moments: Mapping[str, int]) -> None:
     """Write later times into the row of an image and a project."""
-    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    statement = make(last_uses).values(image_id=image_id, project_id=project_id, **moments)
-    again = {name: _later(tx, func.coalesce(last_uses.c[name], 0), statement.excluded[name]) for name in moments}
+    statement = build_insert(tx, last_uses).values(image_id=image_id, project_id=project_id, **moments)
+    again = {name: greatest(tx, func.coalesce(last_uses.c[name], 0), statement.excluded[name]) for name in moments}
     tx.execute(statement.on_conflict_do_update(index_elements=["image_id", "project_id"], set_=again))
-
-
-def _later(tx: Transaction, stored: Any, moment: Any) -> ColumnElement[int]:
-    latest: ColumnElement[int] = (func.greatest if tx.dialect.name == "postgresql" else func.max)(stored, moment)
-    return latest
 
 
 def _of_project(image_id: ImageID, project_id: ProjectID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -10,7 +10,7 @@ from partage import problems
 from partage.model.ids import ProjectID
 from partage.model.webhook import Webhook, WebhookID, WebhookStatus
 from partage.records.database import Transaction, from_microseconds, to_microseconds
-from partage.records.tables import events, webhooks
+from partage.records.event_tables import events, webhooks
 
 _COLUMNS = tuple(column for column in webhooks.c if column.name not in ("claim", "claimed_until"))
 _OF_PROJECT = (
@@ -123,12 +123,13 @@ def _row(webhook: Webhook) -> dict[str, Any]:
         "failing_since": None if webhook.failing_since is None else to_microseconds(webhook.failing_since),
         "last_error": webhook.last_error,
         "delivered_at": None if webhook.delivered_at is None else to_microseconds(webhook.delivered_at),
+        "missed_at": None if webhook.missed_at is None else to_microseconds(webhook.missed_at),
     }
 
 
 def _webhook(row: Sequence[Any]) -> Webhook:
     (webhook_id, project_id, url, secret, description, status, created_at, position, due_at, failures, failing_since, last_error,
-     delivered_at) = row  # fmt: skip
+     delivered_at, missed_at) = row  # fmt: skip
     return Webhook(
         id=WebhookID(webhook_id),
         project_id=ProjectID(project_id),
@@ -143,4 +144,5 @@ def _webhook(row: Sequence[Any]) -> Webhook:
         failing_since=None if failing_since is None else from_microseconds(failing_since),
         last_error=last_error,
         delivered_at=None if delivered_at is None else from_microseconds(delivered_at),
+        missed_at=None if missed_at is None else from_microseconds(missed_at),
     )

@@ -15,7 +15,7 @@ POLL_SECONDS = 2.0
 
 def start(service: Service, stopping: threading.Event, *, threads: int) -> JobRunner:
     """Start the threads. Stop the runner that is returned before the service's database is closed; `stopping` ends it, too."""
-    runner = JobRunner(stopping)
+    runner = JobRunner(stopping, meter=service.process.meter)
     for number in range(threads):
         job = PeriodicJob(
             name=f"Delivery of events to webhooks ({number})",

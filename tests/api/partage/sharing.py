@@ -26,6 +26,16 @@ def lineage(who: Persona, image: str) -> requests.Response:
     return who.call("GET", f"/partage/v1/images/{image}/lineage")
 
 
+def manifest(who: Persona, image: str, *, accept: str = "application/json", **more: Any) -> requests.Response:
+    """Ask for the chunks of an image."""
+    return who.call("GET", f"/partage/v1/images/{image}/manifest", headers={"Accept": accept}, params=more)
+
+
+def chunks(who: Persona, image: str, ranges: str = "0-9") -> requests.Response:
+    """Ask for ranges of an image's data."""
+    return who.call("GET", f"/partage/v1/images/{image}/chunks", params={"ranges": ranges})
+
+
 def uses_path(image: str) -> str:
     """Name the uses of an image."""
     return f"/partage/v1/images/{image}/uses"

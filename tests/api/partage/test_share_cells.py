@@ -10,17 +10,21 @@ import pytest
 import requests
 
 from partage.http import routing
+from partage.http.partage import paths
 from partage.http.partage.paths import PREFIX
 from partage.http.partage.routes import ROWS
-from partage.http.routing import Row
+from partage.http.routing import Body, Row
 from partage.policies import sharing as rules
 from partage.policies.authority import Authority
+from partage.policies.images import DOWNLOAD_IMAGE, UPLOAD_IMAGE
 from tests.api.conftest import World, cast_of
+from tests.api.partage import resuming
 from tests.api.partage.sharing import (
     EVENTS,
     SHARES,
     WEBHOOKS,
     adopt,
+    chunks,
     claim,
     create_code,
     create_webhook,
@@ -28,6 +32,7 @@ from tests.api.partage.sharing import (
     guard,
     impact,
     lineage,
+    manifest,
     offer,
     offered_image,
     share_path,
@@ -46,7 +51,21 @@ LINES = [
 CELLS = {" ".join(line.split()[: -len(COLUMNS)]): line.split()[-len(COLUMNS) :] for line in LINES[1:]}
 TRUST = f"{PREFIX}/trust"
 STRANGE = "5" * 32
-READS = ("inbox", "events", "webhook", "outbox", "show", "lineage", "list codes", "uses", "use counts", "impact", "guard")
+READS = (
+    "inbox",
+    "events",
+    "webhook",
+    "outbox",
+    "show",
+    "lineage",
+    "list codes",
+    "uses",
+    "use counts",
+    "impact",
+    "guard",
+    "manifest",
+    "chunks",
+)
 NO_CODE = ("0" * 12, "partage-claim-" + "0" * 40)
 CODES: dict[str, tuple[str, str]] = {}
 """The id and the text of an image's claim code."""
@@ -54,16 +73,28 @@ CODES: dict[str, tuple[str, str]] = {}
 
 def shared_with_all(cast: Cast, operation: str) -> str:
     """Make an image that is offered to three projects: one has accepted, one has not answered, one has rejected."""
-    image = offered_image(cast, cast.member, cast.pending, cast.rejected)
+    image = queued_image(cast) if "upload" in operation else offered_image(cast, cast.member, cast.pending, cast.rejected)
     for who, action in ((cast.member, "accept"), (cast.rejected, "reject")):
         assert who.call("POST", share_path(image, who.project_id, action)).status_code == 200
+    if "upload" in operation and operation != "begin upload":
+        assert resuming.begin(cast.owner, image, b"x").status_code == 201
     if "ending" in operation:
         assert cast.owner.call("DELETE", share_path(image, cast.member.project_id)).status_code == 200
     if "code" in operation:
         made = create_code(cast.owner, image).json()
         CODES[image] = (made["id"], made["code"])
+    if operation.endswith("of deactivated"):
+        assert cast.owner.does("deactivate", image).status_code == 204
     if operation.endswith("when retained"):
         assert cast.owner.deletes(image).status_code == 204
+    return image
+
+
+def queued_image(cast: Cast) -> str:
+    """Make an image without data that is offered to three projects."""
+    image = cast.owner.has_an_image(None, visibility="shared")
+    for who in (cast.member, cast.pending, cast.rejected):
+        assert cast.owner.shares_with(image, who.project_id).status_code == 200
     return image
 
 
@@ -98,6 +129,13 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "adopt public": lambda: adopt(who, image, visibility="public"),
         "adopt when retained": lambda: adopt(who, image),
         "lineage": lambda: lineage(who, image),
+        "manifest": lambda: manifest(who, image),
+        "manifest when retained": lambda: manifest(who, image),
+        "manifest in an ending": lambda: manifest(who, image),
+        "chunks": lambda: chunks(who, image),
+        "chunks when retained": lambda: chunks(who, image),
+        "chunks of deactivated": lambda: chunks(who, image),
+        "manifest of deactivated": lambda: manifest(who, image),
         "record use": lambda: who.call("PUT", use_path(image)),
         "record use of member": lambda: who.call("PUT", use_path(image, project=cast.member.project_id)),
         "record use when retained": lambda: who.call("PUT", use_path(image)),
@@ -128,6 +166,11 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
         "claim code": lambda: claim(who, code),
         "claim code when retained": lambda: claim(who, code),
         "claim unknown": lambda: claim(who, NO_CODE[1]),
+        "begin upload": lambda: resuming.begin(who, image, b"x"),
+        "show upload": lambda: who.call("GET", resuming.upload_path(image)),
+        "continue upload": lambda: resuming.add(who, image, 1, b"y"),
+        "complete upload": lambda: resuming.add(who, image, 1, b"", complete=True),
+        "cancel upload": lambda: who.call("DELETE", resuming.upload_path(image)),
         "trust": lambda: who.call("GET", TRUST),
         "set trust": lambda: who.call("PUT", f"{TRUST}/domains/{STRANGE}", json={"rule": "ask"}),
         "set trust of project": lambda: who.call("PUT", f"{TRUST}/projects/{STRANGE}", json={"rule": "ask"}),
@@ -140,7 +183,7 @@ def act(who: Persona, operation: str, image: str, cast: Cast) -> requests.Respon
 
 def outcome(who: Persona, operation: str, image: str, cast: Cast) -> str:
     answer = act(who, operation, image, cast)
-    if answer.status_code != 200:
+    if answer.status_code != 200 or answer.headers["Content-Type"] != "application/json":
         return str(answer.status_code)
     document = answer.json()
     if "events" in document:
@@ -167,6 +210,61 @@ def test_answers_about_shares_match_the_table(operation: str, cast: Cast) -> Non
         image = shared_with_all(cast, operation) if changes else common
         answers[column] = outcome(cast.people[name], operation, image, cast)
     assert answers == expected
+
+
+def test_image_that_waits_to_be_scrubbed_is_restored_as_a_retained_one(
+    another_world: Callable[..., World], everybody: dict[str, tuple[str, str]]
+) -> None:
+    cast = cast_of(another_world(delayed_delete=True), everybody)
+    expected = dict(zip(COLUMNS, CELLS["restore when retained"], strict=True))
+    answers = {}
+    for column, name in COLUMNS.items():
+        image = offered_image(cast, notice="P0D")
+        assert cast.member.accepts(image).status_code == 200
+        before = cast.owner.shows(image).json()
+        assert cast.owner.deletes(image).status_code == 204
+        assert cast.member.shows(image).status_code == 404
+        restored = cast.people[name].call("POST", f"{PREFIX}/images/{image}/restore")
+        answers[column] = str(restored.status_code)
+        if restored.status_code == 200:
+            assert {**cast.owner.shows(image).json(), "updated_at": before["updated_at"]} == before
+            assert cast.member.downloads(image).status_code == 200
+        elif restored.status_code == 404:
+            never = cast.people[name].call("POST", f"{PREFIX}/images/{'0' * 8}{image[8:]}/restore")
+            assert restored.content == never.content.replace(f"{'0' * 8}{image[8:]}".encode(), image.encode())
+    assert answers == expected
+    cast.leave()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.method} {row.path}")
+def test_every_route_refuses_an_unknown_parameter(row: Row, cast: Cast) -> None:
+    answer = cast.owner.call(row.method, f"{path_of(row)}?colour=blue", json={} if row.body is Body.TAKEN else None)
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:partage:problem:query-invalid")
+    assert "'colour'" in answer.json()["detail"]
+
+
+FEATURES: dict[str, tuple[str, ...]] = {
+    "shares": (paths.SHARES,),
+    "events": (paths.EVENTS,),
+    "webhooks": (paths.WEBHOOKS,),
+    "restore": (f"{paths.IMAGE}/restore",),
+    "transfer": (paths.MANIFEST, paths.CHUNKS),
+    "adopt": (f"{paths.IMAGE}/adopt", f"{paths.IMAGE}/lineage"),
+    "uses": (paths.USES,),
+    "impact": (f"{paths.IMAGE}/impact",),
+    "claim-codes": (paths.CODES, paths.CLAIMS),
+    "guard": (f"{paths.IMAGE}/guard", f"{paths.IMAGE}/end"),
+    "trust": (paths.TRUST,),
+    "resumable-uploads": (paths.UPLOAD,),
+}
+"""The routes of each feature. `notice` and `retained-images` have none of their own."""
+
+
+def test_discovery_names_the_feature_of_every_route(cast: Cast) -> None:
+    assert set(cast.anonymous.call("GET", paths.ROOT).json()["features"]) == {*FEATURES, "notice", "retained-images"}
+    beginnings = tuple(path for routes in FEATURES.values() for path in routes)
+    assert [row.path for row in ROWS if not row.path.startswith(beginnings)] == []
+    assert [path for path in beginnings if not any(row.path.startswith(path) for row in ROWS)] == []
 
 
 class Noting(Persona):
@@ -199,7 +297,7 @@ def test_every_route_of_shares_has_cells_for_every_persona() -> None:
 
 
 def test_every_rule_of_shares_is_printed_at_a_route() -> None:
-    assert {row.rule for row in ROWS} == {rule.name for rule in rules.RULES}
+    assert {row.rule for row in ROWS} == {DOWNLOAD_IMAGE, UPLOAD_IMAGE, *(rule.name for rule in rules.RULES)}
 
 
 def path_of(row: Row, image: str = "6f0a3c59-8a5e-4bb4-9f65-2c1f9f0d7c11", project: str = "m", made: str = "c") -> str:
@@ -215,9 +313,22 @@ def test_every_route_of_shares_asks_for_a_token(row: Row, who: str, cast: Cast) 
     assert answer.headers["WWW-Authenticate"] == 'Keystone uri="http://identity.example"'
 
 
+def uploads_at(row: Row, cast: Cast) -> Callable[[], requests.Response]:
+    """Give a call of a route of resumable uploads that succeeds."""
+    image = cast.owner.has_an_image(None)
+    if row.method == "POST":
+        return lambda: resuming.begin(cast.owner, image, b"x")
+    assert resuming.begin(cast.owner, image, b"x").status_code == 201
+    if row.method == "PATCH":
+        return lambda: resuming.add(cast.owner, image, 1, b"y")
+    return lambda: cast.owner.call(row.method, resuming.upload_path(image))
+
+
 def succeeds_at(row: Row, cast: Cast) -> tuple[Callable[[], requests.Response], int]:
     """Give a call of the route that succeeds, with the status it must have, and make all that it needs."""
     image, project = offered_image(cast), cast.member.project_id
+    if row.path == paths.UPLOAD:
+        return uploads_at(row, cast), row.status
     member_calls = ("/accept", "/reject", "/leave")
     if row.method == "DELETE" or row.path.endswith(("/cancel-ending", "/restore")):
         assert cast.member.call("POST", share_path(image, project, "accept")).status_code == 200
@@ -236,6 +347,7 @@ def succeeds_at(row: Row, cast: Cast) -> tuple[Callable[[], requests.Response], 
         f"POST {SHARES}/reject": {"json": {"image_ids": [image]}},
         f"PATCH {SHARES}/{{image_id}}/{{project_id}}": {"json": {"message": "m"}},
         f"POST {PREFIX}/images/{{image_id}}/adopt": {"json": {}},
+        f"GET {paths.CHUNKS}": {"params": {"ranges": "0-9"}},
         f"GET {PREFIX}/images/{{image_id}}/impact": {"params": {"action": "delete"}},
         f"POST {PREFIX}/images/{{image_id}}/codes": {"json": {}},
         f"POST {PREFIX}/claims": {"json": {"code": made.get("code")}},

@@ -235,6 +235,8 @@ def test_member_may_always_leave(cast: Cast) -> None:
     assert cast.member.call("POST", share_path(image, cast.member.project_id, "leave")).status_code == 204
     assert cast.member.downloads(image).status_code == 404
     assert problem_of(cast.owner.call("GET", share_path(image, cast.member.project_id))) == (404, "share-not-found")
+    for action in ("leave", "reject"):  # as for a share that never existed
+        assert problem_of(cast.member.call("POST", share_path(image, cast.member.project_id, action))) == (404, "share-not-found")
 
 
 class Travelling:

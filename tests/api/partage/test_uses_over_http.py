@@ -32,6 +32,10 @@ def count(who: Persona, image: str, query: str = "") -> list[tuple[str, int, int
     return [(each["project_id"], each["servers"], each["volumes"]) for each in answer.json()["projects"]]
 
 
+def count_others(who: Persona, image: str) -> int:
+    return int(who.call("GET", f"{uses_path(image)}/projects").json()["other_users"])
+
+
 def test_recording_a_use_twice_is_the_same_as_once(cast: Cast) -> None:
     image = shared_image(cast)
     first, second = (cast.member.call("PUT", use_path(image)) for _ in range(2))
@@ -91,9 +95,21 @@ def test_use_can_be_released_after_access_has_ended(cast: Cast) -> None:
     assert cast.member.call("PUT", use_path(image)).status_code == 200
     assert cast.owner.removes_member(image, cast.member.project_id).status_code == 204
     assert problem_of(cast.member.call("PUT", use_path(image))) == (404, "image-not-found")
-    assert count(cast.owner, image) == [(cast.member.project_id, 1, 0)]
+    assert (count(cast.owner, image), count_others(cast.owner, image)) == ([], 1)
     assert cast.member.call("DELETE", use_path(image)).status_code == 204
-    assert count(cast.owner, image) == [(cast.member.project_id, 0, 0)]
+    assert (count(cast.owner, image), count_others(cast.owner, image)) == ([], 0)
+
+
+def test_owner_learns_no_project_that_used_the_image_while_it_was_open(cast: Cast) -> None:
+    image = shared_image(cast)
+    assert cast.owner.sets(image, "visibility", "community").status_code == 200
+    for who in (cast.member, cast.outsider):
+        assert who.call("PUT", use_path(image)).status_code == 200
+    for visibility in ("community", "private", "shared"):
+        assert cast.owner.sets(image, "visibility", visibility).status_code == 200
+        answer = cast.owner.call("GET", f"{uses_path(image)}/projects")
+        assert cast.outsider.project_id not in answer.text
+        assert (count(cast.owner, image), answer.json()["other_users"]) == ([(cast.member.project_id, 1, 0)], 1)
 
 
 def ask_everything(who: Persona, image: str) -> list[object]:

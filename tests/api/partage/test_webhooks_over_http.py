@@ -40,7 +40,7 @@ def test_secret_is_shown_once(own: tuple[World, Cast]) -> None:
     _world, cast = own
     answer = cast.owner.call("POST", WEBHOOKS, json={"url": URL, "description": "ours"})
     created = answer.json()
-    assert answer.status_code == 201
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (201, "no-store")
     assert len(base64.b64decode(created.pop("secret").removeprefix("whsec_"))) == 32
     assert (created["url"], created["description"], created["status"]) == (URL, "ours", "active")
     assert cast.owner.call("GET", f"{WEBHOOKS}/{created['id']}").json() == created
@@ -114,6 +114,14 @@ def test_documents_that_do_not_fit_are_refused(document: object, cast: Cast) -> 
 @pytest.mark.parametrize("document", [{"enabled": None}, {"enabled": 1}, {"status": "active"}, {"url": None}])
 def test_changes_that_do_not_fit_are_refused(document: object, cast: Cast) -> None:
     assert problem_of(cast.owner.call("PATCH", f"{WEBHOOKS}/{uuid4()}", json=document)) == (400, "body-invalid")
+
+
+@pytest.mark.parametrize("url", ["ftp://hooks.example.org/", "https://hooks.example.org:22/", "https://127.0.0.1/"])
+def test_refusal_of_a_url_speaks_of_no_image(url: str, cast: Cast) -> None:
+    answer = cast.owner.call("POST", WEBHOOKS, json={"url": url})
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("The service ")
+    assert "image" not in answer.json()["detail"].lower()
 
 
 def test_features_name_events_and_webhooks(cast: Cast) -> None:

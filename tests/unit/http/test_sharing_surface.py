@@ -27,7 +27,7 @@ LEAVES = [
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)
 def test_every_problem_has_a_type_of_its_own(leaf: type[problems.Problem]) -> None:
-    assert errors.type_of(leaf).startswith("urn:partage:problem:")
+    assert errors.type_of(leaf).startswith(("urn:partage:problem:", "https://iana.org/assignments/http-problem-types#"))
     assert sum(errors.type_of(each) == errors.type_of(leaf) for each in LEAVES) == 1
     assert kind_of(leaf).status >= 400
 

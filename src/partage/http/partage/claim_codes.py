@@ -3,13 +3,11 @@
 from dataclasses import replace
 from http import HTTPStatus
 
-from partage.http.messages import Header, Reply, Request, json_reply
+from partage.http.messages import NOT_STORED, Reply, Request, json_reply
 from partage.http.partage import claim_code_json
 from partage.http.partage.shares import reply_with_share
 from partage.model.claim_code import CodeID
 from partage.operations.sharing import claim_codes, claims
-
-_NOT_STORED: Header = (b"cache-control", b"no-store")
 
 
 async def list_codes(request: Request) -> Reply:
@@ -21,7 +19,7 @@ async def create_code(request: Request) -> Reply:
     """Create a claim code of an image. The code is shown this once."""
     wanted = claim_code_json.parse_code_request(await request.document())
     code, text = await request.run(claim_codes.create_code, request.image_id, wanted)
-    return replace(json_reply(claim_code_json.code_to_json(code) | {"code": str(text)}), headers=(_NOT_STORED,))
+    return replace(json_reply(claim_code_json.code_to_json(code) | {"code": str(text)}), headers=(NOT_STORED,))
 
 
 async def revoke_code(request: Request) -> Reply:

@@ -15,11 +15,14 @@ FEATURES = (
     "events",
     "restore",
     "adopt",
+    "uses",
     "impact",
     "claim-codes",
     "guard",
     "trust",
     "webhooks",
+    "transfer",
+    "resumable-uploads",
 )
 """What this service does, by name. A name stays once it has been in a release."""
 

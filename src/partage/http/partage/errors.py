@@ -16,16 +16,29 @@ CONTENT_TYPE = b"application/problem+json"
 
 _TYPES = "urn:partage:problem:"
 _FIELDS: Mapping[type[problems.Problem], tuple[str, ...]] = MappingProxyType(
-    {problems.MethodNotAllowed: ("allowed",), problems.RangeUnsatisfiable: ("size_bytes",)}
+    {
+        problems.MethodNotAllowed: ("allowed",),
+        problems.RangeUnsatisfiable: ("size_bytes",),
+        problems.OffsetMismatch: ("expected_offset", "provided_offset"),
+    }
 )
 """Fields of problems that are members of the document, beside those of RFC 9457."""
+
+_REGISTERED = "https://iana.org/assignments/http-problem-types#"
+_FOREIGN_TYPES: Mapping[type[problems.Problem], str] = MappingProxyType(
+    {
+        problems.OffsetMismatch: f"{_REGISTERED}mismatching-upload-offset",
+        problems.LengthInconsistent: f"{_REGISTERED}inconsistent-upload-length",
+    }
+)
+"""Types that others have defined. Source: draft-ietf-httpbis-resumable-upload-12, "Problem Types"."""
 
 _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def type_of(problem: type[problems.Problem]) -> str:
     """Name a class of problems: a URI that stays the same whatever the words, such as `urn:partage:problem:image-not-found`."""
-    return _TYPES + _WORD_START.sub("-", problem.__name__).lower()
+    return _FOREIGN_TYPES.get(problem) or _TYPES + _WORD_START.sub("-", problem.__name__).lower()
 
 
 def reply_to(problem: problems.Problem, request: FailedRequest) -> Reply:
@@ -40,6 +53,8 @@ def describe(problem: problems.Problem) -> dict[str, Any]:
     """Write a problem as the document of a reply, or as a part of one."""
     kind = kind_of(type(problem))
     fields = {name: getattr(problem, name) for name in _FIELDS.get(type(problem), ())}
+    if type(problem) in _FOREIGN_TYPES:  # their members have hyphens
+        fields = {name.replace("_", "-"): value for name, value in fields.items()}
     if isinstance(problem, problems.OffersRefused):
         fields["results"] = orjson.loads(problem.results)["results"]
     return _document(kind, type_of(type(problem)), problem.sentence()) | fields

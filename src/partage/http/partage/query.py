@@ -53,7 +53,7 @@ def read_parameters(query: bytes, names: tuple[str, ...], subject: str) -> tuple
         raise problems.QueryInvalid(f"Each parameter of {subject} is given once")
     unknown = sorted(set(given) - set(names))
     if unknown:
-        raise problems.QueryInvalid(f"There is no parameter {unknown[0][:64]!r}; {subject} takes {', '.join(names)}")
+        raise problems.QueryInvalid(f"There is no parameter {unknown[0][:64]!r}; {subject} takes {', '.join(names) or 'none'}")
     return given, pairs
 
 

@@ -93,7 +93,7 @@ async def leave_share(request: Request) -> Reply:
 
 
 async def restore_image(request: Request) -> Reply:
-    """Take back a retained image that the caller's project has deleted."""
+    """Take back an image that the caller's project has deleted, while it is retained or waits to be scrubbed."""
     # Where quotas are limits of Keystone, it waits for it.
     image = await request.run_remote(endings.restore_image, request.image_id)
     return json_reply(share_json.image_to_json(image))

@@ -43,13 +43,13 @@ async def list_uses(request: Request) -> Reply:
 
 
 async def count_uses(request: Request) -> Reply:
-    """List how many uses each project has of the image, and when it used the image last."""
+    """List how many uses each member has of the image, and when it used the image last; count other projects that use it."""
     given, pairs = query.read_parameters(request.query, query.COUNTS_NAMES, "a list of projects")
     limit = query.read_limit(given, request.edge.service.limits)
     after = ProjectID(given["marker"]) if "marker" in given else None
-    found = await request.run_listing(uses.count_uses, request.image_id, limit=limit, after=after)
+    found, other_users = await request.run_listing(uses.count_uses, request.image_id, limit=limit, after=after)
     page = found[:limit]
-    document: Document = {"projects": [use_json.project_to_json(each) for each in page]}
+    document: Document = {"projects": [use_json.project_to_json(each) for each in page], "other_users": other_users}
     if page and len(found) > len(page):
         path = f"{paths.USES}/projects".format(image_id=request.image_id)
         document["next"] = query.link(path, pairs, page[-1].project_id)

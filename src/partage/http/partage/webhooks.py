@@ -1,8 +1,9 @@
 """Handlers of webhooks: create, list, show, change, delete."""
 
+from dataclasses import replace
 from http import HTTPStatus
 
-from partage.http.messages import Reply, Request, json_reply
+from partage.http.messages import NOT_STORED, Reply, Request, json_reply
 from partage.http.partage import webhook_json
 from partage.model.webhook import WebhookID
 from partage.operations.sharing import webhooks
@@ -11,7 +12,8 @@ from partage.operations.sharing import webhooks
 async def create_webhook(request: Request) -> Reply:
     """Create a webhook; this reply alone has its secret."""
     new = webhook_json.parse_webhook(await request.document())
-    return json_reply(webhook_json.new_webhook_to_json(await request.run(webhooks.create_webhook, new)))
+    reply = json_reply(webhook_json.new_webhook_to_json(await request.run(webhooks.create_webhook, new)))
+    return replace(reply, headers=(NOT_STORED,))
 
 
 async def list_webhooks(request: Request) -> Reply:

@@ -95,6 +95,9 @@ def _answer(service: Service, tx: Transaction, caller: Caller, share: Share, sta
     if share.status is status:
         return share
     member = share.membership().become(status, now=service.clock())
+    if gives_up:
+        # As one that leaves: a refused offer must not appear because of an answer to the former one.
+        members.remove_hidden(tx, share.image.id, share.member_id)
     members.set_status(tx, member)
     if gives_up:
         endings.remove(tx, share.image.id, share.member_id)

@@ -60,6 +60,7 @@ def claim_share(service: Service, caller: Caller, code: str, address: str) -> Cl
         found = _find(tx, code, now)
         images.lock(tx, found.image_id)
         found = _find(tx, code, now)  # before the lock another request may have changed the image or the code
+        promises.settle_ended(service, tx, found.image_id)
         claimed, event = _claim(service, tx, caller, found, now)
         claim_failures.subtract(tx, sources)
         if event is not None:
@@ -141,7 +142,6 @@ def _claim(service: Service, tx: Transaction, caller: Caller, code: ClaimCode, n
         answered_at=now,
     )
     memberships.check_count(service, tx, image)
-    members.remove(tx, member)  # a row that has expired, perhaps
     members.add(tx, member, image)
     promises.drop_former_notice(service, tx, image, member)
     return Claimed(share=shares.find(service, tx, caller, image.id, project_id), is_new=True), Event.MEMBER_CREATE

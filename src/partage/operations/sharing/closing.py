@@ -199,14 +199,26 @@ def _leave_shares(service: Service, project_id: ProjectID) -> int:
         received = closings.list_received_image_ids(tx, project_id, limit_rows=_BATCH)
         for image_id in received:
             image = images.find_for_work(tx, image_id)
+            promises.settle_ended(service, tx, image_id)
+            has_access = _has_access(service, tx, project_id, image_id)
             member = members.take(tx, image_id, project_id)
             left += [] if member is None else [member]
-            endings.remove(tx, image_id, project_id)
-            if image is not None:
-                events.record(tx, events.describe_share(service, OPERATOR, EventType.SHARE_LEFT, image, project_id))
+            had_notice = endings.remove(tx, image_id, project_id)
+            if image is not None and (member is not None or had_notice):
+                left_share = events.describe_share(service, OPERATOR, EventType.SHARE_LEFT, image, project_id)
+                events.record(tx, replace(left_share, is_hidden=not has_access))
     for each in left:
         service.announce(Event.MEMBER_DELETE, each)
     return len(received)
+
+
+def _has_access(service: Service, tx: Transaction, project_id: ProjectID, image_id: ImageID) -> bool:
+    """Whether the project sees the image: not through an offer that its rules refused, or a membership of a private image."""
+    try:
+        images.find(tx, Caller(user_id=UserID(""), project_id=project_id, roles=frozenset()), image_id, now=service.clock())
+    except problems.ImageNotFound:
+        return False
+    return True
 
 
 def _remove_namespaces(service: Service, project_id: ProjectID) -> int:

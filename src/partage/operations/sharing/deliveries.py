@@ -6,6 +6,7 @@
 3. After a failure the next attempt waits for a back-off. Other webhooks continue.
 """
 
+import logging
 import random
 from dataclasses import replace
 from datetime import timedelta
@@ -13,11 +14,15 @@ from datetime import timedelta
 import orjson
 
 from partage import problems
-from partage.model.event import EventQuery, RecordedEvent
-from partage.model.webhook import Webhook, sign
+from partage.measures import DELIVERIES
+from partage.model.event import EventFeed, EventQuery, RecordedEvent
+from partage.model.event_cursor import Cursor
+from partage.model.webhook import Webhook, WebhookStatus, sign
 from partage.operations.service import Service
 from partage.outbound import fetch
-from partage.records import events, webhooks
+from partage.records import event_keys, events, webhooks
+
+_LOG = logging.getLogger("partage.webhooks")
 
 CLAIM = timedelta(minutes=2)
 """How long a claim holds: longer than one attempt takes, with its DNS lookup."""
@@ -52,18 +57,24 @@ def deliver_next(service: Service) -> bool:
         if webhook is None:
             return False
         page = events.page(tx, EventQuery(project_id=webhook.project_id, limit=_EVENTS_OF_TURN, after=webhook.position), last=last)
-        removed = events.find_last_removed(tx, webhook.project_id)
-        if webhook.position < removed:
-            webhooks.save_claimed(tx, webhook.note_gap(removed, _REMOVED, now=now), claim=claim, until=None)
+        removed = events.find_removed(tx, webhook.project_id)
+        if webhook.position < removed.last:
+            paused = webhook.note_gap(removed.last, _REMOVED, now=now)
+            if webhooks.save_claimed(tx, paused, claim=claim, until=None):
+                _log_failure(paused)
             return True
-    _deliver(service, webhook, claim, page.events)
+        if webhook.position < removed.of_others:
+            webhook = replace(webhook, missed_at=now)
+        feed = EventFeed(page=page, cursors=event_keys.find_cipher(tx))
+    _deliver(service, webhook, claim, feed)
     return True
 
 
-def _deliver(service: Service, webhook: Webhook, claim: str, waiting: tuple[RecordedEvent, ...]) -> None:
+def _deliver(service: Service, webhook: Webhook, claim: str, feed: EventFeed) -> None:
     ends_at = service.clock() + _TURN
+    waiting = feed.page.events
     for position, event in enumerate(waiting, start=1):
-        webhook = _attempt(service, webhook, event)
+        webhook = _attempt(service, webhook, event, feed.cursors.write(event.number))
         now = service.clock()
         goes_on = webhook.position == event.number and position < len(waiting) and now < ends_at
         with service.database.write() as tx:
@@ -71,16 +82,35 @@ def _deliver(service: Service, webhook: Webhook, claim: str, waiting: tuple[Reco
                 return
 
 
-def _attempt(service: Service, webhook: Webhook, event: RecordedEvent) -> Webhook:
+def _attempt(service: Service, webhook: Webhook, event: RecordedEvent, cursor: Cursor) -> Webhook:
     """Send one event; return the webhook afterwards."""
-    body = orjson.dumps(_make_message(event), option=_OPTIONS)
-    error, is_final = _send(service, webhook, str(event.number), body)
+    body = orjson.dumps(_make_message(event, cursor), option=_OPTIONS)
+    error, is_final = _send(service, webhook, cursor, body)
     now = service.clock()
+    service.process.meter.add(DELIVERIES, "delivered" if error is None else "failed")
     if error is None:
+        if webhook.failures:
+            _LOG.info("webhook delivers again", extra={**_describe(webhook), "failures": webhook.failures})
         return webhook.note_delivery(event.number, now=now)
     jitter = random.random()  # noqa: S311 -- it spreads retries
     most = service.sharing.webhooks.most_failures
-    return webhook.note_failure(error, now=now, jitter=jitter, most_failures=most, is_final=is_final)
+    failed = webhook.note_failure(error, now=now, jitter=jitter, most_failures=most, is_final=is_final)
+    _log_failure(failed)
+    return failed
+
+
+def _log_failure(webhook: Webhook) -> None:
+    """Log that an event could not be sent, or that the service gives the webhook up until its project enables it again."""
+    if webhook.status is WebhookStatus.PAUSED:
+        _LOG.info("webhook paused", extra={**_describe(webhook), "failures": webhook.failures, "reason": webhook.last_error})
+        return
+    times = {"failures": webhook.failures, "next_attempt": webhook.due_at.isoformat(timespec="seconds")}
+    _LOG.info("webhook delivery failed", extra={**_describe(webhook), **times, "reason": webhook.last_error})
+
+
+def _describe(webhook: Webhook) -> dict[str, object]:
+    """Return what lines of the log say of a webhook. No line has its URL, which may contain a secret."""
+    return {"webhook": webhook.id, "project": webhook.project_id}
 
 
 def _send(service: Service, webhook: Webhook, message_id: str, body: bytes) -> tuple[str | None, bool]:
@@ -104,15 +134,15 @@ def _send(service: Service, webhook: Webhook, message_id: str, body: bytes) -> t
     return f"the URL answered with status {status}", status == _GONE
 
 
-def _make_message(event: RecordedEvent) -> dict[str, object]:
+def _make_message(event: RecordedEvent, cursor: Cursor) -> dict[str, object]:
     """Write an event for its project. Source: CloudEvents 1.0, JSON event format."""
     return {
         "specversion": "1.0",
-        "id": str(event.number),
+        "id": cursor,
         "source": _SOURCE,
         "type": f"partage.{event.type}",
         "time": event.at,
         "subject": event.image_id,
         "datacontenttype": "application/json",
-        "data": event.document(complete=False),
+        "data": event.document(cursor, complete=False),
     }

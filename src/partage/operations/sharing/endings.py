@@ -12,14 +12,14 @@ from partage.model.image import Image, ImageStatus, Visibility
 from partage.model.member import Member
 from partage.model.quota import Allowance
 from partage.model.share import Share
-from partage.operations import events, promises, quota, visible
+from partage.operations import events, pending_deletes, promises, quota, visible
 from partage.operations import members as memberships
 from partage.operations.service import Service
 from partage.operations.sharing import shares
 from partage.policies import authority
 from partage.policies import sharing as rules
 from partage.policies.images import GET_IMAGE
-from partage.records import endings, images, members
+from partage.records import closings, endings, images, members
 from partage.records import shares as share_rows
 from partage.records.database import Transaction
 
@@ -42,7 +42,7 @@ def end_share(
     Raises:
         ShareNotFound: no such share, or none that the caller may know of.
         PolicyForbids: the caller may not end it.
-        ImageGuarded: the member uses the image and would lose access at once, and this is not acknowledged.
+        ImageGuarded: the member uses the image and would lose access within the cool-down, and this is not acknowledged.
     """
     with service.database.write() as tx:
         share = _find_or_lock(service, tx, caller, image_id, member_id)
@@ -87,16 +87,18 @@ def cancel_ending(service: Service, caller: Caller, image_id: ImageID, member_id
 
 
 def restore_image(service: Service, caller: Caller, image_id: ImageID) -> Image:
-    """Take back an image that the caller's project has deleted, as long as it is retained: with its id, members and terms.
+    """Take back an image that the caller's project has deleted, with its id, members and terms.
+
+    That is possible as long as the image is retained, and with delayed delete until it is scrubbed; not to a closed project.
 
     Raises:
-        ImageNotFound: no such image is retained, or not one that was the caller's.
+        ImageNotFound: no such image is retained or waits, or not one that was the caller's.
         PolicyForbids: the caller may not have it back.
         QuotaExceeded: the project has no room for it.
         IdentityUnavailable: the limits are kept in Keystone, which does not answer.
     """
     with service.database.read() as tx:
-        owner = _find_owner(service, tx, caller, image_id)
+        owner = _find_restorable(service, tx, caller, image_id).owner
     allowance = quota.allowance_of(service, owner)
     try:
         restored = _restore(service, caller, image_id, allowance)
@@ -107,25 +109,43 @@ def restore_image(service: Service, caller: Caller, image_id: ImageID) -> Image:
 
 def _restore(service: Service, caller: Caller, image_id: ImageID, allowance: Allowance) -> Image:
     with service.database.write() as tx:
-        _find_owner(service, tx, caller, image_id)
+        _find_restorable(service, tx, caller, image_id)
         retained = images.find_for_work(tx, image_id)
-        # Before the lock another request may have restored it, or the last member left.
-        owner = _find_owner(service, tx, caller, image_id)
-        if retained is None:
-            raise problems.ImageNotFound(visible.NO_IMAGE.format(image_id))
-        target = authority.image_target(caller, replace(retained, owner=owner))
+        # Before the lock another request may have restored it, the last member left, or a job scrubbed it.
+        restorable = _find_restorable(service, tx, caller, image_id)
+        target = authority.image_target(caller, restorable)
         if not service.authority.allows(caller, GET_IMAGE, target):
-            raise problems.ImageNotFound(visible.NO_IMAGE.format(image_id))
+            raise _not_found(image_id)
         service.authority.require(caller, rules.RESTORE_IMAGE, target)
-        quota.check_moved_image(tx, retained.give_back(now=service.clock()), allowance, now=service.clock())
-        return promises.give_back(service, tx, caller, retained)
+        quota.check_moved_image(tx, restorable, allowance, now=service.clock())
+        if retained is not None:
+            return promises.give_back(service, tx, caller, retained)
+        restored = pending_deletes.restore_waiting(service, tx, caller, image_id)
+        if restored is None:
+            raise _not_found(image_id)
+        return restored
 
 
-def _find_owner(service: Service, tx: Transaction, caller: Caller, image_id: ImageID) -> ProjectID:
-    owner = endings.find_retained(tx, caller, image_id, now=service.clock())
-    if owner is None:
-        raise problems.ImageNotFound(visible.NO_IMAGE.format(image_id))
-    return owner
+def _find_restorable(service: Service, tx: Transaction, caller: Caller, image_id: ImageID) -> Image:
+    """Return a deleted image as it will be when the caller restores it.
+
+    Raises:
+        ImageNotFound: there is none, not one of the caller's project, or the project was closed.
+    """
+    now = service.clock()
+    is_closed = not caller.is_admin and closings.is_requested(tx, caller.project_id)
+    owner = None if is_closed else endings.find_retained(tx, caller, image_id, now=now)
+    retained = None if owner is None else images.find_or_none(tx, image_id)
+    if retained is not None and retained.is_retained:
+        return retained.give_back(now=now)
+    waiting = None if is_closed else pending_deletes.find_restorable(service, tx, caller, image_id)
+    if waiting is None:
+        raise _not_found(image_id)
+    return waiting
+
+
+def _not_found(image_id: ImageID) -> problems.ImageNotFound:
+    return problems.ImageNotFound(visible.NO_IMAGE.format(image_id))
 
 
 def _find_or_lock(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Share | None:
@@ -161,7 +181,10 @@ def _remove_membership(
     if not caller.is_admin and image.owner != caller.project_id:
         raise problems.ShareNotFound(share_rows.NO_SHARE.format(image_id, member_id))
     service.authority.require(caller, rules.END_SHARE, authority.member_target(image, member_id))
-    if image.visibility is Visibility.PRIVATE or promises.takes_down(caller, image):
+    if image.visibility is Visibility.PRIVATE:
+        # The member has lost access, and learns nothing of the image any more, not even its name of today.
+        promises.record_ended(service, tx, caller, image, {member_id: EndReason.REMOVED}, hidden=[member_id])
+    elif promises.takes_down(caller, image):
         promises.record_ended(service, tx, caller, image, {member_id: EndReason.REMOVED})
     else:
         # Nothing else would protect the member when the open image is closed later.
@@ -182,9 +205,22 @@ def _end(service: Service, tx: Transaction, caller: Caller, share: Share, *, is_
         return
     if share.image.is_retained:
         return  # its membership stays with it, for the owner who takes the image back
+    kept = _find_membership(service, tx, caller, share)
+    if kept is not None and share.image.visibility is not Visibility.PRIVATE:
+        # The image is open. The membership's own notice may run longer than the former one that the share shows.
+        promises.end_member_share(service, tx, caller, share.image, kept, is_acknowledged=is_acknowledged)
+        members.remove(tx, kept)
+        return
     changed = promises.keep_notice(tx, share.image, share.member_id)
     if members.remove(tx, member) or changed:
         promises.record_ended(service, tx, caller, share.image, {share.member_id: EndReason.REMOVED})
+
+
+def _find_membership(service: Service, tx: Transaction, caller: Caller, share: Share) -> Member | None:
+    try:
+        return members.find(tx, caller, share.image.id, share.member_id, now=service.clock())
+    except problems.MemberNotFound:
+        return None
 
 
 def _find_or_none(service: Service, tx: Transaction, caller: Caller, image_id: ImageID, member_id: ProjectID) -> Share | None:

@@ -74,7 +74,7 @@ def end_access(service: Service, caller: Caller, image_id: ImageID, request: End
 
     Raises:
         ImageNotFound: there is no such image, or the caller may not see it.
-        ImageGuarded: projects that use the image would lose access at once, and this is not acknowledged.
+        ImageGuarded: projects that use the image would lose access within the cool-down, and this is not acknowledged.
         Problem: as the action itself.
     """
     with service.database.read() as tx:

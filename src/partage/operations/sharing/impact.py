@@ -50,7 +50,9 @@ def show_impact(
         assessed = guard.assess(service, tx, situation, action, member_id)
         found = predict(situation, action, member_id=member_id, grace=assessed.grace)
         found = replace(found, guard=assessed.mode, is_blocked=assessed.blocks, can_acknowledge=not assessed.other_users)
-        return _add_uses(tx, replace(found, bytes=_predict_bytes(service, tx, image, found)), image.owner, limit)
+        # An owner must not learn whether other projects have the same bytes.
+        known_to = None if caller.is_admin else image.owner
+        return _add_uses(tx, replace(found, bytes=_predict_bytes(service, tx, image, found, known_to)), image.owner, limit)
 
 
 def find_own(service: Service, tx: Transaction, caller: Caller, image_id: ImageID) -> Image:
@@ -92,8 +94,8 @@ def _add_uses(tx: Transaction, found: Impact, owner: ProjectID | None, limit: in
     return replace(found, projects=projects[:limit], left_out=len(projects[limit:]), other_users=others)
 
 
-def _predict_bytes(service: Service, tx: Transaction, image: Image, found: Impact) -> ByteImpact:
-    measured = exclusive_bytes.measure(service, tx, image)
+def _predict_bytes(service: Service, tx: Transaction, image: Image, found: Impact, known_to: ProjectID | None) -> ByteImpact:
+    measured = exclusive_bytes.measure(service, tx, image, known_to=known_to)
     if found.action is not Action.DELETE:
         return ByteImpact(kept=measured.stored, kept_for=KeptFor.IMAGE)
     quota_bytes = 0 if image.is_retained else (image.size or 0) * len(image.stores)
@@ -105,7 +107,8 @@ def _predict_bytes(service: Service, tx: Transaction, image: Image, found: Impac
         return ByteImpact(kept=measured.stored, kept_for=KeptFor.DELAYED_DELETE, kept_until=until, quota_bytes=quota_bytes)
     freed, stored = measured.exclusive, measured.stored
     kept = Bounds(max(stored.least - freed.most, 0), stored.most - freed.least)
-    return ByteImpact(freed=freed, kept=kept, kept_for=KeptFor.OTHER_IMAGES if kept.most else None, quota_bytes=quota_bytes)
+    kept_for = KeptFor.OTHER_IMAGES if measured.is_shared else None
+    return ByteImpact(freed=freed, kept=kept, kept_for=kept_for, quota_bytes=quota_bytes)
 
 
 def _find_latest(ends: Sequence[datetime | None]) -> datetime | None:

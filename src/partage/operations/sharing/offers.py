@@ -153,8 +153,10 @@ class _ImageOffer:
             )
         except (problems.NotFound, problems.Forbidden, problems.Conflict) as problem:
             return {(image_id, text): _outcome(image_id, text, found, problem) for text, found in resolved.items()}
+        answers = trust.find_answers(self._tx, self._caller, image, [each for each in resolved.values() if isinstance(each, str)])
+        promises.settle_ended(self._service, self._tx, image_id)
         now = self._service.clock()
-        there = {each.member_id for each in members.list_all(self._tx, image_id) if not each.has_expired(now)}
+        there = {each.member_id for each in members.list_all(self._tx, image_id)}
         # The memberships of a private image are no shares: a new offer, with its terms, replaces them.
         offered = set(there) if image.visibility is Visibility.SHARED else set[ProjectID]()
         outcomes, new = {}, list[Member]()
@@ -164,7 +166,8 @@ class _ImageOffer:
             if refusal is None and found is not None and not isinstance(found, problems.RecipientNotFound):
                 there.add(found)
                 offered.add(found)
-                new.append(Member(image_id=image_id, member_id=found, created_at=now, updated_at=now, terms=self._terms))
+                member = Member(image_id=image_id, member_id=found, created_at=now, updated_at=now, terms=self._terms)
+                new.append(answers.apply(member, now=now))
         if new:
             self._save(image, shared, new)
         return outcomes
@@ -173,12 +176,12 @@ class _ImageOffer:
         for member in new:
             if shared != image:
                 promises.keep_notice(self._tx, image, member.member_id)
-            members.remove(self._tx, member)  # a row that has expired, or that a private image kept, perhaps
+            members.remove(self._tx, member)  # a row that a private image kept, perhaps
         if shared != image:
             offered_images.save_shared(self._service, self._tx, self._caller, shared, was=image)
             self.done.append((Event.IMAGE_UPDATE, shared))
             self.happened += events.describe_change(self._service, self._caller, shared, was=image)
-        for member in trust.answer_offers(self._service, self._tx, self._caller, shared, new):
+        for member in new:
             members.add(self._tx, member, shared)
             promises.drop_former_notice(self._service, self._tx, shared, member)
             self.done.append((Event.MEMBER_CREATE, member))

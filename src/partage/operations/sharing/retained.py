@@ -59,6 +59,7 @@ def take_down(service: Service, image_id: ImageID) -> TakeDown:
     with service.database.write() as tx:
         taken = _describe(service, tx, images.find_for_work(tx, image_id), image_id)
         image, task = abandon.end_import(service, tx, taken.image, f"Image {image_id} was taken down by the operator")
+        promises.settle_ended(service, tx, image_id)
         endings.remove_all(tx, image_id)
         ended = [*(each for each in taken.members if _can_read(image)), *(each.membership() for each in taken.endings)]
         promises.record_takedowns(service, tx, OPERATOR, image, ended, reason=EndReason.DELETED)

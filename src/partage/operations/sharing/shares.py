@@ -9,6 +9,7 @@ from partage.model.caller import Caller
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import ImageStatus
 from partage.model.share import Share, SharePage, SharePosition, ShareQuery
+from partage.operations import promises
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import sharing as rules
@@ -82,6 +83,7 @@ def find_for_change(service: Service, tx: Transaction, caller: Caller, image_id:
     """
     find(service, tx, caller, image_id, member_id)
     images.lock(tx, image_id)
+    promises.settle_ended(service, tx, image_id)
     return find(service, tx, caller, image_id, member_id)
 
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from partage import problems
 from partage.model.caller import ANONYMOUS, Caller
+from partage.model.event import SERVICE
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image
 from partage.model.use import ProjectUses, Use, UseKey, UseQuery
 from partage.operations import promises, visible
+from partage.operations.events import By
 from partage.operations.service import Service
 from partage.policies import authority
 from partage.policies import sharing as rules
@@ -31,15 +33,18 @@ def record_use(service: Service, caller: Caller, key: UseKey) -> Use:
     with service.database.write() as tx:
         _find_for(service, tx, caller, key.project_id, key.image_id)
         images.lock(tx, key.image_id)
-        # Before the lock another request may have ended the share, or deleted the image.
+        endings.lock(tx, key.image_id, key.project_id)
+        # At one moment: a notice that the project still has now does not run out before the use has moved its end.
+        now = service.clock()
+        service = replace(service, clock=lambda: now)
+        # Before the locks another request may have ended the share or deleted the image, and a job the notice.
         _find_for(service, tx, caller, key.project_id, key.image_id)
         was = uses.find(tx, key)
         if was is None:
             service.limits.check_uses(uses.count(tx, key.image_id, key.project_id) + 1)
-        now = service.clock()
         use = Use(key, now if was is None else was.recorded_at, now)
         uses.put(tx, use)
-        promises.follow_uses(service, tx, key.image_id, key.project_id, now=now)
+        promises.follow_uses(service, tx, _actor(caller, key), key.image_id, key.project_id, now=now)
     return use
 
 
@@ -55,7 +60,7 @@ def release_use(service: Service, caller: Caller, key: UseKey) -> None:
         now = service.clock()
         if uses.remove(tx, key, seen_until=now):
             uses.note_use(tx, key.image_id, key.project_id, now=now)
-            promises.follow_uses(service, tx, key.image_id, key.project_id, now=now)
+            promises.follow_uses(service, tx, _actor(caller, key), key.image_id, key.project_id, now=now)
 
 
 def list_uses(service: Service, caller: Caller, query: UseQuery) -> list[Use]:
@@ -73,18 +78,27 @@ def list_uses(service: Service, caller: Caller, query: UseQuery) -> list[Use]:
 
 def count_uses(
     service: Service, caller: Caller, image_id: ImageID, *, limit: int, after: ProjectID | None = None
-) -> list[ProjectUses]:
-    """List what is known of each project's uses of an image, for its owner: at most one more than a page has.
+) -> tuple[list[ProjectUses], int]:
+    """List what is known of each member's uses of an image, for its owner: at most one more than a page has.
 
-    A project that has deleted the image is its owner as long as it is retained.
+    Projects that use it and are no members, because it is or was public or community, or because their share is over, are only
+    counted. A project that has deleted the image is its owner as long as it is retained.
 
     Raises:
         ImageNotFound: there is no such image, or the caller may not see it.
         PolicyForbids: the caller is not its owner.
     """
     with service.database.read() as tx:
-        service.authority.require(caller, rules.COUNT_USES, _find_owner(service, tx, caller, image_id))
-        return uses.list_by_project(tx, image_id, limit_rows=limit + 1, after=after)
+        owner, target = _find_owner(service, tx, caller, image_id)
+        service.authority.require(caller, rules.COUNT_USES, target)
+        now = service.clock()
+        listed = uses.list_for_owner(tx, image_id, owner, now=now, limit_rows=limit + 1, after=after)
+        return listed, uses.count_others(tx, image_id, owner, now=now)
+
+
+def _actor(caller: Caller, key: UseKey) -> By:
+    """Return who changes the uses of a project: its own user, an administrator, or a service of the cloud."""
+    return caller if caller.is_admin or caller.project_id == key.project_id else SERVICE
 
 
 def _find_for(service: Service, tx: Transaction, caller: Caller, project_id: ProjectID, image_id: ImageID) -> Image:
@@ -102,8 +116,8 @@ def _find_for(service: Service, tx: Transaction, caller: Caller, project_id: Pro
         raise problems.ImageNotFound(visible.NO_IMAGE.format(image_id)) from problem
 
 
-def _find_owner(service: Service, tx: Transaction, caller: Caller, image_id: ImageID) -> authority.Target:
-    """Return the target of an image whose owner is the caller, perhaps; also if the owner has deleted it, while it is retained.
+def _find_owner(service: Service, tx: Transaction, caller: Caller, image_id: ImageID) -> tuple[ProjectID | None, authority.Target]:
+    """Return the owner of an image, also if it has deleted the image, while that is retained; and the target of rules.
 
     Raises:
         ImageNotFound: there is no such image, or the caller may not see it.
@@ -115,5 +129,6 @@ def _find_owner(service: Service, tx: Transaction, caller: Caller, image_id: Ima
         target = authority.project_target(owner)
         if owner is None or not service.authority.allows(caller, GET_IMAGE, target):
             raise
-        return target
-    return authority.image_target(caller, replace(image, owner=image.former_owner or image.owner))
+        return owner, target
+    owner = image.former_owner or image.owner
+    return owner, authority.image_target(caller, replace(image, owner=owner))

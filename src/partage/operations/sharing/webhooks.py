@@ -1,6 +1,7 @@
 """Webhooks of a project: create, list, show, change, delete. `deliveries.py` sends the events."""
 
 import secrets
+from dataclasses import replace
 
 from partage import problems
 from partage.model.caller import Caller
@@ -10,7 +11,8 @@ from partage.operations.service import Service
 from partage.outbound.rules import check_url
 from partage.policies import authority
 from partage.policies import sharing as rules
-from partage.records import events, projects, webhooks
+from partage.records import event_keys, events, projects, webhooks
+from partage.records.database import Transaction
 
 
 def create_webhook(service: Service, caller: Caller, new: NewWebhook) -> Webhook:
@@ -36,11 +38,11 @@ def create_webhook(service: Service, caller: Caller, new: NewWebhook) -> Webhook
             description=new.description,
             secret=make_secret(secrets.token_bytes(SECRET_BYTES)),
             created_at=now,
-            position=events.find_bounds(tx).highest,
+            position=events.find_position(tx, project_id, last=events.find_last(tx)),
             due_at=now,
         )
         webhooks.add(tx, webhook)
-    return webhook
+        return _show(tx, webhook)
 
 
 def list_webhooks(service: Service, caller: Caller) -> list[Webhook]:
@@ -51,7 +53,7 @@ def list_webhooks(service: Service, caller: Caller) -> list[Webhook]:
     """
     project_id = _authorise(service, caller, rules.LIST_WEBHOOKS)
     with service.database.read() as tx:
-        return webhooks.list_of_project(tx, project_id)
+        return _show_all(tx, webhooks.list_of_project(tx, project_id))
 
 
 def show_webhook(service: Service, caller: Caller, webhook_id: WebhookID) -> Webhook:
@@ -63,7 +65,7 @@ def show_webhook(service: Service, caller: Caller, webhook_id: WebhookID) -> Web
     """
     project_id = _authorise(service, caller, rules.GET_WEBHOOK)
     with service.database.read() as tx:
-        return webhooks.find(tx, project_id, webhook_id)
+        return _show(tx, webhooks.find(tx, project_id, webhook_id))
 
 
 def change_webhook(service: Service, caller: Caller, webhook_id: WebhookID, change: WebhookChange) -> Webhook:
@@ -81,7 +83,7 @@ def change_webhook(service: Service, caller: Caller, webhook_id: WebhookID, chan
         webhook = webhooks.find(tx, project_id, webhook_id, for_change=True)
         changed = webhook.change(change, now=service.clock())
         webhooks.save(tx, changed)
-    return changed
+        return _show(tx, changed)
 
 
 def delete_webhook(service: Service, caller: Caller, webhook_id: WebhookID) -> None:
@@ -95,6 +97,17 @@ def delete_webhook(service: Service, caller: Caller, webhook_id: WebhookID) -> N
     with service.database.write() as tx:
         webhooks.find(tx, project_id, webhook_id, for_change=True)
         webhooks.remove(tx, webhook_id)
+
+
+def _show(tx: Transaction, webhook: Webhook) -> Webhook:
+    (shown,) = _show_all(tx, [webhook])
+    return shown
+
+
+def _show_all(tx: Transaction, found: list[Webhook]) -> list[Webhook]:
+    """Return the webhooks with the cursors of their positions."""
+    cursors = event_keys.find_cipher(tx)
+    return [replace(each, after=cursors.write(each.position)) for each in found]
 
 
 def _authorise(service: Service, caller: Caller, rule: str) -> ProjectID:

@@ -1,7 +1,6 @@
 """Note with each image how many bytes its tags and properties take.
 
-Revision ID: 2026_11_28_details
-Revises: 2026_11_24
+Runs while old code serves: old code does not count, and a page with its images may have more bytes.
 """
 
 import sqlalchemy as sa
@@ -16,7 +15,7 @@ depends_on = None
 def upgrade() -> None:
     """Add the number, and count for the images that there are."""
     op.add_column("images", sa.Column("details_bytes", sa.Integer(), nullable=False, server_default="0"))
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("UPDATE images SET details_bytes = octet_length(tags) + octet_length(properties)")
-    else:
+    if op.get_bind().dialect.name == "sqlite":
         op.execute("UPDATE images SET details_bytes = length(CAST(tags AS BLOB)) + length(CAST(properties AS BLOB))")
+    else:
+        op.execute("UPDATE images SET details_bytes = octet_length(tags) + octet_length(properties)")
