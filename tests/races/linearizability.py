@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.races import sharing_model
-from tests.races.sharing_model import Call, World
+from tests.races.sharing_model import Call
+from tests.races.sharing_world import Image, World, at
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,15 @@ def _extend(events: Sequence[Event], placed: int, world: World) -> Iterator[tupl
             changed, answer = sharing_model.carry_out(world, event.call, now)
             if answer == event.answer:
                 # What has ended is left in the world until a call changes it: the next call may have read the clock earlier.
-                yield event, placed | 1 << number, world if changed == sharing_model.at(world, now) else changed
+                yield event, placed | 1 << number, world if changed == at(world, now) else changed
 
 
 def _freeze(world: World) -> str:
-    return repr([(name, *_sorted(image)) for name, image in sorted(world.items())])
+    images = [(name, *_sort_names(image)) for name, image in sorted(world.images.items())]
+    return repr((images, sorted(world.rules.items()), sorted(world.gone)))
 
 
-def _sorted(image: sharing_model.Image) -> tuple[Any, ...]:
-    state = (image.owner, image.visibility, image.status, image.is_retained)
-    return (*state, sorted(image.members.items()), sorted(image.endings.items()))
+def _sort_names(image: Image) -> tuple[Any, ...]:
+    of_names = (image.members, image.endings, image.takedowns, image.codes)
+    state = (image.owner, image.visibility, image.status, image.is_retained, image.is_gone, image.source, sorted(image.uses))
+    return (*state, *(sorted(each.items()) for each in of_names))

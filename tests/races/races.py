@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from partage import problems
 from partage.content.manifest import digests
 from partage.model.adoption import AdoptionRequest
@@ -15,15 +17,18 @@ from partage.model.claim_code import RANDOM_BYTES, ClaimCode, CodeText
 from partage.model.ids import ProjectID
 from partage.model.image import Image
 from partage.model.limits import Limits
+from partage.model.maintenance import MaintenanceJob, MaintenanceState, Outcome
 from partage.model.member import MemberStatus
 from partage.model.offer import OfferRequest, RequestKey
 from partage.model.patch import Change, Operation
 from partage.model.terms import Notice, Terms, TermsChange
-from partage.operations import images, members, recovery, sweep, verify
+from partage.operations import images, maintenance, members, pending_deletes, recovery, sweep, verify
+from partage.operations.maintenance import Maintainer, Plan, Run
 from partage.operations.service import Service
 from partage.operations.sharing import adoption, answers, claims, endings, offers, shares
 from partage.operations.sweep import Swept
 from partage.records import claim_codes, contents, uploads
+from partage.records import maintenance as maintenance_rows
 from partage.stores import layout
 from tests import uploading
 from tests.crashes import worlds
@@ -96,6 +101,17 @@ def a_retained_image(service: Service) -> None:
     """As before, and the owner has deleted the image."""
     a_share_with_notice(service)
     delete_old(service)
+
+
+def a_soft_deleted_image(service: Service) -> None:
+    """An image waits to be scrubbed, and another one has half its bytes."""
+    an_old_and_a_new(service)
+    delete_old(delaying(service))
+
+
+def delaying(service: Service) -> Service:
+    """Return the service of an operator with delayed delete."""
+    return replace(service, features=replace(service.features, delayed_delete=True))
 
 
 def offer(service: Service, notice: Notice | None = None, key: RequestKey | None = None) -> str:
@@ -202,6 +218,18 @@ def restore(service: Service) -> object:
     return endings.restore_image(service, OWNER, id_of("old"))
 
 
+def restore_waiting(service: Service) -> object:
+    """Take the image back that waits to be scrubbed."""
+    return endings.restore_image(delaying(service), OWNER, id_of("old"))
+
+
+def scrub_and_sweep(service: Service) -> None:
+    """Scrub what was deleted just now, and remove its bytes."""
+    at_once = replace(service.features, scrub_time=timedelta(0))
+    pending_deletes.scrub(replace(service, features=at_once))
+    sweep.sweep(service, grace=NO_GRACE)
+
+
 def a_code_with_one_use(service: Service) -> None:
     """An image with a claim code that can be used once."""
     send(service, worlds.create(service, "old"), DATA)
@@ -271,12 +299,57 @@ def the_id_was_not_given_again(_service: Service, ended: Ended) -> bool:
     return isinstance(ended.results["create"], problems.ImageExists)
 
 
+def it_is_whole_if_it_was_restored(service: Service, ended: Ended) -> bool:
+    if isinstance(ended.results["restore"], problems.Problem):
+        with pytest.raises(problems.ImageNotFound):
+            images.show_image(service, OWNER, id_of("old"))
+        return True
+    return fetch(service, id_of("old")) == DATA
+
+
 def it_was_read_whole(_service: Service, ended: Ended) -> bool:
     return ended.results["download"] is True
 
 
 def it_was_read_whole_or_not(_service: Service, ended: Ended) -> bool:
     return ended.results["download"] is True or isinstance(ended.results["download"], problems.Problem)
+
+
+def a_lease_of_a_dead_worker(service: Service) -> None:
+    """As before, and the worker that began to sweep has died."""
+    a_marked_old_and_a_new(service)
+    dead = f"{service.process.worker.rpartition(':')[0]}:0"
+    with service.database.write() as tx:
+        planned = MaintenanceState(job=MaintenanceJob.SWEEP)
+        maintenance_rows.add(tx, planned.start(token="dead", worker=dead, now=service.clock()))
+
+
+_at_work: list[str] = []
+
+
+def maintain(service: Service) -> None:
+    """Look for a sweep that is due, and run it; fail if another worker runs it at the same time."""
+
+    def run(service: Service, run: Run) -> dict[str, int]:
+        assert not _at_work
+        _at_work.append(run.lease.token)
+        try:
+            return {"packs": sweep.sweep(service, grace=NO_GRACE, check=run.lease.check).packs}
+        finally:
+            _at_work.clear()
+
+    plan = Plan(job=MaintenanceJob.SWEEP, interval=timedelta(hours=1), first_after=timedelta(0), run=run)
+    Maintainer(service, plan, may_go_on=lambda: True).run_if_due()
+
+
+def it_was_run_once(runs: int) -> Callable[[Service, Ended], bool]:
+    """Return whether the job has been started so often, and its last run was whole."""
+
+    def outcome(service: Service, _ended: Ended) -> bool:
+        (state,) = maintenance.list_states(service)
+        return (state.runs, state.outcome, state.token) == (runs, Outcome.SUCCESS, None)
+
+    return outcome
 
 
 SWEPT = (problems.StoreUnavailable,)
@@ -302,6 +375,8 @@ RACES = {
         {"upload": upload, "sweep": sweeping, "sweep too": sweeping},
         {"upload": SWEPT},
     ),
+    "two workers, one job": Race(a_marked_old_and_a_new, {"one": maintain, "two": maintain}, {}, it_was_run_once(1)),
+    "two workers, job of a dead one": Race(a_lease_of_a_dead_worker, {"one": maintain, "two": maintain}, {}, it_was_run_once(2)),
     "two sweeps": Race(a_marked_old_and_a_new, {"sweep": sweeping, "sweep too": sweeping}, {}),
     "two uploads of the same bytes, sweep": Race(
         a_marked_old_and_a_new,
@@ -405,6 +480,12 @@ RACES = {
         {"restore": restore, "leave": leave},
         {"restore": (problems.ImageNotFound,)},
         the_member_has_nothing,
+    ),
+    "restore, scrub and sweep": Race(
+        a_soft_deleted_image,
+        {"restore": restore_waiting, "scrub": scrub_and_sweep},
+        {"restore": (problems.ImageNotFound,)},
+        it_is_whole_if_it_was_restored,
     ),
     "offer, offer again": Race(
         lambda service: send(service, worlds.create(service, "old"), DATA),

@@ -1,17 +1,20 @@
 """Carry out the calls of the reference model on a real service, and look at what each caller sees, in the model's terms."""
 
+import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
+from unittest import mock
 
 from partage import problems
 from partage.http import errors
 from partage.model.adoption import AdoptionRequest
 from partage.model.caller import Caller
-from partage.model.ending import EndReason
+from partage.model.claim_code import RANDOM_BYTES, ClaimRules, CodeRequest, CodeText
 from partage.model.ids import ImageID, ProjectID
 from partage.model.image import Image, Visibility
 from partage.model.member import MemberStatus
@@ -20,14 +23,17 @@ from partage.model.patch import Change, Operation
 from partage.model.query import ImageQuery
 from partage.model.share import Direction, Share, ShareQuery
 from partage.model.terms import Notice, Terms, TermsChange
-from partage.operations import downloads, images, members, pending_deletes
+from partage.model.trust import TrustAnswer, TrustKind, TrustSubject
+from partage.model.use import UseKey, UseKind, UseQuery
+from partage.model.use_news import UseChange, UseNews
+from partage.operations import downloads, images, members, pending_deletes, trust
 from partage.operations.service import Service
-from partage.operations.sharing import adoption, answers, endings, offers, shares
+from partage.operations.sharing import adoption, answers, claim_codes, claims, closing, endings, learning, offers, shares, uses
 from partage.operations.sharing import terms as terms_of_shares
 from partage.records import reservations
 from partage.records.database import Transaction
 from tests.crashes import worlds
-from tests.races import sharing_model as model
+from tests.races import sharing_world as model
 from tests.races.sharing_model import Call
 from tests.services import change_service
 
@@ -35,6 +41,7 @@ START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 DATA = b"data" * 1000
 CALLERS: Mapping[str, Caller] = MappingProxyType({p: worlds.caller(p, *(["admin"] if p == model.ADMIN else [])) for p in "ABCDZ"})
 _MANY = 1000
+_LOCK = threading.Lock()
 
 
 def moment(seconds: int) -> datetime:
@@ -43,9 +50,15 @@ def moment(seconds: int) -> datetime:
 
 
 def with_rules(service: Service, clock: Callable[[], datetime]) -> Service:
-    """Return the service with the model's clock and default notice, and a new id for each image."""
-    terms = Terms(notice=Notice(timedelta(seconds=model.DEFAULT_NOTICE_SECONDS)))
-    return change_service(service, clock=clock, default_terms=terms)
+    """Return the service with the model's clock, default notice and grace; claims and codes are not limited."""
+    return change_service(
+        service,
+        clock=clock,
+        default_terms=Terms(notice=Notice(timedelta(seconds=model.DEFAULT_NOTICE_SECONDS))),
+        while_used=True,
+        while_used_grace=timedelta(seconds=model.GRACE_SECONDS),
+        claims=ClaimRules(failures_per_project=0, failures_per_address=0, codes_per_project=1_000_000),
+    )
 
 
 def carry_out(service: Service, call: Call) -> Any:
@@ -70,7 +83,7 @@ def look_at_images(service: Service, names: Iterable[str], caller: str) -> dict[
     """Return what a caller sees of these images and of each of their shares."""
     seen: dict[str, Any] = {}
     for name in names:
-        for act in ("show image", "open data", "list members"):
+        for act in _LOOKS:
             seen[f"{act} {name}"] = carry_out(service, Call(act, caller, (name,)))
         for project in "ABC":
             seen[f"share {name} {project}"] = carry_out(service, Call("show share", caller, (name,), {"project": project}))
@@ -99,11 +112,10 @@ def expect_of_images(world: model.World, names: Iterable[str], caller: str) -> d
     """Return what `look_at_images` returns, by the model."""
     seen: dict[str, Any] = {}
     for name in names:
-        found = world.get(name)
+        found = world.images.get(name)
         visible = found if found and model.sees(found, caller) else None
-        seen[f"show image {name}"] = _try(visible, lambda image: model.show(image, caller))
-        seen[f"open data {name}"] = _try(visible, lambda image: model.download(image, caller))
-        seen[f"list members {name}"] = _try(visible, lambda image: model.list_members(image, caller))
+        for act, look_at in _LOOKS.items():
+            seen[f"{act} {name}"] = _try(visible, lambda image, each=look_at: each(image, caller))
         for project in "ABC":
             seen[f"share {name} {project}"] = _try(found, lambda image, p=project: model.show_share(image, p, caller))
     return seen
@@ -117,6 +129,15 @@ def _expect_of_lists(world: model.World, caller: str) -> dict[str, Any]:
         seen[f"images {status}"] = model.list_images(world, caller, status)
     seen["quota"] = model.count_images(world, caller)
     return seen
+
+
+_LOOKS: Mapping[str, Callable[[model.Image, str], Any]] = {
+    "show image": model.show,
+    "open data": model.download,
+    "list members": model.list_members,
+    "list uses": model.list_uses,
+    "show lineage": model.show_lineage,
+}
 
 
 @dataclass(frozen=True)
@@ -221,32 +242,98 @@ def _download(service: Service, who: Caller, call: Call) -> str:
 
 
 def _show_share(service: Service, who: Caller, call: Call, *, project: ProjectID) -> Any:
-    found = shares.show_share(service, who, _id(call.images[0]), project)
-    if _is_taken_down(found):
-        raise problems.ShareNotFound("the model does not record takedowns")
-    return _share(found, who)
-
-
-def _is_taken_down(share: Share) -> bool:
-    return share.ending is not None and share.ending.reason is EndReason.TAKEN_DOWN
+    return _share(shares.show_share(service, who, _id(call.images[0]), project), who)
 
 
 def _list_shares(service: Service, who: Caller, call: Call, *, direction: str) -> Any:
     """List the shares, of the call's images only if it names any."""
     page = shares.list_shares(service, who, ShareQuery(direction=Direction(direction), limit=_MANY))
-    listed = {
-        (_names.get(each.image.id, ""), each.member_id): _share(each, who) for each in page.shares if not _is_taken_down(each)
-    }
+    listed = {(_names.get(each.image.id, ""), each.member_id): _share(each, who) for each in page.shares}
     return {key: each for key, each in listed.items() if key[0] in call.images or not call.images}
 
 
-def _terms(terms: Mapping[str, int | None]) -> TermsChange:
+def _show_lineage(service: Service, who: Caller, call: Call) -> str | None:
+    source = adoption.show_lineage(service, who, _id(call.images[0])).adopted_from
+    return None if source is None else _names[source]
+
+
+def _list_uses(service: Service, who: Caller, call: Call) -> set[str]:
+    query = UseQuery(image_id=_id(call.images[0]), project_id=who.project_id or ProjectID(""), limit=_MANY)
+    return {each.key.use_id for each in uses.list_uses(service, who, query)}
+
+
+def _record_or_release(service: Service, who: Caller, call: Call, *, server: str) -> None:
+    act = uses.record_use if call.name == "record use" else uses.release_use
+    key = UseKey(image_id=_id(call.images[0]), project_id=who.project_id or ProjectID(""), kind=UseKind.SERVER, use_id=server)
+    act(service, who, key)
+
+
+def _hear(service: Service, _who: Caller, call: Call, *, project: ProjectID, server: str, change: str) -> None:
+    news = UseNews(
+        kind=UseKind.SERVER,
+        use_id=server,
+        project_id=project,
+        image_id=_id(call.images[0]),
+        change=UseChange[change.upper()],
+        at=service.clock(),
+    )
+    learning.learn(service, news)
+
+
+@dataclass(frozen=True)
+class _CodeBytes:
+    """In the place of `secrets`: the bytes of a code follow from its name, so that every process knows them."""
+
+    name: str
+
+    def token_bytes(self, count: int) -> bytes:
+        """See `secrets.token_bytes`."""
+        return hashlib.sha512(self.name.encode()).digest()[:count]
+
+    @property
+    def text(self) -> CodeText:
+        """The code."""
+        return CodeText.encode(self.token_bytes(RANDOM_BYTES))
+
+
+def _create_code(
+    service: Service, who: Caller, call: Call, *, code: str, uses: int, valid_until: int | None, make_shared: bool, **terms: Any
+) -> None:
+    expires_at = None if valid_until is None else moment(valid_until)
+    request = CodeRequest(uses=uses, expires_at=expires_at, terms=_terms(terms), make_shared=make_shared)
+    with _LOCK, mock.patch.object(claim_codes, "secrets", _CodeBytes(code)):
+        claim_codes.create_code(service, who, _id(call.images[0]), request)
+
+
+def _revoke_code(service: Service, who: Caller, call: Call, *, code: str) -> None:
+    claim_codes.revoke_code(service, who, _id(call.images[0]), _CodeBytes(code).text.id)
+
+
+def _claim(service: Service, who: Caller, _call: Call, *, code: str) -> Any:
+    return _share(claims.claim_share(service, who, str(_CodeBytes(code).text), "192.0.2.1").share, who)
+
+
+def _change_rule(service: Service, who: Caller, call: Call, *, owner: str, rule: str = "") -> None:
+    subject = TrustSubject(TrustKind.PROJECT, owner)
+    if call.name == "set rule":
+        trust.set_rule(service, who, subject, TrustAnswer(rule))
+    else:
+        trust.remove_rule(service, who, subject)
+
+
+def _terms(terms: Mapping[str, Any]) -> TermsChange:
     given: dict[str, Any] = {}
     if "notice" in terms:
-        given["notice"] = Notice(None if terms["notice"] is None else timedelta(seconds=terms["notice"]))
+        given["notice"] = _notice(terms["notice"])
     if "expires_at" in terms:
         given["expires_at"] = None if terms["expires_at"] is None else moment(terms["expires_at"])
     return TermsChange(given=frozenset(given), **given)
+
+
+def _notice(notice: model.Notice) -> Notice:
+    if notice == model.WHILE_USED:
+        return Notice(while_used=True)
+    return Notice(timedelta(seconds=notice) if isinstance(notice, int) else None)
 
 
 _ACTS: Mapping[str, Callable[..., Any]] = MappingProxyType(
@@ -285,6 +372,17 @@ _ACTS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         },
         "show share": _show_share,
         "list shares": _list_shares,
+        "list uses": _list_uses,
+        "show lineage": _show_lineage,
+        "record use": _record_or_release,
+        "release use": _record_or_release,
+        "hear": _hear,
+        "create code": _create_code,
+        "revoke code": _revoke_code,
+        "claim": _claim,
+        "set rule": _change_rule,
+        "remove rule": _change_rule,
+        "close project": lambda service, _who, _call, project: [*closing.close_project(service, project)][:0] or None,
     }
 )
 
@@ -296,10 +394,11 @@ def _image(image: Image) -> tuple[str, str, str | None]:
 def _share(share: Share, who: Caller) -> tuple[Any, ...]:
     """Write a share as the routes render it for a caller."""
     image = share.visible_image(who.project_id)
-    notice = share.terms.notice.duration
+    duration = share.terms.notice.duration
+    notice: model.Notice = None if duration is None else int(duration.total_seconds())
     seen = model.Membership(
         offered_at=_seconds(share.offered_at) or 0,
-        notice=None if notice is None else int(notice.total_seconds()),
+        notice=model.WHILE_USED if share.terms.notice.while_used else notice,
         expires_at=_seconds(share.terms.expires_at),
         status=share.status.value,
         answered_at=_seconds(share.answered_at),

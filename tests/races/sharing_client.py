@@ -19,7 +19,8 @@ from partage.operations.service import Service
 from tests.crashes import worlds
 from tests.races import sharing_calls
 from tests.races.linearizability import Event
-from tests.races.sharing_model import ADMIN, Call
+from tests.races.sharing_model import Call
+from tests.races.sharing_world import ADMIN, WHILE_USED
 
 _PROJECTS = "BBC"
 
@@ -56,7 +57,7 @@ def draw(generator: random.Random, images: list[str], now: int, *, with_many: bo
     image, project = generator.choice(images), generator.choice(_PROJECTS)
     owner = generator.choice(["A"] * 9 + [ADMIN])
     is_many = with_many and generator.random() < 0.5
-    terms: dict[str, Any] = {"notice": generator.choice([0, 10, 30, None])}
+    terms: dict[str, Any] = {"notice": generator.choice([0, 10, 30, None, WHILE_USED])}
     if generator.random() < 0.3:
         terms["expires_at"] = now + generator.choice([5, 15])
     status = generator.choice(["accepted", "accepted", "rejected"])
@@ -64,6 +65,9 @@ def draw(generator: random.Random, images: list[str], now: int, *, with_many: bo
     anybody = generator.choice([owner, owner, owner, project])
     flags = {"make_shared": True, "all_or_nothing": generator.random() < 0.3}
     many = tuple(images) if is_many else (image,)
+    server, code = f"{project} on {image}, {generator.randrange(2)}", f"{image}, code {generator.randrange(2)}"
+    rule = {"owner": "A", "rule": generator.choice(["accept", "ask", "refuse"])}
+    heard = {"project": project, "server": server, "change": generator.choice(["seen", "seen", "ended"])}
     calls = {
         "offer": Call("offer", owner, many, {"projects": (project,), **flags, **terms}),
         "answer": Call("answer", project, (image,), of_project | {"status": status}),
@@ -75,9 +79,17 @@ def draw(generator: random.Random, images: list[str], now: int, *, with_many: bo
         "list shares": Call("list shares", generator.choice("ABC"), many, {"direction": generator.choice(["in", "out"])}),
         "adopt": Call("adopt", project, (image, f"adopted {generator.getrandbits(64)}")),
         "leave": Call("leave", project, (image,), of_project),
+        "record use": Call("record use", project, (image,), {"server": server}),
+        "release use": Call("release use", project, (image,), {"server": server}),
+        "hear": Call("hear", ADMIN, (image,), heard),
+        "claim": Call("claim", generator.choice("BC"), (image,), {"code": code}),
+        "revoke code": Call("revoke code", owner, (image,), {"code": code}),
+        "set rule": Call("set rule", project, tuple(images), rule),
         "change terms": Call("change terms", owner, (image,), of_project | terms),
     }
     kind = generator.choices(list(_KINDS), list(_KINDS.values()))[0]
+    if kind == "set rule" and not with_many:
+        kind = "claim"
     if kind in calls:
         return calls[kind]
     if kind in ("download", "show image"):
@@ -108,6 +120,12 @@ _KINDS = {
     "change terms": 2,
     "add member": 2,
     "show share": 3,
+    "record use": 3,
+    "release use": 3,
+    "hear": 3,
+    "claim": 4,
+    "revoke code": 1,
+    "set rule": 2,
 }
 """Kinds of calls to their weights."""
 

@@ -1,81 +1,43 @@
 """The reference model of sharing: what docs/sharing.md and docs/sharing-api.md promise, as a sequential program without a database.
 
-A world is the images by name. An image is its owner, its state, its memberships and its endings, each by project. Times are whole
-seconds, and None is never. What has ended by the clock is not in a world: `at` removes it, before every call and every look. There
-are no jobs in this model, so that a job can change nothing.
-
-A call returns the new world and an answer: the HTTP status of a refusal, or what the caller gets. Nothing here imports the service.
+`sharing_world.py` has its state and what callers see of it, `sharing_endings.py` how shares end. A call returns the new world and
+an answer: the HTTP status of a refusal, or what the caller gets. Nothing here imports the service.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-ADMIN = "Z"
-NOBODY = "-retained-"
-DEFAULT_NOTICE_SECONDS = 20
-
-
-@dataclass(frozen=True)
-class Membership:
-    """A share: the member's answer, its terms, and when it was offered and answered."""
-
-    offered_at: int
-    notice: int | None = DEFAULT_NOTICE_SECONDS
-    expires_at: int | None = None
-    status: str = "pending"
-    answered_at: int | None = None
-
-    def end(self, now: int) -> int | None:
-        """Return the end of access if the owner ends the share now; None is never."""
-        return _earlier(None if self.notice is None else now + self.notice, self.expires_at)
-
-    def answer(self, status: str, now: int) -> "Membership":
-        return replace(self, status=status, answered_at=None if status == "pending" else now)
-
-
-@dataclass(frozen=True)
-class Ending:
-    """A share that its owner has ended and whose notice runs."""
-
-    reason: str
-    began_at: int
-    ends_at: int | None
-    share: Membership
-
-
-@dataclass(frozen=True)
-class Image:
-    """An image. A retained one keeps the visibility and status that it had: its former owner can take it back."""
-
-    owner: str
-    visibility: str = "shared"
-    status: str = "active"
-    is_retained: bool = False
-    members: Mapping[str, Membership] = field(default_factory=dict)
-    endings: Mapping[str, Ending] = field(default_factory=dict)
-
-    @property
-    def is_shared(self) -> bool:
-        return self.visibility == "shared" and not self.is_retained
-
-    @property
-    def has_ended_shares(self) -> bool:
-        return self.visibility == "private" or self.status == "deactivated" or self.is_retained
-
-    def shares_with(self, project: str) -> bool:
-        """Whether there is a current share. An owner is not its own member, even if there is such a membership."""
-        return self.is_shared and project in self.members and project != self.owner
-
-
-World = Mapping[str, Image]
-
-
-class Refused(Exception):
-    """A refusal, with its HTTP status."""
-
-    def __init__(self, status: int) -> None:
-        self.status = status
+from tests.races.sharing_endings import (
+    LEFT,
+    cancel,
+    drop_former_notice,
+    end_shares,
+    keep_notice,
+    take_down,
+    with_member,
+    without,
+)
+from tests.races.sharing_world import (
+    ADMIN,
+    GRACE_SECONDS,
+    WHILE_USED,
+    Code,
+    Image,
+    Membership,
+    Notice,
+    Refused,
+    World,
+    at,
+    download,
+    find_share,
+    is_later,
+    is_over,
+    list_shares,
+    sees,
+    show,
+    show_share,
+)
 
 
 @dataclass(frozen=True)
@@ -91,17 +53,6 @@ class Call:
         return f"{self.caller}: {self.name}({', '.join([*self.images, *(f'{key}={value}' for key, value in self.given.items())])})"
 
 
-def at(world: World, now: int) -> World:
-    """Remove what has ended by the clock: expired shares, notices that have run out, retained images without a notice."""
-    present = {}
-    for name, image in world.items():
-        members = {p: each for p, each in image.members.items() if not _is_over(each.expires_at, now)}
-        endings = {p: each for p, each in image.endings.items() if not _is_over(each.ends_at, now)}
-        if endings or not image.is_retained:
-            present[name] = replace(image, members=members, endings=endings)
-    return present
-
-
 def carry_out(world: World, call: Call, now: int) -> tuple[World, Any]:
     """Carry out a call at one moment."""
     world = at(world, now)
@@ -110,161 +61,25 @@ def carry_out(world: World, call: Call, now: int) -> tuple[World, Any]:
             changed, answer = OF_WORLDS[call.name](world, call, now)
             return at(changed, now), answer
         (name,) = call.images
-        image = world.get(name)
+        image = world.images.get(name)
         if image is None or (call.name in OF_IMAGES and not sees(image, call.caller)):
             raise Refused(404)  # noqa: TRY301
         act = OF_IMAGES.get(call.name) or OF_SHARES[call.name]
         image, answer = act(image, call.caller, now, **call.given)
-        return at({**world, name: image}, now), answer
+        return at(world.put(name, image), now), answer
     except Refused as refused:
         return world, refused.status
-
-
-# What a caller sees.
-
-
-def sees(image: Image, caller: str) -> bool:
-    """Whether the image exists for the caller."""
-    is_open = not image.is_retained and (image.owner == caller or image.visibility in ("public", "community"))
-    return caller == ADMIN or is_open or (image.is_shared and caller in image.members) or caller in image.endings
-
-
-def show(image: Image, caller: str) -> tuple[str, str, str]:
-    """Return status, visibility and owner. A member whose notice runs sees the image as it was shared."""
-    is_owner = caller == image.owner and not image.is_retained
-    if caller in image.endings and not is_owner:
-        return "active", "shared" if image.visibility == "private" or image.is_retained else image.visibility, image.owner
-    if image.is_retained:
-        return "active", "private", NOBODY  # the operator's view
-    return image.status, image.visibility, image.owner
-
-
-def download(image: Image, caller: str) -> str:
-    """Return that the data can be downloaded."""
-    if show(image, caller)[0] == "deactivated" and caller != ADMIN:
-        raise Refused(403)
-    return "data"
-
-
-def list_members(image: Image, caller: str) -> dict[str, str]:
-    """Return the members that the Image API lists, with their answers."""
-    if show(image, caller)[1] != "shared":
-        raise Refused(403)
-    return {p: each.status for p, each in image.members.items() if caller in (image.owner, ADMIN, p)}
-
-
-def show_share(image: Image, project: str, caller: str) -> tuple[Any, ...]:
-    """Return the share with a project as its owner, its member or an administrator sees it."""
-    ending = image.endings.get(project)
-    if caller not in (image.owner, project, ADMIN) or not (ending or image.shares_with(project)):
-        raise Refused(404)
-    share = image.members[project] if image.shares_with(project) else ending.share
-    if (
-        ending
-        and image.shares_with(project)
-        and ending.reason == "removed"
-        and share.status == "accepted"
-        and image.status == "active"
-    ):
-        ending = None  # there is one share; the notice of the former one is the least that the member gets
-    is_owner = caller == image.owner
-    status = "active" if ending and not is_owner else image.status
-    ends = (ending.reason, ending.began_at, ending.ends_at) if ending else None
-    return image.owner, status, share, ends
-
-
-def list_shares(world: World, caller: str, direction: str) -> dict[tuple[str, str], tuple[Any, ...]]:
-    """Return the inbox (in) or the outbox (out)."""
-    found = {}
-    for name, image in world.items():
-        for project in {*image.members, *image.endings}:
-            if caller == (project if direction == "in" else image.owner) and (
-                image.shares_with(project) or project in image.endings
-            ):
-                found[name, project] = show_share(image, project, caller)
-    return found
-
-
-def list_images(world: World, caller: str, member_status: str | None) -> dict[str, tuple[str, str, str]]:
-    """Return the images of the Image API's list: own, public, and shared ones with that answer (None: any)."""
-    listed = {}
-    for name, image in world.items():
-        answers = [image.endings[caller].share.status] if caller in image.endings else []
-        if not answers and image.is_shared and caller in image.members:
-            answers = [image.members[caller].status]
-        is_own = image.owner == caller and not image.is_retained
-        seen = show(image, caller)
-        is_listed = (
-            is_own or seen[1] == "public" or (seen[1] == "shared" and any(member_status in (None, each) for each in answers))
-        )
-        if is_listed or (caller == ADMIN and seen[1] != "community"):
-            listed[name] = seen
-    return listed
-
-
-def count_images(world: World, project: str) -> int:
-    """Count the images against a project's quota: its own, and those retained for it."""
-    return sum(project in image.endings if image.is_retained else image.owner == project for image in world.values())
-
-
-# Endings.
-
-
-def _end(image: Image, caller: str, now: int, reason: str, projects: Iterable[str]) -> Image:
-    """End shares: start the notices of accepted ones. An administrator of another project ends every promise instead."""
-    endings = dict(image.endings)
-    for project in projects:
-        if caller == ADMIN:
-            endings.pop(project, None)
-        elif not image.has_ended_shares and project != image.owner:
-            share, former = image.members[project], endings.get(project)
-            ends_at = share.end(now)
-            if share.status == "accepted" and not _is_over(ends_at, now):
-                if former is None or _is_later(ends_at, former.ends_at):
-                    endings[project] = Ending(reason, now, ends_at, share)
-                elif reason == former.reason == "removed":
-                    endings[project] = Ending(reason, now, former.ends_at, share)
-    image = replace(image, endings=endings)
-    if reason == "deleted":
-        for was in ("private", "deactivated"):
-            image = _change_reason(image, was, reason, image.endings)
-    return image
-
-
-def _drop_former_notice(image: Image, project: str, now: int) -> Image:
-    """Drop the notice of a former share, once the member has accepted a share that promises no less."""
-    former, share = image.endings.get(project), image.members[project]
-    promised = share.end(now)
-    if former and not image.has_ended_shares and not _is_over(promised, now) and not _is_later(former.ends_at, promised):
-        return _without(image, project, member=False)
-    return image
-
-
-def _keep_notice(image: Image, project: str) -> Image:
-    """Let a notice run on whatever becomes of the image, because the membership is removed."""
-    for was in ("private", "deactivated"):
-        image = _change_reason(image, was, "removed", [project])
-    return image
-
-
-def _change_reason(image: Image, was: str, reason: str, projects: Iterable[str]) -> Image:
-    changed = {p: replace(each, reason=reason) for p, each in image.endings.items() if p in projects and each.reason == was}
-    return replace(image, endings={**image.endings, **changed})
-
-
-def _cancel(image: Image, reason: str) -> Image:
-    """Cancel the endings whose reason has gone; if the image is still private or deactivated, they go on for that reason."""
-    if image.visibility == "private" or image.status == "deactivated":
-        return _change_reason(image, reason, "private" if image.visibility == "private" else "deactivated", image.endings)
-    return replace(image, endings={p: each for p, each in image.endings.items() if each.reason != reason})
 
 
 def _change_visibility(image: Image, caller: str, now: int, visibility: str) -> Image:
     changed = replace(image, visibility=visibility)
     if visibility == "private" != image.visibility:
-        everybody = image.endings if caller == ADMIN else image.members
-        return replace(_end(image, caller, now, "private", everybody), visibility=visibility)
-    return _cancel(changed, "private") if image.visibility == "private" != visibility else changed
+        return replace(end_shares(image, caller, now, "private", _everybody(image, caller)), visibility=visibility)
+    return cancel(changed, "private") if image.visibility == "private" != visibility else changed
+
+
+def _everybody(image: Image, caller: str) -> set[str]:
+    return {*image.members, *(image.endings if caller == ADMIN else ())}
 
 
 # Reads, as calls: of one image, and of a world.
@@ -290,41 +105,63 @@ def read_shares(world: World, call: Call, _now: int) -> tuple[World, Any]:
 # The Image API.
 
 
-def add_member(image: Image, caller: str, now: int, *, project: str) -> tuple[Image, Any]:
+def add_member(world: World, call: Call, now: int) -> tuple[World, Any]:
+    (name,), project = call.images, call.given["project"]
+    image = world.find(name)
+    if image is None or not sees(image, call.caller):
+        raise Refused(404)
     if not image.is_shared:
         raise Refused(403)
-    _require_owner(image, caller)
+    _require_owner(image, call.caller)
     if project in image.members:
         raise Refused(409)
-    return _with_member(image, project, Membership(now)), None
+    return world.put(name, _add_member(world, image, project, Membership(now))), None
+
+
+def _add_member(world: World, image: Image, project: str, share: Membership) -> Image:
+    """Add a member whose trust rule answers, or who has answered."""
+    rule = "ask" if share.status == "accepted" else world.rules.get((project, image.owner), "ask")
+    share = share.answer("accepted", share.offered_at) if rule == "accept" else replace(share, is_hidden=rule == "refuse")
+    takedowns = {p: each for p, each in image.takedowns.items() if p != project}
+    image = replace(with_member(image, project, share), takedowns=takedowns)
+    return drop_former_notice(image, project, share.offered_at)
 
 
 def update_member(image: Image, caller: str, now: int, *, project: str, status: str) -> tuple[Image, Any]:
     """Answer; a member that rejects while its notice runs gives up the notice, unless there is a new offer to reject."""
     ending, share = image.endings.get(project), image.members.get(project)
-    is_new_offer = ending and ending.reason == "removed" and image.is_shared and share
-    gives_up = status == "rejected" and caller == project and ending and not is_new_offer
-    if gives_up:
-        image = _without(image, project, member=False)
-    elif not image.is_shared:
+    is_hidden = share and share.is_hidden and caller == project
+    is_new_offer = ending and ending.reason == "removed" and image.is_shared and share and not is_hidden
+    if status == "rejected" and caller == project and ending and not is_new_offer:
+        return _give_up(image, project, now), None
+    if not image.is_shared:
         raise Refused(403)
-    elif not share or caller not in (image.owner, project, ADMIN):
+    if not share or is_hidden or caller not in (image.owner, project, ADMIN):
         raise Refused(404)
     if caller != ADMIN and (caller != project or project == image.owner):
         raise Refused(403)
-    if share:
-        image = _with_member(image, project, share.answer(status, now))
-    if share and status == "accepted":
-        image = _drop_former_notice(image, project, now)
-    elif share and status == "rejected" and share.status == "accepted" and caller == project:
-        image = _without(image, project, member=False)  # it gives up all of the one share
+    image = with_member(image, project, share.answer(status, now))
+    if status == "accepted":
+        image = drop_former_notice(image, project, now)
+    elif status == "rejected" and share.status == "accepted" and caller == project:
+        image = without(image, project, member=False)  # it gives up all of the one share
     return image, None
+
+
+def _give_up(image: Image, project: str, now: int) -> Image:
+    """Give up a notice, as the member: its membership is rejected, or removed with an offer that it was not to see."""
+    share = image.members.get(project)
+    if share and share.is_hidden:
+        return without(image, project)
+    image = with_member(image, project, share.answer("rejected", now)) if share else image
+    return without(image, project, member=False)
 
 
 def remove_member(image: Image, caller: str, now: int, *, project: str) -> tuple[Image, Any]:
     if not image.is_shared:
         raise Refused(403)
-    if project not in image.members or caller not in (image.owner, project, ADMIN):
+    member = image.members.get(project)
+    if member is None or caller not in (image.owner, project, ADMIN) or (member.is_hidden and caller == project):
         raise Refused(404)
     _require_owner(image, caller)
     return _remove(image, caller, now, project), None
@@ -339,22 +176,20 @@ def set_visibility(image: Image, caller: str, now: int, *, visibility: str) -> t
 
 def deactivate(image: Image, caller: str, now: int) -> tuple[Image, Any]:
     _require_owner(image, caller)
-    everybody = image.endings if caller == ADMIN else image.members
-    return replace(_end(image, caller, now, "deactivated", everybody), status="deactivated"), None
+    return replace(end_shares(image, caller, now, "deactivated", _everybody(image, caller)), status="deactivated"), None
 
 
 def reactivate(image: Image, caller: str, _now: int) -> tuple[Image, Any]:
     _require_owner(image, caller)
     if image.status == "active" or image.is_retained:
         return image, None
-    return _cancel(replace(image, status="active"), "deactivated"), None
+    return cancel(replace(image, status="active"), "deactivated"), None
 
 
 def delete(image: Image, caller: str, now: int) -> tuple[Image, Any]:
     """Delete an image, or retain it while notice runs."""
     _require_owner(image, caller)
-    everybody = image.endings if caller == ADMIN else image.members
-    return replace(_end(image, caller, now, "deleted", everybody), is_retained=True), None
+    return replace(end_shares(image, caller, now, "deleted", _everybody(image, caller)), is_retained=True), None
 
 
 # The sharing API.
@@ -363,12 +198,13 @@ def delete(image: Image, caller: str, now: int) -> tuple[Image, Any]:
 def offer(world: World, call: Call, now: int) -> tuple[World, Any]:
     """Offer each image to each project; an outcome for each pair."""
     terms = {name: call.given[name] for name in ("notice", "expires_at") if name in call.given}
-    if _is_over(terms.get("expires_at"), now):
+    if is_over(terms.get("expires_at"), now):
         raise Refused(400)
-    changed, outcomes = dict(world), []
+    changed, outcomes = world, []
     for name in call.images:
         try:
-            changed[name], made = _offer_image(world.get(name), call, Membership(now, **terms), now)
+            image, made = _offer_image(world, name, call, Membership(now, **terms))
+            changed = changed.put(name, image)
         except Refused as refused:
             made = [refused.status for _ in call.given["projects"]]
         outcomes += made
@@ -377,7 +213,23 @@ def offer(world: World, call: Call, now: int) -> tuple[World, Any]:
     return changed, outcomes
 
 
-def _offer_image(image: Image | None, call: Call, share: Membership, now: int) -> tuple[Image, list[int | None]]:
+def _offer_image(world: World, name: str, call: Call, share: Membership) -> tuple[Image, list[int | None]]:
+    image, now = _find_shareable(world, name, call), share.offered_at
+    # The memberships of a private image are no shares: a new offer replaces them.
+    there = {image.owner, *(image.members if image.is_shared else [])}
+    new = [p for p in call.given["projects"] if p not in there]
+    for project in new if image.visibility == "private" else []:
+        image = without(keep_notice(image, project), project, ending=False)
+    if new:
+        image = _change_visibility(image, call.caller, now, "shared")
+    for project in new:
+        image = _add_member(world, image, project, share)
+    return image, [None if p in new else 409 for p in call.given["projects"]]
+
+
+def _find_shareable(world: World, name: str, call: Call) -> Image:
+    """Return an image that the caller can offer, or make a claim code of."""
+    image = world.find(name)
     if image is None or not sees(image, call.caller):
         raise Refused(404)
     _require_owner(image, call.caller)
@@ -385,39 +237,28 @@ def _offer_image(image: Image | None, call: Call, share: Membership, now: int) -
         raise Refused(403)
     if not image.is_shared and not (image.visibility == "private" and call.given["make_shared"]):
         raise Refused(409)
-    # The memberships of a private image are no shares: a new offer replaces them.
-    there = {image.owner, *(image.members if image.is_shared else [])}
-    new = [p for p in call.given["projects"] if p not in there]
-    for project in new if image.visibility == "private" else []:
-        image = _keep_notice(image, project)
-    if new:
-        image = _change_visibility(image, call.caller, now, "shared")
-    for project in new:
-        image = _with_member(image, project, share)
-    return image, [None if p in new else 409 for p in call.given["projects"]]
+    return image
 
 
 def answer(image: Image, caller: str, now: int, *, project: str, status: str) -> tuple[Image, Any]:
-    show_share(image, project, caller)
+    owner, _status, seen, _ends = find_share(image, project, caller)
     if caller not in (project, ADMIN):
         raise Refused(403)
     was, ending = image.members.get(project), image.endings.get(project)
-    is_current = image.shares_with(project)
-    is_new_offer = ending and ending.reason == "removed" and is_current and was.status != "accepted"
+    is_current = image.shares_with(project) and (caller != project or image.shows_to(project))
+    is_new_offer = ending and ending.reason == "removed" and is_current and seen.status != "accepted"
     gives_up = status == "rejected" and caller == project and not is_new_offer
     if not is_current and not gives_up:
         raise Refused(409)
-    seen = show_share(image, project, caller)[2]
     if seen.status == status:
-        return image, show_share(image, project, caller)
-    if was:
-        image = _with_member(image, project, was.answer(status, now))
+        return image, find_share(image, project, caller)
     if gives_up:
-        image = _without(image, project, member=False)
-        return image, (image.owner, "active" if image.is_retained else image.status, seen.answer(status, now), None)
+        image = _give_up(image, project, now)
+        return image, (owner, "active" if image.is_retained else image.status, seen.answer(status, now), None)
+    image = with_member(image, project, was.answer(status, now)) if was else image
     if status == "accepted" and is_new_offer:
-        image = _drop_former_notice(image, project, now)
-    return image, show_share(image, project, caller)
+        image = drop_former_notice(image, project, now)
+    return image, find_share(image, project, caller)
 
 
 def answer_many(world: World, call: Call, now: int) -> tuple[World, Any]:
@@ -425,10 +266,10 @@ def answer_many(world: World, call: Call, now: int) -> tuple[World, Any]:
     outcomes = []
     for name in call.images:
         try:
-            if name not in world:
+            if name not in world.images:
                 raise Refused(404)  # noqa: TRY301
-            image, outcome = answer(world[name], call.caller, now, project=call.caller, status=call.given["status"])
-            world = {**world, name: image}
+            image, outcome = answer(world.images[name], call.caller, now, project=call.caller, status=call.given["status"])
+            world = world.put(name, image)
         except Refused as refused:
             outcome = refused.status
         outcomes.append(outcome)
@@ -436,10 +277,10 @@ def answer_many(world: World, call: Call, now: int) -> tuple[World, Any]:
 
 
 def leave(image: Image, caller: str, _now: int, *, project: str) -> tuple[Image, Any]:
-    show_share(image, project, caller)
+    find_share(image, project, caller)
     if caller not in (project, ADMIN):
         raise Refused(403)
-    return _without(image, project), None
+    return without(image, project), None
 
 
 def end(image: Image, caller: str, now: int, *, project: str) -> tuple[Image, Any]:
@@ -447,74 +288,213 @@ def end(image: Image, caller: str, now: int, *, project: str) -> tuple[Image, An
     if project in image.members and caller in (image.owner, ADMIN) and not (image.shares_with(project) or project in image.endings):
         if image.is_retained and caller != ADMIN:
             raise Refused(404)
-        return _without(image, project), None  # it is no share, but would be one again as soon as the image is shared
-    show_share(image, project, caller)
+        # It is no share, but would be one again as soon as the image is shared.
+        return _show_ended(_remove_membership(image, caller, now, project), project, caller)
+    find_share(image, project, caller)
     if caller not in (image.owner, ADMIN):
         raise Refused(403)
     if image.shares_with(project):
         image = _remove(image, caller, now, project)
     elif caller == ADMIN:
-        image = _without(image, project)
+        image = without(take_down(image, now, "removed", [project]), project)
     elif not image.is_retained:
-        image = _without(_keep_notice(image, project), project, ending=False)
+        image = _remove_membership(keep_notice(image, project), caller, now, project)
+    return _show_ended(image, project, caller)
+
+
+def _remove_membership(image: Image, caller: str, now: int, project: str) -> Image:
+    """Remove a membership that is no share. That of an open image has its notice, for when the image is closed."""
+    if caller != ADMIN and project in image.members and image.visibility != "private":
+        image = end_shares(image, caller, now, "removed", [project])
+    return without(image, project, ending=False)
+
+
+def _show_ended(image: Image, project: str, caller: str) -> tuple[Image, Any]:
     try:
-        return image, show_share(image, project, caller)
+        return image, find_share(image, project, caller)
     except Refused:
         return image, None
 
 
 def cancel_ending(image: Image, caller: str, now: int, *, project: str) -> tuple[Image, Any]:
     """Take the removal of a member back."""
-    show_share(image, project, caller)
+    find_share(image, project, caller)
     if caller not in (image.owner, ADMIN):
         raise Refused(403)
     ending = image.endings.get(project)
     is_removal = ending and ending.reason == "removed" and image.is_shared and image.status == "active"
     if not ending or not is_removal or image.shares_with(project):
         raise Refused(409)
-    image = _drop_former_notice(_with_member(image, project, ending.share), project, now)
-    return image, show_share(image, project, caller)
+    takedowns = {p: each for p, each in image.takedowns.items() if p != project}
+    image = drop_former_notice(with_member(replace(image, takedowns=takedowns), project, ending.share), project, now)
+    return image, find_share(image, project, caller)
 
 
 def change_terms(image: Image, caller: str, now: int, *, project: str, **terms: int | None) -> tuple[Image, Any]:
     """Change the terms; what a member has accepted can only be extended."""
-    show_share(image, project, caller)
+    find_share(image, project, caller)
     if caller not in (image.owner, ADMIN):
         raise Refused(403)
-    ending = show_share(image, project, caller)[3]
+    ending = find_share(image, project, caller)[3]
     is_new_offer = image.shares_with(project) and ending and ending[0] == "removed" and image.members[project].status != "accepted"
     if ending and not is_new_offer:
         raise Refused(409)
     was = image.members[project]
     share = replace(was, **terms)
-    if share.expires_at != was.expires_at and _is_over(share.expires_at, now):
+    if share.expires_at != was.expires_at and is_over(share.expires_at, now):
         raise Refused(400)
-    if was.status == "accepted" and (_is_later(was.notice, share.notice) or _is_later(was.expires_at, share.expires_at)):
+    if was.status == "accepted" and (not _covers(share.notice, was.notice) or is_later(was.expires_at, share.expires_at)):
         raise Refused(400)
-    image = _with_member(image, project, share)
-    return image, show_share(image, project, caller)
+    image = with_member(image, project, share)
+    return image, find_share(image, project, caller)
+
+
+def _covers(notice: Notice, was: Notice) -> bool:
+    """Whether a notice is at least as long as another one, whatever is used."""
+    if WHILE_USED in (notice, was):
+        return notice in (was, None) or was == 0
+    return not is_later(was, notice)
 
 
 def restore(world: World, call: Call, _now: int) -> tuple[World, Any]:
     """Take a retained image back, with the endings cancelled that its deletion began; the operator's command does the same."""
     (name,) = call.images
-    image = world.get(name)
+    image = world.find(name)
     if image is None or not image.is_retained or call.caller not in (image.owner, ADMIN):
         raise Refused(404)
-    return {**world, name: _cancel(replace(image, is_retained=False), "deleted")}, None
+    return world.put(name, cancel(replace(image, is_retained=False), *LEFT)), None
+
+
+def close_project(world: World, call: Call, now: int) -> tuple[World, Any]:
+    """Delete what the project owns, with its promises kept, and give up what was shared with it."""
+    project = call.given["project"]
+    for name, image in world.images.items():
+        if image.owner == project and not image.is_retained and not image.is_gone:
+            ended = end_shares(image, project, now, "project-closed", image.members)
+            image = replace(ended, is_retained=True)  # noqa: PLW2901
+        takedowns = {p: each for p, each in image.takedowns.items() if p != project}
+        uses = frozenset(each for each in image.uses if each[0] != project)
+        codes = {} if image.owner == project else image.codes
+        image = replace(without(image, project), takedowns=takedowns, uses=uses, codes=codes)  # noqa: PLW2901
+        world = world.put(name, image)
+    return replace(world, rules={pair: each for pair, each in world.rules.items() if pair[0] != project}), None
 
 
 def adopt(world: World, call: Call, _now: int) -> tuple[World, Any]:
     """Make an own private image of one that can be downloaded."""
-    source = world.get(call.images[0])
+    source = world.find(call.images[0])
     if source is None or not sees(source, call.caller) or show(source, call.caller)[0] != "active":
         raise Refused(404)
-    return {**world, call.images[1]: Image(call.caller, visibility="private")}, None
+    return world.put(call.images[1], Image(call.caller, visibility="private", source=call.images[0])), None
 
 
 def create(world: World, call: Call, _now: int) -> tuple[World, Any]:
     """Create an image with data."""
-    return {**world, call.images[0]: Image(call.caller)}, None
+    return world.put(call.images[0], Image(call.caller)), None
+
+
+# Uses: what a project records, and what other services notify.
+
+
+def record_use(image: Image, caller: str, now: int, *, server: str) -> tuple[Image, Any]:
+    return _follow_uses(image, caller, now, image.uses | {(caller, server)}), None
+
+
+def release_use(world: World, call: Call, now: int) -> tuple[World, Any]:
+    """Release a use, also after access has ended."""
+    return _release(world, call.images[0], call.caller, call.given["server"], now), None
+
+
+def hear(world: World, call: Call, now: int) -> tuple[World, Any]:
+    """Learn that a project's server uses an image, or that it uses this image and no other any more, or that it was deleted."""
+    (name,), project, server = call.images, call.given["project"], call.given["server"]
+    change, image = call.given["change"], world.find(name)
+    if change == "ended":
+        world = replace(world, gone=world.gone | {server})
+    elif image and server not in world.gone:
+        world = world.put(name, _follow_uses(image, project, now, image.uses | {(project, server)}))
+    for other, its in world.images.items() if change != "seen" else ():
+        for user in {p for p, each in its.uses if each == server and (change == "ended" or (p == project and other != name))}:
+            world = _release(world, other, user, server, now)
+    return world, None
+
+
+def _release(world: World, name: str, project: str, server: str, now: int) -> World:
+    image = world.images.get(name)
+    if image is None or (project, server) not in image.uses:
+        return world
+    return world.put(name, _follow_uses(image, project, now, image.uses - {(project, server)}))
+
+
+def _follow_uses(image: Image, project: str, now: int, uses: frozenset[tuple[str, str]]) -> Image:
+    """Let a running notice while-used begin its grace anew. It counts when there is no use left."""
+    endings = dict(image.endings)
+    if project in endings:
+        renewed = [replace(p, idle_until=p.idle_until and now + GRACE_SECONDS) for p in endings[project].promises]
+        endings[project] = replace(endings[project], promises=tuple(renewed))
+    return replace(image, uses=uses, endings=endings)
+
+
+# Claim codes and trust rules.
+
+
+def create_code(world: World, call: Call, now: int) -> tuple[World, Any]:
+    (name,) = call.images
+    image = _find_shareable(world, name, call)
+    terms = {each: call.given[each] for each in ("notice", "expires_at") if each in call.given}
+    if is_over(terms.get("expires_at"), now) or is_over(call.given["valid_until"], now):
+        raise Refused(400)
+    image = _change_visibility(image, call.caller, now, "shared")
+    code = Code(call.given["uses"], call.given["valid_until"], terms)
+    return world.put(name, replace(image, codes={**image.codes, call.given["code"]: code})), None
+
+
+def revoke_code(image: Image, caller: str, _now: int, *, code: str) -> tuple[Image, Any]:
+    _require_owner(image, caller)
+    if code not in image.codes:
+        raise Refused(404)
+    return replace(image, codes={each: found for each, found in image.codes.items() if each != code}), None
+
+
+def claim(image: Image, caller: str, now: int, *, code: str) -> tuple[Image, Any]:
+    """Become an accepted member; a member keeps its terms, and takes no use of the code. No trust rule is asked."""
+    found = image.codes.get(code)
+    if found is None or not image.is_shared or is_over(found.terms.get("expires_at"), now):
+        raise Refused(404)
+    if caller == image.owner:
+        raise Refused(409)
+    share = image.members.get(caller)
+    if share is None and not found.left:
+        raise Refused(404)
+    if share is None:
+        codes = {**image.codes, code: replace(found, left=found.left - 1)}
+        new = Membership(now, **found.terms).answer("accepted", now)
+        image = _add_member(World(), replace(image, codes=codes), caller, new)
+    elif share.status != "accepted":
+        image = drop_former_notice(with_member(image, caller, share.answer("accepted", now)), caller, now)
+    return image, find_share(image, caller, caller)
+
+
+def set_rule(world: World, call: Call, _now: int) -> tuple[World, Any]:
+    """Answer offers from an owner from now on. Offers that no rule refuses any more appear."""
+    return _change_rule(world, call, call.given["rule"]), None
+
+
+def remove_rule(world: World, call: Call, _now: int) -> tuple[World, Any]:
+    if (call.caller, call.given["owner"]) not in world.rules:
+        raise Refused(404)
+    return _change_rule(world, call, None), None
+
+
+def _change_rule(world: World, call: Call, rule: str | None) -> World:
+    pair = (call.caller, call.given["owner"])
+    rules = {each: answer for each, answer in world.rules.items() if each != pair} | ({pair: rule} if rule else {})
+    world = replace(world, rules=rules)
+    for name, image in world.images.items():
+        share = image.members.get(call.caller)
+        if share and rules.get((call.caller, image.owner)) != "refuse":
+            world = world.put(name, with_member(image, call.caller, replace(share, is_hidden=False)))
+    return world
 
 
 def _require_owner(image: Image, caller: str) -> None:
@@ -523,33 +503,10 @@ def _require_owner(image: Image, caller: str) -> None:
 
 
 def _remove(image: Image, caller: str, now: int, project: str) -> Image:
-    return _without(_keep_notice(_end(image, caller, now, "removed", [project]), project), project, ending=False)
-
-
-def _with_member(image: Image, project: str, share: Membership) -> Image:
-    return replace(image, members={**image.members, project: share})
-
-
-def _without(image: Image, project: str, *, member: bool = True, ending: bool = True) -> Image:
-    members = {p: each for p, each in image.members.items() if p != project or not member}
-    endings = {p: each for p, each in image.endings.items() if p != project or not ending}
-    return replace(image, members=members, endings=endings)
-
-
-def _is_over(moment: int | None, now: int) -> bool:
-    return moment is not None and moment <= now
-
-
-def _is_later(moment: int | None, than: int | None) -> bool:
-    return than is not None and (moment is None or moment > than)
-
-
-def _earlier(one: int | None, other: int | None) -> int | None:
-    return min((each for each in (one, other) if each is not None), default=None)
+    return without(keep_notice(end_shares(image, caller, now, "removed", [project]), project), project, ending=False)
 
 
 OF_IMAGES: Mapping[str, Callable[..., tuple[Image, Any]]] = {
-    "add member": add_member,
     "update member": update_member,
     "remove member": remove_member,
     "set visibility": set_visibility,
@@ -558,6 +515,8 @@ OF_IMAGES: Mapping[str, Callable[..., tuple[Image, Any]]] = {
     "delete": delete,
     "show image": read_image,
     "download": read_data,
+    "record use": record_use,
+    "revoke code": revoke_code,
 }
 """What needs an image that the caller sees."""
 
@@ -568,10 +527,12 @@ OF_SHARES: Mapping[str, Callable[..., tuple[Image, Any]]] = {
     "cancel ending": cancel_ending,
     "change terms": change_terms,
     "show share": read_share,
+    "claim": claim,
 }
 """What needs a share that the caller may know of: the former owner of a retained image knows its shares, and not the image."""
 
 OF_WORLDS: Mapping[str, Callable[[World, Call, int], tuple[World, Any]]] = {
+    "add member": add_member,
     "offer": offer,
     "answer many": answer_many,
     "restore": restore,
@@ -579,4 +540,10 @@ OF_WORLDS: Mapping[str, Callable[[World, Call, int], tuple[World, Any]]] = {
     "adopt": adopt,
     "create": create,
     "list shares": read_shares,
+    "close project": close_project,
+    "release use": release_use,
+    "hear": hear,
+    "create code": create_code,
+    "set rule": set_rule,
+    "remove rule": remove_rule,
 }

@@ -1,10 +1,11 @@
-"""The two places where races are acted: SQLite with steps of transactions, PostgreSQL with steps of statements.
+"""The places where races are acted: SQLite with steps of transactions, PostgreSQL and MariaDB with steps of statements.
 
-Both keep chunks in the memory store, so that a world is made in milliseconds. What is durable is the matter of tests/crashes.
+All keep chunks in the memory store, so that a world is made in milliseconds. What is durable is the matter of tests/crashes.
 """
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ class SQLiteStage:
 
     name = "sqlite"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, _url: str, folder: Path) -> None:
         self._folder = folder
         self._service = worlds.without_syncs(worlds.compose(folder, store=MemoryStore()))
         self._templates: dict[Before, tuple[bytes, MemoryStore]] = {}
@@ -123,8 +124,12 @@ class PostgreSQLStage:
     def _connect(self, name: str) -> Database:
         database = self._databases[name] = Database(self._url, connections=5)
         backends = self._backends[name] = set()
-        event.listen(database._engine, "connect", lambda made, _: backends.add(made.info.backend_pid))  # noqa: SLF001
+        event.listen(database._engine, "connect", lambda made, _: backends.add(self._number(made)))  # noqa: SLF001
         return database
+
+    def _number(self, made: Any) -> int:
+        """Return the number of a connection on the server."""
+        return int(made.info.backend_pid)
 
     def _waits_for_a_lock(self, name: str) -> bool:
         waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid = ANY(:pids)"
@@ -132,7 +137,27 @@ class PostgreSQLStage:
             return bool(connection.execute(sqlalchemy.text(waits), {"pids": list(self._backends[name])}).scalar())
 
 
-Stage = SQLiteStage | PostgreSQLStage
+class MariaDBStage(PostgreSQLStage):
+    """One MariaDB server, emptied for every race."""
+
+    name = "mariadb"
+
+    def _number(self, made: Any) -> int:
+        return int(made.thread_id())
+
+    def _waits_for_a_lock(self, name: str) -> bool:
+        with self._watching.connect() as connection:
+            if connection.exec_driver_sql("SHOW STATUS LIKE 'Innodb_row_lock_current_waits'").one()[1] == "0":
+                return False
+            time.sleep(_FRESH_SECONDS)
+            waits = sqlalchemy.text("SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'")
+            return not self._backends[name].isdisjoint(connection.execute(waits).scalars())
+
+
+_FRESH_SECONDS = 0.11
+"""The server fills INNODB_TRX anew if nobody has read it for 0.1 s."""
+
+Stage = SQLiteStage | PostgreSQLStage | MariaDBStage
 
 
 def _with_store(service: Service, store: Store) -> Service:

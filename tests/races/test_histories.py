@@ -8,7 +8,7 @@ import pickle
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -19,11 +19,12 @@ import pytest
 
 from partage.operations import promises, sweep
 from partage.records import schema
-from tests import postgresql
+from tests import databases
 from tests.crashes import worlds
 from tests.races import linearizability, sharing_calls, sharing_model
 from tests.races.linearizability import Event
 from tests.races.sharing_model import Call
+from tests.races.sharing_world import World, at
 
 ROOT = Path(__file__).parents[2]
 PROCESSES, CLIENTS_OF_PROCESS = 4, 2
@@ -32,13 +33,14 @@ GRACE = timedelta(seconds=5)
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", databases.KINDS)
 def test_eight_clients_leave_linearizable_histories(tmp_path: Path, kind: str) -> None:
     record(tmp_path, kind, rounds=8)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", databases.KINDS)
 def test_eight_clients_leave_many_linearizable_histories(tmp_path: Path, kind: str) -> None:
     record(tmp_path, kind, rounds=300)
 
@@ -46,7 +48,7 @@ def test_eight_clients_leave_many_linearizable_histories(tmp_path: Path, kind: s
 def record(folder: Path, kind: str, *, rounds: int) -> None:
     """Let the clients make calls, and look for an order of the calls of each round."""
     with ExitStack() as stack:
-        url = f"sqlite:///{folder}/partage.db" if kind == "sqlite" else stack.enter_context(postgresql.server())
+        url = stack.enter_context(databases.serve(kind, folder))
         clock = [0]
         service = sharing_calls.with_rules(worlds.compose(folder, url=url), lambda: sharing_calls.moment(clock[0]))
         stack.callback(service.close)
@@ -56,11 +58,10 @@ def record(folder: Path, kind: str, *, rounds: int) -> None:
         generator = random.Random(seed)
         for number in range(rounds):
             names = [f"image {number} {each}" for each in range(3)]
-            world: sharing_model.World = {}
-            for name in names:
-                create = Call("create", "A", (name,))
-                world, _ = sharing_model.carry_out(world, create, clock[0])
-                assert sharing_calls.carry_out(service, create) is None
+            world = World()
+            for call in begin(names, generator):
+                world, expected = sharing_model.carry_out(world, call, clock[0])
+                assert sharing_calls.carry_out(service, call) == expected, call
             history: list[Event] = []
             for _ in range(PARTS):
                 asked = {"images": names, "now": clock[0], "calls": CALLS, "with_many": number % 2 == 1}
@@ -75,15 +76,26 @@ def record(folder: Path, kind: str, *, rounds: int) -> None:
                 touched = [name for name in names if any(name in event.call.images for event in part)]
                 seen = {caller: sharing_calls.look_at_images(service, touched, caller) for caller in "ABCDZ"}
 
-                def explains(found: sharing_model.World, touched: list[str] = touched, seen: object = seen) -> bool:
-                    present = sharing_model.at(found, clock[0])
+                def explains(found: World, touched: list[str] = touched, seen: object = seen) -> bool:
+                    present = at(found, clock[0])
                     return {caller: sharing_calls.expect_of_images(present, touched, caller) for caller in "ABCDZ"} == seen
 
-                initial = {name: world[name] for name in touched}
                 try:
-                    linearizability.find_order(part, initial, accepts=explains)
+                    linearizability.find_order(part, world.only(touched), accepts=explains)
                 except linearizability.NoOrder as failure:
                     raise AssertionError(f"seed {seed}, round {number}: {failure}\nand what is seen is {seen}") from failure
+
+
+def begin(names: Sequence[str], generator: random.Random) -> Iterator[Call]:
+    """Yield the calls that begin a round: images, their claim codes, and the trust rules of both members."""
+    for name in names:
+        yield Call("create", "A", (name,))
+        for number in range(2):
+            given = {"code": f"{name}, code {number}", "uses": 1 + number, "make_shared": True, "valid_until": None}
+            yield Call("create code", "A", (name,), given)
+    for member in "BC":
+        rule = generator.choice(["accept", "ask", "ask", "refuse"])
+        yield Call("set rule", member, (), {"owner": "A", "rule": rule})
 
 
 @contextmanager

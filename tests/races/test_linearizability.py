@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.races.linearizability import Event, NoOrder, divide, find_order, split
-from tests.races.sharing_model import Call, Ending, Image, Membership, World
+from tests.races.sharing_model import Call
+from tests.races.sharing_world import Ending, Image, Membership, Promise, World
 
-SHARED = {"x": Image("A", members={"B": Membership(0, notice=0, status="accepted")})}
+SHARED = World({"x": Image("A", members={"B": Membership(0, notice=0, status="accepted")})})
 
 
 def event(started: int, ended: int, name: str, caller: str, answer: Any, *, clock: tuple[int, int] = (0, 0), **given: Any) -> Event:
@@ -54,7 +55,7 @@ def test_lost_update_is_found() -> None:
 
 
 def test_end_by_the_clock_is_a_part_of_the_order() -> None:
-    world = {"x": Image("A", members={"B": Membership(0, notice=0, status="accepted", expires_at=5)})}
+    world = World({"x": Image("A", members={"B": Membership(0, notice=0, status="accepted", expires_at=5)})})
     for seconds, answer in ((4, "data"), (5, 404)):
         assert has_order([download(0, 1, answer, clock=(seconds, seconds))], world)
         assert has_order([download(0, 1, answer, clock=(4, 5))], world)
@@ -64,18 +65,18 @@ def test_end_by_the_clock_is_a_part_of_the_order() -> None:
 
 
 def test_call_in_time_may_be_committed_after_the_end() -> None:
-    ending = Ending("removed", 0, 5, Membership(0, notice=5, status="accepted"))
+    ending = Ending("removed", 0, (Promise(5),), Membership(0, notice=5, status="accepted"))
     cancelled = ("A", "active", ending.share, None)
     cancel = event(0, 10, "cancel ending", "A", cancelled, clock=(4, 5), project="B")
     assert has_order(
         [cancel, download(2, 3, 404, clock=(5, 5)), download(11, 12, "data", clock=(5, 5))],
-        {"x": Image("A", endings={"B": ending})},
+        World({"x": Image("A", endings={"B": ending})}),
     )
 
 
 def test_world_at_the_end_is_judged() -> None:
-    assert has_order([remove(0, 1)], SHARED, accepts=lambda world: not world["x"].members)
-    assert not has_order([remove(0, 1)], SHARED, accepts=lambda world: bool(world["x"].members))
+    assert has_order([remove(0, 1)], SHARED, accepts=lambda world: not world.images["x"].members)
+    assert not has_order([remove(0, 1)], SHARED, accepts=lambda world: bool(world.images["x"].members))
 
 
 def test_call_with_an_outcome_for_each_image_is_a_call_on_each() -> None:

@@ -10,24 +10,28 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from partage.operations import promises, sweep
 from partage.operations.service import Service
 from tests.races import sharing_calls, sharing_model
-from tests.races.sharing_model import ADMIN, Call
+from tests.races.sharing_model import Call
+from tests.races.sharing_world import ADMIN, WHILE_USED, Notice, World, at
 from tests.races.stages import Stage
 
-EXAMPLES = {"sqlite": 30, "postgresql": 6}
-MANY_EXAMPLES = {"sqlite": 2000, "postgresql": 400}
+EXAMPLES = {"sqlite": 30, "postgresql": 6, "mariadb": 6}
+MANY_EXAMPLES = {"sqlite": 2000, "postgresql": 400, "mariadb": 400}
 MOST_IMAGES = 5
 
 callers = st.sampled_from("AAABBBCCZ")
 projects = st.sampled_from("BBBCCA")
 statuses = st.sampled_from(["accepted", "accepted", "rejected", "pending"])
-notices = st.sampled_from([0, 10, 30, None])
+notices = st.sampled_from([0, 10, 30, None, WHILE_USED, WHILE_USED])
 after_seconds = st.sampled_from([0, 1, 15, 40])
 images = st.integers(0, MOST_IMAGES - 1)
+members = st.sampled_from("BBC")
+servers = st.sampled_from(["one", "two", "three"])
+codes = st.integers(0, 3)
 
 
 def nothing(_service: Service) -> None:
@@ -45,8 +49,9 @@ class Sharing(RuleBasedStateMachine):
         self._now = 0
         service = self._opened.enter_context(self.stage.world(nothing))
         self._service = sharing_calls.with_rules(service, lambda: sharing_calls.moment(self._now))
-        self._world: sharing_model.World = {}
+        self._world = World()
         self._names: list[str] = []
+        self._codes: list[str] = []
 
     def teardown(self) -> None:
         self._opened.close()
@@ -62,7 +67,7 @@ class Sharing(RuleBasedStateMachine):
         self._compare(f"after {call} at {self._now}")
 
     def _compare(self, when: str) -> None:
-        world = sharing_model.at(self._world, self._now)
+        world = at(self._world, self._now)
         for caller in "ABCDZ":
             seen = sharing_calls.look(self._service, self._names, caller)
             expected = sharing_calls.expect(world, self._names, caller)
@@ -81,7 +86,7 @@ class Sharing(RuleBasedStateMachine):
             self._carry_out(Call("create", caller, (self._names[-1],)))
 
     @rule(image=images, project=projects, notice=notices)
-    def share(self, image: int, project: str, notice: int | None) -> None:
+    def share(self, image: int, project: str, notice: Notice) -> None:
         """Do what most worlds begin with, so that endings are not rare."""
         offered = {"projects": (project,), "notice": notice, "make_shared": True, "all_or_nothing": False}
         self.call("offer", "A", image, **offered)
@@ -165,6 +170,51 @@ class Sharing(RuleBasedStateMachine):
             self._names.append(f"image {len(self._names)}")
             self._now += 1
             self._carry_out(Call("adopt", caller, (source, self._names[-1])))
+
+    @rule(caller=members, image=images, server=servers, act=st.sampled_from(["record use", "release use"]))
+    def use(self, caller: str, image: int, server: str, act: str) -> None:
+        self.call(act, caller, image, server=server)
+
+    @rule(image=images, project=members, server=servers, change=st.sampled_from(["seen", "seen", "rebuilt", "ended"]))
+    def hear(self, image: int, project: str, server: str, change: str) -> None:
+        self.call("hear", ADMIN, image, project=project, server=server, change=change)
+
+    @rule(
+        caller=callers,
+        image=images,
+        uses=st.sampled_from([1, 2]),
+        after=st.sampled_from([None, 0, 15]),
+        terms=st.fixed_dictionaries({}, optional={"notice": notices, "after_seconds": after_seconds}),
+    )
+    def create_code(self, caller: str, image: int, uses: int, after: int | None, terms: dict[str, Any]) -> None:
+        self._codes.append(f"code {len(self._codes)}")
+        given = self._with_expiry(terms) | {"code": self._codes[-1], "uses": uses, "make_shared": uses == 1}
+        self.call("create code", caller, image, valid_until=self._now + (7 * 86400 if after is None else after), **given)
+
+    @rule(caller=st.sampled_from("ABBC"), code=codes)
+    def claim(self, caller: str, code: int) -> None:
+        self._call_with_code("claim", caller, code)
+
+    @rule(caller=callers, code=codes)
+    def revoke_code(self, caller: str, code: int) -> None:
+        self._call_with_code("revoke code", caller, code)
+
+    def _call_with_code(self, name: str, caller: str, code: int) -> None:
+        """Use a code of the image that has it; or, of one that has none, a code that never was."""
+        named = self._codes[code % len(self._codes)] if self._codes else "absent"
+        holder = next((each for each, image in self._world.images.items() if named in image.codes), self._names[0])
+        self._carry_out(Call(name, caller, (holder,), {"code": named}))
+
+    @rule(member=members, owner=st.sampled_from("AAB"), rule=st.sampled_from(["accept", "ask", "refuse", "refuse", None]))
+    def trust(self, member: str, owner: str, rule: str | None) -> None:
+        if member != owner:
+            given = {"owner": owner} | ({"rule": rule} if rule else {})
+            self.call("set rule" if rule else "remove rule", member, **given)
+
+    @precondition(lambda self: len(self._names) > 2)
+    @rule(project=st.sampled_from("AB"))
+    def close_project(self, project: str) -> None:
+        self.call("close project", ADMIN, project=project)
 
     @rule(seconds=st.sampled_from([1, 5, 10, 20]))
     def let_time_pass(self, seconds: int) -> None:

@@ -22,6 +22,8 @@ from partage.operations.service import Service
 from partage.records import reservations
 from tests.crashes import worlds
 from tests.crashes.worlds import NO_GRACE, OWNER, create, fetch, id_of, noise, send
+from tests.races import races
+from tests.races.scheduling import Ended
 from tests.races.stages import Stage
 
 OLD = noise(1, 0.5)
@@ -54,6 +56,12 @@ def at_once(count: int, act: Callable[[int], object]) -> Counter[str]:
 def service(stage: Stage) -> Iterator[Service]:
     with stage.world(shared_image) as made:
         yield made
+
+
+def test_of_sixteen_workers_one_runs_the_job(service: Service) -> None:
+    """Each asserts that nobody else is at work."""
+    assert at_once(16, lambda _: races.maintain(service)) == {"done": 16}
+    assert races.it_was_run_once(1)(service, Ended())
 
 
 def test_of_sixteen_that_add_the_same_member_one_does(service: Service) -> None:
