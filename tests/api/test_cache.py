@@ -1,6 +1,7 @@
 """The cache of a node as administrators see it, and that everybody else sees nothing of it."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +13,9 @@ import pytest
 from partage.model.ids import ImageID
 from partage.operations import cache as operations
 from partage.records import cache as rows
+from partage.stores.cache.cache_directory import Bounds
 from tests.api.conftest import World, cast_of, with_cache
+from tests.api.partage.sharing import adopt
 from tests.api.personas import Cast, Persona
 from tests.api.test_shared_image import COLUMNS, outcome, shared_image
 from tests.api.test_shared_image import ROWS as CELLS
@@ -52,7 +55,7 @@ def an_image(owner: Persona, **document: Any) -> str:
 
 
 def files(world: World) -> list[Path]:
-    return [each for each in (world.folder / "cache" / "packs").rglob("*") if each.is_file()]
+    return [each for each in (world.folder / "cache" / "images").rglob("*") if each.is_file()]
 
 
 def node(another_world: Callable[..., World], everybody: Any, folder: Path, **more: Any) -> tuple[World, Cast]:
@@ -99,7 +102,7 @@ def test_a_queued_image_is_fetched(caching_world: World, caching_cast: Cast) -> 
     assert (shown["hits"], shown["size"]) == (0, SIZE)
     assert shown["checksum"] == caching_cast.owner.call("GET", f"/v2/images/{second}").json()["checksum"]
     assert before <= shown["last_modified"] == shown["last_accessed"] <= time.time()
-    assert sum(each.stat().st_size for each in files(caching_world)) > 2 * SIZE
+    assert sum(each.stat().st_blocks * 512 for each in files(caching_world)) > 2 * SIZE
 
     assert queues(admin, second) == 202
     assert queued(admin) == [], "what is near need not be fetched"
@@ -194,15 +197,15 @@ def test_a_deleted_image_leaves_the_lists(caching_world: World, caching_cast: Ca
     assert admin.call("GET", f"/v2/cache/nodes/{near}").status_code == 404
     for method in ("PUT", "DELETE"):
         assert admin.call(method, f"/v2/cache/{near}").status_code == 404
-    assert files(caching_world), "the bytes stay until the sweep takes their packs, as in the store"
+    admin.call("POST", "/v2/cache/clean")
+    assert files(caching_world) == []
 
 
-def test_images_share_cached_packs(caching_world: World, caching_cast: Cast) -> None:
-    """What one image leaves is kept as far as another one that is near needs it."""
+def test_adopted_images_share_a_copy(caching_world: World, caching_cast: Cast) -> None:
+    """What one image leaves is kept as far as another one that is cached needs it."""
     owner, admin = caching_cast.owner, caching_cast.admin
-    data = os.urandom(SIZE)
-    first = owner.has_an_image(data)
-    second = owner.has_an_image(data)
+    first = an_image(owner)
+    second = adopt(owner, first).json()["image_id"]
     alone = an_image(owner)
     for image in (first, second, alone):
         assert queues(admin, image) == 202
@@ -236,7 +239,7 @@ def test_clearing(target: str | None, left: tuple[int, int] | None, caching_worl
     assert bool(files(caching_world)) == bool(left[0])
 
 
-def test_image_with_a_missing_pack_is_not_listed_as_cached(caching_world: World, caching_cast: Cast) -> None:
+def test_image_whose_copy_is_gone_is_not_listed_as_cached(caching_world: World, caching_cast: Cast) -> None:
     owner, admin = caching_cast.owner, caching_cast.admin
     image = an_image(owner)
     data = owner.downloads(image).content
@@ -247,32 +250,34 @@ def test_image_with_a_missing_pack_is_not_listed_as_cached(caching_world: World,
     assert cached(admin) == [image]
 
 
-def test_a_damaged_copy_is_replaced_from_the_store(caching_world: World, caching_cast: Cast) -> None:
-    owner, admin = caching_cast.owner, caching_cast.admin
-    image = an_image(owner)
-    data = owner.downloads(image).content
-    [copy] = files(caching_world)
-    copy.write_bytes(b"rot" + copy.read_bytes()[3:])
-    assert owner.downloads(image).content == data
-    assert cached(admin) == [image]
-    assert not copy.read_bytes().startswith(b"rot")
-
-
 def test_clean_removes_unusable_cache_files(caching_world: World, caching_cast: Cast) -> None:
+    """Copies of contents that no image has, and what the cache of packs of earlier releases has left."""
     owner, admin = caching_cast.owner, caching_cast.admin
     image = an_image(owner)
     owner.downloads(image)
     [copy] = files(caching_world)
     unknown = copy.with_name(copy.name[:2] + "0" * 30)
     unknown.write_bytes(copy.read_bytes())
-    draft = caching_world.folder / "cache" / "incoming" / f"{copy.name}.{'0' * 8}"
-    draft.write_text("by a crash")
-    os.utime(draft, (1000, 1000))
+    former = caching_world.folder / "cache" / "packs" / "3f" / f"3f{'0' * 30}"
+    draft = caching_world.folder / "cache" / "incoming" / f"{former.name}.{'0' * 8}"
+    for each, data in ((former, b"data" + b"PTGC\x01\x00" + bytes(42)), (draft, b"by a crash")):
+        each.parent.mkdir(parents=True)
+        each.write_bytes(data)
+        os.utime(each, (1000, 1000))
     answer = admin.call("POST", "/v2/cache/clean")
     assert (answer.status_code, answer.content) == (200, b"")
     assert files(caching_world) == [copy]
-    assert not draft.exists()
+    assert {each.name for each in (caching_world.folder / "cache").iterdir()} == {"images"}
     assert cached(admin) == [image]
+
+
+def test_clean_keeps_files_that_the_cache_did_not_write(caching_world: World, caching_cast: Cast) -> None:
+    stray = caching_world.folder / "cache" / "packs" / "3f" / f"3f{'1' * 30}"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"a pack of a store that somebody has put here" + bytes(100))
+    assert caching_cast.admin.call("POST", "/v2/cache/clean").status_code == 200
+    assert stray.exists()
+    shutil.rmtree(caching_world.folder / "cache" / "packs")
 
 
 def test_prune_reports_what_it_removed(another_world: Callable[..., World], everybody: Any, tmp_path: Path) -> None:
@@ -285,10 +290,10 @@ def test_prune_reports_what_it_removed(another_world: Callable[..., World], ever
         [copies[image]] = {*files(world)} - {*copies.values()}
         os.utime(copies[image], (1000 + number, 1000 + number))
     assert admin.call("POST", "/v2/cache/prune").json() == {"total_files_pruned": 0, "total_bytes_pruned": 0}
-    one = copies[images[0]].stat().st_size
+    one = copies[images[0]].stat().st_blocks * 512
     cache = world.service.stores.cache
     assert cache is not None
-    cache.directory.limit_bytes = SIZE * 5 // 2
+    cache.directory.bounds = Bounds(free_share=1.0, most_bytes=SIZE * 5 // 2)
     assert admin.call("POST", "/v2/cache/prune").json() == {"total_files_pruned": 1, "total_bytes_pruned": one}
     assert cached(admin) == images[1:]
     cast.leave()

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,18 @@ import pytest
 
 from partage import problems
 from partage.model.caller import Caller
-from partage.model.ids import ProjectID, UserID
-from partage.operations import cache, images, sweep
-from partage.operations.service import Cache, NamedStore, Service
+from partage.model.ids import ImageID, ProjectID, UserID
+from partage.operations import cache, downloads, images
+from partage.operations.service import Cache, Service
 from partage.records import cache as rows
 from partage.records.database import Database, Transaction
-from partage.stores.cache.cache_directory import CacheDirectory
-from partage.stores.cache.cached_store import CachedStore
+from partage.stores.cache.cache_directory import Bounds, CacheDirectory
+from partage.stores.cache.copies import LIFE_BYTES, WINDOW_BYTES
+from partage.stores.cache.fills import Fills
 from partage.stores.drivers.posix import PosixStore
-from tests.operations.services import LOCAL, OWNER, download, image_with, make
+from tests.operations.services import OWNER, image_with, make
 from tests.services import change_service
+from tests.unit.stores.copying import read_part
 
 ADMIN = Caller(user_id=UserID("a"), project_id=ProjectID("admin"), roles=frozenset({"admin", "member", "reader"}), is_admin=True)
 NODE = "http://here:9292"
@@ -58,14 +59,18 @@ class Host:
         near.mkdir()
         store.mkdir()
         self.store = Store(store)
-        self.cache = Cache(node=NODE, directory=CacheDirectory(near, limit_bytes=limit_bytes))
+        bounds = Bounds(free_share=1.0, most_bytes=limit_bytes)
+        self.cache = Cache(node=NODE, fills=Fills(CacheDirectory(near, bounds=bounds, life=bytes(LIFE_BYTES))))
         self.database = OneWay(f"sqlite:///{folder}/partage.db")
-        self.service: Service = change_service(
-            make(folder, CachedStore(self.store, self.cache.directory)), cache=self.cache, database=self.database
-        )
+        self.service: Service = change_service(make(folder, self.store), cache=self.cache, database=self.database)
 
     def fetches(self) -> bool:
         return cache.fetch_next(self.service, self.cache, may_go_on=lambda: True)
+
+    def downloads(self, image_id: ImageID) -> bytes:
+        """Read all data as the edge does: through the cache."""
+        opened = downloads.open_image_data(self.service, OWNER, image_id)
+        return b"".join(map(read_part, opened.open_reading(0, opened.size_bytes).pieces_from(0)))
 
     @property
     def cached(self) -> list[Any]:
@@ -80,7 +85,7 @@ class Host:
 def host(tmp_path: Path) -> Iterator[Host]:
     made = Host(tmp_path)
     yield made
-    made.database.close()
+    made.service.close()
 
 
 def test_image_of_an_unavailable_store_is_fetched_last(host: Host) -> None:
@@ -102,14 +107,14 @@ def test_cached_image_is_served_while_the_store_is_down(host: Host) -> None:
     cache.queue_image(host.service, ADMIN, image.id)
     assert host.fetches()
     host.store.is_away = True
-    assert download(host.service, image.id) == data
+    assert host.downloads(image.id) == data
 
 
 def test_a_download_is_whole_although_it_cannot_be_counted(host: Host) -> None:
     data = os.urandom(100_000)
     image = image_with(host.service, data)
     host.database.is_closed = True
-    assert download(host.service, image.id) == data
+    assert host.downloads(image.id) == data
     host.database.is_closed = False
     assert host.cached == []
 
@@ -117,47 +122,34 @@ def test_a_download_is_whole_although_it_cannot_be_counted(host: Host) -> None:
 def test_vanished_cache_directory_holds_no_images(host: Host, tmp_path: Path) -> None:
     data = os.urandom(100_000)
     image = image_with(host.service, data)
-    download(host.service, image.id)
+    host.downloads(image.id)
     assert host.cached == [image.id]
     (tmp_path / "near").rename(tmp_path / "elsewhere")
     assert host.cached == []
-    assert download(host.service, image.id) == data
+    assert host.downloads(image.id) == data
     cache.tidy(host.service, host.cache)
     cache.clean_cache(host.service, ADMIN)
     cache.clear_cache(host.service, ADMIN, cache.ClearTarget.ALL)
     assert not (tmp_path / "near").exists(), "a disk that is not mounted is not replaced by a folder"
 
 
-def test_empty_and_zero_images_are_cached_without_packs(host: Host) -> None:
+def test_empty_and_zero_images_are_cached_without_data(host: Host) -> None:
     zeros, nothing = image_with(host.service, bytes(5 << 20)), image_with(host.service, b"")
     for each in (zeros, nothing):
         cache.queue_image(host.service, ADMIN, each.id)
     assert [host.fetches(), host.fetches(), host.fetches()] == [True, True, False]
     assert host.cached == [zeros.id, nothing.id]
-    assert download(host.service, nothing.id) == b""
+    assert host.downloads(nothing.id) == b""
 
 
-def test_tidy_removes_cached_packs_that_another_host_swept(host: Host) -> None:
-    image = image_with(host.service, os.urandom(100_000))
-    download(host.service, image.id)
+def test_tidy_removes_the_copy_of_a_deleted_image(host: Host) -> None:
+    image, staying = (image_with(host.service, os.urandom(100_000)) for _ in range(2))
+    for each in (image, staying):
+        host.downloads(each.id)
     images.delete_image(host.service, OWNER, image.id)
-    assert len(host.cache.directory.list_packs()) == 1
-    without = NamedStore(id=LOCAL, store=host.store, type="posix", properties={})
-    elsewhere = change_service(host.service, stores={LOCAL: without}, cache=None)
-    for _ in range(2):
-        sweep.sweep(elsewhere, grace=timedelta(0))
-    assert len(host.cache.directory.list_packs()) == 1
+    assert host.cache.directory.list_contents() == {image.content_id, staying.content_id}
     cache.tidy(host.service, host.cache)
-    assert host.cache.directory.list_packs() == set()
-
-
-def test_a_sweep_through_the_cache_takes_the_copy_along(host: Host) -> None:
-    image = image_with(host.service, os.urandom(100_000))
-    download(host.service, image.id)
-    images.delete_image(host.service, OWNER, image.id)
-    for _ in range(2):
-        sweep.sweep(host.service, grace=timedelta(0))
-    assert host.cache.directory.list_packs() == set()
+    assert host.cache.directory.list_contents() == {staying.content_id}
 
 
 def test_the_queue_is_looked_at_without_a_lock(host: Host) -> None:
@@ -167,10 +159,65 @@ def test_the_queue_is_looked_at_without_a_lock(host: Host) -> None:
 
 
 def test_notes_of_an_image_that_is_gone_are_not_written(host: Host) -> None:
-    image = image_with(host.service, os.urandom(100_000))
-    opened = iter(cache.downloads.open_image_data(host.service, OWNER, image.id).read(0, 100_000))
-    first = next(opened)
+    image = image_with(host.service, os.urandom(3 << 20))
+    pieces = downloads.open_image_data(host.service, OWNER, image.id).open_reading(0, 3 << 20).pieces_from(0)
+    first = next(pieces)
     images.delete_image(host.service, OWNER, image.id)
-    assert len(first) + sum(map(len, opened)) == 100_000
+    assert len(first) + sum(map(len, pieces)) == 3 << 20
     with host.database.read() as tx:
         assert rows.list_nodes(tx, image.id) == []
+
+
+def test_image_is_sent_whole_when_its_copy_has_no_room(tmp_path: Path) -> None:
+    host = Host(tmp_path, limit_bytes=4 << 20)
+    data = os.urandom(20 << 20)
+    image = image_with(host.service, data)
+    assert host.downloads(image.id) == data
+    assert (host.cached, host.cache.directory.list_contents()) == ([], set())
+    cache.queue_image(host.service, ADMIN, image.id)
+    assert [host.fetches(), host.cached, host.queued] == [True, [], []]
+    host.service.close()
+
+
+def test_scrub_finds_a_changed_copy_and_the_next_read_repairs_it(host: Host, tmp_path: Path) -> None:
+    data = os.urandom(3 << 20)
+    image, sound = image_with(host.service, data), image_with(host.service, os.urandom(100_000))
+    for each in (image, sound):
+        host.downloads(each.id)
+    [file] = (tmp_path / "near").rglob(str(image.content_id))
+    with file.open("r+b") as copy:
+        copy.seek(WINDOW_BYTES + 5)
+        copy.write(b"changed behind the service")
+    assert host.downloads(image.id) != data, "bytes that were verified once are trusted until the scrub"
+
+    paced: list[int] = []
+    assert cache.scrub(host.service, host.cache, pace=paced.append, may_go_on=lambda: True) in {1, 2}, "a chunk can reach into two"
+    assert sum(paced) == 4 * WINDOW_BYTES
+    assert host.cached == [sound.id], "what misses a part is not listed"
+    assert host.downloads(image.id) == data
+    assert {*host.cached} == {image.id, sound.id}
+    assert cache.scrub(host.service, host.cache, pace=paced.append, may_go_on=lambda: True) == 0
+
+
+def test_scrub_does_not_take_what_was_never_filled_for_damage(host: Host, tmp_path: Path) -> None:
+    image = image_with(host.service, os.urandom(6 * WINDOW_BYTES))
+    opened = downloads.open_image_data(host.service, OWNER, image.id)
+    start, stop = 2 * WINDOW_BYTES + 5, 4 * WINDOW_BYTES
+    sum(map(len, opened.open_reading(start, stop).pieces_from(start)))
+
+    def scrub() -> int:
+        return cache.scrub(host.service, host.cache, pace=lambda _bytes: None, may_go_on=lambda: True)
+
+    assert scrub() == 0, "chunks at its borders reach into windows that are missing"
+    [file] = (tmp_path / "near").rglob(str(image.content_id))
+    with file.open("r+b") as copy:
+        copy.seek(3 * WINDOW_BYTES)
+        copy.write(b"changed behind the service")
+    assert scrub() in {1, 2}, "a chunk can reach into two"
+
+
+def test_interrupted_scrub_reads_no_further(host: Host) -> None:
+    host.downloads(image_with(host.service, os.urandom(100_000)).id)
+    paced: list[int] = []
+    assert cache.scrub(host.service, host.cache, pace=paced.append, may_go_on=lambda: False) == 0
+    assert paced == []

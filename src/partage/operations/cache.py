@@ -1,29 +1,29 @@
-"""The cache of this node: list, fetch, remove, clean, prune. For administrators; downloads do not depend on it.
+"""The cache of this node: list, fetch, remove, clean, prune, scrub. For administrators; downloads do not depend on it.
 
-Images share chunks and therefore packs: removing an image from the cache keeps the packs that other cached images need.
+Adopted images share a content and therefore a copy: removing one from the cache keeps the copy that another cached image has.
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from partage import problems
-from partage.content.manifest import digests
+from partage.measures import CACHE_DAMAGE
 from partage.model.cache import CacheState, ClearTarget
 from partage.model.caller import Caller
-from partage.model.ids import ContentID, ImageID, PackID
+from partage.model.ids import ImageID
 from partage.model.image import Image, ImageStatus
 from partage.operations import cache_entries, downloads, visible
-from partage.operations.chunk_index import DatabaseIndex
-from partage.operations.service import Cache, NamedStore, Service
+from partage.operations.service import Cache, Service
 from partage.policies import authority
 from partage.policies.cache import CACHE_CLEAN, CACHE_DELETE, CACHE_IMAGE, CACHE_LIST, CACHE_PRUNE, LIST_CACHED_NODES
 from partage.records import cache as rows
 from partage.records import contents, images
-from partage.stores import layout
 from partage.stores.cache.cache_directory import Pruned
+from partage.stores.cache.copies import WINDOW_BYTES, Copy, State
+from partage.stores.cache.verifying import verify_windows
 
+_SCRUBBED_AT_ONCE = 8
 _LOG = logging.getLogger(__name__)
 
 
@@ -79,9 +79,9 @@ def forget_image(service: Service, caller: Caller, image_id: ImageID) -> None:
         entries = rows.list_entries(tx, cache.node)
         rows.remove(tx, cache.node, image.id)
         rows.unqueue(tx, cache.node, image.id)
-    going = {pack for entry in entries if entry.image.image_id == image.id for pack in entry.packs}
-    staying = {pack for entry in entries if entry.image.image_id != image.id for pack in entry.packs}
-    cache.directory.drop(going - staying)
+    going = {entry.content_id for entry in entries if entry.image.image_id == image.id} | {image.content_id}
+    staying = {entry.content_id for entry in entries if entry.image.image_id != image.id}
+    cache.directory.drop(each for each in going - staying if each is not None)
 
 
 def require_clear(service: Service, caller: Caller) -> None:
@@ -120,7 +120,7 @@ def clean_cache(service: Service, caller: Caller) -> None:
 
 
 def prune_cache(service: Service, caller: Caller) -> Pruned:
-    """Evict packs until this node's cache is below its limit; return what was evicted.
+    """Evict images until this node's cache is below its limit; return what was evicted.
 
     Raises:
         PolicyForbids, FeatureOff, StoreUnavailable: as `forget_image`.
@@ -146,23 +146,60 @@ def list_nodes(service: Service, caller: Caller, image_id: ImageID) -> list[str]
 
 
 def tidy(service: Service, cache: Cache) -> None:
-    """Remove drafts that a crash left, packs that no store has any more, and rows of images that are no longer cached.
+    """Remove copies that no image has any more and those above the limit, and rows of images that are no longer cached.
 
     Raises:
         StoreUnavailable: the directory cannot be changed.
         DatabaseUnavailable: the database does not answer.
     """
-    cache.directory.remove_stalled()
-    held = cache.directory.list_packs()
+    cache.directory.remove_former_files()
+    held = cache.directory.list_contents()
     with service.database.read() as tx:
-        known = contents.find_pack_sizes(tx, held)
-    cache.directory.drop(held - known.keys())
+        used = contents.find_used(tx, held)
+    cache.directory.drop(held - used)
     cache.directory.prune()
     cache_entries.list_valid_entries(service, cache)
 
 
+def scrub(service: Service, cache: Cache, *, pace: Callable[[int], None], may_go_on: Callable[[], bool]) -> int:
+    """Compare all copies with the digests of their chunks; windows with wrong bytes are filled again. Return how many there were.
+
+    `pace` is called with the number of bytes before they are read, and may wait.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    damaged = 0
+    for content_id in sorted(cache.directory.list_contents()):
+        copy = cache.directory.find(content_id)
+        if copy is not None and may_go_on():
+            with suppress(problems.ContentCorrupt):  # it has just been deleted; a damaged manifest is the verification's business
+                damaged += _scrub_copy(service, copy, pace, may_go_on)
+    service.process.meter.add(CACHE_DAMAGE, by=damaged)
+    return damaged
+
+
+def _scrub_copy(service: Service, copy: Copy, pace: Callable[[int], None], may_go_on: Callable[[], bool]) -> int:
+    damaged = 0
+    for first in range(0, copy.windows, _SCRUBBED_AT_ONCE):
+        states = copy.states(first, min(_SCRUBBED_AT_ONCE, copy.windows - first))
+        filled = [number for number, state in enumerate(states, first) if state in (State.UNVERIFIED, State.VERIFIED)]
+        if not filled or not may_go_on():
+            continue
+        pace(len(filled) * WINDOW_BYTES)
+        start, stop = first * WINDOW_BYTES, min((first + len(states)) * WINDOW_BYTES, copy.size_bytes)
+        segments = downloads.list_segments(service, copy.content_id, start, stop)
+        found = verify_windows(copy, segments, first, len(states), skips_partial=True)
+        wrong = [number for number in filled if found[number - first] == State.MISSING]
+        for number in wrong:
+            _LOG.error("content %s: MiB %d of its copy in the cache is damaged; it is read again", copy.content_id, number)
+            copy.mark(number, bytes([State.MISSING]))
+        damaged += len(wrong)
+    return damaged
+
+
 def fetch_next(service: Service, cache: Cache, *, may_go_on: Callable[[], bool]) -> bool:
-    """Fetch the first image of the queue; return whether there was one. Stops before the next pack once `may_go_on` returns False.
+    """Fetch the first image of the queue; return whether there was one. Stops soon after `may_go_on` returns False.
 
     After a failure the image goes to the end of the queue.
 
@@ -179,69 +216,47 @@ def fetch_next(service: Service, cache: Cache, *, may_go_on: Callable[[], bool])
     if image is None:
         return True  # just deleted, and its row in the queue with it
     try:
-        fetched = _fetch(service, cache, image, may_go_on)
+        fault = _fetch(service, cache, image, may_go_on)
     except Exception:
         with service.database.write() as tx:
             rows.defer(tx, cache.node, image.id, now=service.clock())
         raise
     if not may_go_on():
         return True  # it stays in the queue for the next process
-    if fetched.fault:
-        _LOG.warning("image %s was not cached: %s", image.id, fetched.fault)
+    if fault:
+        _LOG.warning("image %s was not cached: %s", image.id, fault)
     with service.database.write() as tx:
         still_there = images.find_for_work(tx, image.id) is not None
         # An administrator may have removed it from the queue meanwhile.
-        if still_there and rows.unqueue(tx, cache.node, image.id) and fetched.is_new:
-            rows.note(tx, cache.node, image.id, fetched.packs, now=service.clock())
+        if still_there and rows.unqueue(tx, cache.node, image.id) and not fault:
+            rows.note(tx, cache.node, image.id, now=service.clock())
+            _LOG.info("image %s is cached now", image.id)
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Fetched:
-    """The result of fetching an image: it is cached now (`is_new`), was cached before, or `fault` says why it is not."""
+def _fetch(service: Service, cache: Cache, image: Image, may_go_on: Callable[[], bool]) -> str:
+    """Fill the copy of an image; return why that is not possible, or nothing.
 
-    fault: str = ""
-    is_new: bool = False
-    packs: frozenset[PackID] = frozenset()
-
-
-def _fetch(service: Service, cache: Cache, image: Image, may_go_on: Callable[[], bool]) -> _Fetched:
+    Raises:
+        StoreUnavailable: the image's store does not answer.
+        DatabaseUnavailable: the database does not answer.
+    """
     if image.status is not ImageStatus.ACTIVE or image.content_id is None:
-        return _Fetched(f"it is {image.status}")
-    if any(entry.image.image_id == image.id for entry in cache_entries.list_valid_entries(service, cache)):
-        return _Fetched()
-    fault = "no store has it"
-    for named in downloads.ImageData(service, image).stores():
-        packs = _find_packs(service, named, image.content_id)
-        size_bytes = sum(packs.values())
-        if size_bytes > cache.directory.limit_bytes:
-            return _Fetched(f"it takes {size_bytes} bytes, and the cache may have {cache.directory.limit_bytes}")
-        fault = "some of its packs are damaged, or the cache could not keep them, or its store is one that is not cached"
-        with suppress(problems.ContentCorrupt):
-            _fetch_packs(named, packs.keys(), may_go_on)
-            if cache.directory.holds(packs):
-                return _Fetched(is_new=True, packs=frozenset(packs))
-    return _Fetched(fault)
-
-
-def _find_packs(service: Service, named: NamedStore, content_id: ContentID) -> dict[PackID, int]:
-    """Return the packs that hold a content in a store, with their sizes."""
-    found: set[PackID] = set()
-    index = DatabaseIndex(service.database, named.id, service.clock, found)
-    with service.database.read() as tx:
-        content = contents.find(tx, content_id)
-    for segment in downloads.list_segments(service, content_id, 0, 0 if content is None else content.size_bytes):
-        index.locate(set(digests(segment)))
-    with service.database.read() as tx:
-        return contents.find_pack_sizes(tx, found)
-
-
-def _fetch_packs(named: NamedStore, packs: Collection[PackID], may_go_on: Callable[[], bool]) -> None:
-    """Read one byte of each pack, which caches the whole pack."""
-    for pack_id in sorted(packs):
+        return f"it is {image.status}"
+    data = downloads.ImageData(service, image)
+    reading = data.open_reading(0, data.size_bytes)
+    position = 0
+    for length in downloads.fill_copy(reading, cache):
+        position += length
         if not may_go_on():
-            return
-        named.store.get(layout.pack_key(pack_id), 0, 1)
+            return ""
+    if position == data.size_bytes:
+        return ""
+    try:
+        next(reading.read(position, position + 1), b"")
+    except problems.ContentCorrupt as problem:
+        return problem.sentence()
+    return "the cache has no room for it, or its disk cannot be written"
 
 
 def _require(service: Service, caller: Caller, rule: str, image: Image | None = None) -> Cache:

@@ -1,21 +1,23 @@
 """Read image data: downloads, ranges, and reads by imports and the cache."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from partage import problems
 from partage.content.manifest import Segment
+from partage.measures import CACHE_READS
 from partage.model.announcement import Event, Sent
 from partage.model.caller import Caller
-from partage.model.ids import ContentID, ImageID, PackID, StoreID
+from partage.model.ids import ContentID, ImageID, StoreID
 from partage.model.image import Image, ImageStatus
 from partage.operations import cache_entries, references, visible
 from partage.operations.chunk_index import DatabaseIndex
-from partage.operations.service import NamedStore, Service
+from partage.operations.service import Cache, NamedStore, Service
 from partage.outbound.cancelling import Cancellation
 from partage.policies import authority
 from partage.policies.images import DOWNLOAD_FROM_STORE, DOWNLOAD_IMAGE
 from partage.records import contents
+from partage.stores.cache.copies import FilePart
 from partage.stores.engine import reader
 from partage.stores.engine.writer import Written
 
@@ -61,8 +63,7 @@ class ImageData:
 
     def open_reading(self, start: int, stop: int) -> "Reading":
         """Open [start, stop) for reading, in one pass or in several."""
-        is_noted = (start, stop) == (0, self.size_bytes) and self.service.stores.cache is not None
-        return Reading(self, stop, set() if is_noted else None)
+        return Reading(self, stop, is_whole=(start, stop) == (0, self.size_bytes))
 
     def stores(self) -> list[NamedStore]:
         """List the stores that have the image, preferred ones first, then by weight. Source: Glance's order of locations.
@@ -79,14 +80,48 @@ class ImageData:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One read of an image's bytes up to `stop`. It can be closed and resumed at the same position, unless the data is remote.
-
-    `located` collects the packs that were read, if all of the image is read through this node's cache.
-    """
+    """One read of an image's bytes up to `stop`. It can be closed and resumed at the same position, unless the data is remote."""
 
     data: ImageData
     stop: int
-    located: set[PackID] | None
+    is_whole: bool
+
+    def pieces_from(self, start: int) -> Iterator[bytes | FilePart]:
+        """Yield [start, stop) in pieces: parts of this node's copy as far as there is one, which the read fills. Close it to stop.
+
+        Raises:
+            ContentCorrupt, StoreUnavailable: as `bytes_from`.
+        """
+        service, image = self.data.service, self.data.image
+        cache, content_id = service.stores.cache, image.content_id
+        if cache is None or content_id is None:
+            yield from self.bytes_from(start)
+            return
+        copy = cache.directory.open(content_id, self.data.size_bytes)
+        result = "bypass" if copy is None else "hit"
+        while copy is not None and start < self.stop:
+            part = copy.take_part(start, self.stop)
+            if part is None:
+                result = "miss"
+                if not cache.fills.wait_for(copy, start, self.stop, self):
+                    result, copy = "bypass", None
+                continue
+            cache.fills.demand(copy, start, self.stop)
+            yield part
+            start += len(part)
+        service.process.meter.add(CACHE_READS, result)
+        yield from self.bytes_from(start)
+        if self.is_whole:
+            cache_entries.note_read(service, image)
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """See `fills.Origin.read`."""
+        return replace(self, stop=stop).bytes_from(start)
+
+    def list_segments(self, start: int, stop: int) -> Iterator[Segment]:
+        """See `fills.Origin.list_segments`."""
+        content_id = self.data.image.content_id
+        return iter(()) if content_id is None else list_segments(self.data.service, content_id, start, stop)
 
     def bytes_from(self, start: int) -> Iterator[bytes]:
         """Yield the bytes of [start, stop). Every chunk is verified before it is yielded. Close the iterator to stop.
@@ -106,32 +141,38 @@ class Reading:
         while start < stop:
             named = stores.pop(0)
             try:
-                for block in read_content(service, named, image.content_id, start, stop, located=self.located):
+                for block in read_content(service, named, image.content_id, start, stop):
                     yield block
                     start += len(block)
             except (problems.StoreUnavailable, problems.ContentCorrupt) as problem:
                 if not stores:
                     raise
                 service.process.failures.note(problem, f"image {image.id}, store {named.id}: another store goes on")
-        if self.located is not None:
-            cache_entries.note_read(service, image.id, self.located)
 
 
-def read_content(
-    service: Service,
-    named: NamedStore,
-    content_id: ContentID,
-    start: int,
-    stop: int,
-    *,
-    located: set[PackID] | None = None,
-) -> Iterator[bytes]:
-    """Yield bytes [start, stop) of a content from one store; add the packs that are read to `located`.
+def fill_copy(reading: Reading, cache: Cache) -> Iterator[int]:
+    """Fill this node's copy of an image without sending it; yield the length of each part, and end early where that fails."""
+    content_id, size_bytes = reading.data.image.content_id, reading.stop
+    copy = None if content_id is None else cache.directory.open(content_id, size_bytes)
+    position = 0
+    while copy is not None and position < size_bytes:
+        part = copy.take_part(position, size_bytes)
+        if part is None:
+            if not cache.fills.wait_for(copy, position, size_bytes, reading):
+                return
+            continue
+        cache.fills.demand(copy, position, size_bytes)
+        yield len(part)
+        position += len(part)
+
+
+def read_content(service: Service, named: NamedStore, content_id: ContentID, start: int, stop: int) -> Iterator[bytes]:
+    """Yield bytes [start, stop) of a content from one store.
 
     Raises:
         ContentCorrupt, StoreUnavailable: as `reader.read`.
     """
-    index = DatabaseIndex(service.database, named.id, service.clock, located)
+    index = DatabaseIndex(service.database, named.id, service.clock)
     wanted = list_segments(service, content_id, start, stop)
     return reader.read(named.store, index, wanted, start, stop, ahead=service.stores.read_ahead)
 
@@ -161,11 +202,7 @@ def open_image_data(
         PolicyForbids, ImageDeactivated: the caller may see the image but not have its data.
         StoreUnknown: a preferred store is not configured.
     """
-    with service.database.read() as tx:
-        image = visible.find(service, tx, caller, image_id)
-    service.authority.require(caller, DOWNLOAD_IMAGE, authority.image_target(caller, image))
-    if image.status is ImageStatus.DEACTIVATED and not caller.is_admin:
-        raise problems.ImageDeactivated("The requested image has been deactivated. Image data download is forbidden.")
+    image = find_downloadable(service, caller, image_id)
     if preferred:
         service.authority.require(caller, DOWNLOAD_FROM_STORE, authority.image_target(caller, image))
         for store_id in preferred:
@@ -174,6 +211,21 @@ def open_image_data(
     if caller.project_id is not None:
         service.process.last_downloads.note(image_id, caller.project_id, service.clock())
     return ImageData(service, image, tuple(preferred))
+
+
+def find_downloadable(service: Service, caller: Caller, image_id: ImageID) -> Image:
+    """Return an image whose data the caller may download.
+
+    Raises:
+        ImageNotFound: no such image, or none the caller may know of.
+        PolicyForbids, ImageDeactivated: the caller may see the image but not have its data.
+    """
+    with service.database.read() as tx:
+        image = visible.find(service, tx, caller, image_id)
+    service.authority.require(caller, DOWNLOAD_IMAGE, authority.image_target(caller, image))
+    if image.status is ImageStatus.DEACTIVATED and not caller.is_admin:
+        raise problems.ImageDeactivated("The requested image has been deactivated. Image data download is forbidden.")
+    return image
 
 
 def announce_sent(data: ImageData, receiver: Caller, bytes_sent: int, *, expected_bytes: int, destination_ip: str | None) -> None:

@@ -11,7 +11,7 @@ from partage.records.database import Database
 
 
 def copy(database: Database, file: Path) -> None:
-    """Write a consistent copy of the database to a new file, without holds and intents, which belong to running processes.
+    """Write a consistent copy of the database to a new file, without holds, intents and leases, which belong to running processes.
 
     The copy is one file, without a journal. Durable, except for its name.
 
@@ -24,6 +24,7 @@ def copy(database: Database, file: Path) -> None:
             source.backup(target)
             target.execute("DELETE FROM holds")
             target.execute("DELETE FROM pack_intents")
+            target.execute("UPDATE maintenance SET token = NULL, renewed_at = NULL")
             target.commit()
             target.execute("PRAGMA journal_mode=DELETE").fetchall()
     except sqlite3.Error as error:

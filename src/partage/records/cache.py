@@ -1,16 +1,14 @@
 """Rows of the images that each node has cached, and of its queue."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-import orjson
 from sqlalchemy import bindparam, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from partage.model.cache import CachedImage
-from partage.model.ids import ImageID, PackID
+from partage.model.ids import ContentID, ImageID
 from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.dialects import build_insert
 from partage.records.tables import cache_queue, cached_images, images
 
 _LIST = (
@@ -19,9 +17,9 @@ _LIST = (
         cached_images.c.hits,
         cached_images.c.last_accessed,
         cached_images.c.last_modified,
-        cached_images.c.packs,
         images.c.size,
         images.c.checksum,
+        images.c.content_id,
     )
     .join(images, images.c.id == cached_images.c.image_id)
     .where(cached_images.c.node == bindparam("node"))
@@ -37,25 +35,24 @@ _NODES = select(cached_images.c.node).where(cached_images.c.image_id == bindpara
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """An image that a node has cached as long as it has all these packs."""
+    """An image that a node has cached as long as it has a whole copy of the content."""
 
     image: CachedImage
-    packs: frozenset[PackID]
+    content_id: ContentID | None
 
 
-def note(tx: Transaction, node: str, image_id: ImageID, packs: Collection[PackID], *, now: datetime) -> None:
+def note(tx: Transaction, node: str, image_id: ImageID, *, now: datetime) -> None:
     """Insert the row of a cached image, or count one more read. The caller has locked the image's row."""
-    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     moment = to_microseconds(now)
-    statement = make(cached_images).values(
+    statement = build_insert(tx, cached_images).values(
         image_id=image_id,
         node=node,
         hits=0,
         last_accessed=moment,
         last_modified=moment,
-        packs=orjson.dumps(sorted(packs)).decode(),
+        packs="[]",
     )
-    again = {"hits": cached_images.c.hits + 1, "last_accessed": moment, "packs": statement.excluded.packs}
+    again = {"hits": cached_images.c.hits + 1, "last_accessed": moment}
     tx.execute(statement.on_conflict_do_update(index_elements=["image_id", "node"], set_=again))
 
 
@@ -71,7 +68,7 @@ def list_entries(tx: Transaction, node: str) -> list[CacheEntry]:
                 size=row.size or 0,
                 checksum=row.checksum,
             ),
-            frozenset(PackID(each) for each in orjson.loads(row.packs)),
+            None if row.content_id is None else ContentID(row.content_id),
         )
         for row in tx.execute(_LIST, {"node": node})
     ]
@@ -100,8 +97,7 @@ def clear(tx: Transaction, node: str) -> None:
 
 def queue(tx: Transaction, node: str, image_id: ImageID, *, now: datetime) -> None:
     """Queue an image for a node; an image that is queued already keeps its place."""
-    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    statement = make(cache_queue).values(image_id=image_id, node=node, queued_at=to_microseconds(now))
+    statement = build_insert(tx, cache_queue).values(image_id=image_id, node=node, queued_at=to_microseconds(now))
     tx.execute(statement.on_conflict_do_nothing(index_elements=["image_id", "node"]))
 
 

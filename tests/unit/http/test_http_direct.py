@@ -122,6 +122,26 @@ def test_turns_end_and_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert got == whole(21)
 
 
+def test_turn_of_a_reader_that_always_leaves_a_little_space_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct, "_TURN_SECONDS", 0.05)
+    here, there = socket.socketpair()
+    here.setblocking(False)
+    outbox = direct.Outbox(Data(1000).source(), [], socket_handoff.SendSocket(here, lambda _bytes: None))
+    deadline = time.monotonic() + 5
+
+    class Room:
+        def poll(self, _milliseconds: int) -> list[int]:
+            assert time.monotonic() < deadline
+            there.recv(1000)
+            return [1]
+
+    monkeypatch.setattr(outbox, "_room", Room())
+    assert outbox.send_some() is direct.Stop.TURN_OVER
+    assert 0 < outbox.bytes < direct._TURN_BYTES  # noqa: SLF001
+    for each in (here, there):
+        each.close()
+
+
 def test_a_reader_whose_connection_is_lost_ends_the_reading() -> None:
     data = Data(100_000)
     told = sent(data, Peer(), lambda wire: wire.close())

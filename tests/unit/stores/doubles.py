@@ -122,7 +122,12 @@ def new_pack_id() -> Any:
 
 
 def options(**changes: Any) -> Any:
-    given = {"limit_bytes": 1 << 40, "limit_problem": problems.ImageTooLarge("too large"), "announced_bytes": None}
+    given = {
+        "limit_bytes": 1 << 40,
+        "limit_problem": problems.ImageTooLarge("too large"),
+        "announced_bytes": None,
+        "algorithms": ("md5", "sha512"),
+    }
     return writer.WriteOptions(**(given | changes))
 
 

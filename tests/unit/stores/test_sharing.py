@@ -1,5 +1,6 @@
 """What streams share while they are stored: queues on a pool, and buffers of which there are only so many."""
 
+import ctypes
 import random
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from partage.content import inspection
 from partage.content.chunking import PIECE_BYTES
 from partage.stores.engine import reader, writer
-from partage.stores.engine.buffers import Buffers, Piece
+from partage.stores.engine.buffers import Buffers, Extents, Piece
 from partage.stores.engine.resources import LEAST_BUFFER_BYTES, WriterResources
 from partage.stores.engine.serial_queue import SerialQueue
 from tests.memory_store import MemoryStore
@@ -179,3 +180,70 @@ def test_buffers_do_not_overlap() -> None:
         buffer[:] = bytes([number]) * PIECE_BYTES
     assert [set(buffer) for buffer in held] == [{0}, {1}, {2}]
     assert buffers.try_acquire() is None
+
+
+def test_extents_have_no_gaps_and_are_aligned() -> None:
+    buffers = Buffers(4)
+    extents = Extents(buffers)
+    assert (extents.room_bytes, extents.list_parts()) == (0, [])
+    data = random.Random(3).randbytes(3 * PIECE_BYTES - 5)
+    for _ in range(3):
+        extents.extend(buffers.acquire())
+    for start in range(0, len(data), 300_001):
+        extents.append(data[start : start + 300_001])
+    assert (extents.size_bytes, extents.room_bytes) == (len(data), 5)
+    parts = extents.list_parts()
+    assert b"".join(parts) == data
+    assert [len(part) for part in parts] == [PIECE_BYTES, PIECE_BYTES, PIECE_BYTES - 5]
+    assert [ctypes.addressof(ctypes.c_char.from_buffer(part)) % 4096 for part in parts] == [0, 0, 0]
+    del parts
+    extents.release()
+    assert buffers.in_use == 0
+
+
+def test_packs_are_put_as_aligned_parts_and_a_tail() -> None:
+    """So that a store can write them directly, whatever the lengths of their chunks."""
+    resources, index = WriterResources(buffer_bytes=LEAST_BUFFER_BYTES), doubles.MemoryIndex()
+    lengths: list[list[int]] = []
+
+    class Noting(MemoryStore):
+        def put(self, key: str, parts: Any) -> None:
+            lengths.append([len(part) for part in parts])
+            super().put(key, parts)
+
+    stream = begun(Noting(), index, resources)
+    feed(stream, random.Random(8).randbytes(20 * MIB) + b"text " * MIB)
+    stream.finish()
+    stream.close()
+    resources.close()
+    assert len(lengths) > 1
+    for *whole, last, _tail in lengths:
+        assert set(whole) <= {PIECE_BYTES}
+        assert 0 < last <= PIECE_BYTES
+
+
+def test_pack_without_a_chunk_is_not_put_when_buffers_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pack that waits for its first buffer is empty: relief must not put it."""
+    resources = WriterResources(buffer_bytes=LEAST_BUFFER_BYTES)
+    store, index = MemoryStore(), doubles.MemoryIndex()
+    held = [resources.extents.acquire() for _ in range(resources.extents.count)]
+    relieve, relieved = resources.relieve, threading.Semaphore(0)
+
+    def relieve_and_tell() -> None:
+        relieve()
+        relieved.release()
+
+    monkeypatch.setattr(resources, "relieve", relieve_and_tell)
+    stream = begun(store, index, resources)
+    feeding = threading.Thread(target=feed, args=(stream, random.Random(5).randbytes(MIB)))
+    feeding.start()
+    for _ in range(2):
+        assert relieved.acquire(timeout=60)
+    assert list(store.enumerate("")) == []
+    for buffer in held:
+        resources.extents.release(buffer)
+    feeding.join()
+    written = stream.finish()
+    stream.close()
+    assert b"".join(reader_of(store, index, written)) == random.Random(5).randbytes(MIB)
+    resources.close()

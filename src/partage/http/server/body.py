@@ -8,7 +8,7 @@ import asyncio
 import math
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +102,11 @@ class RequestBody:
     def can_hand_off(self) -> bool:
         """Return whether the socket can be handed off: the body is long, its length known, and the server has the extension."""
         return self._handoff is not None and (self.length_bytes or 0) > BLOCK_BYTES
+
+    def send_interim(self, status_line: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Send an interim response (1xx) of this request, if the server can and no response has begun."""
+        if self._handoff is not None:
+            self._handoff.send_interim(status_line, headers)
 
     def take_socket(self) -> ReceiveSocket | None:
         """Take the connection's socket for the rest of the body; the holder calls `note_received` with what it received.

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from uvicorn.server import ServerState
 
+from partage.measures import Meter, Unmetered
+
 HEAD_SECONDS = 60.0
 IDLE_SECONDS = 65.0
 PER_WORKER = 2000
@@ -68,6 +70,7 @@ class Connections(ServerState):
         head_seconds: float = HEAD_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
         unsent_bytes: int = UNSENT_BYTES,
+        meter: Meter | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start without connections.
@@ -77,6 +80,7 @@ class Connections(ServerState):
         `unsent_bytes`: limit of all unsent responses together.
         """
         super().__init__()
+        self.meter: Meter = Unmetered() if meter is None else meter
         self.head_seconds = head_seconds
         self.idle_seconds = idle_seconds
         self.is_draining = False

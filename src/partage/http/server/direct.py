@@ -11,16 +11,22 @@ import asyncio
 import contextlib
 import select
 import socket
+import time
 from collections import deque
 from enum import Enum
-from itertools import islice
+from itertools import islice, takewhile
+from typing import cast
 
 from partage.http.server import send_timeout, sending
-from partage.http.server.body import Channel
-from partage.http.server.sending import Call, Source
+from partage.http.server.body import BLOCK_BYTES, Channel
+from partage.http.server.sending import Call, Piece, Source
 from partage.http.server.socket_handoff import SendSocket
+from partage.stores.cache.copies import CopyLostError, FilePart, SendfileImpossibleError
 
 _TURN_BYTES = 64 << 20
+_TURN_SECONDS = 1.0
+"""A reader that always leaves a little space, just in time, would hold a thread as long as 64 MiB take it."""
+
 _MOMENT_MILLISECONDS = 20
 _MOST_PIECES = 64
 _LAST_SECONDS = 1.0
@@ -41,15 +47,17 @@ class Outbox:
     `bytes` counts what the kernel has accepted.
     """
 
-    def __init__(self, source: Source, first: list[bytes], handed_off: SendSocket) -> None:
+    def __init__(self, source: Source, first: list[Piece], handed_off: SendSocket) -> None:
         """Take over the source, the socket and `first`, which is emptied: the caller keeps its list for the whole download."""
         self.source = source
         self.socket = handed_off.socket
         self.note_sent = handed_off.note_sent
         self.bytes = 0
-        self._waiting: deque[memoryview] = deque(memoryview(piece) for piece in first)
+        self._waiting: deque[memoryview | FilePart] = deque()
+        self._append(first)
         first.clear()
         self._is_finished = False
+        self._has_sendfile = True
         self._room = select.poll()
         self._room.register(self.socket, select.POLLOUT)
 
@@ -89,30 +97,66 @@ class Outbox:
                 self.socket.shutdown(socket.SHUT_RDWR)
 
     def _send_some(self) -> Stop:
-        turn_end = self.bytes + _TURN_BYTES
+        turn_end, until = self.bytes + _TURN_BYTES, time.monotonic() + _TURN_SECONDS
         while self.bytes < turn_end:
             if not self._waiting and not self._refill():
                 self._is_finished = True
                 return Stop.FINISHED
             try:
-                self._drop_sent(self.socket.sendmsg(list(islice(self._waiting, _MOST_PIECES))))
+                self._drop_sent(self._send_first())
+            except CopyLostError as error:
+                self._lose(error)
             except BlockingIOError:
                 if not self._room.poll(_MOMENT_MILLISECONDS):
                     return Stop.SOCKET_FULL
+                if time.monotonic() >= until:
+                    return Stop.TURN_OVER
             except OSError:
                 return Stop.CLIENT_GONE
         return Stop.TURN_OVER
 
+    def _send_first(self) -> int:
+        """Send a part of a file, or the pieces in memory before the next one; return how many bytes the socket took."""
+        first = self._waiting[0]
+        if isinstance(first, FilePart) and self._has_sendfile:
+            try:
+                return first.send(self.socket.fileno())
+            except SendfileImpossibleError:
+                self._has_sendfile = False
+        if isinstance(first, FilePart):
+            self._read_first(first)
+        views = takewhile(lambda piece: isinstance(piece, memoryview), islice(self._waiting, _MOST_PIECES))
+        return self.socket.sendmsg(cast("list[memoryview]", list(views)))
+
+    def _read_first(self, part: FilePart) -> None:
+        """Replace the first bytes of a part by a copy in memory."""
+        data = part.read(BLOCK_BYTES)
+        self._waiting.popleft()
+        if len(part) > len(data):
+            self._waiting.appendleft(part.skip(len(data)))
+        self._waiting.appendleft(memoryview(data))
+
+    def _lose(self, error: CopyLostError) -> None:
+        """Read on from elsewhere, after the file of the first part has failed."""
+        first = self._waiting[0]
+        self._waiting.clear()
+        if isinstance(first, FilePart):
+            self.source.lose(first, error)
+
     def _refill(self) -> bool:
-        self._waiting.extend(memoryview(piece) for piece in self.source.next_pieces(self.bytes))
+        self._append(self.source.next_pieces(self.bytes))
         return bool(self._waiting)
+
+    def _append(self, pieces: list[Piece]) -> None:
+        self._waiting.extend(memoryview(piece) if isinstance(piece, bytes) else piece for piece in pieces)
 
     def _drop_sent(self, sent: int) -> None:
         self.bytes += sent
         while self._waiting and len(self._waiting[0]) <= sent:
             sent -= len(self._waiting.popleft())
         if sent:
-            self._waiting[0] = self._waiting[0][sent:]
+            first = self._waiting[0]
+            self._waiting[0] = first.skip(sent) if isinstance(first, FilePart) else first[sent:]
 
 
 async def send_pieces(outbox: Outbox, *, call: Call, channel: Channel) -> bool:

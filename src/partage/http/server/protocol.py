@@ -7,9 +7,9 @@ them, and ends a request that offers an upgrade after its head
 """
 
 import asyncio
-import logging
 import os
 import socket
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -18,15 +18,17 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from partage.http import exchange
+from partage.http.client_address import find_exact_address
 from partage.http.options import STALL_SECONDS
 from partage.http.server import socket_handoff
 from partage.http.server.connections import HEAD_SECONDS, Connections
 from partage.http.server.send_timeout import SendTimeout, count_acknowledged, reset_on_close
+from partage.measures import Unmetered
 
 LONGEST_HEAD_BYTES = 131_072
 """Higher than the application's limit, so that a client just above that limit still gets the application's error response."""
 
-_LOG = logging.getLogger(__name__)
 _HEAD_TOO_LONG = "The request's first line and headers are too long."
 _MALFORMED = "Invalid HTTP request received."
 _TRUNCATED = "The body ended before its last chunk."
@@ -78,6 +80,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._discarded_bytes: int | None = None
         self._unanswered: list[RequestResponseCycle] = []
         self._send_timeout: SendTimeout | None = None
+        self._meter = Unmetered() if self._shared is None else self._shared.meter
+        self.is_aborted = False
 
     # Called by the transport.
 
@@ -270,6 +274,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if not begun and self._is_busy():
             self.announce_close()
             return False
+        self.is_aborted = True
         self._disconnect_requests()
         self.transport.abort()
         return bool(begun)
@@ -311,7 +316,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: HTTPStatus, words: str) -> None:
         """Refuse a request; during a response only close, since the text would become a part of that response."""
-        _LOG.debug("refused a request of %s: %s", self.client, words)
+        address = find_exact_address((self.client or (None,))[0], None, ())
+        exchange.record_refused(self._meter, status.value, words, address=address)
         newest = cast("RequestResponseCycle | None", self.cycle)
         if self.pipeline or (newest is not None and newest.response_started and not newest.response_complete):
             self._close()
@@ -404,6 +410,24 @@ class _ConnectionHandoff:
         self._protocol = protocol
         self._transport = protocol.transport
         self._cycle = cycle
+
+    @property
+    def is_disconnected(self) -> bool:
+        """See `SocketHandoff`."""
+        return self._cycle.disconnected
+
+    @property
+    def is_aborted(self) -> bool:
+        """See `SocketHandoff`."""
+        return self._protocol.is_aborted and self._cycle.disconnected
+
+    def send_interim(self, status_line: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """See `SocketHandoff`."""
+        cycle = self._cycle
+        if self._transport.is_closing() or cycle.disconnected or cycle.response_started or cycle.scope["http_version"] != "1.1":
+            return
+        lines = [b"HTTP/1.1 " + status_line, *(b"%s: %s" % header for header in headers), b"", b""]
+        self._transport.write(b"\r\n".join(lines))
 
     async def acquire_send_socket(self, stall_seconds: float) -> socket_handoff.SendSocket | None:
         """See `SocketHandoff`."""

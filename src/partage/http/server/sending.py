@@ -11,6 +11,10 @@ from typing import Any
 
 from partage import problems
 from partage.http.server.body import BLOCK_BYTES, Channel, Message, Receive, Send
+from partage.stores.cache.copies import CopyLostError, FilePart
+
+Piece = bytes | FilePart
+"""A part of image data: in memory, or in a file from which it can be sent without reading it."""
 
 Call = Callable[..., "asyncio.Future[Any]"]
 """Call a function in a thread that may read image data."""
@@ -64,13 +68,14 @@ class Source:
 
     def __init__(
         self,
-        pieces: Iterator[bytes],
+        pieces: Iterator[Piece],
         *,
-        reopen: Callable[[int], Iterator[bytes]] | None = None,
+        reopen: Callable[[int], Iterator[Piece]] | None = None,
         is_short: Callable[[], bool] = lambda: False,
     ) -> None:
         """Take over the iterator."""
-        self._pieces: Iterator[bytes] | None = pieces
+        self._pieces: Iterator[Piece] | None = pieces
+        self._rest: FilePart | None = None
         self._reopen = reopen
         self._is_short = is_short
 
@@ -84,7 +89,7 @@ class Source:
         """Return whether the data should be released as soon as the client does not read."""
         return self._reopen is not None and self._is_short()
 
-    def next_pieces(self, at: int) -> list[bytes]:
+    def next_pieces(self, at: int) -> list[Piece]:
         """Read about a mebibyte, in the pieces of the iterator; an empty list at the end.
 
         `at` is the offset of the next byte. Raises what the iterator raises.
@@ -93,7 +98,7 @@ class Source:
             if self._reopen is None:
                 return []
             self._pieces = self._reopen(at)
-        found: list[bytes] = []
+        found: list[Piece] = []
         size = 0
         for piece in self._pieces:
             found.append(piece)
@@ -102,15 +107,49 @@ class Source:
                 break
         return found
 
+    def next_bytes(self, at: int) -> list[bytes]:
+        """Read about a mebibyte as `next_pieces` does, into memory."""
+        if self._rest is not None:
+            rest, self._rest = self._rest, None
+            return self.read_parts([rest], at)
+        return self.read_parts(self.next_pieces(at), at)
+
+    def read_parts(self, pieces: list[Piece], at: int) -> list[bytes]:
+        """Read the next pieces into memory, about a mebibyte of them, and keep the rest; `at` is the offset of the first byte."""
+        found: list[bytes] = []
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                found.append(piece)
+                continue
+            try:
+                found.append(piece.read(BLOCK_BYTES))
+            except CopyLostError as error:
+                self.lose(piece, error)
+                return found or self.next_bytes(at)
+            if len(piece) > BLOCK_BYTES:  # only the last piece can be so long
+                self._rest = piece.skip(BLOCK_BYTES)
+        return found
+
+    def lose(self, part: FilePart, error: CopyLostError) -> None:
+        """Give up a file that cannot be read; the next pieces are read from elsewhere.
+
+        Raises:
+            CopyLostError: that is not possible.
+        """
+        if self._reopen is None:
+            raise error
+        part.copy.lose(str(error))
+        self.release()
+
     def release(self) -> None:
         """Close the iterator; the next pieces are read by a new one."""
         if self._reopen is not None:
-            pieces, self._pieces = self._pieces, None
+            pieces, self._pieces, self._rest = self._pieces, None, None
             _close(pieces)
 
     def close(self) -> None:
         """Close the iterator for good."""
-        pieces, self._pieces, self._reopen = self._pieces, None, None
+        pieces, self._pieces, self._reopen, self._rest = self._pieces, None, None, None
         _close(pieces)
 
 
@@ -150,7 +189,7 @@ class _Sender:
                 return not self._gone.done()
             piece = self._next_slice()
             if not self._block:
-                self._following = self._call(self._source.next_pieces, self._sent_bytes + len(piece))
+                self._following = self._call(self._source.next_bytes, self._sent_bytes + len(piece))
             sending = asyncio.ensure_future(self._channel.send({"type": "http.response.body", "body": piece, "more_body": True}))
             try:
                 await asyncio.wait((sending,), timeout=MOMENT_SECONDS)
@@ -183,7 +222,7 @@ class _Sender:
     async def _refill(self) -> bool:
         """Wait for the next buffer; False at the end of the data or when the client has disconnected."""
         if self._following is None:
-            self._following = self._call(self._source.next_pieces, self._sent_bytes)
+            self._following = self._call(self._source.next_bytes, self._sent_bytes)
         await asyncio.wait((self._following, self._gone), return_when=asyncio.FIRST_COMPLETED)
         if not self._following.done():
             return False
@@ -216,6 +255,6 @@ async def wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
-def _close(pieces: Iterator[bytes] | None) -> None:
+def _close(pieces: Iterator[Piece] | None) -> None:
     if isinstance(pieces, Generator):
         pieces.close()

@@ -11,10 +11,10 @@ import logging
 import math
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -154,11 +154,26 @@ class Server(uvicorn.Server):
         await self._wait_until_idle(loop.time() + _LAST_SECONDS)
 
 
+def configure(application: Callable[..., Any], *, stall_seconds: float) -> uvicorn.Config:
+    """Configure uvicorn for an application: our protocol, and a log without lines of its own for requests."""
+    return uvicorn.Config(
+        application,
+        http=type("Protocol", (BoundedProtocol,), {"stall_seconds": stall_seconds}),
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # headers of a proxy are not trusted; public_endpoint states what a proxy would
+    )
+
+
 def limit_connections(wanted: int, descriptors: float, reserve: int) -> int:
     """Return how many connections a process with so many descriptors may keep; `reserve` descriptors are for other uses.
 
-    Each connection counts two: during a transfer of image data a file of a store is open beside the socket.
+    Each connection counts three: during a transfer of image data its socket is open twice, and a copy or a file of a store.
     """
     if math.isinf(descriptors):
         return wanted
-    return max(1, min(wanted, (int(descriptors) - reserve) // 2))
+    return max(1, min(wanted, (int(descriptors) - reserve) // 3))

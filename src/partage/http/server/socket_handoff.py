@@ -4,7 +4,7 @@ An extension of ASGI, under `EXTENSION` in a request's scope (docs/decisions/004
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,6 +35,17 @@ class ReceiveSocket:
 
 class SocketHandoff(Protocol):
     """The connection of one request. It hands off a duplicated, non-blocking descriptor. Belongs to the event loop's thread."""
+
+    @property
+    def is_disconnected(self) -> bool:
+        """Return whether the connection ended before the response was complete."""
+
+    @property
+    def is_aborted(self) -> bool:
+        """Return whether the server, which stops, aborted the connection."""
+
+    def send_interim(self, status_line: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Send an interim response (1xx), unless the response has begun or the client speaks HTTP/1.0."""
 
     async def acquire_send_socket(self, stall_seconds: float) -> SendSocket | None:
         """Hand off the socket once the kernel has all data that was sent before.

@@ -1,1 +1,1 @@
-"""A node's cache: copies of packs on local disk, and a store that reads through them."""
+"""A node's cache: whole images as sparse plain files on local disk, filled by the downloads that read them."""

@@ -1,47 +1,53 @@
-"""A directory with copies of packs of slower stores, up to a size. It can be lost without loss of data.
+"""A directory with copies of images, up to a size. It can be lost without loss of data.
 
-Reads and writes never raise: if a copy is missing, damaged or unreadable, `read` returns None and the caller reads the store. After
-a failed write, such as a full disk, nothing is cached for a while. Layout: docs/format.md, "Cache directory".
+Opening and keeping copies never fails a download: if the disk is full or broken, no copy is written for a while, and the caller
+reads the store. Layout: docs/format.md, "Cache directory".
 """
 
 import contextlib
 import logging
 import os
-import secrets
-import struct
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import blake3
-
 from partage import problems
-from partage.content.digest import Buffer
-from partage.model.ids import PackID
-from partage.stores import layout
+from partage.model.ids import ContentID
+from partage.stores.cache import copies
+from partage.stores.cache.copies import Copy
 from partage.stores.drivers import posix
 
-BLOCK_BYTES = 64 << 10
-"""Each block of a pack has its own digest: a read checks only the blocks that it touches."""
+IMAGES = "images"
 
 REST_SECONDS = 30.0
-STALLED_SECONDS = 3600.0
-"""An older draft was left by a crash: writing one takes milliseconds."""
+REFUSAL_SECONDS = 600.0
 
+_REFUSALS = 1000
 _LOW_WATER = 0.95
 _TOUCH_SECONDS = 1.0
-_VERSION = 1
-_MAGIC = b"PTGC"
-_FOOT = struct.Struct("<4sH2xQ32s")
-_DIGEST_BYTES = 32
+_SCAN_BYTES = 64 << 20
+_BLOCK_BYTES = 512
+_STALLED_SECONDS = 3600.0
+_FORMER_FOOT = b"PTGC\x01\x00"
+_FORMER_FOOT_BYTES = 48
+_NAME = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """The size of the cache: a share of the space that would be free without it, and at most `most_bytes` if that is not zero."""
+
+    free_share: float
+    most_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was evicted: packs, and their bytes on disk."""
+    """What was evicted: copies, and their bytes on disk."""
 
     files: int
     size_bytes: int
@@ -49,7 +55,7 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One file: `used_at` is when it was last read or written, in seconds since 1970."""
+    """One file: `used_at` is when it was last used, in seconds since 1970."""
 
     path: Path
     size_bytes: int
@@ -57,79 +63,117 @@ class _Entry:
 
 
 class CacheDirectory:
-    """Copies of packs below `root`, which must exist, of about `limit_bytes` together. Threads and processes may share it.
+    """Copies of images below `root`, which must exist. Threads and processes may share it.
 
-    Each process counts only its own writes, and scans the directory when they reach the limit, so several processes may exceed the
-    limit for a while. Evicts the least recently used packs until there is a little room again.
+    `life` names this life of the service: what processes of other lives have marked is verified again. Each process counts its own
+    writes, and scans the directory at times, so several processes may exceed the bounds for a moment. The least recently used
+    copies are evicted first. Downloads that read them go on: they have the files open.
     """
 
-    def __init__(self, root: Path, *, limit_bytes: int) -> None:
-        self.limit_bytes = limit_bytes
+    def __init__(self, root: Path, *, bounds: Bounds, life: bytes) -> None:
+        self.bounds = bounds
+        self._life = life
         self._root = root
-        self._packs = root / layout.PACKS.rstrip("/")
-        self._incoming = root / posix.INCOMING.rstrip("/")
+        self._images = root / IMAGES
         self._lock = threading.Lock()
-        self._estimate: int | None = None
+        self._counted_bytes: int | None = None
+        self._scanned_bytes = 0
         self._rests_until = 0.0
+        self._refused: dict[ContentID, float] = {}
 
     @property
     def takes(self) -> bool:
-        """Whether the directory accepts packs: no write failed recently."""
+        """Whether copies may be written: no write failed recently."""
         return time.monotonic() >= self._rests_until
 
-    def read(self, pack_id: PackID, start: int, length: int) -> bytes | None:
-        """Return the bytes [start, start + length) of a cached pack; None if that is not possible. Removes a damaged copy."""
-        path = self._path(pack_id)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+    def open(self, content_id: ContentID, size_bytes: int) -> Copy | None:
+        """Open the copy of a content, and begin one if there is none; None if there can be none at the moment."""
+        path = self._path(content_id)
+        if time.monotonic() < self._refused.get(content_id, 0.0) or not size_bytes:
             return None
         try:
-            self._touch(descriptor)
-            return _read_verified(descriptor, pack_id, start, length)
-        except _DamagedError:
-            _LOG.warning("the copy of pack %s in the cache is damaged and is dropped", pack_id)
-            with contextlib.suppress(OSError):
-                path.unlink()
-        except OSError as error:
-            _LOG.warning("the copy of pack %s in the cache cannot be read: %s", pack_id, error.strerror)
-        finally:
-            os.close(descriptor)
-        return None
-
-    def keep(self, pack_id: PackID, whole: Buffer) -> None:
-        """Cache a pack, if possible. The caller has verified it."""
-        draft = self._incoming / f"{pack_id}.{secrets.token_hex(4)}"
-        final = self._path(pack_id)
-        try:
-            for folder in (self._incoming, self._packs, final.parent):
+            if not self.takes and not path.exists():
+                return None
+            for folder in (self._images, path.parent):
                 folder.mkdir(mode=0o700, exist_ok=True)
-            size_bytes = _write(draft, pack_id, whole)
-            draft.rename(final)  # not fsynced: what a power cut leaves of it has the wrong digests
+            copy = copies.open_copy(path, content_id, size_bytes, self._life, on_loss=self.refuse)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                draft.unlink()
-            self._rests_until = time.monotonic() + REST_SECONDS
+            self.rest(error)
+            return None
+        if copy is not None:
+            copy.touch(time.time(), every_seconds=_TOUCH_SECONDS)
+        return copy
+
+    def rest(self, error: OSError) -> None:
+        """Write to no copy for a while: the disk is full or broken. Copies that are there can still be read."""
+        if self.takes:
             _LOG.warning("the cache takes nothing for %d s: %s", REST_SECONDS, error.strerror)
-            return
+        self._rests_until = time.monotonic() + REST_SECONDS
+
+    def refuse(self, content_id: ContentID, reason: str) -> None:
+        """Remove a copy, and open none of this content for a while."""
+        _LOG.warning("the copy of content %s in the cache is removed: %s", content_id, reason)
+        with self._lock:
+            if len(self._refused) >= _REFUSALS:
+                self._refused.clear()
+            self._refused[content_id] = time.monotonic() + REFUSAL_SECONDS
         with contextlib.suppress(problems.StoreUnavailable):
-            self._grow(size_bytes)
+            self.drop([content_id])
 
-    def holds(self, pack_ids: Iterable[PackID]) -> bool:
-        """Return whether all these packs are cached."""
-        return all(_is_there(self._path(each)) for each in pack_ids)
+    def make_room(self, growing: Copy, more_bytes: int) -> bool:
+        """Count bytes that will be written to a copy, and evict others if there are too many; return whether the copy may grow.
 
-    def list_packs(self) -> set[PackID]:
-        """Return all cached packs."""
-        return {PackID(entry.path.name) for entry in self._scan()}
+        One copy has at most half of the cache. If a whole copy could have more, no other copy is evicted for it.
+        """
+        with self._lock, contextlib.suppress(problems.StoreUnavailable, OSError):
+            if self._counted_bytes is not None:
+                limit = self.measure_limit(self._counted_bytes)
+                if not self._may_have(growing, more_bytes, limit):
+                    return False
+                self._counted_bytes += more_bytes
+                if self._counted_bytes < min(limit, self._scanned_bytes + _SCAN_BYTES):
+                    return True
+            return self._prune(below=_LOW_WATER, growing=growing, more_bytes=more_bytes)[1]
+        return False
 
-    def drop(self, pack_ids: Iterable[PackID]) -> None:
-        """Remove the copies of these packs, where there are any.
+    def holds(self, content_id: ContentID) -> bool:
+        """Return whether there is a copy of a content that misses nothing."""
+        copy = copies.find_existing(self._path(content_id))
+        return copy is not None and copy.is_complete()
+
+    def find(self, content_id: ContentID) -> Copy | None:
+        """Open a copy as it is, to look at it: it is not begun, and its marks of other lives stay."""
+        return copies.find_existing(self._path(content_id))
+
+    def list_contents(self) -> set[ContentID]:
+        """Return all contents that have a copy, whole or not."""
+        return {ContentID(entry.path.name) for entry in self._scan()}
+
+    def count(self) -> tuple[int, int]:
+        """Return how many copies there are, and their bytes on disk."""
+        sizes = [entry.size_bytes for entry in self._scan()]
+        return len(sizes), sum(sizes)
+
+    def measure_limit(self, held_bytes: int) -> int:
+        """Return how many bytes the copies may have, if they have `held_bytes` now.
+
+        Raises:
+            StoreUnavailable: the directory cannot be looked at.
+        """
+        try:
+            found = os.statvfs(self._root)
+        except OSError as error:
+            raise _unavailable(error) from error
+        share = int((found.f_bavail * found.f_frsize + held_bytes) * self.bounds.free_share)
+        return min(share, self.bounds.most_bytes) if self.bounds.most_bytes else share
+
+    def drop(self, contents: Iterable[ContentID]) -> None:
+        """Remove the copies of these contents, where there are any.
 
         Raises:
             StoreUnavailable: the directory cannot be changed.
         """
-        for each in pack_ids:
+        for each in contents:
             _remove(self._path(each))
 
     def clear(self) -> None:
@@ -138,114 +182,78 @@ class CacheDirectory:
         Raises:
             StoreUnavailable: the directory cannot be changed.
         """
-        self.drop(self.list_packs())
-        self._estimate = None
+        self.drop(self.list_contents())
+        self._counted_bytes = None
 
-    def prune(self, *, below: float = 1.0) -> Pruned:
-        """Evict the least recently used packs until at most `below` times the limit is left.
+    def give_way(self, path: Path) -> bool:
+        """Remove all copies and begin none for a while, because the disk of `path` is full; return whether that made room there."""
+        with contextlib.suppress(OSError):
+            if path.stat().st_dev != self._root.stat().st_dev:
+                return False
+        self._rests_until = time.monotonic() + REST_SECONDS
+        held = self.list_contents()
+        with contextlib.suppress(problems.StoreUnavailable):
+            self.drop(held)
+        return bool(held)
 
-        Raises:
-            StoreUnavailable: the directory cannot be changed.
-        """
-        entries = sorted(self._scan(), key=lambda entry: entry.used_at)
-        total = sum(entry.size_bytes for entry in entries)
-        files = size_bytes = 0
-        if total > self.limit_bytes:
-            for entry in entries:
-                if total - size_bytes <= self.limit_bytes * below:
-                    break
-                _remove(entry.path)
-                files, size_bytes = files + 1, size_bytes + entry.size_bytes
-        self._estimate = total - size_bytes
-        return Pruned(files, size_bytes)
-
-    def remove_stalled(self) -> int:
-        """Remove drafts that a crash left; return how many.
+    def prune(self) -> Pruned:
+        """Evict the least recently used copies until the rest is within the bounds.
 
         Raises:
-            StoreUnavailable: the directory cannot be changed.
+            StoreUnavailable: the directory cannot be looked at or changed.
         """
-        written_before = time.time() - STALLED_SECONDS
-        drafts = [each for each in _files(self._incoming) if posix.parse_draft(each.path.name)]
-        stalled = [each for each in drafts if each.used_at < written_before]
-        for each in stalled:
-            _remove(each.path)
-        return len(stalled)
-
-    def _path(self, pack_id: PackID) -> Path:
-        return self._root / layout.pack_key(pack_id)
-
-    def _grow(self, size_bytes: int) -> None:
         with self._lock:
-            if self._estimate is not None:
-                self._estimate += size_bytes
-            if self._estimate is None or self._estimate > self.limit_bytes:
-                self.prune(below=_LOW_WATER)
+            return self._prune(below=1.0)[0]
+
+    def remove_former_files(self) -> None:
+        """Remove what the cache of packs of earlier releases has left: files that end as its copies did, and old drafts."""
+        packs, drafts = self._root / "packs", self._root / "incoming"
+        for folder in _folders(packs):
+            for entry in _files(folder):
+                with contextlib.suppress(OSError):
+                    if _is_copy_of_pack(entry.path):
+                        entry.path.unlink()
+        for entry in _files(drafts):
+            if posix.parse_draft(entry.path.name) and entry.used_at < time.time() - _STALLED_SECONDS:
+                with contextlib.suppress(OSError):
+                    entry.path.unlink()
+        for folder in (*_folders(packs), packs, drafts):
+            with contextlib.suppress(OSError):  # not empty, or not there
+                folder.rmdir()
+
+    def _path(self, content_id: ContentID) -> Path:
+        return self._images / content_id[:2] / content_id
+
+    @staticmethod
+    def _may_have(growing: Copy, more_bytes: int, limit: int) -> bool:
+        """Return whether a copy stays within half of the cache when it grows."""
+        half = limit // 2
+        return growing.size_bytes <= half or growing.measure_held() + more_bytes <= half
+
+    def _prune(self, *, below: float, growing: Copy | None = None, more_bytes: int = 0) -> tuple[Pruned, bool]:
+        """Evict copies other than `growing`, to which `more_bytes` will be written; also return whether that was enough."""
+        entries = sorted(self._scan(), key=lambda entry: entry.used_at)
+        held = sum(entry.size_bytes for entry in entries)
+        total = held + more_bytes
+        limit = self.measure_limit(held) if total else 0  # a directory that is not mounted is empty
+        if growing is not None and not self._may_have(growing, more_bytes, limit):
+            return Pruned(0, 0), False
+        files = size_bytes = 0
+        if total > limit and (growing is None or growing.size_bytes <= limit // 2):
+            for entry in entries:
+                if total - size_bytes <= limit * below:
+                    break
+                if growing is None or entry.path.name != growing.content_id:
+                    _remove(entry.path)
+                    files, size_bytes = files + 1, size_bytes + entry.size_bytes
+        self._counted_bytes = self._scanned_bytes = total - size_bytes
+        return Pruned(files, size_bytes), total - size_bytes <= limit
 
     def _scan(self) -> Iterator[_Entry]:
-        for folder in sorted(_folders(self._packs)):
+        for folder in sorted(_folders(self._images)):
             for entry in _files(folder):
-                if layout.pack_id_or_none(f"{layout.PACKS}{folder.name}/{entry.path.name}"):
+                if _NAME.fullmatch(entry.path.name) and entry.path.name.startswith(folder.name):
                     yield entry
-
-    def _touch(self, descriptor: int) -> None:
-        if time.time() - os.fstat(descriptor).st_mtime >= _TOUCH_SECONDS:
-            with contextlib.suppress(OSError):  # a copy that cannot be touched can be read all the same
-                os.utime(descriptor)
-
-
-class _DamagedError(Exception):
-    """A cached copy differs from the original."""
-
-
-def _write(path: Path, pack_id: PackID, whole: Buffer) -> int:
-    view = memoryview(whole)
-    blocks = range(0, len(view), BLOCK_BYTES)
-    table = b"".join(blake3.blake3(view[start : start + BLOCK_BYTES]).digest() for start in blocks)
-    foot = _FOOT.pack(_MAGIC, _VERSION, len(view), _checksum(pack_id, len(view), table))
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        for part in (view, memoryview(table), memoryview(foot)):
-            left = part
-            while left:
-                left = left[os.write(descriptor, left) :]
-    finally:
-        os.close(descriptor)
-    return len(view) + len(table) + len(foot)
-
-
-def _read_verified(descriptor: int, pack_id: PackID, start: int, length: int) -> bytes | None:
-    size_bytes, table = _read_table(descriptor, pack_id)
-    if start + length > size_bytes:
-        return None
-    first, last = start // BLOCK_BYTES, -(-(start + length) // BLOCK_BYTES)
-    aligned = first * BLOCK_BYTES
-    found = os.pread(descriptor, min(last * BLOCK_BYTES, size_bytes) - aligned, aligned)
-    view = memoryview(found)
-    for number in range(first, last):
-        block = view[number * BLOCK_BYTES - aligned : (number + 1) * BLOCK_BYTES - aligned]
-        if blake3.blake3(block).digest() != table[number * _DIGEST_BYTES : (number + 1) * _DIGEST_BYTES]:
-            raise _DamagedError
-    return found if (aligned, len(found)) == (start, length) else found[start - aligned : start - aligned + length]
-
-
-def _read_table(descriptor: int, pack_id: PackID) -> tuple[int, bytes]:
-    end = os.fstat(descriptor).st_size
-    if end < _FOOT.size:
-        raise _DamagedError
-    foot = os.pread(descriptor, _FOOT.size, end - _FOOT.size)
-    magic, version, size_bytes, checksum = _FOOT.unpack(foot)
-    table_bytes = -(-size_bytes // BLOCK_BYTES) * _DIGEST_BYTES
-    if magic != _MAGIC or version != _VERSION or size_bytes + table_bytes + _FOOT.size != end:
-        raise _DamagedError
-    table = os.pread(descriptor, table_bytes, size_bytes)
-    if checksum != _checksum(pack_id, size_bytes, table):
-        raise _DamagedError
-    return size_bytes, table
-
-
-def _checksum(pack_id: PackID, size_bytes: int, table: bytes) -> bytes:
-    return blake3.blake3(bytes.fromhex(pack_id) + size_bytes.to_bytes(8, "little") + table).digest()
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -260,22 +268,24 @@ def _files(folder: Path) -> list[_Entry]:
         for entry in entries:
             with contextlib.suppress(OSError):  # somebody else has removed it meanwhile
                 stat = entry.stat(follow_symlinks=False)
-                found.append(_Entry(folder / entry.name, stat.st_size, stat.st_mtime))
+                found.append(_Entry(folder / entry.name, stat.st_blocks * _BLOCK_BYTES, stat.st_mtime))
     return found
 
 
-def _is_there(path: Path) -> bool:
-    try:
-        path.stat()
-    except OSError:
-        return False
-    return True
+def _is_copy_of_pack(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-_FORMER_FOOT_BYTES, os.SEEK_END)
+        return file.read(len(_FORMER_FOOT)) == _FORMER_FOOT
 
 
 def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise problems.StoreUnavailable(
-            f"The cache directory cannot be changed ({error.strerror}); look after its disk and its permissions"
-        ) from error
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: OSError) -> problems.StoreUnavailable:
+    return problems.StoreUnavailable(
+        f"The cache directory cannot be used ({error.strerror}); look after its disk and its permissions"
+    )

@@ -1,7 +1,8 @@
 """A pool of buffers for uploads: a fixed number of one size, which all streams of a process share.
 
 The buffers are one anonymous mapping outside the heap, so the heap does not fragment; the kernel allocates a page at its first
-write. Waiting is first in, first out: on a thread (`acquire`), or with a callback (`request`).
+write. Each begins at a page, as direct writes need it (`drivers/file_writing.py`). A forked process does not have them.
+Waiting is first in, first out: on a thread (`acquire`), or with a callback (`request`).
 """
 
 import mmap
@@ -25,7 +26,10 @@ class Buffers:
     def __init__(self, count: int) -> None:
         """Reserve address space; no memory yet."""
         self.count = count
-        self._space = memoryview(mmap.mmap(-1, count * PIECE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        space = mmap.mmap(-1, count * PIECE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        # The disk reads this memory during direct writes, beside which fork(2) is safe only so. Source: open(2), "O_DIRECT".
+        space.madvise(mmap.MADV_DONTFORK)
+        self._space = memoryview(space)
         self._lock = threading.Lock()
         self._made = 0
         self._free: list[memoryview] = []
@@ -135,3 +139,49 @@ class Piece:
             was_last = not self._references
         if was_last:
             self._buffers.release(self.buffer)
+
+
+class Extents:
+    """Bytes in a row of buffers, each full but the last: so all of them can be written directly. Not thread-safe.
+
+    The caller acquires the buffers, because that can wait.
+    """
+
+    __slots__ = ("_buffers", "_held", "size_bytes")
+
+    def __init__(self, buffers: Buffers) -> None:
+        """Begin without a buffer."""
+        self._buffers = buffers
+        self._held: list[memoryview] = []
+        self.size_bytes = 0
+
+    @property
+    def room_bytes(self) -> int:
+        """How many bytes can be appended before another buffer is needed."""
+        return len(self._held) * PIECE_BYTES - self.size_bytes
+
+    def extend(self, buffer: memoryview) -> None:
+        """Take over an acquired buffer as further room."""
+        self._held.append(buffer)
+
+    def append(self, stored: Buffer) -> None:
+        """Copy bytes, for which there is room."""
+        rest = memoryview(stored)
+        while rest:
+            number, start = divmod(self.size_bytes, PIECE_BYTES)
+            taken = rest[: PIECE_BYTES - start]
+            self._held[number][start : start + len(taken)] = taken
+            self.size_bytes += len(taken)
+            rest = rest[len(taken) :]
+
+    def list_parts(self) -> list[memoryview]:
+        """List the bytes, in order; not to be used after `release`."""
+        ends = range(self.size_bytes, 0, -PIECE_BYTES)
+        return [buffer[: min(end, PIECE_BYTES)] for buffer, end in zip(self._held, ends, strict=False)]
+
+    def release(self) -> None:
+        """Release the buffers."""
+        for buffer in self._held:
+            self._buffers.release(buffer)
+        self._held = []
+        self.size_bytes = 0

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from typing import NamedTuple
@@ -88,7 +89,7 @@ class ReadAhead:
                 if not is_within_share or self._held_bytes + size_bytes > self._budget_bytes:
                     return None
             self._held_bytes += size_bytes
-        future = self._pool.submit(fetcher.fetch, part.slices) if part.slices else None
+        future = self._pool.submit(copy_context().run, fetcher.fetch, part.slices) if part.slices else None
         return _Fetching(self, fetcher, part, future)
 
     def release(self, size_bytes: int) -> None:
@@ -308,15 +309,13 @@ class _Fetcher:
     def fetch(self, slices: tuple[_Slice, ...]) -> list[bytes]:
         """Return the bytes of the slices, in order; not joined, because most readers need them one after the other.
 
-        A sweep may have moved a chunk to another pack since it was located: before reporting corruption, locates once more.
+        Before reporting corruption, locates and fetches once more: a sweep may have moved a chunk to another pack since it was
+        located, and bytes may have been damaged between the store and this process, not in the store.
         """
         try:
             return self._fetch(slices)
         except problems.ContentCorrupt:
-            again = _locate([part[:3] for part in slices], self._index)
-            if again == slices:
-                raise
-        return self._fetch(again)
+            return self._fetch(_locate([part[:3] for part in slices], self._index))
 
     def _fetch(self, slices: tuple[_Slice, ...]) -> list[bytes]:
         decompressor = Decompressor()

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextvars import copy_context
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ class SerialQueue(Generic[T]):
 
     Holds at most `depth` items, including the one being processed; `put` waits for room. When `work` raises, later items are
     dropped, and the next `put` or `finish` raises the same exception. An item's `done` is called exactly once, after the item was
-    processed or dropped.
+    processed or dropped. What `work` measures belongs to the trace in which the queue was made.
     """
 
     def __init__(self, pool: Executor, work: Callable[[T], None], *, depth: int) -> None:
@@ -35,6 +36,7 @@ class SerialQueue(Generic[T]):
         self._pool = pool
         self._work = work
         self._depth = depth
+        self._context = copy_context()
         self._changed = threading.Condition()
         self._items: deque[tuple[T, Done]] = deque()
         self._pending = 0
@@ -94,7 +96,7 @@ class SerialQueue(Generic[T]):
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
-            self._pool.submit(self._run)  # first: it raises when the process ends
+            self._pool.submit(self._context.copy().run, self._run)  # first: it raises when the process ends
             self._is_scheduled = True
 
     def _run(self) -> None:

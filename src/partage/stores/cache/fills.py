@@ -1,0 +1,308 @@
+"""Fills copies for the downloads of a process: readers of one content share a fill, so that its chunks are decoded once.
+
+A fill reads ahead of the reader that is furthest, by `LEAD_WINDOWS` at most, and waits for more demand for a moment before it
+ends. So a reader that goes away stops its fill, and nothing is registered that a reader could leave behind. Two processes that come
+to the same windows see each other's locks: one fills, the other one waits for the marks. Who waits in vain fills the same windows.
+If there is no thread for a fill, or it fails, the reader reads the store without a copy.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from partage import problems
+from partage.content.manifest import Segment
+from partage.stores.cache.cache_directory import CacheDirectory
+from partage.stores.cache.copies import WINDOW_BYTES, Copy, State, count_windows
+from partage.stores.cache.verifying import verify_windows
+
+LEAD_WINDOWS = 32
+LINGER_SECONDS = 0.5
+FOLLOW_SECONDS = 2.0
+"""How long a fill waits for a window that another process has locked."""
+
+_POLL_SECONDS = 0.002
+_ROOM_WINDOWS = 16
+_VERIFIED_AT_ONCE = 8
+_INLINE_WINDOWS = 4
+"""A fill of so few windows runs on the reader's thread."""
+
+
+class Origin(Protocol):
+    """Where a content comes from: its stores and its manifest."""
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes [start, stop), verified.
+
+        Raises:
+            ContentCorrupt, StoreUnavailable, DatabaseUnavailable: they cannot be had.
+        """
+
+    def list_segments(self, start: int, stop: int) -> Iterator[Segment]:
+        """Yield the segments of the manifest that cover [start, stop).
+
+        Raises:
+            ContentCorrupt, DatabaseUnavailable: they cannot be had.
+        """
+
+
+class Fills:
+    """The fills of one process, and their threads, which start on first use. Thread-safe."""
+
+    def __init__(self, directory: CacheDirectory, *, threads: int = 4, thread_begins: Callable[[], None] | None = None) -> None:
+        """Make the fills of a process; each thread first calls `thread_begins`."""
+        self.directory = directory
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="partage-fill", initializer=thread_begins)
+        self._changed = threading.Condition()
+        self._fills: list[_Fill] = []
+        self._is_closing = False
+
+    def close(self) -> None:
+        """End all fills soon, and wait for them."""
+        with self._changed:
+            self._is_closing = True
+            for fill in self._fills:
+                fill.is_ended = True  # also of one that waits for a thread: it will get none
+            self._changed.notify_all()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def count(self) -> int:
+        """Return the number of running fills."""
+        with self._changed:
+            return len(self._fills)
+
+    def demand(self, copy: Copy, position: int, stop: int) -> None:
+        """Let a running fill go on for a reader that is at `position` of a range that ends at `stop`."""
+        window, wanted = position // WINDOW_BYTES, count_windows(stop)
+        with self._changed:
+            for fill in self._fills:
+                if fill.content_id == copy.content_id and fill.begin <= window < fill.front + LEAD_WINDOWS:
+                    self._extend(fill, window, wanted)
+
+    def wait_for(self, copy: Copy, position: int, stop: int, origin: Origin) -> bool:
+        """Wait until the first byte of [position, stop) may be sent; False if the caller must read the store."""
+        window, wanted = position // WINDOW_BYTES, count_windows(stop)
+        with self._changed:
+            if copy.take_part(position, stop) is not None:
+                return True
+            fill = self._find(copy, window)
+            is_mine = fill is None
+            if fill is None:
+                fill = self._begin(copy, window, wanted, origin)
+            if fill is None:
+                return False
+            self._extend(fill, window, wanted)
+        if is_mine and fill.is_inline:
+            self._run(fill)
+        with self._changed:
+            while not (fill.is_ended or fill.front > window):
+                self._changed.wait()
+        return copy.take_part(position, stop) is not None
+
+    def _find(self, copy: Copy, window: int) -> "_Fill | None":
+        """Find the fill that will come to a window. One on the thread of a short read comes to none beyond that read's."""
+        for fill in self._fills:
+            end = fill.wanted if fill.is_inline else fill.front + LEAD_WINDOWS
+            if fill.content_id == copy.content_id and not fill.is_ended and fill.front <= window < end:
+                return fill
+        return None
+
+    def _begin(self, copy: Copy, window: int, wanted: int, origin: Origin) -> "_Fill | None":
+        is_inline = wanted - window <= _INLINE_WINDOWS
+        if self._is_closing or (not is_inline and not self._free_thread()):
+            return None
+        fill = _Fill(self, copy, origin, window, min(wanted, window + LEAD_WINDOWS), is_inline=is_inline)
+        self._fills.append(fill)
+        if not is_inline:
+            try:
+                self._pool.submit(self._run, fill)
+            except RuntimeError:  # no thread can be started
+                self._fills.remove(fill)
+                return None
+        return fill
+
+    def _free_thread(self) -> bool:
+        """Return whether a fill has a thread, if need be that of a fill that waits for more demand."""
+        running = [each for each in self._fills if not each.is_inline and not each.is_ended]
+        idle = [each for each in running if each.is_idle and each.front >= each.wanted]
+        if len(running) >= self._threads and idle:
+            idle[0].is_ended = True
+            self._changed.notify_all()
+        return len(running) < self._threads or bool(idle)
+
+    def _extend(self, fill: "_Fill", window: int, wanted: int) -> None:
+        further = min(wanted, window + LEAD_WINDOWS)
+        if further > fill.wanted and not fill.is_inline:
+            fill.wanted = further
+            self._changed.notify_all()
+
+    def _run(self, fill: "_Fill") -> None:
+        try:
+            fill.run()
+        finally:
+            self.end(fill)
+
+    def end(self, fill: "_Fill") -> None:
+        """Forget a fill; readers that wait for it go on."""
+        with self._changed:
+            fill.is_ended = True
+            with contextlib.suppress(ValueError):
+                self._fills.remove(fill)
+            self._changed.notify_all()
+
+    def advance(self, fill: "_Fill", front: int) -> None:
+        """Note that all windows before `front` are filled."""
+        with self._changed:
+            fill.front = front
+            self._changed.notify_all()
+
+    def await_demand(self, fill: "_Fill", idle: Callable[[], None]) -> int:
+        """Return how many windows a fill has to fill now; 0 if it is to end. Calls `idle` before it waits."""
+        with self._changed:
+            if fill.front < fill.wanted and not self._is_closing:
+                return fill.wanted - fill.front
+        if not fill.is_inline and fill.front < fill.windows:
+            idle()
+            with self._changed:
+                fill.is_idle = True
+                self._changed.wait_for(
+                    lambda: fill.front < fill.wanted or fill.is_ended or self._is_closing, timeout=LINGER_SECONDS
+                )
+                fill.is_idle = False
+                if fill.front < fill.wanted and not fill.is_ended and not self._is_closing:
+                    return fill.wanted - fill.front
+                fill.is_ended = True  # in the same breath, or a reader could extend a fill that ends
+        return 0
+
+
+class _Fill:
+    """One fill, from a window on. `front`, `wanted` and `is_ended` change under the lock of its `Fills`."""
+
+    def __init__(self, fills: Fills, copy: Copy, origin: Origin, first: int, wanted: int, *, is_inline: bool) -> None:
+        self.content_id = copy.content_id
+        self.begin = self.front = first
+        self.wanted = wanted
+        self.is_inline = is_inline
+        self.is_ended = False
+        self.is_idle = False
+        self.windows = copy.windows
+        self._is_patient = True
+        self._fills = fills
+        self._size_bytes = copy.size_bytes
+        self._origin = origin
+        self._reading: _Reading | None = None
+        self._locked = range(0)
+        self._grown = 0
+
+    def run(self) -> None:
+        """Fill windows as long as there is demand."""
+        copy = self._fills.directory.open(self.content_id, self._size_bytes)
+        if copy is None or not self._fills.directory.takes:
+            return
+        try:
+            while count := self._fills.await_demand(self, lambda: self._rest(copy)):
+                self._lock(copy)
+                self._advance(copy, count)
+        except OSError as error:
+            self._fills.directory.rest(error)
+        except (problems.Problem, _NoRoomError):
+            return  # the readers find the same problem in the store, or none
+        finally:
+            self._rest(copy)
+
+    def _rest(self, copy: Copy) -> None:
+        """Hold neither read-ahead nor locks."""
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
+        copy.unlock(self._locked.start, len(self._locked))
+        self._locked = range(0)
+
+    def _lock(self, copy: Copy) -> None:
+        """Lock the windows before the front, or wait until the process that has locked them has filled the first."""
+        ahead = range(self.front, self.front + LEAD_WINDOWS)
+        if self._locked and self.front < self._locked.start + LEAD_WINDOWS // 2:
+            return
+        until = time.monotonic() + FOLLOW_SECONDS
+        while not copy.lock(ahead.start, len(ahead)):
+            if copy.states(self.front, 1)[0] >= State.VERIFIED:
+                return
+            if not self._is_patient or time.monotonic() >= until:
+                self._is_patient = False
+                return
+            time.sleep(_POLL_SECONDS)
+        if self._locked:
+            copy.unlock(self._locked.start, ahead.start - self._locked.start)
+        self._locked = ahead
+
+    def _advance(self, copy: Copy, count: int) -> None:
+        """Take the first windows that are in the same state a step further."""
+        front = self.front
+        states = copy.states(front, min(count, _VERIFIED_AT_ONCE))
+        ready = len(states) - len(states.lstrip(bytes([State.VERIFIED, State.ZEROS])))
+        if ready:
+            self._fills.advance(self, front + ready)
+            return
+        if states[0] == State.UNVERIFIED:
+            left = len(states) - len(states.lstrip(bytes([State.UNVERIFIED])))
+            start, stop = front * WINDOW_BYTES, min((front + left) * WINDOW_BYTES, copy.size_bytes)
+            copy.mark(front, verify_windows(copy, self._origin.list_segments(start, stop), front, left))
+            return
+        self._fill_window(copy, front)
+        self._fills.advance(self, front + 1)
+
+    def _fill_window(self, copy: Copy, window: int) -> None:
+        self._grown += 1
+        if self._grown % _ROOM_WINDOWS == 1:
+            if copy.is_removed:
+                raise _NoRoomError
+            more_bytes = min(_ROOM_WINDOWS * WINDOW_BYTES, copy.size_bytes - window * WINDOW_BYTES)
+            if not self._fills.directory.make_room(copy, more_bytes):
+                self._fills.directory.refuse(self.content_id, "it has no room")
+                raise _NoRoomError
+        if self._reading is None or self._reading.position != window * WINDOW_BYTES:
+            if self._reading is not None:
+                self._reading.close()
+            stop = copy.size_bytes if not self.is_inline else min(self.wanted * WINDOW_BYTES, copy.size_bytes)
+            self._reading = _Reading(self._origin, window * WINDOW_BYTES, stop)
+        copy.write(window, self._reading.take(copy.measure_window(window)))
+
+
+class _NoRoomError(Exception):
+    """The copy may not grow, or was evicted."""
+
+
+class _Reading:
+    """Reads a content in pieces of given sizes."""
+
+    def __init__(self, origin: Origin, start: int, stop: int) -> None:
+        self.position = start
+        self._pieces = origin.read(start, stop)
+        self._rest = b""
+
+    def take(self, size_bytes: int) -> list[bytes]:
+        """Return the next bytes.
+
+        Raises:
+            ContentCorrupt: there are fewer.
+        """
+        taken: list[bytes] = []
+        left = size_bytes
+        while left:
+            piece = self._rest or next(self._pieces, b"")
+            if not piece:
+                raise problems.ContentCorrupt("The image data ends before its size")
+            taken.append(piece[:left])
+            self._rest = piece[left:]
+            left -= len(taken[-1])
+        self.position += size_bytes
+        return taken
+
+    def close(self) -> None:
+        """Release the read-ahead."""
+        if isinstance(self._pieces, Generator):
+            self._pieces.close()
