@@ -42,7 +42,7 @@ class DictIndex:
     def __init__(self) -> None:
         self.places: dict[ids.ChunkDigest, ChunkLocation] = {}
 
-    def known(self, digests: Collection[ids.ChunkDigest]) -> set[ids.ChunkDigest]:
+    def find_stored(self, digests: Collection[ids.ChunkDigest]) -> set[ids.ChunkDigest]:
         """See `stores.index.ChunkIndex`."""
         return {digest for digest in digests if digest in self.places}
 
@@ -115,7 +115,9 @@ def measure(name: str, blocks: Callable[[], Iterator[bytes]], folder: Path) -> N
             index,
             resources,
             inspector=inspection.Inspector("raw", "bare"),
-            options=writer.WriteOptions(limit_bytes=1 << 50, limit_problem=problems.ImageTooLarge("too large")),
+            options=writer.WriteOptions(
+                limit_bytes=1 << 50, limit_problem=problems.ImageTooLarge("too large"), algorithms=("md5", "sha512")
+            ),
             new_pack_id=lambda: ids.PackID(uuid.uuid4().hex),
         )
         with contextlib.closing(into):

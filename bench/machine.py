@@ -29,8 +29,11 @@ def digests(path: Path, streams: int) -> float:
     return round(streams * path.stat().st_size / MIB / (time.perf_counter() - started), 1)
 
 
-def sendfile(conn: Any, path: Path, streams: int) -> float:
-    """Return MiB/s of a plain file, sent by a process that does nothing else, to the benchmark's own client `conn`."""
+def sendfile(conn: Any, path: Path, streams: int) -> dict[str, float]:
+    """Measure a plain file, sent by a process that does nothing else, to the benchmark's own client `conn`.
+
+    Return MiB/s, and that process's time for each GiB.
+    """
     size = path.stat().st_size
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         child = os.fork()
@@ -45,10 +48,12 @@ def sendfile(conn: Any, path: Path, streams: int) -> float:
             started = time.perf_counter()
             with ThreadPoolExecutor(streams) as pool:
                 list(pool.map(lambda _: _fetch(conn, base), range(streams)))
-            return round(streams * size / MIB / (time.perf_counter() - started), 1)
+            rate = streams * size / MIB / (time.perf_counter() - started)
         finally:
             os.kill(child, 9)
-            os.waitpid(child, 0)
+            _pid, _status, used = os.wait4(child, 0)
+    cost = (used.ru_utime + used.ru_stime) * 1024 * MIB / ((streams + 1) * size)
+    return {"mib_per_s": round(rate, 1), "server_cpu_s_per_gib": round(cost, 3)}
 
 
 def _serve(listener: socket.socket, path: Path, size: int) -> None:

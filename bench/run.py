@@ -25,8 +25,11 @@ from typing import Any
 
 import aims
 import crowd
+import days
 import machine
+import parts
 import services
+import where
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parent / ".bench"
@@ -83,6 +86,9 @@ class Run:
             self._machine()
         if {*FILES} & {*phases}:
             self.results |= self._compare([each for each in phases if each in FILES], 0)
+            if "upload" in phases:
+                self._next_day()
+                self._parts()
             if "machine" in phases:
                 self._machine()
         if "crowd" in phases:
@@ -93,6 +99,8 @@ class Run:
         lines = [*aims.report(self.results)]
         if self.small:
             lines += ["", *aims.growth(self.small, self.results)]
+        if {*FILES} & {*self.chosen.phases}:
+            lines += ["", *where.report(self.results)]
         load = " -> ".join(f"{each:.1f}" for each in (self.load_before[0], os.getloadavg()[0]))
         return [*lines, "", f"{os.cpu_count()} processors, load {load}; ratios of one run count, absolute figures do not"]
 
@@ -152,7 +160,20 @@ class Run:
         files = self._files()
         for streams in (1, 4):
             self._found(f"md5 and sha512 x{streams}", "machine", mib_per_s=machine.digests(files["random"], streams))
-            self._found(f"sendfile disk x{streams}", "machine", mib_per_s=machine.sendfile(self.bench.Conn, files["disk"], streams))
+            self._found(f"sendfile disk x{streams}", "machine", **machine.sendfile(self.bench.Conn, files["disk"], streams))
+
+    def _parts(self) -> None:
+        for name, path in self._files().items():
+            self._found(f"{where.PARTS} {name}", "machine", **parts.measure_upload(path, OUT))
+
+    def _next_day(self) -> None:
+        day = self._files()["disk"]
+        next_day = days.make_next_day(day, OUT / f"files-{self.chosen.size}" / "next-day.raw")
+        with services.people(self.both) as people:
+            for _ in range(1 if self.chosen.quick else 2):
+                for service in self.both:
+                    found = days.upload_next_day(self.bench, self._target(service, people), day, next_day)
+                    self._found(where.NEXT_DAY, service.name, **found)
 
     def _crowd(self) -> None:
         with services.people(self.both) as people:

@@ -44,13 +44,13 @@ def put_under_strace(root: Path, *arguments: Any) -> Any:
 @needs_strace
 def test_data_name_and_directory_are_synced_in_order(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
-    ran = put_under_strace(tmp_path, "-y", "-e", "trace=fsync,rename,renameat,renameat2")
+    ran = put_under_strace(tmp_path, "-y", "-e", "trace=fsync,fdatasync,rename,renameat,renameat2")
     assert ran.stdout == "put\n", ran.stderr
     steps = [line.split(" ", 1)[1].strip() for line in (tmp_path / "trace").read_text().splitlines() if str(tmp_path) in line]
     named = [step.split("(")[0] for step in steps]
     rename = next(number for number, name in enumerate(named) if name.startswith("rename"))
-    assert "incoming/" in steps[rename - 1], "the file is fsynced last before it gets its name"
-    assert named[rename - 1 :] == ["fsync", named[rename], "fsync"]
+    assert "incoming/" in steps[rename - 1], "the file is synced last before it gets its name"
+    assert named[rename - 1 :] == ["fdatasync", named[rename], "fsync"]
     assert re.fullmatch(r"fsync\(.*packs/ab>.*", steps[-1])
     assert [step for step in steps[:rename] if "/store>" in step], "new folders are durable in their parents, too"
 
@@ -60,9 +60,12 @@ def test_data_name_and_directory_are_synced_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "problem"),
     [
+        ("fdatasync", "EIO", "StoreUnavailable"),
+        ("fdatasync", "ENOSPC", "StoreFull"),
+        ("fdatasync", "EDQUOT", "StoreFull"),
         ("fsync", "EIO", "StoreUnavailable"),
-        ("fsync", "ENOSPC", "StoreFull"),
-        ("fsync", "EDQUOT", "StoreFull"),
+        ("writev", "EIO", "StoreUnavailable"),
+        ("writev", "ENOSPC", "StoreFull"),
         ("/^rename", "EACCES", "StoreUnavailable"),
         ("/^mkdir", "EROFS", "StoreUnavailable"),
         ("/^mkdir", "ENOSPC", "StoreFull"),

@@ -1,11 +1,12 @@
 """Digests of whole contents, which the Image API publishes and clients check.
 
-Chunks are named by BLAKE3 (`model.ids.ChunkDigest`); a whole content has the three digests that clients know. Does no I/O; the
-threads that hash in parallel are in `stores/engine/writer.py`.
+Chunks are named by BLAKE3 (`model.ids.ChunkDigest`). Nothing names a content by a digest, so of a whole content only those digests
+are computed that something needs (docs/decisions/0069). Does no I/O; the threads that hash in parallel are in
+`stores/engine/writer.py`.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import blake3
@@ -15,26 +16,54 @@ from partage.model import ids
 
 Buffer = bytes | bytearray | memoryview
 
-ALGORITHMS = ("md5", "sha256", "sha512")
-"""`md5` is the API's `checksum`, `sha512` its default `os_hash_algo`; `sha256` is what the world publishes beside images."""
+CHECKSUM = "md5"
+"""The algorithm of the API's `checksum`."""
+
+ALGORITHMS = (CHECKSUM, "sha256", "sha512")
+"""`sha512` is the default of the API's `os_hash_algo`; `sha256` is what the world publishes beside images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """The digests of one content, lower-case hexadecimal."""
+    """The digests of one content, lower-case hexadecimal; None: not computed."""
 
-    md5: str
-    sha256: str
-    sha512: str
+    md5: str | None = None
+    sha256: str | None = None
+    sha512: str | None = None
+
+    @property
+    def by_algorithm(self) -> Mapping[str, str]:
+        """The digests that are there, by algorithm."""
+        values = {CHECKSUM: self.md5, "sha256": self.sha256, "sha512": self.sha512}
+        return {algorithm: value for algorithm, value in values.items() if value is not None}
+
+    def find(self, algorithm: str) -> str:
+        """Return the digest by an algorithm; that it was computed is the caller's duty."""
+        return self.by_algorithm[algorithm]
 
 
-def compute(buffers: Iterable[Buffer]) -> Digests:
-    """Compute the digests of a stream of buffers, one after the other on the caller's thread."""
-    hashers = [hashlib.new(name, usedforsecurity=False) for name in ALGORITHMS]
-    for buffer in buffers:
-        for hasher in hashers:
+class Hashers:
+    """Compute digests of one stream. `by_name` has a hasher for each algorithm, which may be used on different threads."""
+
+    def __init__(self, algorithms: Collection[str]) -> None:
+        self.by_name = {name: hashlib.new(name, usedforsecurity=False) for name in ALGORITHMS if name in algorithms}
+
+    def update(self, buffer: Buffer) -> None:
+        """Hash the next bytes, by one algorithm after the other."""
+        for hasher in self.by_name.values():
             hasher.update(buffer)
-    return Digests(*(hasher.hexdigest() for hasher in hashers))
+
+    def finish(self) -> Digests:
+        """Return the digests of what was hashed."""
+        return Digests(**{name: hasher.hexdigest() for name, hasher in self.by_name.items()})
+
+
+def compute(buffers: Iterable[Buffer], algorithms: Collection[str]) -> Digests:
+    """Compute digests of a stream of buffers, one after the other on the caller's thread."""
+    hashers = Hashers(algorithms)
+    for buffer in buffers:
+        hashers.update(buffer)
+    return hashers.finish()
 
 
 def compute_for_chunk(plain: Buffer) -> ids.ChunkDigest:

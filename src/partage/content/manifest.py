@@ -14,6 +14,7 @@ from typing import NamedTuple
 import blake3
 
 from partage import problems
+from partage.content.digest import Digests
 from partage.model import ids
 
 SEGMENT_CHUNKS = 1024
@@ -24,15 +25,13 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All bytes of one image: their size, and the digests of the whole in lower-case hexadecimal.
+    """All bytes of one image: their size, and digests of the whole.
 
     `virtual_size_bytes` is what a disk made of it has; None where the format does not say.
     """
 
     size_bytes: int
-    md5: str
-    sha256: str
-    sha512: str
+    digests: Digests
     virtual_size_bytes: int | None
 
 
@@ -114,6 +113,43 @@ def slice_segment(segment: Segment, start: int, stop: int) -> Iterator[tuple[Man
             digest = ids.ChunkDigest(body[at : at + _DIGEST_BYTES])
             at += _DIGEST_BYTES
         yield ManifestEntry(digest, words[number] & _LENGTH), begin - ends[number], end - ends[number]
+
+
+def is_segment(encoded: bytes) -> bool:
+    """Return whether bytes begin like a segment."""
+    return encoded.startswith(_MAGIC)
+
+
+def split(encoded: bytes) -> list[Segment]:
+    """Split segments that stand back to back, as another service sends them. What is in them is checked by `decode`.
+
+    Raises:
+        ContentCorrupt: they do not begin like segments, or the last one is cut short.
+    """
+    found: list[Segment] = []
+    at = 0
+    while at < len(encoded):
+        words_at = at + _HEAD.size + _CHECKSUM_BYTES
+        damage = problems.ContentCorrupt(f"The bytes from {at} on are no segment of a manifest")
+        if len(encoded) < words_at or not encoded.startswith(_MAGIC, at):
+            raise damage
+        _magic, _version, count, start = _HEAD.unpack_from(encoded, at)
+        if len(encoded) < words_at + 8 * count:
+            raise damage
+        named = sum(word < _ZEROS for word in struct.unpack_from(f"<{count}Q", encoded, words_at))
+        end = words_at + 8 * count + _DIGEST_BYTES * named
+        if len(encoded) < end:
+            raise damage
+        found.append(Segment(start, encoded[at:end]))
+        at = end
+    return found
+
+
+def encode_all(start: int, entries: Sequence[ManifestEntry]) -> list[Segment]:
+    """Pack entries, which begin at offset `start`, into as few segments as possible."""
+    assembly = Assembly(start, start)
+    found = [segment for entry in entries for segment in assembly.add(entry)]
+    return [*found, *assembly.finish()]
 
 
 def length(segment: Segment) -> int:

@@ -1,10 +1,11 @@
 """The content engine's chunk index over the database: each query and each new pack is one short transaction."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from partage.model.ids import ChunkDigest, PackID, StoreID
+from partage.measures import CHUNK_LOOKUPS, Meter, Unmetered
+from partage.model.ids import ChunkDigest, StoreID
 from partage.records import contents
 from partage.records.contents import ChunkRow, PackRow
 from partage.records.database import Database
@@ -14,20 +15,20 @@ from partage.stores.engine.pack import Encoding, SealedPack
 
 @dataclass(frozen=True, slots=True)
 class DatabaseIndex:
-    """The chunks of one store. Thread-safe: it holds nothing but the database and a clock.
-
-    `located`, if given, collects the packs of all located chunks: those that a reader then reads.
-    """
+    """The chunks of one store. Thread-safe: it holds nothing but the database and a clock."""
 
     database: Database
     store_id: StoreID
     clock: Callable[[], datetime]
-    located: set[PackID] | None = None
+    meter: Meter = field(default_factory=Unmetered)
 
     def find_stored(self, digests: Collection[ChunkDigest]) -> set[ChunkDigest]:
         """Return the chunks that need not be stored again."""
         with self.database.read() as tx:
-            return contents.find_stored(tx, self.store_id, digests)
+            found = contents.find_stored(tx, self.store_id, digests)
+        self.meter.add(CHUNK_LOOKUPS, self.store_id, "known", by=len(found))
+        self.meter.add(CHUNK_LOOKUPS, self.store_id, "new", by=len(digests) - len(found))
+        return found
 
     def add_pack(self, pack: SealedPack) -> None:
         """Insert a pack that is durable in the store; other uploads now find its chunks."""
@@ -38,8 +39,6 @@ class DatabaseIndex:
         """Return the locations of these chunks."""
         with self.database.read() as tx:
             places = contents.locate(tx, self.store_id, digests)
-        if self.located is not None:
-            self.located.update(place.pack_id for place in places.values())
         return {
             digest: ChunkLocation(pack_id, offset, stored_bytes, length_bytes, Encoding(encoding))
             for digest, (pack_id, offset, stored_bytes, length_bytes, encoding) in places.items()

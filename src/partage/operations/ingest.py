@@ -8,9 +8,10 @@ Nothing refers to the chunks stored by then, and the sweep removes them.
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from typing import Protocol
 
 from partage import problems
-from partage.content.digest import Buffer
+from partage.content.digest import CHECKSUM, Buffer
 from partage.content.inspection import Inspector, Watcher
 from partage.content.manifest import Content, Segment, digests
 from partage.model.announcement import ArrivalFailure, Arriving, Event
@@ -25,6 +26,22 @@ from partage.records.database import Transaction
 from partage.stores.engine import writer
 from partage.stores.engine.buffers import Piece
 from partage.stores.engine.writer import WriteOptions, Writer, Written
+
+
+class Receiver(Protocol):
+    """What takes the bytes of one request. Any thread may call, one at a time; the last call is `fail`, or a whole `finish`."""
+
+    def take(self, piece: Piece) -> None:
+        """Store the next bytes, and release the piece in every case."""
+
+    def pause(self) -> None:
+        """Release every buffer until the next `take`."""
+
+    def finish(self) -> None:
+        """Store the rest: all bytes have arrived."""
+
+    def fail(self, error: BaseException) -> None:
+        """Abort."""
 
 
 class Arrival:
@@ -56,6 +73,14 @@ class Arrival:
         self._meter = meter
         self._verifier = verifier
         self._name_content = name_content
+
+    def new_piece(self) -> Piece:
+        """Acquire an empty piece of the shared buffers; block this thread until there is one.
+
+        Raises:
+            StoreFull, StoreUnavailable: call `fail`.
+        """
+        return self._writer.new_piece()
 
     def take(self, piece: Piece) -> None:
         """Store the next bytes, and release the piece in every case. Can wait for the store, never for the client.
@@ -129,11 +154,11 @@ def open_writer(service: Service, named: NamedStore, watcher: Watcher, options: 
     """Open a writer for a stream that is pushed. No manifest refers to its chunks yet."""
     return NotedWriter(
         named.store,
-        DatabaseIndex(service.database, named.id, service.clock),
+        DatabaseIndex(service.database, named.id, service.clock, meter=service.process.meter),
         service.stores.writer_resources,
         PackNames(service, named),
         inspector=watcher,
-        options=options,
+        options=replace(options, pack_bytes=named.pack_bytes),
     )
 
 
@@ -166,8 +191,14 @@ def build_write_options(service: Service, announced_bytes: int | None) -> WriteO
         limit_bytes=cap,
         announced_bytes=announced_bytes,
         limit_problem=_make_too_large_problem(cap),
+        algorithms=list_algorithms(service),
         hide_deduplication_timing=service.features.hide_deduplication_timing,
     )
+
+
+def list_algorithms(service: Service) -> tuple[str, ...]:
+    """List the algorithms of the digests that the Image API shows of every new image."""
+    return (CHECKSUM, service.features.hash_algorithm)
 
 
 def require_size(service: Service, size_bytes: int | None) -> None:
@@ -201,9 +232,9 @@ def attach_content(service: Service, image: Image, content_id: ContentID, conten
         image,
         size=content.size_bytes,
         virtual_size=content.virtual_size_bytes,
-        checksum=content.md5,
+        checksum=content.digests.find(CHECKSUM),
         os_hash_algo=service.features.hash_algorithm,
-        os_hash_value=find_digest(content, service.features.hash_algorithm),
+        os_hash_value=content.digests.find(service.features.hash_algorithm),
         content_id=content_id,
         stores=(named.id,),
         references=(),
@@ -219,8 +250,3 @@ def require_chunks(tx: Transaction, named: NamedStore, manifest: Collection[Segm
     wanted = {digest for segment in manifest for digest in digests(segment)}
     if contents.unmark(tx, named.id, wanted) != wanted:
         raise problems.StoreUnavailable("Parts of the image were swept while it was uploaded; upload it again")
-
-
-def find_digest(content: Content, algorithm: str) -> str:
-    """Return the digest of a content by one of md5, sha256 and sha512, in hexadecimal."""
-    return {"md5": content.md5, "sha256": content.sha256, "sha512": content.sha512}[algorithm]

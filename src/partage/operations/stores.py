@@ -8,7 +8,7 @@ from partage.model.announcement import Event
 from partage.model.caller import Caller
 from partage.model.ids import ImageID, StoreID
 from partage.model.image import Image, ImageStatus
-from partage.operations import events, visible
+from partage.operations import events, promises, visible
 from partage.operations.service import HTTPStore, NamedStore, Service
 from partage.policies import authority
 from partage.policies.locations import DELETE_IMAGE_LOCATION, GET_IMAGE_LOCATION
@@ -40,6 +40,7 @@ def delete_from_store(service: Service, caller: Caller, store_id: StoreID, image
         ImageNotFound: no such image, none the caller may know of, or none in that store.
         PolicyForbids: the caller may not.
         StatusForbids: it is the only place that has the image.
+        ImageFrozen: a notice runs, and its member reads the data from where they were.
     """
     if not service.stores.has(store_id):
         raise problems.StatusConflict(f"The selected store {store_id} is not available on this node.")
@@ -56,6 +57,7 @@ def delete_from_store(service: Service, caller: Caller, store_id: StoreID, image
         if store_id not in image.all_stores:
             raise problems.ImageNotFound(f"Image {image_id} is not stored in store {store_id}.")
         changed = _remove_location(image, store_id, service.clock())
+        promises.require_unfrozen(service, tx, caller, changed, was=image)
         images.save(tx, changed, was=image)
         events.record(tx, *events.describe_change(service, caller, changed, was=image))
     service.announce(Event.IMAGE_UPDATE, changed)

@@ -9,8 +9,16 @@ from partage.content import digest
 
 
 def test_digests_are_those_of_the_whole_whatever_the_buffers() -> None:
-    expected = digest.Digests(*(hashlib.new(name, b"abcdef").hexdigest() for name in ("md5", "sha256", "sha512")))
-    assert digest.compute([b"abcdef"]) == digest.compute([b"ab", bytearray(b"cd"), memoryview(b"ef")]) == expected
+    expected = digest.Digests(*(hashlib.new(name, b"abcdef").hexdigest() for name in digest.ALGORITHMS))
+    whole = digest.compute([b"abcdef"], digest.ALGORITHMS)
+    assert whole == digest.compute([b"ab", bytearray(b"cd"), memoryview(b"ef")], digest.ALGORITHMS) == expected
+
+
+@pytest.mark.parametrize("algorithms", [(), ("md5",), ("md5", "sha256"), ("md5", "sha512", "sha512")])
+def test_only_wanted_digests_are_computed(algorithms: tuple[str, ...]) -> None:
+    found = digest.compute([b"abcdef"], algorithms)
+    assert found.by_algorithm == {name: hashlib.new(name, b"abcdef").hexdigest() for name in algorithms}
+    assert all(found.find(name) == found.by_algorithm[name] for name in algorithms)
 
 
 def test_chunk_is_named_by_blake3() -> None:

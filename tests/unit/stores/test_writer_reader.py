@@ -76,9 +76,10 @@ def test_written_data_is_read_back(store: Any, index: Any, size: int) -> None:
     done = doubles.written(store, index, split(data, 70_000))
     assert read(store, index, done.segments, 0, size) == data
     assert done.content.size_bytes == size
-    assert done.content.md5 == hashlib.md5(data).hexdigest()
-    assert done.content.sha256 == hashlib.sha256(data).hexdigest()
-    assert done.content.sha512 == hashlib.sha512(data).hexdigest()
+    assert done.content.digests.by_algorithm == {
+        "md5": hashlib.md5(data).hexdigest(),
+        "sha512": hashlib.sha512(data).hexdigest(),
+    }
     assert done.content.virtual_size_bytes == (size or None)
     assert own_threads() == []
 
@@ -86,7 +87,7 @@ def test_written_data_is_read_back(store: Any, index: Any, size: int) -> None:
 def test_empty_body_has_digests_of_nothing_and_no_bytes(store: Any, index: Any) -> None:
     done = doubles.written(store, index, [])
     assert (done.segments, done.new_stored_bytes) == ((), 0)
-    assert done.content.md5 == "d41d8cd98f00b204e9800998ecf8427e"
+    assert done.content.digests.md5 == "d41d8cd98f00b204e9800998ecf8427e"
     assert list(store.enumerate("")) == []
     assert list(reader.read(store, index, done.segments, 0, 0)) == []
 
@@ -460,9 +461,9 @@ def test_rewrite_keeps_what_is_wanted_and_nothing_else(store: Any, index: Any) -
 
 def test_unknown_pack_version_is_refused(store: Any) -> None:
     builder = pack.PackBuilder(doubles.new_pack_id())
-    builder.append(digest.compute_for_chunk(b"x"), b"x", length_bytes=1, encoding=pack.Encoding.PLAIN)
-    sealed, parts = builder.seal()
-    whole = bytearray(b"".join(parts))
+    builder.add(digest.compute_for_chunk(b"x"), stored_bytes=1, length_bytes=1, encoding=pack.Encoding.PLAIN)
+    sealed, tail = builder.seal()
+    whole = bytearray(builder.head + b"x" + tail)
     whole[4] = 2
     store.put(layout.pack_key(sealed.pack_id), [whole])
     with pytest.raises(ValueError, match="version 2"):

@@ -1,8 +1,8 @@
 """Objects as files below one directory of a POSIX file system.
 
-An object appears under its name only when it is whole and durable: it is written to `incoming/` and fsynced, an atomic rename
-moves it, and its directory is fsynced.
-After a failed fsync the kernel may have dropped the pages and report success the next time, so the file is abandoned, never retried
+An object appears under its name only when it is whole and durable: it is written to `incoming/` and synced (`file_writing.py`),
+an atomic rename moves it, and its directory is fsynced.
+After a failed sync the kernel may have dropped the pages and report success the next time, so the file is abandoned, never retried
 (reliability rule of PostgreSQL). Directory tree: stores/layout.py, and
 
     incoming/
@@ -14,15 +14,14 @@ import errno
 import os
 import re
 import secrets
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 
 from partage import problems
 from partage.content.digest import Buffer
 from partage.stores import layout, store
+from partage.stores.drivers import file_writing
 from partage.stores.identity import LONGEST_BYTES, Identity, decode
 
 INCOMING = "incoming/"
@@ -181,7 +180,7 @@ class PosixStore:
         self._make_durable(root, INCOMING.rstrip("/"))
         self._make_durable(root, folder)
         try:
-            _write_durably(root, draft, parts)
+            file_writing.write_new(root, draft, parts)
             publish(root, draft, key)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -249,25 +248,6 @@ def _link(root: int, draft: str, key: str) -> None:
     os.unlink(draft, dir_fd=root)
 
 
-def _write_durably(root: int, path: str, parts: Sequence[Buffer]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=root)
-    try:
-        _write_all(descriptor, parts)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_all(descriptor: int, parts: Sequence[Buffer]) -> None:
-    waiting = deque(memoryview(part) for part in parts)
-    while waiting:
-        written = os.writev(descriptor, list(islice(waiting, _MOST_PARTS)))
-        while waiting and len(waiting[0]) <= written:
-            written -= len(waiting.popleft())
-        if written:
-            waiting[0] = waiting[0][written:]
-
-
 def _fsync_directory(root: int, folder: str) -> None:
     descriptor = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
     try:
@@ -285,9 +265,6 @@ def _read_exactly(descriptor: int, key: str, start: int, length: int) -> bytes:
         found += more
     return found
 
-
-_MOST_PARTS = 512
-"""Linux takes 1,024 at once, POSIX promises 16."""
 
 _NOT_THIS_STORE = (
     "The store's directory does not have the identity that the database knows; it may not be mounted. Try again later, "

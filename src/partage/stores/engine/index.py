@@ -1,6 +1,6 @@
 """The ChunkIndex protocol: which pack holds which chunk. The database implements it above this package; packs can rebuild it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from partage.model import ids
@@ -36,3 +36,13 @@ class ChunkIndex(Protocol):
 
     def locate(self, digests: Collection[ids.ChunkDigest]) -> dict[ids.ChunkDigest, ChunkLocation]:
         """Return the locations of up to 1024 chunks; unknown chunks are absent."""
+
+
+class OwnChunks(Protocol):
+    """Chunks that are no secret to the uploader of one stream. Not thread-safe."""
+
+    def find(self, offsets: Mapping[ids.ChunkDigest, int]) -> set[ids.ChunkDigest]:
+        """Return which of these chunks the uploader has, as far as that is found; each with its offset in the stream.
+
+        The work must not depend on what others have. Calls come in the order of the stream.
+        """

@@ -5,7 +5,7 @@ names them, so that the chunk index of the database can be rebuilt from packs al
 """
 
 import struct
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
@@ -13,7 +13,6 @@ from functools import partial
 import blake3
 
 from partage import problems
-from partage.content.digest import Buffer
 from partage.model import ids
 from partage.stores import layout, store
 
@@ -52,14 +51,13 @@ class SealedPack:
 
 
 class PackBuilder:
-    """Builds one pack in memory. Not thread-safe."""
+    """Lays out one pack. The caller keeps its bytes: `head`, the chunks in the order of `add`, the tail. Not thread-safe."""
 
-    def __init__(self, pack_id: ids.PackID) -> None:
+    def __init__(self, pack_id: ids.PackID, target_bytes: int = TARGET_BYTES) -> None:
         self._pack_id = pack_id
-        self._head = _HEAD.pack(_MAGIC, VERSION, bytes.fromhex(pack_id))
-        # One growing buffer would be moved some nine times over until it is full; parts are moved once, those of bytes never.
-        self._parts: list[Buffer] = [self._head]
-        self._size_bytes = len(self._head)
+        self._target_bytes = target_bytes
+        self.head = _HEAD.pack(_MAGIC, VERSION, bytes.fromhex(pack_id))
+        self._size_bytes = len(self.head)
         self._entries: list[ChunkEntry] = []
 
     @property
@@ -70,21 +68,19 @@ class PackBuilder:
     @property
     def full(self) -> bool:
         """Whether the pack has reached a limit and must be sealed."""
-        return self._size_bytes >= TARGET_BYTES or len(self._entries) >= TARGET_CHUNKS
+        return self._size_bytes >= self._target_bytes or len(self._entries) >= TARGET_CHUNKS
 
-    def append(self, digest: ids.ChunkDigest, stored: Buffer, *, length_bytes: int, encoding: Encoding) -> None:
-        """Add a chunk. Keeps its buffer, which must not change before the pack is put. The caller adds no digest twice."""
-        self._entries.append(ChunkEntry(digest, self._size_bytes, len(stored), length_bytes, encoding))
-        self._parts.append(stored)
-        self._size_bytes += len(stored)
+    def add(self, digest: ids.ChunkDigest, *, stored_bytes: int, length_bytes: int, encoding: Encoding) -> None:
+        """Enter the next chunk. The caller enters no digest twice."""
+        self._entries.append(ChunkEntry(digest, self._size_bytes, stored_bytes, length_bytes, encoding))
+        self._size_bytes += stored_bytes
 
-    def seal(self) -> tuple[SealedPack, Sequence[Buffer]]:
-        """Complete the pack; return its description and the parts of its object, to be put under `layout.pack_key`."""
+    def seal(self) -> tuple[SealedPack, bytes]:
+        """Complete the pack; return its description and its tail. The object is put under `layout.pack_key`."""
         index = b"".join(_ENTRY.pack(e.digest, e.offset, e.stored_bytes, e.length_bytes, e.encoding) for e in self._entries)
         foot = _FOOT.pack(self._size_bytes, len(self._entries), _MAGIC_END)
-        tail = index + foot + blake3.blake3(self._head + index + foot).digest()
-        sealed = SealedPack(self._pack_id, self._size_bytes + len(tail), tuple(self._entries))
-        return sealed, (*self._parts, tail)
+        tail = index + foot + blake3.blake3(self.head + index + foot).digest()
+        return SealedPack(self._pack_id, self._size_bytes + len(tail), tuple(self._entries)), tail
 
 
 def read_index(source: store.Store, pack_id: ids.PackID) -> SealedPack:
@@ -98,15 +94,6 @@ def read_index(source: store.Store, pack_id: ids.PackID) -> SealedPack:
     key = layout.pack_key(pack_id)
     stat = source.stat(key)
     return _index(pack_id, 0 if stat is None else stat.size_bytes, partial(source.get, key))
-
-
-def index_of(whole: bytes, pack_id: ids.PackID) -> SealedPack:
-    """Read the index of a pack from all of its bytes, as `read_index` does.
-
-    Raises:
-        ContentCorrupt, ValueError: as `read_index`.
-    """
-    return _index(pack_id, len(whole), lambda start, length: whole[start : start + length])
 
 
 def _index(pack_id: ids.PackID, size_bytes: int, get: Callable[[int, int], bytes]) -> SealedPack:
@@ -144,11 +131,12 @@ def rewrite(target: store.Store, pack: SealedPack, keep: Collection[ids.ChunkDig
     kept = [entry for entry in pack.entries if entry.digest in keep]
     if not kept:
         return None
+    parts = [builder.head]
     for entry in kept:
-        stored = target.get(layout.pack_key(pack.pack_id), entry.offset, entry.stored_bytes)
-        builder.append(entry.digest, stored, length_bytes=entry.length_bytes, encoding=entry.encoding)
-    sealed, parts = builder.seal()
-    target.put(layout.pack_key(new_pack_id), parts)
+        parts.append(target.get(layout.pack_key(pack.pack_id), entry.offset, entry.stored_bytes))
+        builder.add(entry.digest, stored_bytes=entry.stored_bytes, length_bytes=entry.length_bytes, encoding=entry.encoding)
+    sealed, tail = builder.seal()
+    target.put(layout.pack_key(new_pack_id), [*parts, tail])
     return sealed
 
 

@@ -6,17 +6,15 @@ may be put before it is full when other streams have no buffers left.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from itertools import cycle
 from typing import NamedTuple
 
-from partage.content.chunking import PIECE_BYTES
 from partage.content.digest import Buffer
 from partage.model import ids
 from partage.stores import layout
 from partage.stores.engine import pack
-from partage.stores.engine.buffers import Buffers
+from partage.stores.engine.buffers import Extents
 from partage.stores.engine.compression import Compressor
 from partage.stores.engine.index import ChunkIndex
 from partage.stores.engine.resources import WriterResources
@@ -42,8 +40,17 @@ class PendingChunk(NamedTuple):
 class Packing:
     """The packs of one stream. One thread submits chunks and finishes; the last call is `close`."""
 
-    def __init__(self, store: Store, index: ChunkIndex, new_pack_id: Callable[[], ids.PackID], resources: WriterResources) -> None:
-        """Begin without a pack."""
+    def __init__(
+        self,
+        store: Store,
+        index: ChunkIndex,
+        new_pack_id: Callable[[], ids.PackID],
+        resources: WriterResources,
+        *,
+        pack_bytes: int = pack.TARGET_BYTES,
+    ) -> None:
+        """Begin without a pack. Packs are put when they hold `pack_bytes`."""
+        self._pack_bytes = pack_bytes
         self._store = store
         self._index = index
         self._new_pack_id = new_pack_id
@@ -102,37 +109,39 @@ class Packing:
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            drafts, self._drafts = self._drafts, {}
-            for draft in drafts.values():
+            begun = [draft for draft in self._drafts.values() if draft.extents.size_bytes]
+            for draft in begun:
+                del self._drafts[draft.stays]
                 next(self._turns).put_now(draft, draft.release)
         finally:
             self._lock.release()
-        return bool(drafts)
+        return bool(begun)
 
     def _putters(self) -> "list[SerialQueue[_Draft]]":
         return [next(self._turns) for _ in range(_PUTTERS)]
 
     def _fill(self, chunks: list[PendingChunk]) -> None:
-        for name, data, is_new in chunks:
-            stored, encoding = self._compressor.compress(data)
-            self._append(is_new, partial(_Draft.append, name=name, stored=stored, length_bytes=len(data), encoding=encoding))
-            full = self._find_full(is_new)
+        for chunk in chunks:
+            stored, encoding = self._compressor.compress(chunk.data)
+            self._append(chunk, stored, encoding)
+            full = self._find_full(chunk.is_new)
             if full is not None:
                 self._submit(stays=full)
 
-    def _append(self, is_new: bool, append: "Callable[[_Draft], bool]") -> None:  # noqa: FBT001 - which of two drafts
-        """Append to a draft, with one more extent if needed. After a concurrent flush, append to the next draft."""
+    def _append(self, chunk: PendingChunk, stored: Buffer, encoding: pack.Encoding) -> None:
+        """Append to a draft, with more extents if needed. After a concurrent flush, append to the next draft."""
         extent: memoryview | None = None
         while True:
             with self._lock:
-                draft = self._drafts.get(is_new)
+                draft = self._drafts.get(chunk.is_new)
                 if draft is None:
-                    builder = pack.PackBuilder(self._new_pack_id())
-                    draft = self._drafts[is_new] = _Draft(builder, is_new, self._resources.extents)
+                    draft = _Draft(
+                        pack.PackBuilder(self._new_pack_id(), self._pack_bytes), chunk.is_new, Extents(self._resources.extents)
+                    )
+                    self._drafts[chunk.is_new] = draft
                 if extent is not None:
-                    draft.extents.append(extent)
-                    draft.filled_bytes = 0
-                if append(draft):
+                    draft.extents.extend(extent)
+                if draft.append(chunk, stored, encoding):
                     return
             extent = self._resources.extents.try_acquire() or self._resources.extents.acquire(self._resources.relieve)
 
@@ -144,7 +153,7 @@ class Packing:
                 return None
             if draft.builder.full:
                 return is_new
-            if other is not None and draft.builder.size_bytes + other.builder.size_bytes >= pack.TARGET_BYTES:
+            if other is not None and draft.builder.size_bytes + other.builder.size_bytes >= self._pack_bytes:
                 return is_new if draft.builder.size_bytes > other.builder.size_bytes else not is_new
             return None
 
@@ -156,9 +165,9 @@ class Packing:
             putter.put(draft, draft.release)
 
     def _put(self, draft: "_Draft") -> None:
-        sealed, parts = draft.builder.seal()
+        sealed, tail = draft.builder.seal()
         key = layout.pack_key(sealed.pack_id)
-        self._store.put(key, parts)
+        self._store.put(key, [*draft.extents.list_parts(), tail])
         if draft.stays:
             self._index.add_pack(sealed)
         else:
@@ -168,33 +177,24 @@ class Packing:
             self.under_way.difference_update(entry.digest for entry in sealed.entries)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Draft:
-    """A pack that is being filled: to stay, or to be removed after it was put. Its bytes are in `extents`."""
+    """A pack that is being filled: to stay, or to be removed after it was put. Head and chunks are in `extents`."""
 
     builder: pack.PackBuilder
     stays: bool
-    source: Buffers
-    extents: list[memoryview] = field(default_factory=list)
-    filled_bytes: int = PIECE_BYTES
+    extents: Extents
 
-    def append(self, *, name: ids.ChunkDigest, stored: Buffer, length_bytes: int, encoding: pack.Encoding) -> bool:
-        """Append a chunk; return whether the last extent had room for it."""
-        end = self.filled_bytes + len(stored)
-        if len(stored) > PIECE_BYTES:
-            kept: Buffer = bytes(stored)
-        elif end > PIECE_BYTES:
+    def append(self, chunk: PendingChunk, stored: Buffer, encoding: pack.Encoding) -> bool:
+        """Append a chunk; return whether there was room for it."""
+        head = b"" if self.extents.size_bytes else self.builder.head
+        if len(head) + len(stored) > self.extents.room_bytes:
             return False
-        else:
-            extent = self.extents[-1]
-            extent[self.filled_bytes : end] = stored
-            kept = extent[self.filled_bytes : end]
-            self.filled_bytes = end
-        self.builder.append(name, kept, length_bytes=length_bytes, encoding=encoding)
+        self.extents.append(head)
+        self.extents.append(stored)
+        self.builder.add(chunk.name, stored_bytes=len(stored), length_bytes=len(chunk.data), encoding=encoding)
         return True
 
     def release(self) -> None:
         """Release the extents."""
-        for extent in self.extents:
-            self.source.release(extent)
-        self.extents = []
+        self.extents.release()

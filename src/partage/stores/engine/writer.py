@@ -1,28 +1,33 @@
 """Store a stream: cut it into chunks, deduplicate, write new chunks into packs, return content and manifest. Knows no database.
 
     pieces ─┬─ inspect, cut, BLAKE3, ask the index ──▶ compress, pack ──▶ put durably, enter in the index
-            ├─ md5                                     (a queue)          (two queues in turn)
-            ├─ sha256     (a queue each; hashlib releases the interpreter lock)
-            └─ sha512
+            └─ md5, sha512: the digests that something needs       (a queue)          (two queues in turn)
+               (a queue each; hashlib releases the interpreter lock)
 
 The caller pushes: it feeds pieces of the shared pool (`buffers.py`) on its own thread, whenever it has bytes. The queues
 (`serial_queue.py`) run on threads that all streams share (`resources.py`), so a stream that waits for its source holds no thread.
 It holds the buffers of its open packs, which are put early when buffers are short.
 
-A pack of known chunks is put like any other and then removed (docs/decisions/0043). When `finish` returns, every chunk of the
+Copies of a byte: from the socket to a piece, from the piece to an extent of a pack (through a compressor, if that saves space), and
+from there to the disk without one (`drivers/file_writing.py`). Of each piece the chunk at its end is copied twice more.
+
+A pack of known chunks is put like any other and then removed (docs/decisions/0043), unless the uploader has them already
+(docs/decisions/0070). When `finish` returns, every chunk of the
 manifest is durable and in the index. After a failure, packs that were put contain unreferenced chunks, which the sweep removes.
 Memory: about 2 MiB for each stream, plus 40 bytes of manifest a chunk.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from partage import problems
 from partage.content import chunking, digest, inspection, manifest
 from partage.model import ids
+from partage.stores.engine import pack
 from partage.stores.engine.buffers import Piece
-from partage.stores.engine.index import ChunkIndex
+from partage.stores.engine.index import ChunkIndex, OwnChunks
 from partage.stores.engine.packing import Packing, PendingChunk
 from partage.stores.engine.resources import WriterResources
 from partage.stores.engine.serial_queue import SerialQueue
@@ -33,14 +38,20 @@ from partage.stores.store import Store
 class WriteOptions:
     """Limits of the stream. `limit_problem` is raised beyond `limit_bytes`; `announced_bytes` None means unknown.
 
+    Of the whole stream the digests by `algorithms` are computed. Packs are put when they hold `pack_bytes`.
+
     With `hide_deduplication_timing`, known chunks are packed, put durably and removed, which hides the timing of deduplication
-    (docs/decisions/0043). Without it they are skipped; that is for streams whose timing is no secret.
+    (docs/decisions/0043). Without it they are skipped; that is for streams whose timing is no secret. Known chunks among
+    `own_chunks` are skipped in any case.
     """
 
     limit_bytes: int
     limit_problem: problems.Problem
     announced_bytes: int | None = None
+    algorithms: tuple[str, ...] = ()
     hide_deduplication_timing: bool = True
+    own_chunks: OwnChunks | None = None
+    pack_bytes: int = pack.TARGET_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +80,9 @@ class Writer:
         self._resources = resources
         self._inspector = inspector
         self._options = options
-        self._packing = Packing(store, index, new_pack_id, resources)
-        self._hashing = _Hashing(resources)
-        self._cutting = _Cutting(index, self._packing, hide_deduplication_timing=options.hide_deduplication_timing)
+        self._packing = Packing(store, index, new_pack_id, resources, pack_bytes=options.pack_bytes)
+        self._hashing = _Hashing(resources, options.algorithms)
+        self._cutting = _Cutting(index, self._packing, options)
         self._received_bytes = 0
 
     def admit(self, size_bytes: int) -> None:
@@ -137,8 +148,7 @@ class Writer:
         virtual_size_bytes = self._inspector.finish(size_bytes)
         segments = self._cutting.finish()
         new_stored_bytes = self._packing.finish()
-        digests = self._hashing.finish()
-        content = manifest.Content(size_bytes, digests.md5, digests.sha256, digests.sha512, virtual_size_bytes)
+        content = manifest.Content(size_bytes, self._hashing.finish(), virtual_size_bytes)
         return Written(content, segments, new_stored_bytes)
 
     def close(self) -> None:
@@ -185,9 +195,10 @@ _BATCH_PIECES = 4
 class _Hashing:
     """The digests of the whole stream, each on a queue of its own."""
 
-    def __init__(self, resources: WriterResources) -> None:
-        self._hashers = [hashlib.new(name, usedforsecurity=False) for name in digest.ALGORITHMS]
-        self._queues = [SerialQueue[memoryview](resources.hashing, hasher.update, depth=_HASHING_DEPTH) for hasher in self._hashers]
+    def __init__(self, resources: WriterResources, algorithms: Collection[str]) -> None:
+        self._hashers = digest.Hashers(algorithms)
+        updates = [hasher.update for hasher in self._hashers.by_name.values()]
+        self._queues = [SerialQueue[memoryview](resources.hashing, update, depth=_HASHING_DEPTH) for update in updates]
 
     def feed(self, piece: Piece) -> None:
         for queue in self._queues:
@@ -196,7 +207,7 @@ class _Hashing:
     def finish(self) -> digest.Digests:
         for queue in self._queues:
             queue.finish()
-        return digest.Digests(*(hasher.hexdigest() for hasher in self._hashers))
+        return self._hashers.finish()
 
     def close(self) -> None:
         for queue in self._queues:
@@ -206,14 +217,15 @@ class _Hashing:
 class _Cutting:
     """Cuts pieces into chunks, submits them for packing, and assembles the manifest."""
 
-    def __init__(self, index: ChunkIndex, packing: Packing, *, hide_deduplication_timing: bool) -> None:
+    def __init__(self, index: ChunkIndex, packing: Packing, options: WriteOptions) -> None:
         self._index = index
         self._packing = packing
-        self._hides_timing = hide_deduplication_timing
+        self._options = options
         self._cutter = chunking.Cutter()
         self._assembly = manifest.Assembly()
         self._segments: list[manifest.Segment] = []
-        self._batch: dict[ids.ChunkDigest, memoryview] = {}
+        self._cut_bytes = 0
+        self._batch: dict[ids.ChunkDigest, _Cut] = {}
         self._pieces: list[Piece] = []
 
     def feed(self, piece: Piece) -> None:
@@ -234,16 +246,25 @@ class _Cutting:
 
     def flush_batch(self) -> None:
         """Submit the chunks of the batch for packing, except those that are being packed already; release the pieces."""
-        wanted = [name for name in self._batch if name not in self._packing.under_way]
+        batch, self._batch = self._batch, {}
+        wanted = [name for name in batch if name not in self._packing.under_way]
         known = self._index.find_stored(wanted) if wanted else set()
-        offered = [PendingChunk(name, self._batch[name], is_new=name not in known) for name in wanted]
-        self._batch = {}
-        taken = [offer for offer in offered if offer.is_new or self._hides_timing]
+        skipped = known & self._find_skippable(batch)
+        taken = [PendingChunk(name, batch[name].data, is_new=name not in known) for name in wanted if name not in skipped]
+        del batch
         if taken:
             pieces, self._pieces = self._pieces, []
             self._packing.submit(taken, lambda: _release(pieces))
         else:
             self._release()
+
+    def _find_skippable(self, batch: "Mapping[ids.ChunkDigest, _Cut]") -> AbstractSet[ids.ChunkDigest]:
+        """Return the chunks that are not written again if they are known. Does not depend on which are known."""
+        if not self._options.hide_deduplication_timing:
+            return batch.keys()
+        if self._options.own_chunks is None:
+            return frozenset()
+        return self._options.own_chunks.find({name: cut.offset for name, cut in batch.items()})
 
     def _release(self) -> None:
         pieces, self._pieces = self._pieces, []
@@ -254,8 +275,16 @@ class _Cutting:
             name = None
             if chunk.data is not None:
                 name = digest.compute_for_chunk(chunk.data)
-                self._batch.setdefault(name, chunk.data)
+                self._batch.setdefault(name, _Cut(chunk.data, self._cut_bytes))
+            self._cut_bytes += chunk.length
             self._segments += self._assembly.add(manifest.ManifestEntry(name, chunk.length))
+
+
+class _Cut(NamedTuple):
+    """A chunk's bytes, and its offset in the stream."""
+
+    data: memoryview
+    offset: int
 
 
 def _release(pieces: Iterable[Piece]) -> None:
