@@ -1,5 +1,6 @@
 """Uploads: whole or not at all, whatever fails, whoever interferes."""
 
+import hashlib
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +9,14 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from sqlalchemy import update
 
 from partage import problems
+from partage.model.ids import ContentID
 from partage.model.limits import Limits
 from partage.operations import downloads, images, recovery, sweep, uploads, verify
 from partage.operations.service import Service
+from partage.records import contents, tables
 from partage.records import uploads as upload_rows
 from tests import uploading
 from tests.operations.services import OWNER, download, image_with, make, queued_image, upload
@@ -174,3 +178,22 @@ def test_abandoned_upload_cannot_overwrite_its_successor(service: Service) -> No
         send(service, image.id, overtaken())
     assert status(service, image.id) == "active"
     assert download(service, image.id) == DATA
+
+
+@pytest.mark.parametrize("algorithm", ["sha512", "sha256"])
+def test_only_digests_that_the_api_shows_are_computed_and_verified(service: Service, algorithm: str) -> None:
+    service = change_service(service, hash_algorithm=algorithm)
+    image = image_with(service, DATA)
+    digests = {name: hashlib.new(name, DATA).hexdigest() for name in ("md5", algorithm)}
+    assert (image.checksum, image.os_hash_algo, image.os_hash_value) == (digests["md5"], algorithm, digests[algorithm])
+    with service.database.read() as tx:
+        content = contents.find(tx, image.content_id or ContentID(""))
+    assert content is not None
+    assert content.digests.by_algorithm == digests
+    assert [verdict.fault for verdict in verify.verify(service)] == [None]
+    for name, value in digests.items():
+        with service.database.write() as tx:
+            tx.execute(update(tables.contents).values({name: "0" * len(value)}))
+        assert [verdict.fault for verdict in verify.verify(service)] == ["the bytes do not have the digests that were recorded"]
+        with service.database.write() as tx:
+            tx.execute(update(tables.contents).values({name: value}))

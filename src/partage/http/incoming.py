@@ -3,10 +3,11 @@
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from partage.http.exchange import Exchange
 from partage.http.options import EdgeOptions
 from partage.http.server.body import RequestBody
 
@@ -20,7 +21,7 @@ _SMALL_BODY_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request whose caller is not known yet. `path` is decoded; "" if that is impossible."""
+    """A request whose caller is not known yet. `path` is decoded; "" if that is impossible. `exchange` records how it ends."""
 
     scope: Scope
     method: str
@@ -29,6 +30,7 @@ class Incoming:
     origin: str
     request_id: str
     path: str
+    exchange: Exchange = field(default_factory=Exchange)
 
     def header(self, name: bytes) -> str | None:
         """Return a header's text, or None."""
@@ -94,7 +96,13 @@ def origin_of(scope: Scope, headers: Mapping[bytes, bytes], options: EdgeOptions
 
 def choose_request_id(headers: Mapping[bytes, bytes]) -> str:
     """Use the client's id, so that one action has the same id in every service's log, or create one."""
-    given = headers.get(b"x-openstack-request-id", b"").decode("latin-1")
-    if not _REQUEST_ID.fullmatch(given):
+    given = find_global_id(headers)
+    if not given:
         return f"req-{uuid.uuid4()}"
     return given if given.startswith("req-") else f"req-{given}"
+
+
+def find_global_id(headers: Mapping[bytes, bytes]) -> str:
+    """Return the id that the client gave to its action; empty without one."""
+    given = headers.get(b"x-openstack-request-id", b"").decode("latin-1")
+    return given if _REQUEST_ID.fullmatch(given) else ""

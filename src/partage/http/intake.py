@@ -17,13 +17,15 @@ import socket
 import termios
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from partage import problems
 from partage.content.chunking import PIECE_BYTES
 from partage.http.messages import Edge
 from partage.http.server.body import GONE, RequestBody, set_low_watermark
 from partage.http.server.receive_rate import ReceiveLimits, ReceiveRate
-from partage.operations.ingest import Arrival
+from partage.measures import TRANSFERS
+from partage.operations.ingest import Receiver
 from partage.stores.engine.buffers import Buffers, Piece
 
 _TURN_BYTES = 32 << 20
@@ -31,10 +33,27 @@ _MOMENT_MILLISECONDS = 20
 _GATHER_SECONDS = 0.5
 
 
-async def store(body: RequestBody, edge: Edge, begin: Callable[[], Arrival]) -> None:
+class Failing(Protocol):
+    """Work that can be aborted."""
+
+    def fail(self, error: BaseException) -> None:
+        """Abort."""
+
+
+class InTurns(Failing, Protocol):
+    """Work on image data that is here already."""
+
+    def advance(self) -> bool:
+        """Process some; return whether there is more."""
+
+
+_Work = TypeVar("_Work", bound=Failing)
+
+
+async def store(body: RequestBody, edge: Edge, begin: Callable[[], Receiver]) -> None:
     """Begin, pass the whole body to the arrival, and finish. Nothing is received before `begin` has returned.
 
-    Errors of `begin` and of the `Arrival` pass through, after the arrival has failed.
+    Errors of `begin` and of the arrival pass through, after the arrival has failed.
 
     Raises:
         UploadsFull: this process runs as many uploads as it may.
@@ -43,6 +62,7 @@ async def store(body: RequestBody, edge: Edge, begin: Callable[[], Arrival]) -> 
     with edge.uploads.admit():
         arrival = await _begin(edge, begin)
         intake = _Intake(body, edge, arrival)
+        edge.service.process.meter.change(TRANSFERS, "upload", by=1)
         try:
             await intake.run()
         except asyncio.CancelledError:  # the server stops
@@ -52,9 +72,38 @@ async def store(body: RequestBody, edge: Edge, begin: Callable[[], Arrival]) -> 
             body.return_socket()  # so that the server notices a disconnect while the image is reset
             await edge.threads.call_upload(arrival.fail, error)
             raise
+        finally:
+            edge.service.process.meter.change(TRANSFERS, "upload", by=-1)
 
 
-async def _begin(edge: Edge, begin: Callable[[], Arrival]) -> Arrival:
+async def run(edge: Edge, begin: Callable[[], InTurns]) -> None:
+    """Begin, and let the work advance in turns until it has ended. It counts as an upload, and errors pass through as in `store`.
+
+    Raises:
+        UploadsFull: this process runs as many uploads as it may.
+    """
+    with edge.uploads.admit():
+        work = await _begin(edge, begin)
+        turn: asyncio.Future[bool] | None = None
+        try:
+            while True:
+                turn = asyncio.ensure_future(edge.threads.call_upload(work.advance))
+                if not await asyncio.shield(turn):
+                    return
+        except asyncio.CancelledError:  # the server stops
+            if turn is not None:
+                turn.add_done_callback(lambda done: None if _has_ended(done) else _fail(edge, work))
+            raise
+        except BaseException as error:
+            await edge.threads.call_upload(work.fail, error)
+            raise
+
+
+def _has_ended(turn: "asyncio.Future[bool]") -> bool:
+    return not turn.cancelled() and turn.exception() is None and not turn.result()
+
+
+async def _begin(edge: Edge, begin: Callable[[], _Work]) -> _Work:
     beginning = asyncio.ensure_future(edge.threads.call_upload(begin))
     try:
         return await asyncio.shield(beginning)
@@ -63,7 +112,7 @@ async def _begin(edge: Edge, begin: Callable[[], Arrival]) -> Arrival:
         raise
 
 
-def _fail(edge: Edge, arrival: Arrival) -> None:
+def _fail(edge: Edge, arrival: Failing) -> None:
     with contextlib.suppress(RuntimeError):  # the pools are closed: recovery resets the image later
         edge.threads.call_upload(arrival.fail, problems.ClientGone(GONE))
 
@@ -71,7 +120,7 @@ def _fail(edge: Edge, arrival: Arrival) -> None:
 class _Intake:
     """One body. Belongs to the event loop's thread, except `_take_turn`, during which the loop only gathers ahead."""
 
-    def __init__(self, body: RequestBody, edge: Edge, arrival: Arrival) -> None:
+    def __init__(self, body: RequestBody, edge: Edge, arrival: Receiver) -> None:
         options = edge.options
         limits = ReceiveLimits(
             stall_seconds=options.stall_seconds,

@@ -21,6 +21,14 @@ def choose_form(accept: str | None) -> str:
     return best if _find_quality(best, ranges) > 0 else "text/plain"
 
 
+def prefers_json(accept: str | None) -> bool:
+    """Return whether a client takes JSON, and prefers it to plain text and to HTML."""
+    if choose_form(accept) != "application/json":
+        return False
+    ranges = [_parse_media_range(part) for part in (accept or "").split(",", _MOST_RANGES)[:_MOST_RANGES] if part.strip()]
+    return _find_quality("application/json", ranges) > _find_quality("text/plain", ranges)
+
+
 def _parse_media_range(text: str) -> tuple[str, float]:
     name, *parameters = (part.strip().lower() for part in text.split(";"))
     for number, parameter in enumerate(parameters):

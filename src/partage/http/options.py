@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 
 from partage.model.document import KnownFormats
 from partage.model.import_request import ImportMethod
+from partage.operations.readiness import Readiness
 
 STALL_SECONDS = 300.0
 """The default timeout of a client that neither sends nor reads a byte."""
@@ -24,6 +26,7 @@ class EdgeOptions:
     `validations_waiting` unknown tokens wait.
     `uploads_at_once` limits the running uploads of one process; more are refused. `upload_threads` store received bytes. In each
     `window_seconds` of waiting the client must send at least `slowest_bytes_per_second` of image data.
+    `readiness` is what `/readiness` reports. While the file `disabled_by` exists, `/healthcheck` responds with 503.
     `data_thread_begins` is called first in every thread that transfers image data.
     """
 
@@ -49,3 +52,5 @@ class EdgeOptions:
     validation_threads: int = 5
     validations_waiting: int = 64
     data_thread_begins: Callable[[], None] | None = None
+    readiness: Readiness = field(default_factory=Readiness)
+    disabled_by: Path | None = None

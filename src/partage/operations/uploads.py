@@ -8,6 +8,7 @@ finds the image. Staged content is neither inspected nor visible until an import
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from partage import problems
 from partage.content.inspection import Unwatched
@@ -17,15 +18,16 @@ from partage.model.caller import Caller
 from partage.model.event import EventType
 from partage.model.ids import ContentID, ImageID, StoreID
 from partage.model.image import Image, ImageStatus
+from partage.model.partial_upload import PartialUpload
 from partage.model.quota import Allowance, Place
-from partage.operations import claims, events, ingest, quota, recovery, signing, visible
+from partage.operations import claims, events, ingest, own_chunks, quota, recovery, signing, visible
 from partage.operations.quota import Reservation
 from partage.operations.service import NamedStore, Service
 from partage.policies import authority
 from partage.policies.images import MODIFY_IMAGE, UPLOAD_IMAGE
-from partage.records import contents, images, stagings, uploads
+from partage.records import contents, images, partial_uploads, stagings, uploads
 from partage.records.database import Transaction
-from partage.stores.engine.writer import Written
+from partage.stores.engine.writer import WriteOptions, Written
 
 
 def begin_upload(
@@ -36,10 +38,12 @@ def begin_upload(
     announced_bytes: int | None,
     store_id: StoreID | None,
     token: str = "",
+    partial: PartialUpload | None = None,
 ) -> ingest.Arrival:
     """Authorise an upload and open a writer for it. When all bytes have arrived, the image becomes active.
 
-    The caller's `token` fetches the certificate of a signed image. All checks are made before the first byte is needed.
+    The caller's `token` fetches the certificate of a signed image. All checks are made before the first byte is needed. With a
+    `partial` upload, which has its own reservation, the bytes are those of its parts.
 
     Raises:
         StoreUnknown, StoreReadOnly, ImageNotFound, PolicyForbids, StatusConflict, FormatMissing: nothing has changed.
@@ -49,16 +53,15 @@ def begin_upload(
         SignatureRefused: the signature cannot be valid for any bytes; the image is queued again.
     """
     named = service.stores.find_writable(store_id)
-    begun = _begin(service, caller, image_id, announced_bytes)
+    begun = _begin(service, caller, image_id, announced_bytes, partial=partial)
     with ExitStack() as contexts:
         contexts.enter_context(_requeue_on_failure(service, begun))
         properties = begun.image.properties
         certificate = signing.certificate_for(service.integrations.signatures, caller, properties, token)
         verifier = signing.verifier_for(service.integrations.signatures, properties, certificate)
         contexts.enter_context(ingest.announce_arrival(service, begun.image, named))
-        writer = ingest.open_writer(
-            service, named, ingest.build_inspector(service, begun.image), ingest.build_write_options(service, announced_bytes)
-        )
+        options = _build_options(service, begun, named, announced_bytes)
+        writer = ingest.open_writer(service, named, ingest.build_inspector(service, begun.image), options)
         contexts.enter_context(closing(writer))
 
         def name_content(written: Written) -> Callable[[], None]:
@@ -83,7 +86,7 @@ def begin_staging(service: Service, caller: Caller, image_id: ImageID, *, announ
     begun = _begin(service, caller, image_id, announced_bytes, to=ImageStatus.UPLOADING)
     with ExitStack() as contexts:
         contexts.enter_context(_requeue_on_failure(service, begun))
-        writer = ingest.open_writer(service, named, Unwatched(), ingest.build_write_options(service, announced_bytes))
+        writer = ingest.open_writer(service, named, Unwatched(), _build_options(service, begun, named, announced_bytes))
         contexts.enter_context(closing(writer))
 
         def name_content(written: Written) -> Callable[[], None]:
@@ -103,6 +106,7 @@ class _Asked:
     announced_bytes: int | None
     to: ImageStatus
     token: str
+    partial: PartialUpload | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +126,12 @@ def _begin(
     announced_bytes: int | None,
     *,
     to: ImageStatus = ImageStatus.SAVING,
+    partial: PartialUpload | None = None,
 ) -> _Begun:
     recovery.recover(service, image_id)
     with service.database.read() as tx:
         found = visible.find(service, tx, caller, image_id)
-    asked = _Asked(caller, found, announced_bytes, to, service.new_id())
+    asked = _Asked(caller, found, announced_bytes, to, service.new_id(), partial)
     service.process.running_uploads.add(asked.token)
     try:
         allowance = quota.allowance_of(service, found.owner)
@@ -154,13 +159,34 @@ def _reserve(service: Service, asked: _Asked, allowance: Allowance) -> _Begun:
         ingest.require_owner(image, asked.image)
         ingest.require_size(service, asked.announced_bytes)
         quota.check_uploads(service, tx, image.owner)
-        place = Place.STORED if to is ImageStatus.SAVING else Place.STAGED
-        room = quota.reserve(
-            tx, image, allowance, token=asked.token, place=place, size_bytes=asked.announced_bytes, now=service.clock()
-        )
+        if asked.partial is None:
+            place = Place.STORED if to is ImageStatus.SAVING else Place.STAGED
+            room = quota.reserve(
+                tx, image, allowance, token=asked.token, place=place, size_bytes=asked.announced_bytes, now=service.clock()
+            )
+        else:
+            room = _take_over(tx, asked, asked.partial, allowance)
         images.change_status(tx, begun, was=ImageStatus.QUEUED)
         uploads.begin(tx, uploads.UploadRow(image.id, asked.token, service.process.worker, now))
     return _Begun(caller, begun, asked.token, room)
+
+
+def _build_options(service: Service, begun: _Begun, named: NamedStore, announced_bytes: int | None) -> WriteOptions:
+    options = ingest.build_write_options(service, announced_bytes)
+    return replace(options, own_chunks=own_chunks.open_own_chunks(service, begun.caller, begun.image, named))
+
+
+def _take_over(tx: Transaction, asked: _Asked, partial: PartialUpload, allowance: Allowance) -> Reservation:
+    """Let this upload complete a resumable one, and use its reservation.
+
+    Raises:
+        StatusConflict: it has changed at this moment.
+    """
+    found = partial_uploads.find(tx, partial.image_id)
+    if found is None or (found.id, found.offset_bytes, found.completed_at) != (partial.id, partial.offset_bytes, None):
+        raise problems.StatusConflict("The resumable upload was changed by another request at this moment; ask for its offset")
+    partial_uploads.claim(tx, partial.image_id, asked.token, length_bytes=partial.offset_bytes, is_completing=True)
+    return Reservation(partial.image_id, partial.id, Place.STORED, allowance, partial.offset_bytes, exact=True)
 
 
 @contextmanager
@@ -185,9 +211,19 @@ def _finish_upload(service: Service, begun: _Begun, named: NamedStore, written: 
             raise _make_gone_problem(begun.image)
         if importing.has_failures(active):
             active = _forget_failures(tx, active)
+        _end_partial_upload(tx, active, begun, now=now)
         events.record(tx, events.describe_image(service, begun.caller, EventType.IMAGE_ACTIVATED, active, size=active.size))
         ingest.require_chunks(tx, named, written.segments)
     return active
+
+
+def _end_partial_upload(tx: Transaction, active: Image, begun: _Begun, *, now: datetime) -> None:
+    """Complete the resumable upload of the image, or remove one that other data has made useless."""
+    found = partial_uploads.find(tx, active.id)
+    if found is not None and found.claim == begun.token:
+        partial_uploads.complete(tx, found, now=now)
+    elif found is not None:
+        partial_uploads.remove(tx, found)
 
 
 def _forget_failures(tx: Transaction, active: Image) -> Image:

@@ -20,7 +20,7 @@ from partage.http.server.body import BLOCK_BYTES, RequestBody
 from partage.http.server.receive_rate import ReceiveLimits, ReceiveRate
 from partage.http.server.threads import Threads
 from partage.operations.ingest import Arrival
-from partage.operations.service import Service
+from partage.operations.service import Process, Service
 from partage.stores.engine.buffers import Buffers, Piece
 
 GONE = {"type": "http.disconnect"}
@@ -108,7 +108,9 @@ class World:
     def __init__(self, *, buffers: int = 4, at_once: int = 10, **options: Any) -> None:
         self.pieces = Buffers(buffers)
         self.threads = Threads(reading=1, metadata=1, upload=2, download=1, remote=1)
-        service = SimpleNamespace(stores=SimpleNamespace(writer_resources=SimpleNamespace(pieces=self.pieces)))
+        process = Process(worker="this", worker_lives=lambda _worker: True)
+        stores = SimpleNamespace(writer_resources=SimpleNamespace(pieces=self.pieces))
+        service = SimpleNamespace(process=process, stores=stores)
         self.edge = Edge(
             service=cast(Service, service),
             threads=self.threads,

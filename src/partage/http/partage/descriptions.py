@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from partage.http.openapi import Description, Part
 from partage.http.partage import paths
+from partage.http.partage.manifests import CHUNKS_DEFAULT, FRAME, MANIFEST_NAMES, MOST_CHUNKS, PARTS_NAMES, SEGMENTS
 from partage.http.partage.query import COUNTS_NAMES, EVENTS_NAMES, NAMES, USES_NAMES
 from partage.model.claim_code import LONGEST_CODE, MOST_USES
 from partage.model.document import LONGEST_NAME, LONGEST_VALUE
@@ -21,6 +22,8 @@ from partage.model.use import UseKind
 from partage.model.webhook import LONGEST_DESCRIPTION, LONGEST_URL, WebhookStatus
 
 _JSON = "application/json"
+_STATE = ("Upload-Offset", "Upload-Complete", "Upload-Limit")
+_OCTETS, _PARTIAL = "application/octet-stream", "application/partial-upload"
 
 
 def _json(name: str) -> Mapping[str, str]:
@@ -48,6 +51,26 @@ DESCRIPTIONS: Mapping[str, Description] = {
     f"POST {paths.IMAGE}/restore": Description(gives=_json("restored_image"), fails=(413,)),
     f"POST {paths.IMAGE}/adopt": Description(takes=_json("adoption"), gives=_json("adopted_image")),
     f"GET {paths.IMAGE}/lineage": Description(gives=_json("lineage")),
+    f"GET {paths.MANIFEST}": Description(
+        gives={_JSON: "manifest", SEGMENTS: "bytes"}, query=tuple(f"chunk_{each}" for each in MANIFEST_NAMES), fails=(409,)
+    ),
+    f"GET {paths.CHUNKS}": Description(gives={FRAME: "bytes"}, query=PARTS_NAMES, fails=(409, 416)),
+    f"GET {paths.UPLOAD}": Description(tells=_STATE),
+    f"POST {paths.UPLOAD}": Description(
+        takes={_OCTETS: "octets"},
+        headers=("Upload-Complete", "Upload-Length", "Upload-Draft-Interop-Version", "X-Image-Meta-Store"),
+        also=(204,),
+        fails=(409, 410, 415),
+        located=True,
+        tells=_STATE,
+    ),
+    f"PATCH {paths.UPLOAD}": Description(
+        takes={_PARTIAL: "octets"},
+        headers=("Upload-Offset", "Upload-Complete", "Upload-Length", "Upload-Draft-Interop-Version"),
+        fails=(409, 410, 415),
+        tells=("Upload-Offset", "Upload-Complete"),
+    ),
+    f"DELETE {paths.UPLOAD}": Description(),
     f"GET {paths.USES}": Description(gives=_json("uses"), query=USES_NAMES),
     f"GET {paths.USES}/projects": Description(gives=_json("counts"), query=COUNTS_NAMES),
     f"PUT {paths.USE}": Description(gives=_json("use"), query=("project",), fails=(413,)),
@@ -146,6 +169,10 @@ _WEBHOOK: Mapping[str, Part] = {
     "created_at": _TIME,
     "after": {**_TEXT, "description": "The cursor of the last event that was delivered, or where the webhook began"},
     "delivered_at": _TIME_OR_NULL,
+    "missed_at": {
+        **_TIME_OR_NULL,
+        "description": "When events that other projects caused were last found removed before they were delivered",
+    },
     "failures": {"type": "integer", "description": "Failed attempts in a row"},
     "failing_since": _TIME_OR_NULL,
     "last_error": _TEXT_OR_NULL,
@@ -268,11 +295,22 @@ SCHEMAS: Mapping[str, Part] = {
         {
             "events": {"type": "array", "items": _reference("event")},
             "after": {**_TEXT, "description": "The position to read on from, also if there are no events now"},
+            "is_complete": {
+                "type": "boolean",
+                "description": "False: since the position that was asked for, events that other projects caused have been removed",
+            },
             "next": _TEXT,
         },
-        required=("events", "after"),
+        required=("events", "after", "is_complete"),
     ),
-    "counts": _object({"projects": {"type": "array", "items": _reference("project_uses")}, "next": _TEXT}, required=("projects",)),
+    "counts": _object(
+        {
+            "projects": {"type": "array", "items": _reference("project_uses")},
+            "other_users": {"type": "integer", "description": "Projects that use the image and are no members; they are not named"},
+            "next": _TEXT,
+        },
+        required=("projects", "other_users"),
+    ),
     "guard_mode": _object({"mode": {"enum": [*GuardMode]}}),
     "guard": _object(
         {
@@ -368,7 +406,25 @@ SCHEMAS: Mapping[str, Part] = {
         required=(),
     ),
     "created_claim_code": _object({**_CODE, "code": {**_TEXT, "description": "The secret, which is shown this once"}}),
+    "octets": {"type": "string", "format": "binary"},
     "claim": _object({"code": {"type": "string", "minLength": 1, "maxLength": LONGEST_CODE}}),
+    "manifest": _object(
+        {
+            "image_id": _TEXT,
+            "size": {"type": "integer", "description": "Bytes of the whole image"},
+            "chunks": {"type": "array", "items": _reference("chunk")},
+            "next": {**_TEXT, "description": "The path of the next page; absent on the last"},
+        },
+        required=("image_id", "size", "chunks"),
+    ),
+    "chunk": _object(
+        {
+            "offset": {**_COUNT, "description": "The chunk's first byte in the image"},
+            "length": {"type": "integer", "minimum": 1},
+            "digest": {**_TEXT_OR_NULL, "description": "BLAKE3 of the bytes in hexadecimal; null: they are zeros"},
+        }
+    ),
+    "bytes": {"type": "string", "format": "binary"},
 }
 
 
@@ -383,6 +439,8 @@ def _header(name: str, schema: Part, words: str) -> Part:
 def _path(name: str, words: str) -> Part:
     return {"name": name, "in": "path", "required": True, "schema": _NAME, "description": words}
 
+
+_SIZE: Part = {"type": "integer", "minimum": 0}
 
 PARAMETERS: Mapping[str, Part] = {
     "path.image_id": _path("image_id", "The image's id"),
@@ -404,10 +462,31 @@ PARAMETERS: Mapping[str, Part] = {
         "for events an administrator can name any, or *",
     ),
     "limit": _query("limit", {"type": "integer", "minimum": 0}, "Rows in one page; at most 1000, 25 unless said"),
+    "chunk_limit": _query(
+        "limit", {"type": "integer", "minimum": 0}, f"Chunks in one page; at most {MOST_CHUNKS}, {CHUNKS_DEFAULT} unless said"
+    ),
+    "chunk_marker": _query("marker", _COUNT, "From the link next: the first byte of the page"),
+    "ranges": {
+        **_query("ranges", _TEXT, "The first and the last byte of each range, as in 0-98303,200704-299007"),
+        "required": True,
+    },
     "action": {**_query("action", {"enum": [*Action]}, "What would end access"), "required": True},
     "unshared_project": _query("project", _TEXT, "The id of the member whose share unshare would end; for no other action"),
     "marker": _query("marker", _TEXT, "From the link next"),
     "after": _query("after", _TEXT, "The cursor of an event, or latest: only the position of the last event"),
+    "Upload-Offset": {
+        **_header("Upload-Offset", _SIZE, "The first byte of the body within the image data: the offset of the upload"),
+        "required": True,
+    },
+    "Upload-Complete": {
+        **_header("Upload-Complete", {"enum": ["?0", "?1"]}, "?1: the body has the end of the image data; ?0: more follows"),
+        "required": True,
+    },
+    "Upload-Length": _header("Upload-Length", _SIZE, "The size of all image data, as soon as it is known"),
+    "Upload-Draft-Interop-Version": _header(
+        "Upload-Draft-Interop-Version", {"const": 8}, "With it, interim responses 104 tell how much is stored"
+    ),
+    "X-Image-Meta-Store": _header("X-Image-Meta-Store", _TEXT, "The store for the image data; default: the default store"),
     "Idempotency-Key": _header(
         "Idempotency-Key",
         {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},

@@ -2,9 +2,23 @@
 
 from http import HTTPStatus
 
-from partage.http.partage import claim_codes, events, guards, images, impact, paths, shares, trust, uses, webhooks
+from partage.http.partage import (
+    claim_codes,
+    events,
+    guards,
+    images,
+    impact,
+    manifests,
+    partial_uploads,
+    paths,
+    shares,
+    trust,
+    uses,
+    webhooks,
+)
 from partage.http.routing import Body, Row
 from partage.policies import sharing as rules
+from partage.policies.images import DOWNLOAD_IMAGE, UPLOAD_IMAGE
 
 _OK = HTTPStatus(200)
 _CREATED = HTTPStatus(201)
@@ -31,6 +45,12 @@ ROWS: tuple[Row, ...] = (
     Row("POST", paths.IMAGE + "/restore", shares.restore_image, rules.RESTORE_IMAGE, _OK),
     Row("POST", paths.IMAGE + "/adopt", images.adopt_image, rules.ADOPT_IMAGE, _CREATED, Body.TAKEN),
     Row("GET", paths.IMAGE + "/lineage", images.show_lineage, rules.GET_LINEAGE, _OK),
+    Row("GET", paths.MANIFEST, manifests.show_manifest, DOWNLOAD_IMAGE, _OK),
+    Row("GET", paths.CHUNKS, manifests.send_chunks, DOWNLOAD_IMAGE, _OK),
+    Row("GET", paths.UPLOAD, partial_uploads.show_upload, UPLOAD_IMAGE, _DONE),
+    Row("POST", paths.UPLOAD, partial_uploads.begin_upload, UPLOAD_IMAGE, _CREATED, Body.TAKEN),
+    Row("PATCH", paths.UPLOAD, partial_uploads.continue_upload, UPLOAD_IMAGE, _DONE, Body.TAKEN),
+    Row("DELETE", paths.UPLOAD, partial_uploads.cancel_upload, UPLOAD_IMAGE, _DONE),
     Row("GET", paths.USES, uses.list_uses, rules.LIST_USES, _OK),
     Row("GET", paths.USES + "/projects", uses.count_uses, rules.COUNT_USES, _OK),
     Row("PUT", paths.USE, uses.record_use, rules.RECORD_USE, _OK),

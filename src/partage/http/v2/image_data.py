@@ -50,8 +50,8 @@ async def download_image_data(request: Request) -> Reply:
     return Reply(
         status=HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT,
         body=Stream(
-            pieces=open_reading.bytes_from(start),
-            reopen=None if data.is_remote else lambda at: open_reading.bytes_from(start + at),
+            pieces=open_reading.pieces_from(start),
+            reopen=None if data.is_remote else lambda at: open_reading.pieces_from(start + at),
             is_short=lambda: read_ahead.is_short,
             length_bytes=stop - start,
             is_remote=data.is_remote,
