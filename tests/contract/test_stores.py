@@ -17,9 +17,13 @@ from tests.contract import drivers
 KEY = "packs/ab/" + "ab" * 16
 
 
-@pytest.fixture(params=list(drivers.STORES))
+@pytest.fixture(params=[*drivers.STORES, *(pytest.param(name, marks=mark) for name, mark in drivers.SERVERS.items())])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    with drivers.STORES[request.param](tmp_path) as built:
+    if request.param in drivers.SERVERS:
+        opened = drivers.open_at(request.getfixturevalue(request.param.replace(" ", "_")))
+    else:
+        opened = drivers.STORES[request.param](tmp_path)
+    with opened as built:
         yield built
 
 

@@ -38,7 +38,9 @@ def back_up(service: Service, folder: Path) -> BackedUp:
         StoreUnavailable, StoreFull, DatabaseUnavailable: it could not be finished; the folder contains no usable backup.
     """
     if service.database.dialect != "sqlite":
-        raise problems.Invalid("partage manage backup copies SQLite databases; docs/backup.md says how PostgreSQL is backed up")
+        raise problems.Invalid(
+            "partage manage backup copies SQLite databases; docs/backup.md says how PostgreSQL and MariaDB are backed up"
+        )
     archive.prepare(folder)
     copy = folder / archive.DATABASE
     files: dict[str, Copied] = {}

@@ -17,9 +17,10 @@ is listed and left. While chunks that images need are missing, no pack that hold
 Running downloads, and uploads that found a chunk present, are safe for the grace period. Concurrent sweeps are safe.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from partage import problems
 from partage.content.manifest import digests
@@ -40,6 +41,13 @@ LEFTOVER_AGE = timedelta(hours=1)
 
 INTENT_AGE = timedelta(days=30)
 """An intent whose pack never appeared is deleted after this time: longer than any upload."""
+
+
+_Item = TypeVar("_Item")
+
+
+def _go_on() -> None:
+    """Go on to the end: the check of a sweep that nothing interrupts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +71,10 @@ class Swept:
     held_for: str | None = None
 
 
-def sweep(service: Service, *, grace: timedelta) -> Swept:
+def sweep(service: Service, *, grace: timedelta, check: Callable[[], None] = _go_on) -> Swept:
     """Remove data that nothing has named for longer than `grace` from every store.
+
+    `check` is called before each step, and may raise to interrupt the sweep: what was done so far stays done.
 
     Raises:
         StoreUnavailable, DatabaseUnavailable: try again later; what was done so far stays done.
@@ -73,7 +83,7 @@ def sweep(service: Service, *, grace: timedelta) -> Swept:
     with service.database.write() as tx:
         contents.mark_unnamed(tx, now=now)
         forgotten = contents.remove_unnamed(tx, unnamed_before=now - grace)
-    swept = [_sweep_store(service, named, grace) for named in service.stores.by_id.values() if not named.read_only]
+    swept = [_sweep_store(service, named, grace, check) for named in service.stores.by_id.values() if not named.read_only]
     return Swept(
         contents=forgotten,
         marked=sum(each.marked for each in swept),
@@ -88,16 +98,16 @@ def sweep(service: Service, *, grace: timedelta) -> Swept:
     )
 
 
-def _sweep_store(service: Service, named: NamedStore, grace: timedelta) -> Swept:
+def _sweep_store(service: Service, named: NamedStore, grace: timedelta, check: Callable[[], None]) -> Swept:
     now = service.clock()
-    marked = _mark(service, named, now)
-    dead, lost = _unmark(service, named, marked_before=now - grace)
+    marked = _mark(service, named, now, check)
+    dead, lost = _unmark(service, named, check, marked_before=now - grace)
     held_for = _find_hold(service)
     if held_for is not None:
         return Swept(marked=marked, lost=len(lost), held_for=held_for)
-    removed, kept = _empty_packs(service, named, dead)
-    packs, stored, also_kept = _remove_retired(service, named, lost, service.clock() - grace)
-    leftovers, unknown, left = _remove_leftovers(service, named, lost, now - max(grace, LEFTOVER_AGE))
+    removed, kept = _empty_packs(service, named, dead, check)
+    packs, stored, also_kept = _remove_retired(service, _Guarded(named, lost, check), service.clock() - grace)
+    leftovers, unknown, left = _remove_leftovers(service, _Guarded(named, lost, check), now - max(grace, LEFTOVER_AGE))
     return Swept(
         marked=marked,
         chunks=removed,
@@ -115,16 +125,22 @@ def _find_hold(service: Service) -> str | None:
         return holds.find_reason(tx, now=service.clock())
 
 
-def find_live_chunks(service: Service, named: NamedStore) -> set[ChunkDigest]:
-    """Return the chunks of a store that manifests of named contents have."""
+def find_live_chunks(service: Service, named: NamedStore, check: Callable[[], None] = _go_on) -> set[ChunkDigest]:
+    """Return the chunks of a store that manifests of named contents have. `check` may raise to interrupt it."""
     with service.database.read() as tx:
-        return {digest for segment in contents.walk_live_segments(tx, named.id) for digest in digests(segment)}
+        return {digest for segment in _each(contents.walk_live_segments(tx, named.id), check) for digest in digests(segment)}
 
 
-def _mark(service: Service, named: NamedStore, now: datetime) -> int:
+def _each(items: Iterable[_Item], check: Callable[[], None]) -> Iterator[_Item]:
+    for item in items:
+        check()
+        yield item
+
+
+def _mark(service: Service, named: NamedStore, now: datetime, check: Callable[[], None]) -> int:
     with service.database.read() as tx:
         indexed = [digest for digest, marked_at in contents.walk_chunks(tx, named.id) if marked_at is None]
-    live = find_live_chunks(service, named)
+    live = find_live_chunks(service, named, check)
     unnamed = [digest for digest in indexed if digest not in live]
     with service.database.write() as tx:
         contents.mark(tx, named.id, unnamed, now=now)
@@ -132,12 +148,12 @@ def _mark(service: Service, named: NamedStore, now: datetime) -> int:
 
 
 def _unmark(
-    service: Service, named: NamedStore, *, marked_before: datetime
+    service: Service, named: NamedStore, check: Callable[[], None], *, marked_before: datetime
 ) -> tuple[dict[ChunkDigest, datetime], frozenset[ChunkDigest]]:
     """Unmark what is named again; return the chunks that are marked for long enough, each with its mark, and the lost chunks."""
     with service.database.read() as tx:
         indexed = dict(contents.walk_chunks(tx, named.id))
-    live = find_live_chunks(service, named)
+    live = find_live_chunks(service, named, check)
     marked = {digest: at for digest, at in indexed.items() if at is not None}
     with service.database.write() as tx:
         contents.unmark(tx, named.id, marked.keys() & live)
@@ -163,7 +179,9 @@ def _find_lost(
     return frozenset(unplaced | (displaced & live))
 
 
-def _empty_packs(service: Service, named: NamedStore, dead: Mapping[ChunkDigest, datetime]) -> tuple[int, list[str]]:
+def _empty_packs(
+    service: Service, named: NamedStore, dead: Mapping[ChunkDigest, datetime], check: Callable[[], None]
+) -> tuple[int, list[str]]:
     """Remove dead chunks pack by pack; return how many, and the packs that failed, with the reasons.
 
     A pack that cannot be rewritten keeps its dead chunks until the next sweep. It must not stop the others: in a full store they
@@ -172,7 +190,7 @@ def _empty_packs(service: Service, named: NamedStore, dead: Mapping[ChunkDigest,
     removed, postponed = 0, list[str]()
     with service.database.read() as tx:
         found = contents.find_packs(tx, named.id, dead.keys())
-    for pack_id in found:
+    for pack_id in _each(found, check):
         try:
             removed += _empty_pack(service, named, pack_id, dead)
         except (problems.StoreFull, problems.ContentCorrupt, problems.StoreUnavailable) as problem:
@@ -197,9 +215,17 @@ def _empty_pack(service: Service, named: NamedStore, pack_id: PackID, dead: Mapp
         return contents.remove_marked(tx, named.id, going)
 
 
-def _remove_retired(
-    service: Service, named: NamedStore, lost: frozenset[ChunkDigest], retired_before: datetime
-) -> tuple[int, int, list[str]]:
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    """A store from which objects are removed: not those that hold lost chunks, and none after `check` has raised."""
+
+    named: NamedStore
+    lost: frozenset[ChunkDigest]
+    check: Callable[[], None]
+
+
+def _remove_retired(service: Service, guarded: _Guarded, retired_before: datetime) -> tuple[int, int, list[str]]:
+    named, lost = guarded.named, guarded.lost
     with service.database.read() as tx:
         every = contents.list_packs(tx, named.id)
     gone = [each for each in every if each.retired_at is not None and each.retired_at <= retired_before]
@@ -209,7 +235,7 @@ def _remove_retired(
     gone = [each for each in gone if not _holds_some(named, each.id, lost)]
     store_identities.raise_generation(service, named)
     removed, postponed = list[PackRow](), list[str]()
-    for each in gone:
+    for each in _each(gone, guarded.check):
         try:
             named.store.remove(layout.pack_key(each.id))
         except problems.StoreUnavailable as problem:
@@ -221,13 +247,12 @@ def _remove_retired(
     return len(removed), sum(each.size_bytes for each in removed), postponed
 
 
-def _remove_leftovers(
-    service: Service, named: NamedStore, lost: frozenset[ChunkDigest], written_before: datetime
-) -> tuple[int, tuple[str, ...], list[str]]:
+def _remove_leftovers(service: Service, guarded: _Guarded, written_before: datetime) -> tuple[int, tuple[str, ...], list[str]]:
     """Remove objects that crashes of this database's processes left.
 
     Return how many, the names of foreign objects, and the leftovers that failed, with the reasons.
     """
+    named, lost = guarded.named, guarded.lost
     keys = list(named.store.enumerate(layout.PACKS))
     drafts = list(named.store.list_drafts())
     with service.database.read() as tx:
@@ -240,14 +265,14 @@ def _remove_leftovers(
     foreign = [key for key in keys if key not in written]
     foreign += [draft.name for draft in drafts if draft not in begun and draft not in identities]
     gone, gone_drafts, postponed = set[str](), set[Draft](), list[str]()
-    for key, pack_id in written.items():
+    for key, pack_id in _each(written.items(), guarded.check):
         try:
             if pack_id not in entered and _is_old(named, key, written_before) and not _holds_some(named, pack_id, lost):
                 named.store.remove(key)
                 gone.add(key)
         except problems.StoreUnavailable as problem:
             postponed.append(_postpone(service, named, key, problem))
-    for draft in (*begun, *identities):
+    for draft in _each((*begun, *identities), guarded.check):
         try:
             if draft.modified_at <= written_before:
                 named.store.remove_draft(draft)
