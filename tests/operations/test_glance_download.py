@@ -41,6 +41,8 @@ DATA = random.Random(9).randbytes(3_000_000)
 ELSEWHERE = "6f0a1a0e-67f2-4d6c-9d4e-2c5a9c1f4f10"
 TOKEN = "gAAAAA-the-token-of-the-owner"
 DOCUMENT, FILE = f"/v2/images/{ELSEWHERE}", f"/v2/images/{ELSEWHERE}/file"
+MANIFEST = f"/partage/v1/images/{ELSEWHERE}/manifest?marker=0&limit=8192"
+"""What a Glance does not have: every path that it does not know is answered with its versions."""
 
 
 @dataclass
@@ -152,7 +154,7 @@ def test_image_gets_bytes_formats_and_chosen_properties(service: Service, catalo
     assert download(service, image.id) == DATA
     assert catalog.asked == [(TOKEN, "Elsewhere", "public")]
     heads = [head.decode().lower() for head in origin.requests]
-    assert [head.split()[1] for head in heads] == [DOCUMENT, FILE]
+    assert [head.split()[1] for head in heads] == [DOCUMENT, MANIFEST, FILE]
     assert all(f"x-auth-token: {TOKEN.lower()}" in head for head in heads)
 
 
@@ -265,7 +267,7 @@ def test_token_follows_no_redirect(where: str, status: int, service: Service, ca
             with origins.serving(answer, host="127.0.0.1") as origin:
                 catalog.url = origin.url(host="127.0.0.1", path="")
                 image, task = done(service, asked(service))
-                assert len(origin.requests) == (1 if where == "document" else 2)
+                assert len(origin.requests) == (1 if where == "document" else 3)
             assert (image.status, task.status) == (ImageStatus.QUEUED, TaskStatus.FAILURE)
         assert other.connections == target.connections == 0
 
@@ -287,7 +289,7 @@ def test_protected_properties_are_for_those_who_may_set_them(service: Service, c
     with origins.serving(region(), host="127.0.0.1") as origin:
         catalog.url = origin.url(host="127.0.0.1", path="")
         image, task = done(guarded, asked(guarded))
-        assert [head.split()[1].decode() for head in origin.requests] == [DOCUMENT, FILE]
+        assert [head.split()[1].decode() for head in origin.requests] == [DOCUMENT, MANIFEST, FILE]
     assert (image.status, task.message) == (ImageStatus.QUEUED, "Attribute 'hw_cpu_cores' is reserved.")
 
 

@@ -221,6 +221,6 @@ def test_what_an_image_leaves_for_the_web_is_swept(service: Service) -> None:
             service.clock.passes(days=2)
             sweep.sweep(service, grace=timedelta(days=1))
         with service.database.read() as tx:
-            assert (contents.list_contents(tx), list(contents.walk_chunks(tx, LOCAL))) == ([], [])
+            assert (contents.page_contents(tx), list(contents.walk_chunks(tx, LOCAL))) == ([], [])
         assert list(verify.verify(service)) == []
         assert download(service, image.id) == DATA

@@ -1,20 +1,26 @@
 """`partage worker`: run imports, and listen to other services, in processes separate from those that serve requests."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from partage.main import housekeeping, logs, reloading
+import partage
+from partage.main import housekeeping, logs, maintainer, metrics_exporter, reloading
 from partage.main.composition import compose, listening, readiness
 from partage.main.configuration.config import Settings
 from partage.main.configuration.sections import ImportSettings
 from partage.main.process import memory, priority
 from partage.main.process.supervisor import Job, Supervisor, block_signals
+from partage.metrics.sheets import Sheets
 from partage.model.ids import StoreID
+from partage.model.process_state import Purpose
 from partage.model.task import TaskLane
 from partage.stores.identity import Identity
-from partage.worker import imports, webhooks
+from partage.worker import imports, presence, webhooks
 from partage.worker.imports import Slots
 from partage.worker.periodic import JobRunner
+
+_LOG = logging.getLogger(__name__)
 
 
 def work(load: Callable[[], Settings]) -> int:
@@ -26,33 +32,43 @@ def work(load: Callable[[], Settings]) -> int:
         Problem: the worker cannot start.
     """
     settings = load()
+    logs.configure(settings.log)
     readiness.prepare_directories(settings)
     with compose.open_service(settings) as service:
         readiness.check_database(service, upgrade=False)
         identities = readiness.check_stores(service)
         listening.build_listener(settings.listener, service)  # so that a wrong setting ends the command, not its child
-    logs.configure(settings.log)
+    exporting = metrics_exporter.prepare(settings, settings.metrics.worker_port)
     with block_signals():
-        print("Partage runs imports; stop it with Ctrl-C", flush=True)
-        supervisor = Supervisor(jobs=[partial(run_imports, settings, identities)], grace_seconds=settings.grace_seconds)
+        _LOG.info("Partage %s runs imports; Ctrl-C ends it", partage.__version__)
+
+        def list_jobs(chosen: Settings) -> Sequence[Job]:
+            sheets = None if exporting is None else exporting.sheets
+            jobs: list[Job] = [partial(run_imports, chosen, identities, sheets)]
+            if chosen.maintenance.enabled:
+                jobs.append(partial(maintainer.maintain, chosen, identities, sheets))
+            return jobs if exporting is None else [*jobs, partial(exporting.export, chosen)]
+
+        supervisor = Supervisor(jobs=list_jobs(settings), grace_seconds=settings.grace_seconds)
 
         def reload() -> Sequence[Job]:
             reloaded = reloading.reload(settings, load)
             supervisor.grace_seconds = reloaded.grace_seconds
-            return [partial(run_imports, reloaded, identities)]
+            return list_jobs(reloaded)
 
         supervisor.reload = reload
         return supervisor.run()
 
 
-def run_imports(settings: Settings, identities: Mapping[StoreID, Identity]) -> None:
+def run_imports(settings: Settings, identities: Mapping[StoreID, Identity], sheets: Sheets | None = None) -> None:
     """Run imports in this process until a stop signal."""
     memory.reuse_freed_buffers()
     priority.lower_thread_priority()
     claimers = JobRunner()
     claimers.stop_on_signals()
     with (
-        compose.open_service(settings, identities=identities) as service,
+        compose.open_service(settings, identities=identities, sheets=sheets, traced=True) as service,
+        presence.report_process(service, Purpose.IMPORTS),
         housekeeping.start(service),
         listening.build_listener(settings.listener, service),
         webhooks.start(service, claimers.stopping, threads=settings.webhooks.threads),

@@ -34,7 +34,7 @@ BLOCK_BYTES = 1024 * 1024
 Resolver = Callable[[str, int], Sequence[str]]
 """From name and port to addresses, best first; OSError when there are none."""
 
-_HEADERS = MappingProxyType({"User-Agent": "Partage", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"})
+_HEADERS = MappingProxyType({"User-Agent": "Partage", "Accept-Encoding": "identity", "Connection": "close"})
 _NONE: Mapping[str, str] = MappingProxyType({})
 _REDIRECTS = (301, 302, 303, 307, 308)
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
@@ -322,7 +322,7 @@ def _ask(connected: socket.socket, target: Target, headers: Mapping[str, str], c
         call.method,
         target.path,
         body=call.body,
-        headers={**headers, **_HEADERS, "Host": target.authority},
+        headers={"Accept": "*/*", **headers, **_HEADERS, "Host": target.authority},
         preload_content=False,
         decode_content=False,
         enforce_content_length=True,

@@ -30,8 +30,8 @@ _HIGHEST_PORT = 65535
 _EVERYWHERE = (ipaddress.IPv4Network("0.0.0.0/0"), ipaddress.IPv6Network("::/0"))
 
 _HOST_REFUSED = (
-    "Image data is not fetched from the host of this URL: it has to be a name or address that is allowed and that leads to "
-    "public addresses only; upload the image instead, or ask the operator to allow the network"
+    "The service does not open the host of this URL: it has to be a name or address that is allowed and that leads to "
+    "public addresses only; use another URL, or ask the operator to allow the network"
 )
 
 
@@ -103,7 +103,7 @@ def check_url(url: str, rules: Rules) -> Target:
     """
     scheme, authority, path = _parts(url)
     if scheme not in rules.schemes or scheme not in DEFAULT_PORTS:
-        raise problems.UriRefused(f"Image data is fetched by {_join(rules.schemes)} only, not by {scheme[:20]}")
+        raise problems.UriRefused(f"The service opens URLs by {_join(rules.schemes)} only, not by {scheme[:20]}")
     host, port = _host_and_port(authority)
     address = _address_of_host(host)
     target = Target(
@@ -114,7 +114,7 @@ def check_url(url: str, rules: Rules) -> Target:
         address=address,
     )
     if target.port not in rules.ports:
-        raise problems.UriRefused(f"Image data is not fetched from port {target.port}; allowed: {_join(rules.ports)}")
+        raise problems.UriRefused(f"The service does not open URLs at port {target.port}; allowed: {_join(rules.ports)}")
     if not _host_allowed(target.host, rules) or (address is not None and not rules.permits(address)):
         raise host_refused()
     return target

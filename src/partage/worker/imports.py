@@ -50,7 +50,7 @@ def run(service: Service, claimers: JobRunner, slots: Mapping[TaskLane, Slots]) 
         import_runs.cancel_lost(service)
         return False
 
-    with JobRunner() as watcher:
+    with JobRunner(meter=service.process.meter) as watcher:
         watcher.start(
             "imports-watched",
             [

@@ -40,12 +40,13 @@ def read_location(service: Service, work: Run, image: Image) -> None:
     cap, cancellation = service.limits.image_size_cap_bytes, work.cancellation
     with fetch.open_url(work.request.uri, service.integrations.fetch, limit_bytes=cap, cancellation=cancellation) as fetched:
         arriving = watched.check_each(import_steps.report_progress(service, work, fetched.blocks))
-        found = digest.compute(signing.verify_blocks(service.integrations.signatures, image.properties, work.certificate, arriving))
+        signed = signing.verify_blocks(service.integrations.signatures, image.properties, work.certificate, arriving)
+        algorithm = work.promised[0] or service.features.hash_algorithm
+        found = digest.compute(signed, (digest.CHECKSUM, algorithm))
     if not watched.size_bytes:
         raise problems.FetchFailed("nothing is there")
     virtual_size = watched.inspector.finish(watched.size_bytes)
-    algorithm = work.promised[0] or service.features.hash_algorithm
-    value: str = getattr(found, algorithm)
+    value = found.find(algorithm)
     if work.promised[0]:
         work.require_promised(value)
     with import_steps.step(service, work) as (tx, _task, present):

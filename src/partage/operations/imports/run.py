@@ -9,11 +9,13 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from partage import problems
 from partage.content.digest import Buffer
 from partage.content.inspection import Unwatched
 from partage.content.manifest import Content
+from partage.measures import Activity
 from partage.model import importing
 from partage.model.announcement import Event
 from partage.model.caller import Caller
@@ -22,6 +24,7 @@ from partage.model.ids import ContentID, ImageID, StoreID, UserID
 from partage.model.image import Image, ImageStatus
 from partage.model.task import Task, TaskLane, TaskType
 from partage.operations import downloads, events, failures, ingest, quota, recovery, signing
+from partage.operations.imports import journal
 from partage.operations.imports import locations as location_runs
 from partage.operations.imports import sources as import_sources
 from partage.operations.imports import steps as import_steps
@@ -72,6 +75,7 @@ def run(service: Service, work: Run) -> None:
     Raises:
         DatabaseUnavailable: the outcome cannot be recorded; the task is retried later.
     """
+    trace = service.process.meter.trace(Activity.IMPORT)
     try:
         _run(service, work)
     except Exception as error:  # noqa: BLE001 - nobody else would tell the task's owner
@@ -79,6 +83,7 @@ def run(service: Service, work: Run) -> None:
         _end_badly(service, work, work.cancellation.problem or error)
     finally:
         service.process.running_tasks.pop(work.claim, None)
+        trace.end(**journal.describe(work.task))
 
 
 def leave(service: Service, work: Run) -> None:
@@ -161,6 +166,7 @@ def _run_of(service: Service, task: Task, claim: str, roles: tuple[str, ...] = (
 
 
 def _run(service: Service, work: Run) -> None:
+    journal.log_begin(work.task, method=work.request.method)
     image = _begin(service, work)
     if work.refers:
         location_runs.read_location(service, work, image)
@@ -210,8 +216,8 @@ def _import_into_first_store(service: Service, work: Run, image: Image) -> Image
 
 def _import_into(service: Service, work: Run, image: Image, named: NamedStore, room: Reservation) -> Image:
     """Store the data in one store, as received or decompressed; then convert it, if a plugin does."""
-    plugins, options = service.integrations.import_plugins, ingest.build_write_options(service, None)
-    limit_bytes, context = options.limit_bytes, _build_context(service, work)
+    plugins, options = service.integrations.import_plugins, _build_options(service, work)
+    limit_bytes, context = options.limit_bytes, _build_context(service, work, named)
     with import_sources.open_source(service, image, work.request, context=context, limit_bytes=limit_bytes) as source:
         described = source.over(image)
         service.limits.check_growth(plugins.inject_properties(described, work.roles), was=image)  # before any byte is fetched
@@ -261,10 +267,18 @@ def _verify_signature(service: Service, work: Run, image: Image, blocks: Iterabl
     return signing.verify_blocks(service.integrations.signatures, image.properties, work.certificate, blocks)
 
 
-def _build_context(service: Service, work: Run) -> ImportContext:
+def _build_context(service: Service, work: Run, named: NamedStore) -> ImportContext:
     asked = Caller(user_id=work.task.user_id or UserID(""), project_id=work.task.owner or None, roles=frozenset(work.roles))
     caller = replace(asked, is_admin=service.authority.is_admin(asked))
-    return ImportContext(work.task.id, caller, work.sealed_token, work.cancellation)
+    return ImportContext(
+        work.task.id,
+        caller,
+        named,
+        sealed_token=work.sealed_token,
+        cancellation=work.cancellation,
+        find_received=partial(import_steps.find_received, service, work),
+        note_received=partial(import_steps.note_received, service, work),
+    )
 
 
 def _keep(service: Service, work: Run, named: NamedStore, written: Written, over: Callable[[Image], Image]) -> Image:
@@ -294,7 +308,7 @@ def _require_promised_digest(work: Run, image: Image, content: Content) -> Image
     algorithm, value = work.promised
     if not algorithm:
         return placed
-    work.require_promised(ingest.find_digest(content, algorithm))
+    work.require_promised(content.digests.find(algorithm))
     return replace(placed, os_hash_algo=algorithm, os_hash_value=value)
 
 
@@ -324,7 +338,8 @@ def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> Image
             )
             copied = _keep_fetched_content(service, work, named, written)
         else:
-            ingest.store_bytes(service, named, blocks, Unwatched(), _build_exact_options(service, image))
+            exact = replace(_build_exact_options(service, image), algorithms=())  # the content has its digests
+            ingest.store_bytes(service, named, blocks, Unwatched(), exact)
             copied = _keep_copy(service, work, image, named)
     ingest.announce_arrived(service, copied, was=image)
     return copied
@@ -359,6 +374,11 @@ def _keep_fetched_content(service: Service, work: Run, named: NamedStore, writte
     return kept
 
 
+def _build_options(service: Service, work: Run) -> WriteOptions:
+    options = ingest.build_write_options(service, None)
+    return replace(options, algorithms=(*options.algorithms, *filter(None, work.promised[:1])))
+
+
 def _build_exact_options(service: Service, image: Image) -> WriteOptions:
     size = image.size or 0
     more = problems.ContentCorrupt("The image has more bytes than its record says; ask the operator to verify it")
@@ -366,6 +386,7 @@ def _build_exact_options(service: Service, image: Image) -> WriteOptions:
         limit_bytes=size,
         announced_bytes=size,
         limit_problem=more,
+        algorithms=ingest.list_algorithms(service),
         hide_deduplication_timing=service.features.hide_deduplication_timing,
     )
 
@@ -406,6 +427,7 @@ def _finish(service: Service, work: Run, failures: int) -> None:
         events.record(tx, *activated, events.describe_image(service, task, EventType.IMAGE_IMPORTED, done, task_id=task.id))
     ingest.announce_change(service, done, was=image)
     service.announce(Event.TASK_SUCCESS, ended)
+    journal.log_success(service, ended, began_at=work.task.updated_at, size_bytes=done.size or 0)
 
 
 def _fail(service: Service, work: Run, reason: str) -> None:
@@ -418,13 +440,14 @@ def _fail(service: Service, work: Run, reason: str) -> None:
         undone = _undo(service, tx, work, image)
         failed = task.fail(reason, now=service.clock())
         tasks.save_claimed(tx, failed, work.claim, now=service.clock())
-    _announce_failure(service, failed, undone)
+    _announce_failure(service, work, failed, undone)
 
 
-def _announce_failure(service: Service, task: Task, image: Image | None) -> None:
+def _announce_failure(service: Service, work: Run, task: Task, image: Image | None) -> None:
     if image is not None:
         service.announce(Event.IMAGE_UPDATE, image)
     service.announce(Event.TASK_FAILURE, task)
+    journal.log_failure(service, task, began_at=work.task.updated_at)
 
 
 def _undo(service: Service, tx: Transaction, work: Run, image: Image | None) -> Image | None:
@@ -476,4 +499,4 @@ def _give_up_unclaimed(service: Service, task: Task) -> None:
         reason = f"No import worker took the task up within {hours} hours; ask the operator whether one is running"
         failed = task.fail(reason, now=service.clock())
         tasks.save_claimed(tx, failed, work.claim, now=service.clock())
-    _announce_failure(service, failed, undone)
+    _announce_failure(service, work, failed, undone)

@@ -16,7 +16,9 @@ from partage.model.image import Image
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.remote_image import RemoteImage
 from partage.operations import downloads, other_regions
-from partage.operations.service import Service
+from partage.operations.chunks_here import ChunksHere
+from partage.operations.remote_chunks import Received
+from partage.operations.service import NamedStore, Service
 from partage.outbound import fetch
 from partage.outbound.cancelling import Cancellation
 from partage.records import stagings
@@ -41,15 +43,19 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ImportContext:
-    """The user for whom data is fetched, and the task. The user's token is encrypted, and present only if the import needs it.
+    """The user for whom data is fetched, the task, and the store that gets the data.
 
-    `cancellation` ends the fetch from another thread.
+    The user's token is encrypted, and present only if the import needs it. `cancellation` ends the fetch from another thread.
+    `find_received` and `note_received` read and write what runs of the task have received from another region.
     """
 
     task_id: TaskID
     caller: Caller
+    named: NamedStore
     sealed_token: str | None = field(default=None, repr=False)
     cancellation: Cancellation | None = None
+    find_received: Callable[[], Received | None] = lambda: None
+    note_received: Callable[[Received], None] = lambda _received: None
 
 
 @contextmanager
@@ -72,7 +78,15 @@ def open_source(
     elif request.method is ImportMethod.GLANCE_DOWNLOAD:
         regions = service.integrations.require_regions()
         token = regions.seal.unseal(context.sealed_token or "", task_id=context.task_id)
-        asked = other_regions.Asked(request, token, context.cancellation)
+        here = ChunksHere(
+            service,
+            context.named,
+            context.caller,
+            image,
+            progress=context.find_received(),
+            save=context.note_received,
+        )
+        asked = other_regions.Asked(request, token, context.cancellation, here)
         with other_regions.open_remote(regions, asked, known=service.formats.known, limit_bytes=limit_bytes) as opened:
             yield Source(opened.blocks, opened.image.size_bytes, partial(_take_description, service, context.caller, opened.image))
     else:

@@ -15,6 +15,7 @@ from partage.model.image import Image
 from partage.model.import_request import ImportMethod, ImportRequest, request_of
 from partage.model.signature import Certificate
 from partage.model.task import Task, TaskType
+from partage.operations.remote_chunks import Received
 from partage.operations.service import Service
 from partage.outbound.cancelling import Cancellation
 from partage.records import images, tasks
@@ -102,6 +103,25 @@ def report_progress(service: Service, work: Run, blocks: Iterable[bytes]) -> Ite
             said = now
             _tell(service, work, f"Copied {copied // MEBIBYTE} MiB")
         yield block
+
+
+def find_received(service: Service, work: Run) -> Received | None:
+    """Return what runs of this task have received whose workers died; None if nothing is known.
+
+    What an ended task has received does not count: users can make a task end at a byte of their choice (docs/decisions/0075).
+    """
+    with service.database.read() as tx:
+        row = tasks.find_received(tx, work.task.id)
+    return None if row is None else Received(row.received_bytes, row.digest)
+
+
+def note_received(service: Service, work: Run, received: Received) -> None:
+    """Record what this run has received so far."""
+    try:
+        with service.database.write() as tx:
+            tasks.note_received(tx, work.task.id, work.claim, received_bytes=received.stop, digest=received.digest)
+    except problems.DatabaseUnavailable as problem:
+        service.process.failures.note(problem, f"{work.task.request_id}: task {work.task.id}: received parts not recorded")
 
 
 def _tell(service: Service, work: Run, words: str) -> None:
