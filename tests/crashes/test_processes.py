@@ -17,7 +17,7 @@ from partage.model.ids import ImageID, ProjectID
 from partage.model.quota import Usage
 from partage.operations import images, members, verify
 from partage.records import reservations, schema
-from tests import postgresql
+from tests import databases
 from tests.crashes import crowding, worlds
 from tests.crashes.worlds import OWNER, fetch, noise
 
@@ -25,10 +25,10 @@ ROOT = Path(__file__).parents[2]
 PROCESSES, ROUNDS = 4, 50
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", databases.KINDS)
 def test_four_processes_share_a_database_and_lose_nothing(tmp_path: Path, kind: str) -> None:
     with ExitStack() as stack:
-        url = f"sqlite:///{tmp_path}/partage.db" if kind == "sqlite" else stack.enter_context(postgresql.server())
+        url = stack.enter_context(databases.serve(kind, tmp_path))
         told = run_processes(tmp_path, url, random.randrange(1 << 20))
         service = worlds.compose(tmp_path, url=url)
         stack.callback(service.database.close)
@@ -45,12 +45,12 @@ def test_four_processes_share_a_database_and_lose_nothing(tmp_path: Path, kind: 
         assert not [verdict for verdict in verify.verify(service) if verdict.fault]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", databases.KINDS)
 def test_four_processes_never_pass_a_quota_together(tmp_path: Path, kind: str) -> None:
     """32 uploads against a quota for three; some say their size, some do not."""
     (tmp_path / "store").mkdir()
     with ExitStack() as stack:
-        url = f"sqlite:///{tmp_path}/partage.db" if kind == "sqlite" else stack.enter_context(postgresql.server())
+        url = stack.enter_context(databases.serve(kind, tmp_path))
         service = worlds.compose(tmp_path, url=url)
         stack.callback(service.database.close)
         schema.upgrade(service.database)

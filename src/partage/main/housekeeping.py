@@ -1,13 +1,13 @@
-"""Periodic jobs of every worker: heartbeat, recovery after workers that died, removal of expired rows, trimming of memory."""
+"""Periodic jobs of every worker: heartbeat, recovery after workers that died, closings of projects, trimming of memory."""
 
 import logging
 from collections.abc import Callable
 
 from partage.main.process import memory
-from partage.operations import last_downloads, pending_deletes, promises, recovery, tasks
+from partage.operations import last_downloads, recovery
 from partage.operations.imports import run as import_runs
 from partage.operations.service import Service
-from partage.operations.sharing import closing, event_feed, learning
+from partage.operations.sharing import closing
 from partage.worker.periodic import JobRunner, PeriodicJob
 
 INTERVAL_SECONDS = 5.0
@@ -20,7 +20,7 @@ def start(service: Service, *, interval_seconds: float = INTERVAL_SECONDS) -> Jo
 
     The heartbeat has a thread to itself: no other job that fails or takes long may delay it.
     """
-    runner = JobRunner()
+    runner = JobRunner(meter=service.process.meter)
     runner.start("heartbeat", _list_heartbeat_jobs(service, interval_seconds))
     runner.start("housekeeping", _list_housekeeping_jobs(service, interval_seconds))
     # A closing takes as long as the project has images.
@@ -47,7 +47,7 @@ def _list_heartbeat_jobs(service: Service, interval_seconds: float) -> list[Peri
 
 
 def _list_housekeeping_jobs(service: Service, interval_seconds: float) -> list[PeriodicJob]:
-    """List the jobs that recover what dead workers left and remove what has expired."""
+    """List the jobs that recover what dead workers left."""
 
     def job(name: str, act: Callable[[Service], int], level: int, message: str) -> PeriodicJob:
         def run() -> bool:
@@ -70,36 +70,6 @@ def _list_housekeeping_jobs(service: Service, interval_seconds: float) -> list[P
             import_runs.recover,
             logging.WARNING,
             "%d imports had no running worker; they are retried, or fail after too many attempts",
-        ),
-        job(
-            "Removal of deleted images",
-            pending_deletes.scrub,
-            logging.INFO,
-            "the data of %d deleted images was released; the next sweep frees the storage",
-        ),
-        job(
-            "Removal of ended shares",
-            promises.remove_expired,
-            logging.INFO,
-            "the notice periods of %d retained images ended",
-        ),
-        job(
-            "Removal of old events",
-            event_feed.remove_old_events,
-            logging.INFO,
-            "%d events were removed, because they were old or too many",
-        ),
-        job(
-            "Removal of remembered deletions",
-            learning.remove_remembered,
-            logging.DEBUG,
-            "%d deleted servers and volumes are not remembered any more",
-        ),
-        job(
-            "Removal of expired tasks",
-            tasks.remove_expired,
-            logging.INFO,
-            "%d tasks were removed 48 hours after their end",
         ),
     ]
 

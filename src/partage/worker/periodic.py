@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from partage import problems
+from partage.measures import JOB_RUNS, Meter, Unmetered
 from partage.operations import failures
 
 MAX_BACKOFF_SECONDS = 60.0
@@ -45,9 +46,16 @@ class JobRunner:
     Jobs of one thread share it and have times of their own: a job that fails delays no other.
     """
 
-    def __init__(self, stopping: threading.Event | None = None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stopping: threading.Event | None = None,
+        *,
+        meter: Meter | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Make a runner without threads. Runners that share `stopping` stop together."""
         self.stopping = threading.Event() if stopping is None else stopping
+        self._meter = Unmetered() if meter is None else meter
         self._monotonic = monotonic
         self._threads: list[threading.Thread] = []
 
@@ -78,7 +86,7 @@ class JobRunner:
         while not self.stopping.is_set():
             for each in scheduled:
                 if each.due <= self._monotonic() and not self.stopping.is_set():
-                    each.attempt(self._monotonic)
+                    self._meter.add(JOB_RUNS, each.name, "succeeded" if each.attempt(self._monotonic) else "failed")
             self.stopping.wait(max(0.0, min(each.due for each in scheduled) - self._monotonic()))
         _LOG.debug("stopped: %s", names)
 
@@ -111,16 +119,23 @@ class _ScheduledJob:
         self._logs_recovery = False
         self.due = float("-inf")
 
-    def attempt(self, monotonic: Callable[[], float]) -> None:
+    @property
+    def name(self) -> str:
+        """The name of the job."""
+        return self._job.name
+
+    def attempt(self, monotonic: Callable[[], float]) -> bool:
+        """Run the job once; return whether it succeeded."""
         try:
             has_more = self._job.run()
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing else would start the job again
             backoff_seconds = self._increase_backoff()
             self._log_failure(error, monotonic(), backoff_seconds)
             self.due = monotonic() + backoff_seconds
-        else:
-            self._note_success()
-            self.due = monotonic() + (0.0 if has_more else self._job.interval_seconds)
+            return False
+        self._note_success()
+        self.due = monotonic() + (0.0 if has_more else self._job.interval_seconds)
+        return True
 
     def _increase_backoff(self) -> float:
         self._failures += 1
