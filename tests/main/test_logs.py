@@ -94,3 +94,26 @@ def test_closing_a_database_logs_nothing() -> None:
     """In a process of its own, as the configuration of the log is global."""
     done = subprocess.run([sys.executable, "-c", USES_A_POOL], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_interrupt_within_a_finalizer_is_not_lost() -> None:
+    program = """
+import signal, time
+from partage.main import logs
+from partage.main.configuration.sections import LogSettings
+
+class Interrupted:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+        for _ in range(100):
+            pass
+
+logs.configure(LogSettings())
+Interrupted()
+try:
+    time.sleep(30)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")

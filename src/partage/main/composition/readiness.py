@@ -12,6 +12,7 @@ from partage.model.ids import StoreID
 from partage.operations import store_identities
 from partage.operations.service import Service
 from partage.records import schema
+from partage.records.database import Database
 from partage.stores import layout
 from partage.stores.drivers import posix
 from partage.stores.identity import Identity
@@ -32,14 +33,14 @@ def prepare_directories(settings: Settings) -> None:
     for store in settings.keeping_stores:
         if store.directory is not None and not store.read_only:
             prepare_directory(store.directory)
-    if settings.cache.directory:
-        _require_cache_apart(settings, Path(settings.cache.directory))
+    if settings.cache_directory is not None:
+        _require_cache_apart(settings, settings.cache_directory)
 
 
-def prepare_cache(settings: Settings) -> None:
+def prepare_cache(directory: Path) -> None:
     """Create the directory of the cache. If that fails, log a warning; downloads then work without the cache."""
     try:
-        prepare_directory(Path(settings.cache.directory))
+        prepare_directory(directory)
     except problems.Unavailable as problem:
         _LOG.warning("The cache is off: %s", problem)
 
@@ -78,11 +79,24 @@ def check_database(service: Service, *, upgrade: bool) -> None:
         DatabaseUnavailable: it does not exist, or has the schema of another release.
     """
     try:
+        service.database.require_answer()
         if upgrade:
-            schema.upgrade(service.database)
+            upgrade_schema(service.database)
         schema.require_current(service.database)
     finally:
         service.database.close()  # a forked worker must not inherit an open connection
+
+
+def upgrade_schema(database: Database) -> None:
+    """Create the schema, or upgrade it; for a command or a start, whose operator reads why it fails.
+
+    Raises:
+        DatabaseUnavailable: it cannot be changed; the message says why.
+    """
+    try:
+        schema.upgrade(database)
+    except problems.DatabaseUnavailable as problem:
+        raise database.explain(problem) from problem
 
 
 def check_stores(service: Service, *, after_restore: bool = False) -> Mapping[StoreID, Identity]:
@@ -108,7 +122,7 @@ def fit_connections(settings: Settings, service: Service) -> Settings:
         offered = service.database.connections_offered()
     finally:
         service.database.close()
-    processes = settings.workers + bool(settings.cache.directory)
+    processes = settings.workers + (settings.cache.enabled or settings.maintenance.enabled)
     if offered is None or processes * settings.database_connections <= offered - 1:
         return settings
     fitting = max(_MIN_CONNECTIONS, (offered - 1) // processes)
@@ -134,7 +148,7 @@ def check_identity(identity: Keystone) -> None:
 
 
 def _require_cache_apart(settings: Settings, cache: Path) -> None:
-    """Refuse a cache that shares a directory with a store: the cache removes packs that it did not write, as damaged.
+    """Refuse a cache that shares a directory with a store: both would count and remove files there.
 
     Compares resolved paths and inodes, so that symbolic links and bind mounts are detected.
 
@@ -145,8 +159,8 @@ def _require_cache_apart(settings: Settings, cache: Path) -> None:
         folders = _list_folders(store.directory) if store.directory else ()
         if any(_is_same(one, other) for one in _list_folders(cache) for other in folders):
             raise problems.Invalid(
-                f"cache.directory is {cache}, which shares a directory with the store {store.id} at {store.directory}; the cache "
-                "would remove the store's packs. Name a directory that holds nothing else"
+                f"cache.directory is {cache}, which shares a directory with the store {store.id} at {store.directory}. "
+                "Name a directory that holds nothing else"
             )
     if (cache / layout.IDENTITY).exists():
         raise problems.Invalid(

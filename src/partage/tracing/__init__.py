@@ -1,0 +1,1 @@
+"""Sends the traces of requests and imports to an OpenTelemetry receiver; optional."""
