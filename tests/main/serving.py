@@ -55,6 +55,9 @@ def settings_at(keystone: RunningKeystone, data: Path, port: int) -> dict[str, s
         "PARTAGE_PORT": str(port),
         "PARTAGE_IDENTITY__URL": keystone.url,
         "PARTAGE_IDENTITY__PASSWORD": keystone.kept.passwords["partage"],
+        # Without maintenance and its cache every child serves requests; test_maintenance_processes.py has both.
+        "PARTAGE_MAINTENANCE__ENABLED": "false",
+        "PARTAGE_CACHE__ENABLED": "false",
     }
 
 
@@ -73,7 +76,7 @@ def serving(
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, text=True, env=settings)
     live = Serving(process, port, log)
     try:
-        standalone.wait_for(lambda: standalone.answers(f"{live.url}/versions") == 200 or process.poll() is not None, seconds=60)
+        standalone.wait_for(lambda: standalone.answers(f"{live.url}/versions") == 200 or process.poll() is not None, seconds=180)
         if process.poll() is not None:
             raise RuntimeError(f"partage serve ended: {live.log}")
         yield live

@@ -13,7 +13,7 @@ import pytest
 
 import partage
 from partage.main.process import listening
-from partage.operations import images
+from partage.operations import images, metadefs
 from tests.operations import services
 from tests.standalone import PARTAGE, RunningKeystone
 
@@ -234,6 +234,20 @@ def test_metadata_definitions_are_loaded_once(tmp_path: Path) -> None:
     assert "no JSON files" in refused("manage", "load-metadefs", "--data", str(data), "--from", str(tmp_path / "absent"), status=2)
     shipped = refused("manage", "load-metadefs", "--data", str(data), status=2)
     assert "glance" in shipped
+
+
+def test_own_metadata_definitions_are_valid_and_for_images(tmp_path: Path) -> None:
+    service = services.make(tmp_path)
+    assert run("manage", "load-metadefs", "--own", "--data", str(tmp_path)).stdout == "Created 4 namespaces; 0 of 4 already exist\n"
+    for name, key in (
+        ("Devices", "hw_disk_bus"),
+        ("Firmware", "hw_firmware_type"),
+        ("Guest", "os_distro"),
+        ("Processor", "hw_cpu_cores"),
+    ):
+        found = metadefs.show_namespace(service, services.OWNER, f"Partage::{name}", resource_type="OS::Glance::Image")
+        assert key in {each.name for each in found.definitions}
+    assert "--own" in refused("manage", "load-metadefs", "--data", str(tmp_path), status=2)
 
 
 def test_deleted_images_are_restored_and_scrubbed(tmp_path: Path) -> None:

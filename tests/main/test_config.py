@@ -1,5 +1,6 @@
 """Settings: where they come from, which win, and what is said of wrong ones."""
 
+import itertools
 import re
 import socket
 import subprocess
@@ -27,7 +28,7 @@ from partage.notifications.bus import Bus
 from partage.operations.service import HTTPStore, Nobody
 from partage.outbound.rules import Rules
 from partage.signatures.certificates import KeyManagerSignatures
-from partage.stores.cache.cached_store import CachedStore
+from partage.stores.cache.cache_directory import Bounds
 
 
 @pytest.fixture(autouse=True)
@@ -226,24 +227,32 @@ def test_stores_come_from_the_file(tmp_path: Path) -> None:
     assert settings.effective_default_store == "old"
 
 
-STORES = "[[stores]]\nid = 'fast'\npath = '/srv/fast'\n[[stores]]\nid = 'slow'\npath = '/srv/slow'\n"
-
-
 @pytest.mark.parametrize(
-    ("cache", "through_it"),
+    ("cache", "directory", "bounds"),
     [
-        ("", set()),
-        ("directory = '/var/cache/partage'", {"fast", "slow"}),
-        ("directory = '/var/cache/partage'\nstores = ['slow']", {"slow"}),
-        ("stores = ['slow']", set()),
+        ("", "cache", Bounds(free_share=0.25)),
+        ("size_bytes = 7\nfree_share = 0.5", "cache", Bounds(free_share=0.5, most_bytes=7)),
+        ("directory = 'elsewhere'", "elsewhere", Bounds(free_share=0.25)),
+        ("enabled = false\ndirectory = 'elsewhere'", None, None),
     ],
 )
-def test_cached_stores_are_wrapped_in_processes_that_serve_requests(tmp_path: Path, cache: str, through_it: set[str]) -> None:
-    settings = config.load({"data": tmp_path}, file=written(tmp_path, f"[cache]\n{cache}\n{STORES}"))
+def test_processes_that_serve_requests_have_a_cache(
+    tmp_path: Path, cache: str, directory: str | None, bounds: Bounds | None
+) -> None:
+    settings = config.load({"data": tmp_path}, file=written(tmp_path, f"[cache]\n{cache}\n"))
     giving, looking = compose.build_service(settings, with_cache=True), compose.build_service(settings)
-    assert {each.id for each in giving.stores.by_id.values() if isinstance(each.store, CachedStore)} == through_it
-    assert not [each for each in looking.stores.by_id.values() if isinstance(each.store, CachedStore)]
-    assert (giving.stores.cache is not None, looking.stores.cache) == (bool(through_it), None)
+    assert settings.cache_directory == (None if directory is None else tmp_path / directory)
+    assert (giving.stores.cache and giving.stores.cache.directory.bounds, looking.stores.cache) == (bounds, None)
+
+
+def test_stores_of_the_former_cache_are_accepted_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARTAGE_CACHE__STORES", '["slow"]')
+    settings = config.load({"data": tmp_path}, file=written(tmp_path, "[cache]\nstores = ['slow']\nsize_bytes = 5\n"))
+    assert settings.cache.size_bytes == 5
+    said = [each for each in caplog.messages if "has no effect any more" in each]
+    assert [each.split()[0] for each in said] == ["PARTAGE_CACHE__STORES", "cache.stores"]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +262,7 @@ def test_a_node_has_a_name(tmp_path: Path, node: str, told: str) -> None:
     settings = config.load({"data": tmp_path, "port": 9393, "cache": {"directory": str(tmp_path), "node": node}})
     made = compose.build_service(settings, with_cache=True).stores.cache
     assert made is not None
-    assert (made.node, made.directory.limit_bytes) == (told, 10 << 30)
+    assert made.node == told
 
 
 @pytest.mark.parametrize(
@@ -266,10 +275,13 @@ def test_a_node_has_a_name(tmp_path: Path, node: str, told: str) -> None:
         ("[identity]\ncache_seconds = 100000", "identity.cache_seconds"),
         ("os_hash_algo = 'md5'", "os_hash_algo"),
         ("default_store = 'x'", "default_store is x, but the stores are local"),
-        ("[cache]\nstores = ['x']", "cache.stores are x, but the stores are local"),
+        ("[cache]\nfree_share = 0.0", "cache.free_share"),
         ("[cache]\nsize_bytes = -1", "cache.size_bytes"),
         ("[[stores]]\nid = 'a'\npath = '/a'\n[[stores]]\nid = 'a'\npath = '/b'", "two stores have the same id"),
-        ("[[stores]]\nid = 'a'\npath = '/a'\ntype = 'tape'", "stores.0.type is 'tape', but must be one of 'posix', 'http'"),
+        (
+            "[[stores]]\nid = 'a'\npath = '/a'\ntype = 'tape'",
+            "stores.0.type is 'tape', but must be one of 'posix', 's3', 'swift', 'http'",
+        ),
         ("[[stores]]\nid = 'a'", "stores.0.path is required"),
         ("[[stores]]\nid = 'a'\npath = '/a'\ntype = 'http'", "there is no setting stores.0.path"),
         ("[[stores]]\nid = 'a'\ntype = 'http'", "every store has the type http, which keeps no image data"),
@@ -405,7 +417,7 @@ def test_every_setting_that_is_a_path_is_resolved() -> None:
     named = {
         name.rpartition(".")[2]
         for name, field in (*validation_errors.list_settings(config.Settings), *store_types.list_fields())
-        if name.endswith(("file", "directory", "path")) or "Path" in str(field.annotation)
+        if name.replace("profile", "").endswith(("file", "directory", "path")) or "Path" in str(field.annotation)
     }
     assert named == {*config.PATHS}
 
@@ -431,9 +443,13 @@ def test_sample_names_every_setting_and_is_toml_once_uncommented(tmp_path: Path)
         uncommented.replace('policy_file = ""', "")
         .replace('property_protection_file = ""', "")
         .replace('image_schema_file = ""', "")
-        .replace('\nid = ""', '\nid = "a"')
-        .replace('path = ""', 'path = "/a"')
+        .replace('\npath = ""', '\npath = "/a"')
+        .replace('\nbucket = ""', '\nbucket = "images"')
+        .replace('\ncontainer = ""', '\ncontainer = "images"')
+        .replace('\ncloud = ""', '\ncloud = "here"')
     )
+    numbers = itertools.count()
+    uncommented = re.sub('^id = ""', lambda _found: f'id = "store-{next(numbers)}"', uncommented, flags=re.MULTILINE)
     settings = config.load({}, file=written(tmp_path, uncommented))
     assert settings.data == tmp_path / "partage-data", "a path in a file starts at the file"
     settings = settings.model_copy(update={"data": config.load({}).data})
@@ -448,6 +464,54 @@ def test_effective_settings_hide_secrets(tmp_path: Path) -> None:
     assert "hunter" not in shown
     assert tomllib.loads(shown)["database_url"] == "postgresql://partage:********@db.example.org/partage"
     assert tomllib.loads(shown)["identity"]["password"] == "********"
+
+
+SECRET_URLS = (
+    ("tracing.endpoint", "https://user:hunter2@traces.example.org/v1/traces", "https://user:********@traces.example.org/v1/traces"),
+    ("tracing.endpoint", "https://traces.example.org/v1?api-key=hunter2", "https://traces.example.org/v1?api-key=********"),
+    ("tracing.endpoint", "http://user:hunter2@[::1/v1", "********"),
+    ("tracing.endpoint", "https://hunter2@traces.example.org/v1", "https://********@traces.example.org/v1"),
+    ("identity.password", "a://hunter2", "********"),
+    ("listener.transport_url", "rabbit://a:hunter2@one,b:hunter3@two/", "rabbit://a:********@two/"),
+    ("notifications.transport_url", "rabbit://a:hunter2@one/v", "rabbit://a:********@one/v"),
+)
+
+
+@pytest.mark.parametrize(("name", "url", "shown"), SECRET_URLS)
+def test_effective_settings_hide_credentials_in_urls(tmp_path: Path, name: str, url: str, shown: str) -> None:
+    table, _dot, setting = name.partition(".")
+    text = sample.format_effective_settings(config.load({}, file=written(tmp_path, f"[{table}]\n{setting} = '{url}'")))
+    assert "hunter" not in text
+    assert tomllib.loads(text)[table][setting] == shown
+
+
+def test_password_in_query_of_database_url_is_hidden(tmp_path: Path) -> None:
+    text = "database_url = 'postgresql:///partage?host=db.example.org&password=hunter2'"
+    shown = sample.format_effective_settings(config.load({}, file=written(tmp_path, text)))
+    assert tomllib.loads(shown)["database_url"] == "postgresql:///partage?host=db.example.org&password=********"
+
+
+def test_url_in_a_setting_for_other_text_is_shown_without_password(tmp_path: Path) -> None:
+    shown = sample.format_effective_settings(config.load({"data": tmp_path}, file=written(tmp_path, "[log]\nlevel = 'info'")))
+    assert tomllib.loads(shown)["identity"]["url"] == "http://127.0.0.1:5000"
+    text = "[identity]\nusername = 'https://user:hunter2@host/'"
+    assert "hunter2" not in sample.format_effective_settings(config.load({}, file=written(tmp_path, text)))
+
+
+@pytest.mark.parametrize("name", ["public_endpoint", "identity.url", "identity.www_authenticate_uri", "cache.node"])
+def test_url_that_clients_see_is_refused_with_credentials(tmp_path: Path, name: str) -> None:
+    table, _dot, setting = name.rpartition(".")
+    text = f"[{table}]\n" if table else ""
+    with pytest.raises(problems.Invalid, match=f"{name}: must be a URL without a user and a password") as caught:
+        config.load({}, file=written(tmp_path, f"{text}{setting} = 'https://user:hunter2@images.example.org'"))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["ftp://user:hunter2@host/", "user:hunter2@host"])
+def test_invalid_endpoint_of_traces_is_refused_without_showing_it(tmp_path: Path, url: str) -> None:
+    with pytest.raises(problems.Invalid, match=r"tracing\.endpoint: must be an http or https URL") as caught:
+        config.load({}, file=written(tmp_path, f"[tracing]\nendpoint = '{url}'"))
+    assert "hunter2" not in str(caught.value)
 
 
 def test_no_notifications_without_a_bus(tmp_path: Path) -> None:
@@ -541,3 +605,11 @@ def test_wrong_notice_is_refused_at_the_start_in_one_sentence(tmp_path: Path, te
 def test_default_notice_outside_its_bounds_is_refused(tmp_path: Path, bounds: str) -> None:
     with pytest.raises(problems.Invalid, match="between least_notice and longest_notice"):
         config.load({"data": tmp_path}, file=written(tmp_path, f"[sharing]\n{bounds}\n"))
+
+
+def test_empty_name_of_the_file_that_disables_the_health_check_names_none(tmp_path: Path) -> None:
+    """Path("") is the present directory, which exists: the health check would be 503 for ever."""
+    settings = config.load({}, file=written(tmp_path, "[healthcheck]\ndisable_by_file_path = ''"))
+    assert compose.build_edge_options(settings, compose.build_service(settings)).disabled_by is None
+    named = config.load({}, file=written(tmp_path, "[healthcheck]\ndisable_by_file_path = 'off'"))
+    assert compose.build_edge_options(named, compose.build_service(named)).disabled_by == tmp_path / "off"

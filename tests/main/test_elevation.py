@@ -50,6 +50,7 @@ NOT_TRIED = {
 """Settings that are not set here, each with the reason."""
 
 FITTING: dict[str, Any] = {
+    "tracing.endpoint": "http://127.0.0.1:4318/v1/traces",
     "sharing.default_notice": "P30D",
     "sharing.longest_notice": "P30D",
     "sharing.resolve_names": "all",
@@ -108,6 +109,8 @@ def another(field: FieldInfo) -> Any:
         return next(each for each in typing.get_args(field.annotation) if each != default)
     if kind is tuple:
         return default[:1]
+    if kind is float and 0 < default <= 1:
+        return default / 2  # a share
     if kind in (int, float):
         return kind(default / 2) if default > 1 else kind(default + 1)
     return "http://elsewhere.example" if kind is str else "elsewhere"

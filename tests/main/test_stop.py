@@ -125,11 +125,11 @@ def test_descriptors_are_raised_to_the_hard_limit(keystone: RunningKeystone, tmp
         os.kill(before, signal.SIGKILL)
         standalone.wait_for(lambda: live.workers not in ([], [before]), seconds=20)
         standalone.wait_for(lambda: standalone.answers(f"{live.url}/versions") == 200, seconds=20)
-        # (512 - 256) / 2: everybody else is closed for those who come, and nobody is refused for want of a descriptor.
+        # (512 - 256) / 3: everybody else is closed for those who come, and nobody is refused for want of a descriptor.
         with contextlib.ExitStack() as stack:
             for _ in range(600):
                 stack.enter_context(socket.create_connection(("127.0.0.1", live.port), timeout=20))
-            standalone.wait_for(lambda: 100 <= live.connections_of(live.workers[0]) <= 128, seconds=30)
+            standalone.wait_for(lambda: 70 <= live.connections_of(live.workers[0]) <= 85, seconds=30)
             assert standalone.answers(f"{live.url}/versions") == 200
         assert "no free descriptors" not in live.log
 
@@ -247,8 +247,8 @@ def test_exit_status_after_the_greeting_is_always_0(number: signal.Signals, keys
     settings = {**os.environ, **running.settings_at(keystone, tmp_path, listening.find_free_port()), **standalone.NO_DRAIN}
     for _ in range(6):
         process = subprocess.Popen([PARTAGE, "serve"], env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        assert "Ctrl-C ends it" in process.stdout.readline()
+        assert process.stderr is not None
+        assert "Ctrl-C ends it" in process.stderr.readline()
         process.send_signal(number)
-        _out, err = process.communicate(timeout=60)
-        assert (process.returncode, err) == (0, "")
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (0, "", "")

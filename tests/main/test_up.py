@@ -84,7 +84,7 @@ def test_data_directory_is_readable_by_its_user_only(live_service: LiveService) 
 def test_stop_signal_ends_everything_and_the_next_start_is_quick(tmp_path: Path, number: signal.Signals) -> None:
     with standalone.up(tmp_path / "data") as live:
         before = live.keystone.project_id("project-a")
-        family = all_children(live, 4)  # Keystone, two workers and the one that imports
+        family = all_children(live, 5)  # Keystone, two workers, the one that imports and the one that maintains
         started = time.monotonic()
         assert live.stop(number) == 0
         assert time.monotonic() - started < 10, "the grace period is 30 s"
@@ -98,7 +98,7 @@ def test_stop_signal_ends_everything_and_the_next_start_is_quick(tmp_path: Path,
 
 def test_killed_parent_leaves_no_orphan(tmp_path: Path) -> None:
     with standalone.up(tmp_path / "data") as live:
-        family = all_children(live, 4)
+        family = all_children(live, 5)
         live.process.kill()
         live.process.wait()
         standalone.wait_for(lambda: not any(map(runs, family)), seconds=10)
@@ -173,13 +173,13 @@ def test_second_interrupt_ends_at_once(tmp_path: Path) -> None:
 
 def test_killed_worker_is_replaced_and_its_upload_given_up(tmp_path: Path) -> None:
     with standalone.up(tmp_path / "data", "--workers", "1") as live, half_an_upload(live) as (_connection, image_id):
-        keystone, worker, importer = sorted(all_children(live, 3))
+        keystone, worker, importer, maintainer = sorted(all_children(live, 4))
         os.kill(worker, signal.SIGKILL)
         os.kill(importer, signal.SIGKILL)
         standalone.wait_for(lambda: standalone.answers(f"{live.image_url}/versions") == 200, seconds=10)
         standalone.wait_for(lambda: status_of(live, image_id) == "queued", seconds=10)
-        standalone.wait_for(lambda: len(children(live.process.pid)) == 3, seconds=10)
-        assert keystone in children(live.process.pid)
+        standalone.wait_for(lambda: len(children(live.process.pid)) == 4, seconds=10)
+        assert {keystone, maintainer} <= children(live.process.pid)
 
 
 def test_service_ends_with_a_sentence_when_its_keystone_does(tmp_path: Path) -> None:

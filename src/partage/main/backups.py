@@ -8,8 +8,10 @@ from partage.main import manage
 from partage.main.composition import readiness
 from partage.main.configuration.config import Settings
 from partage.model.ids import StoreID
+from partage.model.maintenance import MaintenanceJob
 from partage.operations import backup
 from partage.records.database import Database
+from partage.worker import maintenance
 
 
 def back_up(settings: Settings, folder: Path) -> int:
@@ -23,8 +25,9 @@ def back_up(settings: Settings, folder: Path) -> int:
     for store in settings.keeping_stores:
         if store.directory and folder.resolve().is_relative_to(store.directory.resolve()):
             raise problems.Invalid(f"{folder} is inside the store {store.id}; name a directory elsewhere")
-    with manage.open_service(settings) as service:
+    with manage.open_service(settings) as service, maintenance.run_by_hand(service, MaintenanceJob.BACKUP) as report:
         made = backup.back_up(service, folder)
+        report.update(packs=made.packs, bytes=made.bytes, missing=len(made.missing))
     print(
         f"Backed up the database and {made.packs} packs to {folder}: {made.bytes} bytes; "
         f"{made.linked} packs are hard links to the store's files"
@@ -50,7 +53,9 @@ def restore_backup(settings: Settings, folder: Path) -> int:
     """
     database = Database(settings.effective_database_url).file
     if database is None:
-        raise problems.Invalid("The configured database is PostgreSQL; restore it with pg_restore, see docs/backup.md")
+        raise problems.Invalid(
+            "The configured database is not SQLite; restore it with pg_restore, or with mariadb for MariaDB, see docs/backup.md"
+        )
     readiness.prepare_directory(database.parent)
     stores = {StoreID(store.id): store.directory.absolute() for store in settings.keeping_stores if store.directory}
     found = backup.restore(folder.absolute(), database=database, stores=stores)

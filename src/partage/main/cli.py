@@ -8,7 +8,7 @@ from typing import Any
 
 import partage
 from partage import problems
-from partage.main import backups, import_worker, manage, serve, sharing, up, uses
+from partage.main import backups, definition_files, import_worker, logs, manage, serve, sharing, status, up, uses
 from partage.main.configuration import config, sample
 
 _INTERRUPTED = 130
@@ -43,7 +43,7 @@ def _require_text(arguments: Sequence[str]) -> None:
 
 
 def _print_problem(problem: problems.Problem, status: int) -> int:
-    print(f"partage: {' '.join(str(problem).split())}", file=sys.stderr)  # one line, even if a library's message has several
+    logs.print_failure(" ".join(str(problem).split()))  # one line, even if a library's message has several
     return status
 
 
@@ -73,7 +73,15 @@ def _build_parser() -> argparse.ArgumentParser:
         verbs, "manage", lambda _chosen: _print_help(manage_), "maintain the database and the stores"
     )
     tasks = manage_.add_subparsers(title="commands", metavar="COMMAND")
-    _add_task(tasks, "upgrade-database", manage.upgrade_database, "create the database schema, or upgrade it to this release")
+    upgrade = _add_task(
+        tasks, "upgrade-database", manage.upgrade_database, "create the database schema, or upgrade it to this release"
+    )
+    upgrade.set_defaults(act=_upgrade)
+    upgrade.add_argument("--check", action="store_true", help="change nothing; print what is missing, with status 1 if anything is")
+    state = _add_command(tasks, "status", _print_status, "print the state of stores, tasks and workers, and how much data there is")
+    state.add_argument("--json", dest="as_json", action="store_true", help="print one JSON document")
+    state.add_argument("--data", type=Path, metavar="DIR", help="the data directory of `partage up`")
+    _add_config_option(state)
     _add_task(tasks, "verify", manage.verify_content, "read every stored chunk and compare its digest")
     sweep = _add_task(tasks, "sweep", manage.sweep_content, "garbage collection: remove data that no image references")
     sweep.add_argument(
@@ -95,7 +103,15 @@ def _build_parser() -> argparse.ArgumentParser:
     load = _add_command(tasks, "load-metadefs", _load_metadefs, "create the metadata definitions of the package glance")
     load.add_argument("--data", type=Path, metavar="DIR", help="the data directory of `partage up`")
     _add_config_option(load)
-    load.add_argument("--from", dest="metadefs", type=Path, metavar="DIR", help="read the JSON files of this directory instead")
+    chosen = load.add_mutually_exclusive_group()
+    chosen.add_argument("--from", dest="metadefs", type=Path, metavar="DIR", help="read the JSON files of this directory instead")
+    chosen.add_argument(
+        "--own",
+        dest="metadefs",
+        action="store_const",
+        const=definition_files.OWN,
+        help="create those that come with Partage, for Nova's common properties, as partage up does",
+    )
 
     _add_command(verbs, "version", _print_version, "print the version")
     return parser
@@ -197,6 +213,15 @@ def _run_serve(chosen: argparse.Namespace) -> int:
 
 def _run_worker(chosen: argparse.Namespace) -> int:
     return import_worker.work(lambda: config.load({}, file=chosen.config))
+
+
+def _print_status(chosen: argparse.Namespace) -> int:
+    return status.print_status(config.load(_collect_options(chosen, "data"), file=chosen.config), as_json=chosen.as_json)
+
+
+def _upgrade(chosen: argparse.Namespace) -> int:
+    settings = config.load(_collect_options(chosen, "data"), file=chosen.config)
+    return manage.check_schema(settings) if chosen.check else manage.upgrade_database(settings)
 
 
 def _restore(chosen: argparse.Namespace) -> int:

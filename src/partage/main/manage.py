@@ -1,22 +1,21 @@
 """`partage manage`: maintenance of the database and the stores. Each command prints its result and returns an exit status."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from importlib import metadata
 from pathlib import Path
 
 from partage import problems
+from partage.main import definition_files
 from partage.main.composition import compose, readiness
 from partage.main.configuration.config import Settings
-from partage.model import metadef
-from partage.model.caller import Caller
-from partage.model.ids import ImageID, StoreID, UserID
-from partage.operations import metadefs, pending_deletes, rebuild_index, store_identities, sweep, verify
+from partage.model.ids import ImageID, StoreID
+from partage.model.maintenance import MaintenanceJob
+from partage.operations import pending_deletes, rebuild_index, store_identities, sweep, verify
 from partage.operations.service import Service
 from partage.records import schema
+from partage.worker import maintenance
 
 _MAX_NAMES = 100
 
@@ -25,15 +24,42 @@ def upgrade_database(settings: Settings) -> int:
     """Create the database schema, or upgrade it to this release."""
     readiness.prepare_directories(settings)
     with compose.open_service(settings) as service:
-        schema.upgrade(service.database)
+        service.database.require_answer()
+        readiness.upgrade_schema(service.database)
     print("The database schema is up to date")
     return 0
+
+
+def check_schema(settings: Settings) -> int:
+    """Print which migrations the database lacks, and change nothing; return 1 if there are any."""
+    with compose.open_service(settings) as service:
+        file = service.database.file
+        if file is not None and not file.exists():
+            raise problems.Unavailable(f"There is no database at {file}; 'partage manage upgrade-database' creates it")
+        service.database.require_answer()
+        found, missing = schema.list_missing(service.database)
+    if not missing:
+        print(f"The database schema is up to date: {found}")
+        return 0
+    print(f"The database {'is empty' if found is None else f'has the schema {found}'}; it lacks {len(missing)} migrations:")
+    for each in missing:
+        print(f"  {each.revision}: {each.purpose}")
+    if found is not None:
+        offline = [each.revision for each in missing if not each.is_online]
+        print(
+            f"Stop every process of the older release first: {', '.join(offline)}"
+            if offline
+            else "Processes of the older release can go on while they run, and afterwards"
+        )
+    print("Back up the database, then run 'partage manage upgrade-database'")
+    return 1
 
 
 def verify_content(settings: Settings) -> int:
     """Read every stored chunk and compare its digest; return 1 when data is damaged."""
     contents = size_bytes = faults = 0
-    with open_service(settings) as service:
+    interval = settings.maintenance.verify_interval_seconds
+    with open_service(settings) as service, maintenance.run_by_hand(service, MaintenanceJob.VERIFY, interval) as report:
         for fault in verify.verify_database(service):
             faults += 1
             print(f"Damaged: the database: {fault}", flush=True)
@@ -43,14 +69,17 @@ def verify_content(settings: Settings) -> int:
             if verdict.fault is not None:
                 faults += 1
                 print(f"Damaged: content {verdict.content_id} of image {', '.join(verdict.images)}: {verdict.fault}", flush=True)
+        report.update(contents=contents, bytes=size_bytes, damaged=faults)
     print(f"Verified {contents} contents, {size_bytes} bytes: {faults} damaged")
     return 1 if faults else 0
 
 
 def sweep_content(settings: Settings) -> int:
     """Remove data that has been unreferenced for longer than the grace period; return 1 when objects failed or are missing."""
-    with open_service(settings) as service:
+    interval = settings.maintenance.sweep_interval_seconds
+    with open_service(settings) as service, maintenance.run_by_hand(service, MaintenanceJob.SWEEP, interval) as report:
         swept = sweep.sweep(service, grace=timedelta(seconds=settings.sweep_grace_seconds))
+        report.update(maintenance.report_sweep(swept))
     print(
         f"Removed {swept.contents} contents, marked {swept.marked} unreferenced chunks, removed {swept.chunks} chunks, "
         f"{swept.packs} packs ({swept.bytes} bytes) and {swept.leftovers} leftovers of crashes",
@@ -128,18 +157,15 @@ def restore_image(settings: Settings, image_id: str) -> int:
 
 
 def load_metadefs(settings: Settings, directory: Path | None) -> int:
-    """Create the namespaces of metadata definitions in JSON files; existing namespaces stay unchanged.
+    """Create the namespaces of metadata definitions in JSON files; existing namespaces stay unchanged. None: those of glance.
 
     Raises:
         Invalid: there are no such files, or one of them is invalid.
     """
-    found = directory or _find_shipped_metadefs()
-    files = sorted(found.glob("*.json")) if found.is_dir() else []
-    if not files:
-        raise problems.Invalid(f"{found} has no JSON files; name a directory of metadata definitions with --from")
+    found = directory or definition_files.find_glances()
     with _open_checked_database(settings) as service:
-        created = sum(_load_namespace(service, file) for file in files)
-        print(f"Created {created} namespaces; {len(files) - created} of {len(files)} already exist")
+        created, count = definition_files.load(service, found)
+        print(f"Created {created} namespaces; {count - created} of {count} already exist")
         return 0
 
 
@@ -170,29 +196,3 @@ def _open_checked_database(settings: Settings) -> Iterator[Service]:
     with compose.open_service(settings) as service:
         readiness.check_database(service, upgrade=False)
         yield service
-
-
-def _find_shipped_metadefs() -> Path:
-    """Find the directory of the files in the package glance."""
-    try:
-        files = metadata.files("glance") or []
-    except metadata.PackageNotFoundError as error:
-        raise problems.Invalid(
-            "The package glance, which contains metadata definitions, is not installed; install it or name a directory with --from",
-        ) from error
-    shipped = next((each for each in files if each.parent.name == "metadefs" and each.suffix == ".json"), None)
-    if shipped is None:
-        raise problems.Invalid("The installed package glance has no metadata definitions; name a directory with --from")
-    return Path(str(shipped.locate())).parent.resolve()
-
-
-def _load_namespace(service: Service, file: Path) -> bool:
-    operator = Caller(user_id=UserID("operator"), project_id=None, roles=frozenset({"admin", "member", "reader"}), is_admin=True)
-    try:
-        new = metadef.parse_namespace(json.loads(file.read_text()), now=service.clock())
-        metadefs.create_namespace(service, operator, new)
-    except problems.MetadefExists:
-        return False
-    except (problems.Problem, ValueError) as error:
-        raise problems.Invalid(f"The metadata definitions in {file} are invalid: {error}") from error
-    return True

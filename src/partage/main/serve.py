@@ -1,25 +1,28 @@
 """`partage serve`: the image service, with an existing Keystone and database."""
 
 import logging
+import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-import uvicorn
-
-from partage.http.app import Application
+import partage
 from partage.http.server.accepting import ConnectionCounts
 from partage.http.server.connections import Connections
-from partage.http.server.protocol import BoundedProtocol
-from partage.http.server.server import Server, StopTimeouts, limit_connections
-from partage.main import cache_keeper, housekeeping, logs, reloading
+from partage.http.server.server import Server, StopTimeouts, configure, limit_connections
+from partage.main import housekeeping, logs, maintainer, metrics_exporter, readiness_checks, reloading
 from partage.main.composition import compose, readiness
 from partage.main.configuration.config import Settings
-from partage.main.process import descriptors, listening, memory, priority
+from partage.main.process import descriptors, listening, memory, priority, service_manager
 from partage.main.process.supervisor import Dependency, Job, Supervisor, block_signals
+from partage.metrics.sheets import Sheets
 from partage.model.ids import StoreID
+from partage.model.process_state import Purpose
 from partage.operations import last_downloads
+from partage.operations.readiness import DATABASE, IDENTITY, STORES, Readiness
+from partage.stores.cache.copies import LIFE_BYTES
 from partage.stores.identity import Identity
+from partage.worker import presence
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,7 +36,8 @@ def serve(load: Callable[[], Settings]) -> int:
         Problem: workers cannot start.
     """
     settings = load()
-    listener = listening.listen(settings.host, settings.port)
+    logs.configure(settings.log)
+    listener = service_manager.take_socket() or listening.listen(settings.host, settings.port)
     readiness.prepare_directories(settings)
     with compose.open_service(settings) as service:
         readiness.check_database(service, upgrade=False)
@@ -41,7 +45,12 @@ def serve(load: Callable[[], Settings]) -> int:
         settings = readiness.fit_connections(settings, service)
         readiness.check_identity(compose.build_keystone(settings, service.authority))
     with block_signals():
-        print(f"Partage answers at {url(settings)}; Ctrl-C ends it", flush=True)
+        _LOG.info(
+            "Partage %s listens on %s with %d workers; Ctrl-C ends it",
+            partage.__version__,
+            listening.describe(listener),
+            settings.workers,
+        )
         return run(settings, listener, identities, load=load)
 
 
@@ -58,20 +67,32 @@ def run(
     *,
     load: Callable[[], Settings],
     dependencies: Sequence[Dependency] = (),
-    jobs: Sequence[Callable[[Settings], None]] = (),
+    jobs: Sequence[Callable[..., None]] = (),
 ) -> int:
     """Serve requests on `listener` with the configured number of workers; return the exit status when all have ended.
 
-    `identities` are those of the stores, as they were found at the start. Each of the further `jobs` has a process of its own, and
-    so has the maintenance of the cache, if there is one. After SIGHUP new workers, with the settings that `load` reads, take over.
+    `identities` are those of the stores, as they were found at the start. Each of the further `jobs`, which take the settings and
+    `sheets`, has a process of its own. So have maintenance and cache together, and the metrics, if they are on. After SIGHUP
+    new workers, with the settings that `load` reads, take over.
+
+    Raises:
+        Unavailable: the address of the metrics cannot be listened on.
     """
     logs.configure(settings.log)
     for name in compose.list_unused_rules(settings):
         _LOG.warning(
             "the policy file %s has the rule %s, which nothing asks for; look at how it is written", settings.policy_file, name
         )
+    exporting = metrics_exporter.prepare(settings, settings.metrics.port)
+    life = secrets.token_bytes(LIFE_BYTES)
+
+    def list_jobs(chosen: Settings) -> list[Job]:
+        sheets = None if exporting is None else exporting.sheets
+        listed = _list_jobs(chosen, listener, identities, [partial(each, sheets=sheets) for each in jobs], sheets, life=life)
+        return listed if exporting is None else [*listed, partial(_run_beside, chosen, listener, exporting.export)]
+
     supervisor = Supervisor(
-        jobs=_list_jobs(settings, listener, identities, jobs),
+        jobs=list_jobs(settings),
         grace_seconds=settings.grace_seconds,
         dependencies=dependencies,
         close_shared=listener.close,
@@ -80,7 +101,7 @@ def run(
     def reload() -> Sequence[Job]:
         reloaded = reloading.reload(settings, load)
         supervisor.grace_seconds = reloaded.grace_seconds
-        return _list_jobs(reloaded, listener, identities, jobs)
+        return list_jobs(reloaded)
 
     supervisor.reload = reload
     return supervisor.run()
@@ -91,14 +112,19 @@ def _list_jobs(
     listener: socket.socket,
     identities: Mapping[StoreID, Identity],
     further: Sequence[Callable[[Settings], None]],
+    sheets: Sheets | None,
+    *,
+    life: bytes,
 ) -> list[Job]:
     shares = ConnectionCounts(settings.workers)
     jobs: list[Job] = [
-        partial(_serve_requests, settings, listener, identities, (shares, number)) for number in range(settings.workers)
+        partial(_serve_requests, settings, listener, identities, (shares, number), sheets, life=life)
+        for number in range(settings.workers)
     ]
-    if settings.cache.directory:
-        readiness.prepare_cache(settings)
-        further = [*further, partial(cache_keeper.maintain_cache, identities=identities)]
+    if settings.cache_directory is not None:
+        readiness.prepare_cache(settings.cache_directory)
+    if settings.maintenance.enabled or settings.cache.enabled:
+        further = [*further, partial(maintainer.maintain, identities=identities, sheets=sheets, checks_identity=True, life=life)]
     return [*jobs, *(partial(_run_beside, settings, listener, job) for job in further)]
 
 
@@ -108,34 +134,35 @@ def _run_beside(settings: Settings, listener: socket.socket, job: Callable[[Sett
 
 
 def _serve_requests(
-    settings: Settings, listener: socket.socket, identities: Mapping[StoreID, Identity], share: tuple[ConnectionCounts, int]
+    settings: Settings,
+    listener: socket.socket,
+    identities: Mapping[StoreID, Identity],
+    share: tuple[ConnectionCounts, int],
+    sheets: Sheets | None,
+    *,
+    life: bytes,
 ) -> None:
     memory.reuse_freed_buffers()
     priority.shorten_switch_interval()
     given = settings.connections
-    connections = Connections(
-        most=limit_connections(given.per_worker, descriptors.raise_limit(), descriptors.RESERVED),
-        head_seconds=given.header_timeout_seconds,
-        idle_seconds=given.idle_seconds,
-        unsent_bytes=given.max_unsent_bytes,
-    )
+    most = limit_connections(given.per_worker, descriptors.raise_limit(), descriptors.RESERVED)
     timeouts = StopTimeouts(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
-    with compose.open_service(settings, with_cache=True, identities=identities) as service:
-        server = Server(_configure_uvicorn(settings, compose.build_application(settings, service)), connections, share, timeouts)
-        with housekeeping.start(service):
+    with compose.open_service(settings, with_cache=True, identities=identities, sheets=sheets, traced=True, life=life) as service:
+        connections = Connections(
+            most=most,
+            head_seconds=given.header_timeout_seconds,
+            idle_seconds=given.idle_seconds,
+            unsent_bytes=given.max_unsent_bytes,
+            meter=service.process.meter,
+        )
+        identity = compose.build_keystone(settings, service.authority, service.process.meter)
+        readiness_ = Readiness((DATABASE, STORES, IDENTITY), meter=service.process.meter, clock=service.clock)
+        application = compose.build_application(settings, service, identity, readiness_)
+        server = Server(configure(application, stall_seconds=settings.stall_seconds), connections, share, timeouts)
+        with (
+            presence.report_process(service, Purpose.REQUESTS),
+            housekeeping.start(service),
+            readiness_checks.start(service, identity, readiness_),
+        ):
             server.run(sockets=[listener])
         last_downloads.write_at_stop(service)
-
-
-def _configure_uvicorn(settings: Settings, application: Application) -> uvicorn.Config:
-    return uvicorn.Config(
-        application,
-        http=type("Protocol", (BoundedProtocol,), {"stall_seconds": settings.stall_seconds}),
-        loop="uvloop",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # headers of a proxy are not trusted; public_endpoint states what a proxy would
-    )

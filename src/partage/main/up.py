@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from partage.main import import_worker, serve
+from partage.main import definition_files, import_worker, logs, serve
 from partage.main.composition import compose, readiness
 from partage.main.configuration import config
 from partage.main.configuration.config import Settings
@@ -19,6 +19,7 @@ from partage.main.process.supervisor import block_signals
 from partage.main.standalone import folder, keystone_child
 from partage.main.standalone.folder import REGION, SERVICE, Standalone
 from partage.model.ids import StoreID
+from partage.operations import observation
 from partage.stores.identity import Identity
 
 
@@ -47,6 +48,7 @@ def up(directory: Path, overrides: Mapping[str, Any]) -> int:
             return _add_token_key(config.load({**overrides, "data": directory, "identity": _build_identity_settings(kept)}), kept)
 
         settings = load()
+        logs.configure(settings.log)
         with (
             listening.listen(settings.host, settings.port) as listener,
             keystone_child.run_keystone(directory, serve.url(settings)) as child,
@@ -80,14 +82,17 @@ def _add_token_key(settings: Settings, kept: Standalone) -> Settings:
 def _prepare(settings: Settings) -> Mapping[StoreID, Identity]:
     readiness.prepare_directories(settings)
     with compose.open_service(settings) as service:
+        is_new = not observation.find_schema(service)
         readiness.check_database(service, upgrade=True)
+        if is_new:  # later, those that an administrator has deleted stay away
+            definition_files.load(service, definition_files.OWN)
         return readiness.check_stores(service)
 
 
 def _print_welcome(settings: Settings, kept: Standalone) -> None:
     clouds = folder.write_clouds(kept)
     client = "openstack" if shutil.which("openstack") else Path(sys.executable).with_name("openstack")
-    print(
+    logs.print_greeting(
         f"""\
 Partage is up after {liveness.age_seconds():.1f} s.
   Image service   {serve.url(settings)}
@@ -95,11 +100,15 @@ Partage is up after {liveness.age_seconds():.1f} s.
   Data            {kept.directory}
   clouds.yaml     {clouds}   (clouds: admin, project-a, project-b, project-c, reader-a)
 
-Try, in another terminal:
+Try, in another terminal; the first line makes a disk, if you have none:
+  truncate --size 64M disk.raw && mkfs.ext4 -q -F disk.raw
   export OS_CLIENT_CONFIG_FILE={clouds}
-  {client} --os-cloud project-a image create --disk-format qcow2 --container-format bare --file disk.qcow2 my-image
+  {client} --os-cloud project-a image create --disk-format raw --container-format bare --file disk.raw my-image
   {client} --os-cloud project-a image list
 
 Ctrl-C ends everything. The data stays for the next start.""",
-        flush=True,
+        image_url=serve.url(settings),
+        identity_url=f"{kept.identity_url}/v3",
+        data=str(kept.directory),
+        clouds_file=str(clouds),
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import secrets
 import socket
 import uuid
 from collections.abc import Iterator, Mapping
@@ -22,11 +23,14 @@ from partage.identity.limits import LimitScope, UnifiedLimits
 from partage.identity.projects import Projects
 from partage.identity.sealing import TokenSeal
 from partage.identity.tokens import TokenCache
+from partage.main.composition.measuring import build_meter
 from partage.main.composition.message_bus import import_bus_module
 from partage.main.configuration.config import Settings
 from partage.main.configuration.sections import IdentitySettings, ImportSettings, NotificationSettings
 from partage.main.configuration.store_types import StoreSettings, build_driver
 from partage.main.process import liveness, priority
+from partage.measures import Meter, Unmetered
+from partage.metrics.sheets import Sheets
 from partage.model import image_schema
 from partage.model.document import ATTRIBUTES, DISALLOWED, KnownFormats, check_allowed
 from partage.model.event import EventRetention
@@ -34,11 +38,14 @@ from partage.model.ids import StoreID
 from partage.model.image_schema import PropertySchemas
 from partage.model.import_request import ImportMethod
 from partage.model.limits import Limits
+from partage.model.partial_upload import PartialUploadRules
 from partage.model.terms import Notice, Terms
 from partage.model.webhook import WebhookRules
 from partage.notifications.bus import Bus, Connection
+from partage.operations.failures import FailureLog
 from partage.operations.import_plugins import ImportPlugins
 from partage.operations.other_regions import OtherRegions
+from partage.operations.readiness import Readiness
 from partage.operations.service import (
     Announcer,
     Cache,
@@ -59,11 +66,15 @@ from partage.policies.authority import Authority
 from partage.policies.properties import PropertyProtections
 from partage.records.database import Database
 from partage.signatures import certificates
-from partage.stores.cache.cache_directory import CacheDirectory
-from partage.stores.cache.cached_store import CachedStore
+from partage.stores.cache.cache_directory import Bounds, CacheDirectory
+from partage.stores.cache.copies import LIFE_BYTES
+from partage.stores.cache.fills import Fills
+from partage.stores.cache.yielding_store import YieldingStore
 from partage.stores.engine.reader import ReadAhead
 from partage.stores.engine.resources import WriterResources
 from partage.stores.identity import Identity
+from partage.stores.measured_store import MeasuredStore
+from partage.stores.store import Store
 
 _READERS = 8
 """Threads for reads from PostgreSQL: they mostly wait for the server."""
@@ -80,26 +91,32 @@ With eight threads, a show took 50 % longer under load."""
 
 
 def build_service(
-    settings: Settings, *, with_cache: bool = False, identities: Mapping[StoreID, Identity] = MappingProxyType({})
+    settings: Settings,
+    *,
+    with_cache: bool = False,
+    identities: Mapping[StoreID, Identity] = MappingProxyType({}),
+    sheets: Sheets | None = None,
+    traced: bool = False,
+    life: bytes | None = None,
 ) -> Service:
     """Build the `Service` that every operation receives. Opens no connection yet.
 
     A store in `identities` works only while it has this identity; `readiness.check_stores` returns them. Use `with_cache` for
-    downloads only: commands that verify stores, and copies between stores, must read the stores themselves.
+    downloads only. `life` is the same in all processes of one start of the service: they trust each other's copies of images. This
+    process writes its measurements to one of the `sheets`; without them nothing is measured. Only where `traced`, it sends traces,
+    if they are on.
 
     Raises:
         Unavailable: the policy file cannot be read, the database URL is invalid, or something that a setting needs is missing.
         Invalid: the URL of the message bus or the schema of images is invalid.
     """
-    cache = _build_cache(settings) if with_cache and settings.cache.directory else None
-    cached = {*settings.cache.stores} or {each.id for each in settings.keeping_stores}
-    stores = [
-        _build_store(each, cache.directory if cache and each.id in cached else None, identities.get(StoreID(each.id)))
-        for each in settings.keeping_stores
-    ]
+    cache = _build_cache(settings, life or secrets.token_bytes(LIFE_BYTES)) if with_cache else None
+    worker = liveness.name_own_process()
+    meter = build_meter(settings.tracing, worker, sheets, traced=traced)
+    stores = [_build_store(each, cache, identities.get(StoreID(each.id)), meter) for each in settings.keeping_stores]
     authority = Authority(settings.policy_file)
     return Service(
-        database=_build_database(settings),
+        database=_build_database(settings, meter),
         stores=Stores(
             by_id={each.id: each for each in stores},
             default=StoreID(settings.effective_default_store),
@@ -117,27 +134,15 @@ def build_service(
             hide_deduplication_timing=settings.hide_deduplication_timing,
             delayed_delete=settings.delayed_delete,
             scrub_time=timedelta(seconds=settings.scrub_time_seconds),
+            partial_uploads=PartialUploadRules(
+                per_project=settings.resumable_uploads.per_project,
+                idle=timedelta(seconds=settings.resumable_uploads.idle_seconds),
+            ),
             locations_shown=settings.show_multiple_locations,
             http_locations=settings.imports.http_locations,
         ),
-        sharing=SharingRules(
-            names_resolved=settings.sharing.resolve_names,
-            event_retention=EventRetention(days=settings.events.days, rows_per_project=settings.events.rows_per_project),
-            webhooks=WebhookRules(
-                per_project=settings.webhooks.per_project,
-                most_failures=settings.webhooks.max_failures,
-                timeout_seconds=settings.webhooks.timeout_seconds,
-            ),
-            default_terms=Terms(notice=Notice.parse(settings.sharing.default_notice)),
-            notice_bounds=settings.sharing.bounds,
-            while_used=settings.sharing.while_used,
-            while_used_grace=settings.sharing.grace,
-            notice_bounds_of_domains=settings.sharing.bounds_of_domains,
-            claims=settings.sharing.claim_rules,
-            guard=settings.sharing.guard,
-            guard_cool_down=settings.sharing.cool_down,
-        ),
-        process=Process(worker=liveness.name_own_process(), worker_lives=liveness.is_alive),
+        sharing=_build_sharing_rules(settings),
+        process=Process(worker=worker, worker_lives=liveness.is_alive, meter=meter, failures=FailureLog(meter=meter)),
         integrations=_build_integrations(settings),
         clock=lambda: datetime.now(UTC),
         new_id=lambda: str(uuid.uuid4()),
@@ -146,7 +151,13 @@ def build_service(
 
 @contextmanager
 def open_service(
-    settings: Settings, *, with_cache: bool = False, identities: Mapping[StoreID, Identity] = MappingProxyType({})
+    settings: Settings,
+    *,
+    with_cache: bool = False,
+    identities: Mapping[StoreID, Identity] = MappingProxyType({}),
+    sheets: Sheets | None = None,
+    traced: bool = False,
+    life: bytes | None = None,
 ) -> Iterator[Service]:
     """Build a service as `service` does, and close its threads and connections when the block ends.
 
@@ -154,7 +165,7 @@ def open_service(
         Unavailable: as `service` does.
         Invalid: as `service` does.
     """
-    built = build_service(settings, with_cache=with_cache, identities=identities)
+    built = build_service(settings, with_cache=with_cache, identities=identities, sheets=sheets, traced=traced, life=life)
     try:
         yield built
     finally:
@@ -170,6 +181,30 @@ def list_unused_rules(settings: Settings) -> list[str]:
     authority = Authority(settings.policy_file)
     protections = _load_protections(settings, authority)
     return authority.list_unused_rules(protections.policies if protections else ())
+
+
+def _build_sharing_rules(settings: Settings) -> SharingRules:
+    return SharingRules(
+        names_resolved=settings.sharing.resolve_names,
+        event_retention=EventRetention(
+            days=settings.events.days,
+            rows_per_project=settings.events.rows_per_project,
+            rows_by_others=settings.events.rows_by_others,
+        ),
+        webhooks=WebhookRules(
+            per_project=settings.webhooks.per_project,
+            most_failures=settings.webhooks.max_failures,
+            timeout_seconds=settings.webhooks.timeout_seconds,
+        ),
+        default_terms=Terms(notice=Notice.parse(settings.sharing.default_notice)),
+        notice_bounds=settings.sharing.bounds,
+        while_used=settings.sharing.while_used,
+        while_used_grace=settings.sharing.grace,
+        notice_bounds_of_domains=settings.sharing.bounds_of_domains,
+        claims=settings.sharing.claim_rules,
+        guard=settings.sharing.guard,
+        guard_cool_down=settings.sharing.cool_down,
+    )
 
 
 def _build_formats(settings: Settings) -> Formats:
@@ -199,13 +234,14 @@ def _build_integrations(settings: Settings) -> Integrations:
     )
 
 
-def _build_database(settings: Settings) -> Database:
+def _build_database(settings: Settings, meter: Meter) -> Database:
     url = settings.effective_database_url
     return Database(
         url,
         connections=_CONNECTIONS_OF_SQLITE if url.startswith("sqlite") else settings.database_connections,
         wait_seconds=settings.database_wait_seconds,
         idle_seconds=settings.database_idle_seconds,
+        meter=meter,
     )
 
 
@@ -223,12 +259,16 @@ def build_fetch_rules(settings: Settings) -> Rules:
     )
 
 
-def build_keystone(settings: Settings, authority: Authority) -> keystone.Keystone:
+def build_keystone(settings: Settings, authority: Authority, meter: Meter | None = None) -> keystone.Keystone:
     """Build the client of Keystone. Sends nothing yet."""
     given = settings.identity
     cache = TokenCache(seconds=given.cache_seconds, refused_seconds=given.refused_cache_seconds)
     return keystone.Keystone(
-        keystone.connect(_build_credentials(given)), cache, is_admin=authority.is_admin, allow_expired=given.allow_expired
+        keystone.connect(_build_credentials(given)),
+        cache,
+        is_admin=authority.is_admin,
+        allow_expired=given.allow_expired,
+        meter=meter,
     )
 
 
@@ -294,8 +334,9 @@ def _build_credentials(given: IdentitySettings) -> keystone.Credentials:
     )
 
 
-def build_edge_options(settings: Settings, built: Service) -> EdgeOptions:
+def build_edge_options(settings: Settings, built: Service, readiness: Readiness | None = None) -> EdgeOptions:
     """Build the options of the HTTP layer."""
+    disabled_by = settings.healthcheck.disable_by_file_path
     return EdgeOptions(
         www_authenticate_uri=settings.identity.www_authenticate_uri or settings.identity.url,
         public_endpoint=settings.public_endpoint or None,
@@ -311,16 +352,20 @@ def build_edge_options(settings: Settings, built: Service) -> EdgeOptions:
         validation_threads=settings.identity.validation_threads,
         validations_waiting=settings.identity.max_pending_validations,
         data_thread_begins=priority.lower_thread_priority,
+        readiness=Readiness() if readiness is None else readiness,
+        disabled_by=Path(disabled_by) if disabled_by else None,
         uploads_at_once=settings.uploads.max_concurrent,
         slowest_bytes_per_second=settings.uploads.min_bytes_per_second,
         window_seconds=settings.uploads.min_rate_window_seconds,
     )
 
 
-def build_application(settings: Settings, built: Service) -> Application:
+def build_application(settings: Settings, built: Service, identity: keystone.Keystone, readiness: Readiness) -> Application:
     """Build the ASGI application around a service."""
     return application(
-        service=built, identity=build_keystone(settings, built.authority), options=build_edge_options(settings, built)
+        service=built,
+        identity=identity,
+        options=build_edge_options(settings, built, readiness),
     )
 
 
@@ -377,23 +422,31 @@ def _build_plugins(settings: ImportSettings) -> ImportPlugins:
     )
 
 
-def _build_cache(settings: Settings) -> Cache:
-    given = settings.cache
+def _build_cache(settings: Settings, life: bytes) -> Cache | None:
+    given, root = settings.cache, settings.cache_directory
+    if root is None:
+        return None
+    directory = CacheDirectory(root, bounds=Bounds(free_share=given.free_share, most_bytes=given.size_bytes), life=life)
     return Cache(
         node=given.node or f"http://{socket.gethostname()}:{settings.port}",
-        directory=CacheDirectory(Path(given.directory), limit_bytes=given.size_bytes),
+        fills=Fills(directory, thread_begins=priority.lower_thread_priority),
     )
 
 
-def _build_store(settings: StoreSettings, cache: CacheDirectory | None, identity: Identity | None) -> NamedStore:
-    store = build_driver(settings, identity)
+def _build_store(settings: StoreSettings, cache: Cache | None, identity: Identity | None, meter: Meter) -> NamedStore:
+    store: Store = build_driver(settings, identity)
+    if not isinstance(meter, Unmetered):
+        store = MeasuredStore(store, settings.id, meter)
+    if cache is not None and settings.directory is not None:
+        store = YieldingStore(store, settings.directory, cache.directory)
     return NamedStore(
         id=StoreID(settings.id),
-        store=store if cache is None else CachedStore(store, cache),
+        store=store,
         type=settings.type,
         description=settings.description,
         weight=settings.weight,
         read_only=settings.read_only,
+        pack_bytes=settings.pack_bytes,
         properties=settings.properties,
     )
 

@@ -24,6 +24,9 @@ from partage.http.options import STALL_SECONDS
 from partage.main.configuration import renames, validation_errors
 from partage.main.configuration.event_sections import EventSettings, WebhookSettings
 from partage.main.configuration.listener_settings import ListenerSettings
+from partage.main.configuration.maintenance_settings import MaintenanceSettings
+from partage.main.configuration.masking import PlainURL
+from partage.main.configuration.monitoring_sections import HealthcheckSettings, MetricsSettings, TracingSettings
 from partage.main.configuration.sections import (
     CacheSettings,
     ConnectionSettings,
@@ -41,6 +44,7 @@ from partage.main.configuration.sections import (
     UploadSettings,
 )
 from partage.main.configuration.store_types import STORE_TYPES, AnyStoreSettings, PosixStoreSettings, StoreSettings
+from partage.main.configuration.upload_sections import ResumableUploadSettings
 from partage.outbound.addresses import Network
 
 PREFIX = "PARTAGE_"
@@ -51,7 +55,8 @@ _NOT_SETTINGS = ("PARTAGE_CONFIG", "PARTAGE_GOLDEN", "PARTAGE_TEST_", "PARTAGE_C
 """Prefixes of variables that are not settings: the configuration file, and the project's own tests."""
 PATHS = (
     *("data", "path", "policy_file", "image_schema_file", "property_protection_file", "cafile", "castellan_file"),
-    *("directory", "work_directory"),
+    *("credentials_file", "clouds_file", "config_file"),
+    *("directory", "work_directory", "disable_by_file_path"),
 )
 """Names of settings that are paths, in any section."""
 
@@ -64,7 +69,7 @@ class Settings(BaseSettings):
     host: Annotated[str, Field(description="The address to listen on; 0.0.0.0 or :: is every address")] = "127.0.0.1"
     port: Annotated[Port, Field(description="The TCP port to listen on")] = 9292
     public_endpoint: Annotated[
-        str,
+        PlainURL,
         Field(description="The URL of the proxy in front of the service, for links in responses; empty: the request's Host header"),
     ] = ""
     trusted_proxies: Annotated[
@@ -77,10 +82,15 @@ class Settings(BaseSettings):
     )
     database_url: Annotated[
         SecretStr,
-        Field(description="sqlite:////path or postgresql://user:password@host/database; empty: SQLite in the data directory"),
+        Field(
+            description="sqlite:////path, postgresql:// or mariadb://user:password@host/name; empty: SQLite in the data directory"
+        ),
     ] = SecretStr("")
     database_connections: Annotated[
-        int, Field(ge=2, le=1000, description="Maximum PostgreSQL connections of one process (pool size); SQLite ignores it")
+        int,
+        Field(
+            ge=2, le=1000, description="Maximum connections of one process to PostgreSQL or MariaDB (pool size); SQLite ignores it"
+        ),
     ] = 10
     database_wait_seconds: Annotated[
         Positive, Field(description="Timeout for a free database connection; then the response is 503")
@@ -150,7 +160,7 @@ class Settings(BaseSettings):
     ] = 86_400.0
     delayed_delete: Annotated[
         bool,
-        Field(description="Soft delete: partage manage restore can restore a deleted image for scrub_time_seconds"),
+        Field(description="Soft delete: its owner, or partage manage restore, can restore a deleted image for scrub_time_seconds"),
     ] = False
     scrub_time_seconds: Annotated[
         float, Field(ge=0, description="With delayed_delete: a deleted image is removed for good after this time")
@@ -158,18 +168,23 @@ class Settings(BaseSettings):
     identity: IdentitySettings = IdentitySettings()
     limits: LimitSettings = LimitSettings()
     uploads: UploadSettings = UploadSettings()
+    resumable_uploads: ResumableUploadSettings = ResumableUploadSettings()
     formats: FormatSettings = FormatSettings()
     imports: ImportSettings = ImportSettings()
     fetch: FetchSettings = FetchSettings()
     signatures: SignatureSettings = SignatureSettings()
     connections: ConnectionSettings = ConnectionSettings()
     cache: CacheSettings = CacheSettings()
+    maintenance: MaintenanceSettings = MaintenanceSettings()
     sharing: SharingSettings = SharingSettings()
     events: EventSettings = EventSettings()
     webhooks: WebhookSettings = WebhookSettings()
     notifications: NotificationSettings = NotificationSettings()
     listener: ListenerSettings = ListenerSettings()
     log: LogSettings = LogSettings()
+    healthcheck: HealthcheckSettings = HealthcheckSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     stores: Annotated[
         tuple[AnyStoreSettings, ...],
         Field(description="Stores of image data; without a [[stores]] table there is one, named local, in the data directory"),
@@ -187,8 +202,6 @@ class Settings(BaseSettings):
         keeping = [store.id for store in self.keeping_stores]
         if self.default_store not in {"", *keeping}:
             raise ValueError(f"default_store is {self.default_store}, but the stores are {', '.join(keeping)}")
-        if not {*self.cache.stores} <= {*keeping}:
-            raise ValueError(f"cache.stores are {', '.join(self.cache.stores)}, but the stores are {', '.join(keeping)}")
         return self
 
     @property
@@ -210,6 +223,13 @@ class Settings(BaseSettings):
     def effective_default_store(self) -> str:
         """The id of the store for uploads that name no store."""
         return self.default_store or self.keeping_stores[0].id
+
+    @property
+    def cache_directory(self) -> Path | None:
+        """The directory of the cache; None without one."""
+        if not self.cache.enabled:
+            return None
+        return Path(self.cache.directory) if self.cache.directory else self.data / "cache"
 
     @property
     def effective_database_url(self) -> str:

@@ -1,4 +1,4 @@
-"""Former names of settings. They are accepted with a warning for one release."""
+"""Former names of settings, and settings that have no effect any more. They are accepted with a warning for one release."""
 
 import logging
 from collections.abc import Mapping
@@ -31,6 +31,11 @@ RENAMES: Mapping[str, str] = MappingProxyType(
 )
 """Former dotted name → present dotted name, in the same section."""
 
+REMOVED: Mapping[str, str] = MappingProxyType(
+    {"cache.stores": "the cache keeps images, from whatever store they are read; cache.enabled switches it off"}
+)
+"""Dotted name of a setting that has no effect any more → why."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -49,6 +54,11 @@ def rename_settings(table: Mapping[str, Any]) -> dict[str, Any]:
             _require_one(old, new, is_twice=new_key in section)
             _warn(old, new)
             section[new_key] = section.pop(old_key)
+    for name, reason in REMOVED.items():
+        section_name, _dot, key = name.rpartition(".")
+        if isinstance(renamed.get(section_name), dict) and key in renamed[section_name]:
+            _warn_removed(name, reason)
+            del renamed[section_name][key]
     return renamed
 
 
@@ -59,9 +69,14 @@ def rename_variables(environment: Mapping[str, str], prefix: str, *, warn: bool 
         Invalid: a variable is there under both names.
     """
     present = {_format_variable(old, prefix): _format_variable(new, prefix) for old, new in RENAMES.items()}
+    removed = {_format_variable(name, prefix): reason for name, reason in REMOVED.items()}
     renamed: dict[str, str] = {}
     names = {name.upper() for name in environment}
     for name, value in environment.items():
+        if name.upper() in removed:
+            if warn:
+                _warn_removed(name, removed[name.upper()])
+            continue
         new = present.get(name.upper())
         if new is not None:
             _require_one(name, new, is_twice=new in names)
@@ -78,6 +93,10 @@ def _format_variable(name: str, prefix: str) -> str:
 def _require_one(old: str, new: str, *, is_twice: bool) -> None:
     if is_twice:
         raise problems.Invalid(f"The configuration has {new} and its former name {old}; remove {old}")
+
+
+def _warn_removed(name: str, reason: str) -> None:
+    _LOG.warning("%s has no effect any more, and is accepted until the next release: %s", name, reason)
 
 
 def _warn(old: str, new: str) -> None:

@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from partage.main.configuration.config import PREFIX, Settings
-from partage.main.configuration.store_types import list_fields
+from partage.main.configuration.masking import mask_secret, mask_url
+from partage.main.configuration.store_types import STORE_TYPES, list_fields
 
-_MASK = "********"
+_URLS = ("url", "endpoint")
+"""The names of settings that are URLs end so. Of another secret nothing is shown, whatever it looks like."""
 
 
 def format_sample() -> str:
@@ -42,7 +43,7 @@ def _format_assignments(model: BaseModel, *, exclude: set[str]) -> Iterator[str]
     for name in type(model).model_fields:
         value = getattr(model, name)
         if name not in exclude and value is not None:
-            yield f"{name} = {_to_toml(value)}"
+            yield f"{name} = {_to_toml(value, is_url=name.endswith(_URLS))}"
 
 
 def _format_section(model: type[BaseModel], table: str) -> Iterator[str]:
@@ -59,36 +60,31 @@ def _format_section(model: type[BaseModel], table: str) -> Iterator[str]:
         yield from _format_section(section, name)
     if model is Settings:
         yield f"# {model.model_fields['stores'].description}"
-        yield "# [[stores]]"
-        for name, field in list_fields():
-            yield from _format_setting(name, field)
+        for type_ in STORE_TYPES:
+            yield f"# A store of type {type_}"
+            yield "# [[stores]]"
+            for name, field in list_fields(type_):
+                yield from _format_setting(name, field, value=type_ if name == "type" else None)
 
 
-def _format_setting(name: str, field: FieldInfo) -> Iterator[str]:
+def _format_setting(name: str, field: FieldInfo, *, value: str | None = None) -> Iterator[str]:
+    """Format a setting with `value`, or else with its default."""
     yield f"# {field.description}"
-    default = "" if field.is_required() or field.default is None else field.default
-    yield f"# {name} = {_to_toml(default)}"
+    default = value or ("" if field.is_required() or field.default is None else field.default)
+    yield f"# {name} = {_to_toml(default, is_url=name.endswith(_URLS))}"
     yield ""
 
 
-def _to_toml(value: Any) -> str:
+def _to_toml(value: Any, *, is_url: bool) -> str:
     if isinstance(value, SecretStr):
-        value = _mask_secret(value.get_secret_value())
+        value = mask_secret(value.get_secret_value(), is_url=is_url)
+    elif isinstance(value, str):
+        value = mask_url(value)  # any URL may have been given with credentials
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, tuple):
-        return f"[{', '.join(_to_toml(each) for each in value)}]"
+        return f"[{', '.join(_to_toml(each, is_url=is_url) for each in value)}]"
     text = str(value) if isinstance(value, Path | IPv4Network | IPv6Network) else value
     return json.dumps(text, ensure_ascii=False)
-
-
-def _mask_secret(secret: str) -> str:
-    if "://" not in secret:
-        return _MASK if secret else ""
-    parts = urlsplit(secret)
-    if "@" not in parts.netloc:
-        return secret
-    user = parts.netloc.rpartition("@")[0].partition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{user}:{_MASK}@{parts.netloc.rpartition('@')[2]}"))

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, fi
 
 from partage import problems
 from partage.http.server.connections import HEAD_SECONDS, IDLE_SECONDS, PER_WORKER, UNSENT_BYTES
+from partage.main.configuration.masking import PlainURL
 from partage.model.claim_code import ClaimRules
 from partage.model.document import KnownFormats
 from partage.model.guard import GuardMode
@@ -52,7 +53,7 @@ def _require_certificates(cafile: str) -> str:
 class IdentitySettings(Section):
     """The identity service (Keystone), and the account of this service in it."""
 
-    url: Annotated[str, Field(description="The URL of Keystone, with or without /v3")] = "http://127.0.0.1:5000"
+    url: Annotated[PlainURL, Field(description="The URL of Keystone, with or without /v3")] = "http://127.0.0.1:5000"
     username: Annotated[str, Field(description="The user of this service; it needs the role service in identity.project_name")] = (
         "partage"
     )
@@ -93,7 +94,7 @@ class IdentitySettings(Section):
         Field(ge=1, description="Maximum unknown tokens of one process that are validated or queued; above it the response is 503"),
     ] = 64
     www_authenticate_uri: Annotated[
-        str, Field(description="The Keystone URL in the WWW-Authenticate header of a 401 response; empty: identity.url")
+        PlainURL, Field(description="The Keystone URL in the WWW-Authenticate header of a 401 response; empty: identity.url")
     ] = ""
     cafile: Annotated[
         str,
@@ -371,20 +372,26 @@ class ConnectionSettings(Section):
 
 
 class CacheSettings(Section):
-    """The cache of packs on a local disk of each host."""
+    """The cache of images on a local disk of each host."""
 
+    enabled: Annotated[
+        bool,
+        Field(description="Keep the images that are downloaded as plain files; off: no cache, and /v2/cache responds with 404"),
+    ] = True
     directory: Annotated[
-        str,
-        Field(description="The cache directory, on a local disk of this host; empty: no cache, and /v2/cache responds with 404"),
+        str, Field(description="The cache directory, on a local disk of this host; empty: the folder cache in the data directory")
     ] = ""
-    size_bytes: Annotated[
-        Count, Field(description="Maximum size of the cache; the least recently used packs are evicted first")
-    ] = 10 << 30
+    free_share: Annotated[
+        float,
+        Field(
+            gt=0, le=1, description="Share of its disk's space that would be free without it; least recently used images go first"
+        ),
+    ] = 0.25
+    size_bytes: Annotated[Count, Field(description="Maximum size of the cache, also if free_share would permit more; 0: none")] = 0
     node: Annotated[
-        str,
+        PlainURL,
         Field(max_length=255, description="The URL of this host in the cache API; empty: built from host name and port"),
     ] = ""
-    stores: Annotated[tuple[str, ...], Field(description="The stores whose packs are cached; empty: all stores")] = ()
 
 
 def _check_notice(notice: str) -> str:
@@ -451,8 +458,8 @@ class SharingSettings(Section):
     guard: Annotated[
         GuardMode,
         Field(
-            description="block: a call that would end at once the access of projects that use an image is refused, unless "
-            "acknowledged; off: as in Glance; owners can set another for each image"
+            description="block: a call that would end the access of projects that use an image within the cool-down is refused, "
+            "unless acknowledged; off: as in Glance; owners can set another for each image"
         ),
     ] = GuardMode.OFF
     guard_cool_down: Annotated[

@@ -13,10 +13,10 @@ from typing import Any
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from partage.main.configuration.masking import MASK, mask_url
 from partage.main.configuration.store_types import list_fields
 
 _MAX_VALUE_CHARACTERS = 80
-_MASK = "********"
 _STORE_TYPE_AT = 2
 _ALLOWED: Mapping[str, str] = MappingProxyType(
     {
@@ -138,8 +138,8 @@ def _format_value(place: tuple[int | str, ...], value: object, settings: type[Ba
     fields = dict(list_fields()) if words[:1] == ("stores",) else dict(list_settings(settings))
     field = fields.get(".".join(words).removeprefix("stores."))
     if field is None or SecretStr.__name__ in str(field.annotation):
-        return _MASK  # an unknown value may be a secret
+        return MASK  # an unknown value may be a secret
     if isinstance(value, (dict, list, tuple)):
         return "a table" if isinstance(value, dict) else "a list"
-    text = repr(value)
+    text = repr(mask_url(value) if isinstance(value, str) else value)
     return text if len(text) <= _MAX_VALUE_CHARACTERS else f"{text[:_MAX_VALUE_CHARACTERS]}…"

@@ -8,8 +8,8 @@ from partage import problems
 _BACKLOG = 2048
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Listen on `host` and `port`; the caller closes the socket.
+def listen(host: str, port: int, *, names: tuple[str, str] = ("host", "--port")) -> socket.socket:
+    """Listen on `host` and `port`; the caller closes the socket. `names` are what sets both, for messages.
 
     Raises:
         Unavailable: the port is in use or not permitted, or the address is not this machine's.
@@ -21,10 +21,16 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except socket.gaierror as error:
         raise problems.Unavailable(
-            f"Cannot listen on {host}: it is no address of this machine; correct the setting host"
+            f"Cannot listen on {host}: it is no address of this machine; correct the setting {names[0]}"
         ) from error
     except OSError as error:
-        raise problems.Unavailable(f"Cannot listen on {host} port {port}: {_explain(error)}") from error
+        raise problems.Unavailable(f"Cannot listen on {host} port {port}: {_explain(error, names)}") from error
+
+
+def describe(listener: socket.socket) -> str:
+    """Write the address of a listening socket as a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def find_free_port() -> int:
@@ -34,11 +40,11 @@ def find_free_port() -> int:
     return port
 
 
-def _explain(error: OSError) -> str:
+def _explain(error: OSError, names: tuple[str, str]) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "the port is in use; end the program that has it or choose another with --port"
+        return f"the port is in use; end the program that has it or choose another with {names[1]}"
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return "this user may not use it; choose a port above 1023 with --port"
+        return f"this user may not use it; choose a port above 1023 with {names[1]}"
     if error.errno == errno.EADDRNOTAVAIL:
-        return "it is no address of this machine; correct the setting host"
+        return f"it is no address of this machine; correct the setting {names[0]}"
     return error.strerror or str(error)

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 from partage import problems
-from partage.main.process import children
+from partage.main import logs
+from partage.main.process import children, service_manager
 
 _LOG = logging.getLogger(__name__)
 
@@ -83,6 +84,9 @@ class Supervisor:
     _retired: set[int] = field(default_factory=set)
     _stop_signal: signal.Signals = signal.SIGTERM
     _has_terminal: bool = False
+    _is_ready: bool = False
+    _alive_at: float = float("-inf")
+    """When the last sign of life was sent to the watchdog."""
 
     def run(self) -> int:
         """Keep a worker running for each job until a stop signal; return the exit status of the program."""
@@ -94,16 +98,18 @@ class Supervisor:
                 self._slots = [_Slot(job) for job in self.jobs]
                 self._spawn_due()
                 fault = self._supervise()
+                service_manager.notify("STOPPING=1")
                 self.close_shared()
                 self._stop()
             finally:
                 self._signal_all(signal.SIGKILL)
         if fault is not None:
-            print(f"partage: {fault}", file=sys.stderr)
+            logs.print_failure(fault)
         return 0 if fault is None else 1
 
     def _supervise(self) -> str | None:
         while True:
+            self._report_state()
             caught = signal.sigtimedwait(_WATCHED, _TICK_SECONDS)
             if caught is not None and self._is_stop(signal.Signals(caught.si_signo)):
                 return None
@@ -114,6 +120,17 @@ class Supervisor:
                 return fault
             self._spawn_due()
             self._retire_previous()
+
+    def _report_state(self) -> None:
+        """Tell the service manager once that all workers run, and its watchdog again and again that this process does."""
+        now = time.monotonic()
+        if not self._is_ready and all(slot.pid is not None and now - slot.since >= _QUICK_EXIT_SECONDS for slot in self._slots):
+            self._is_ready = True
+            service_manager.notify("READY=1")
+        pause = service_manager.find_watchdog_pause()
+        if pause is not None and now >= self._alive_at + pause:
+            self._alive_at = now
+            service_manager.notify("WATCHDOG=1")
 
     def _is_stop(self, number: signal.Signals) -> bool:
         """Return whether a signal stops the program. SIGHUP does when the terminal was closed, or when there is no `reload`."""
@@ -204,7 +221,7 @@ class Supervisor:
                 return
             if self._pids() and time.monotonic() > notice:
                 notice = end
-                print(f"Waiting up to {self.grace_seconds:g} s for running transfers; Ctrl-C again ends them", flush=True)
+                _LOG.info("waiting up to %g s for running transfers; Ctrl-C again ends them", self.grace_seconds)
 
     def _pids(self) -> list[int]:
         slots = (*self._slots, *self._previous)
@@ -265,7 +282,7 @@ def _become_worker(parent: int, work: Job) -> NoReturn:
         work()
         status = 0
     except problems.Problem as problem:
-        print(f"partage: {problem}", file=sys.stderr)
+        logs.print_failure(str(problem))
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else _FAILED_AT_START
     except BaseException:  # noqa: BLE001 - nothing above this line is the worker's: it must not return into the parent's code

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from partage import problems
+from partage.main import logs
 
 _START_TIMEOUT_SECONDS = 120.0
 _PROGRESS_SECONDS = 2.0
@@ -45,7 +46,7 @@ class KeystoneChild:
             waited_seconds = time.monotonic() - started_at
             if waited_seconds > _START_TIMEOUT_SECONDS:
                 raise problems.Unavailable(f"Keystone did not start within {_START_TIMEOUT_SECONDS:g} s; see {self._errors}")
-            print(f"Starting Keystone, the identity service ({waited_seconds:.0f} s)", flush=True)
+            logs.print_greeting(f"Starting Keystone, the identity service ({waited_seconds:.0f} s)")
         if self.fault() is not None or not self._ready:
             raise problems.Unavailable(f"Keystone could not start: {self._last_error()}")
 
