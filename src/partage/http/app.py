@@ -12,15 +12,27 @@ from typing import Any
 
 from partage import problems
 from partage.http import caller as callers
+from partage.http import exchange as exchanges
 from partage.http import health
 from partage.http.admission import Admission
 from partage.http.caller import Identity
+from partage.http.client_address import find_exact_address
 from partage.http.errors import FailedRequest
-from partage.http.incoming import Incoming, Scope, choose_request_id, decode_path, join_headers, origin_of, read_start_of_path
+from partage.http.exchange import Ending
+from partage.http.incoming import (
+    Incoming,
+    Scope,
+    choose_request_id,
+    decode_path,
+    find_global_id,
+    join_headers,
+    origin_of,
+    read_start_of_path,
+)
 from partage.http.messages import Edge, Header, Reply, Request, Stream
 from partage.http.options import EdgeOptions
 from partage.http.partage import surface as sharing_api
-from partage.http.routing import Body, Row, find
+from partage.http.routing import Body, Node, Row, find
 from partage.http.server import body as bodies
 from partage.http.server import conditions, direct, sending, socket_handoff
 from partage.http.server.body import Channel, Receive, RequestBody, Send
@@ -31,14 +43,17 @@ from partage.http.server.threads import Threads
 from partage.http.surface import Surface
 from partage.http.v2 import surface as image_api
 from partage.http.v2.surface import list_versions
+from partage.measures import TRANSFERS, Activity, Trace
 from partage.model.caller import Caller
 from partage.operations.service import Service
+from partage.stores.cache.copies import FilePart
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _LOG = logging.getLogger(__name__)
 
-_HEALTH = "/healthcheck"
+_VERSIONS = "/versions"
+"""The route of every path that belongs to no surface: the response is the list of versions."""
 _LONGEST_HEADERS = 65_536
 _READING = frozenset({"GET", "HEAD"})
 _TYPE_OF_NOTHING = b"text/html; charset=UTF-8"
@@ -60,6 +75,7 @@ def application(*, service: Service, identity: Identity, options: EdgeOptions) -
         remote=options.remote_threads,
         validation=options.validation_threads,
         data_thread_begins=options.data_thread_begins,
+        meter=service.process.meter,
     )
     edge = Edge(service=service, threads=threads, options=options, uploads=Admission(options.uploads_at_once))
     return _Application(edge, identity, (sharing_api.build(service), image_api.build(options)))
@@ -98,9 +114,18 @@ class _Application:
             await send({"type": "lifespan.startup.complete"})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        decoded = decode_path(scope)
+        incoming = self._read(scope, receive, decoded or "")
+        traceparent = incoming.headers.get(b"traceparent", b"").decode("latin-1")
+        trace = self._edge.service.process.meter.trace(Activity.REQUEST, traceparent)
+        try:
+            await self._respond(incoming, decoded, receive, send)
+        finally:
+            self._record(incoming, trace)
+
+    def _read(self, scope: Scope, receive: Receive, path: str) -> Incoming:
         options = self._edge.options
         headers = join_headers(scope["headers"])
-        decoded = decode_path(scope)
         body = RequestBody(
             receive,
             headers,
@@ -109,19 +134,22 @@ class _Application:
             slowest_bytes_per_second=options.slowest_bytes_per_second,
             window_seconds=options.window_seconds,
         )
-        incoming = Incoming(
+        return Incoming(
             scope=scope,
             method=scope["method"],
             headers=headers,
             body=body,
             origin=origin_of(scope, headers, options),
             request_id=choose_request_id(headers),
-            path=decoded or "",
+            path=path,
         )
-        surface = self._image_api
+
+    async def _respond(self, incoming: Incoming, decoded: str | None, receive: Receive, send: Send) -> None:
+        surface, exchange, handoff = self._image_api, incoming.exchange, _find_handoff(incoming.scope)
+        stall_seconds = self._edge.options.stall_seconds
         try:
             _require_short_headers(incoming)
-            readable = incoming if decoded is not None else replace(incoming, path=read_start_of_path(scope))
+            readable = incoming if decoded is not None else replace(incoming, path=read_start_of_path(incoming.scope))
             surface, path = self._find_surface(readable)
             _require_decoded(decoded)
             reply = await self._reply(incoming, surface, path)
@@ -132,30 +160,59 @@ class _Application:
         except Exception as error:  # noqa: BLE001 - the one place where unexpected errors are rendered
             _LOG.error("%s: unexpected failure", incoming.request_id, exc_info=error)
             reply = surface.render_unexpected(self._summarise(incoming))
-        body.return_socket()
-        if _find_handoff(scope) is None:
-            send = sending.TimeoutSend(send, options.stall_seconds)
+        incoming.body.return_socket()
+        if handoff is None:
+            send = sending.TimeoutSend(send, stall_seconds)
         try:
-            await self._send(reply, incoming, surface, Channel(receive, send, options.stall_seconds))
+            await self._send(reply, incoming, surface, Channel(receive, send, stall_seconds))
         except problems.ClientGone:
-            return  # the server closes the connection of an answer that is not whole
+            exchange.end(Ending.CLIENT_GONE)  # the server closes the connection of an answer that is not whole
         except asyncio.CancelledError:
-            return  # the server stops, and has broken the connection off
+            exchange.end(Ending.STOPPED)  # the server stops, and has broken the connection off
+        if handoff is not None and handoff.is_disconnected:
+            exchange.end(Ending.CLIENT_GONE)
+        if handoff is not None and handoff.is_aborted:
+            exchange.ending = Ending.STOPPED
+
+    def _record(self, incoming: Incoming, trace: Trace) -> None:
+        """Log and measure a request that has ended, and end its trace."""
+        exchanges.measure(
+            incoming.exchange,
+            self._edge.service.process.meter,
+            method=incoming.method,
+            received_bytes=incoming.body.received_bytes,
+        )
+        client = incoming.scope.get("client") or (None,)
+        exchanges.record(
+            incoming.exchange,
+            trace,
+            method=incoming.method,
+            received_bytes=incoming.body.received_bytes,
+            request_id=incoming.request_id,
+            global_id=find_global_id(incoming.headers),
+            address=find_exact_address(client[0], incoming.header(b"x-forwarded-for"), self._edge.options.trusted_proxies),
+        )
 
     async def _reply(self, incoming: Incoming, surface: Surface, path: str | None) -> Reply:
         """Take a request through its steps; the first step that has a reply ends them."""
-        for step in (_check_health, _answer_options, self._answer_document):
+        for step in (self._check_health, self._answer_options, self._answer_document):
             reply = step(incoming)
             if reply is not None:
                 return reply
         if path is None:
+            incoming.exchange.route = _VERSIONS
             return list_versions(incoming, self._edge.options)
         # Before a path without a route is refused: an invalid token is the first error to report.
+        found = find(surface.tree, path.split("/"))
+        if found is not None:
+            incoming.exchange.route = found[0].path
         caller = await self._callers.find(incoming.headers, reads=incoming.method in _READING)
+        incoming.exchange.caller = caller
         root = surface.answer_root(incoming)
         if root is not None:
+            incoming.exchange.route = incoming.path  # one of the listed versions
             return root
-        row, parameters = _find_row(surface, incoming, path)
+        row, parameters = _require_row(found, incoming)
         request = self._build_request(incoming, caller, parameters)
         return _finish_reply(await row.handler(request), row, request)
 
@@ -166,11 +223,30 @@ class _Application:
                 return surface, path
         return self._image_api, None
 
+    def _check_health(self, incoming: Incoming) -> Reply | None:
+        is_draining = DRAINING in incoming.scope.get("state", ())
+        if incoming.path == health.READINESS:
+            incoming.exchange.route = health.READINESS
+            return health.report_readiness(self._edge.options.readiness.report(), is_draining=is_draining)
+        if incoming.path != health.HEALTH and not incoming.path.startswith(f"{health.HEALTH}/"):
+            return None
+        incoming.exchange.route = health.HEALTH
+        disabled_by = self._edge.options.disabled_by
+        return health.check(incoming.method, incoming.header(b"accept"), is_draining=is_draining, disabled_by=disabled_by)
+
+    def _answer_options(self, incoming: Incoming) -> Reply | None:
+        """Answer OPTIONS of any path. Source: Glance; its CORS middleware answers before anything else is looked at."""
+        if incoming.method != "OPTIONS":
+            return None
+        surface, path = self._find_surface(incoming)
+        return Reply(status=HTTPStatus.OK, headers=surface.describe_options(path or ""))
+
     def _answer_document(self, incoming: Incoming) -> Reply | None:
         """Answer a document that is the same for every client, or say that the client has it."""
         answer = self._documents.get(incoming.path)
         if answer is None:
             return None
+        incoming.exchange.route = incoming.path
         if incoming.method not in _READING:
             raise problems.MethodNotAllowed(("GET", "HEAD"))
         reply = answer(incoming)
@@ -195,6 +271,8 @@ class _Application:
     def _refuse(self, problem: problems.Problem, incoming: Incoming, surface: Surface) -> Reply:
         """Answer with a problem, and log it when a dependency failed: the answer does not say why."""
         self._edge.service.process.failures.note(problem, incoming.request_id)
+        if isinstance(problem, problems.ClientGone):
+            incoming.exchange.end(Ending.CLIENT_GONE)
         return surface.render(problem, self._summarise(incoming))
 
     def _refuse_stopped(self, incoming: Incoming, surface: Surface) -> Reply:
@@ -202,6 +280,7 @@ class _Application:
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
+        incoming.exchange.end(Ending.STOPPED)
         return surface.render(problems.Unavailable(_STOPPED), self._summarise(incoming))
 
     def _summarise(self, incoming: Incoming) -> FailedRequest:
@@ -219,6 +298,8 @@ class _Application:
         closes = incoming.must_close
         await channel.send(_start(reply, incoming, len(reply.body), closes=closes))
         await channel.send({"type": "http.response.body", "body": reply.body, "more_body": closes})
+        if incoming.method != "HEAD":
+            incoming.exchange.sent_bytes = len(reply.body)
         if closes:
             # The client is still sending. To close now would reset the connection, and the client would lose the reply.
             if incoming.headers.get(b"expect") is None:
@@ -233,8 +314,10 @@ class _Application:
             await channel.send({"type": "http.response.body", "body": b"", "more_body": False})
             await call(source.close)
             return
+        handoff = _find_handoff_for(stream, incoming)
         try:
-            first = await call(source.next_pieces, 0)
+            first: list[sending.Piece] = [] if handoff is None else await call(source.next_pieces, 0)
+            in_memory: list[bytes] = await call(source.next_bytes, 0) if handoff is None else []
         except problems.Problem as problem:
             await self._send(self._refuse(problem, incoming, surface), incoming, surface, channel)
             return
@@ -244,9 +327,9 @@ class _Application:
         counted = sending.CountingSend(channel.send)
         channel = replace(channel, send=counted)
         outbox: direct.Outbox | None = None
+        self._edge.service.process.meter.change(TRANSFERS, "download", by=1)
         try:
             await channel.send(_start(reply, incoming, stream.length_bytes, closes=False))
-            handoff = _find_handoff_for(stream, incoming)
             send_socket = None
             if handoff is not None:
                 send_socket = await handoff.acquire_send_socket(sending.MOMENT_SECONDS)
@@ -255,17 +338,24 @@ class _Application:
                     await call(source.release)
                     send_socket = send_socket or await handoff.acquire_send_socket(channel.stall_seconds)
             if send_socket is None:
-                whole = await sending.send_pieces(source, first, call=call, channel=channel)
+                whole = await sending.send_pieces(source, in_memory, call=call, channel=channel)
             else:
+                if first and isinstance(first[0], FilePart):
+                    call = self._edge.threads.call_sending
                 outbox = direct.Outbox(source, first, send_socket)
                 whole = await direct.send_pieces(outbox, call=call, channel=channel)
             if whole:
                 await channel.send({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
+                incoming.exchange.end(Ending.CLIENT_GONE)
         except problems.Problem as problem:
             # The headers are sent: only closing the connection tells the client that the data is incomplete.
+            incoming.exchange.end(Ending.BROKEN_OFF)
             self._edge.service.process.failures.note(problem, f"{incoming.request_id}: image data broken off")
         finally:
-            stream.ended(counted.bytes + (outbox.bytes if outbox is not None else 0))
+            self._edge.service.process.meter.change(TRANSFERS, "download", by=-1)
+            incoming.exchange.sent_bytes = counted.bytes + (outbox.bytes if outbox is not None else 0)
+            stream.ended(incoming.exchange.sent_bytes)
 
 
 def _find_handoff(scope: Scope) -> SocketHandoff | None:
@@ -288,20 +378,7 @@ def _require_decoded(path: str | None) -> None:
         raise problems.Invalid(_UNREADABLE)
 
 
-def _check_health(incoming: Incoming) -> Reply | None:
-    if incoming.path != _HEALTH and not incoming.path.startswith(f"{_HEALTH}/"):
-        return None
-    is_draining = DRAINING in incoming.scope.get("state", ())
-    return health.check(incoming.method, incoming.header(b"accept"), is_draining=is_draining)
-
-
-def _answer_options(incoming: Incoming) -> Reply | None:
-    """Answer OPTIONS of any path. Source: Glance; its CORS middleware answers before anything else is looked at."""
-    return Reply(status=HTTPStatus.OK) if incoming.method == "OPTIONS" else None
-
-
-def _find_row(surface: Surface, incoming: Incoming, path: str) -> tuple[Row, Mapping[str, str]]:
-    found = find(surface.tree, path.split("/"))
+def _require_row(found: tuple[Node, Mapping[str, str]] | None, incoming: Incoming) -> tuple[Row, Mapping[str, str]]:
     if found is None:
         raise problems.RouteNotFound(_NO_ROUTE)
     node, parameters = found
@@ -326,6 +403,7 @@ def _finish_reply(reply: Reply, row: Row, request: Request) -> Reply:
 
 def _start(reply: Reply, incoming: Incoming, length_bytes: int, *, closes: bool) -> dict[str, Any]:
     status = reply.status or HTTPStatus.OK
+    incoming.exchange.status = status.value
     headers: list[Header] = [(b"x-openstack-request-id", incoming.request_id.encode())]
     if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         headers.append((b"content-length", b"%d" % length_bytes))

@@ -9,11 +9,24 @@ _BITS_OF_CUSTOMER = 64
 
 
 def find_address(peer: str | None, forwarded_for: str | None, proxies: Collection[IPv4Network | IPv6Network]) -> str:
-    """Return the address nearest to the service that is no trusted proxy; of IPv6 its network.
+    """Return the address nearest to the service that is no trusted proxy; of IPv6 its network. See `find_exact_address`."""
+    found = _find(peer, forwarded_for, proxies)
+    return "" if found is None else _name(found)
+
+
+def find_exact_address(peer: str | None, forwarded_for: str | None, proxies: Collection[IPv4Network | IPv6Network]) -> str:
+    """Return the address nearest to the service that is no trusted proxy.
 
     Each proxy appends the address of its client to `X-Forwarded-For`. What an untrusted client has written stands further left, and
     is not read.
     """
+    if not proxies or not forwarded_for:  # most requests: nothing has to be parsed
+        return (peer or "").removeprefix("::ffff:")
+    found = _find(peer, forwarded_for, proxies)
+    return "" if found is None else str(found)
+
+
+def _find(peer: str | None, forwarded_for: str | None, proxies: Collection[IPv4Network | IPv6Network]) -> _Address | None:
     found = _parse(peer or "")
     for text in reversed((forwarded_for or "").split(",")):
         if found is None or not any(found in network for network in proxies):
@@ -22,7 +35,7 @@ def find_address(peer: str | None, forwarded_for: str | None, proxies: Collectio
         if following is None:
             break
         found = following
-    return "" if found is None else _name(found)
+    return found
 
 
 def _parse(text: str) -> _Address | None:

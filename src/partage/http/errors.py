@@ -74,4 +74,11 @@ def headers_of(problem: problems.Problem, request: FailedRequest) -> tuple[Heade
     if isinstance(problem, problems.Unavailable | problems.ClaimsExceeded):
         seconds = problem.retry_seconds if isinstance(problem, problems.ClaimsExceeded) else _RETRY_SECONDS
         return ((b"retry-after", b"%d" % seconds),)
-    return ()
+    return _headers_of_upload(problem)
+
+
+def _headers_of_upload(problem: problems.Problem) -> tuple[Header, ...]:
+    """Say that the upload can go on, and where. Source: draft-ietf-httpbis-resumable-upload-12, "Problem Types"."""
+    if isinstance(problem, problems.OffsetMismatch):
+        return ((b"upload-offset", b"%d" % problem.expected_offset), (b"upload-complete", b"?0"))
+    return ((b"upload-complete", b"?0"),) if isinstance(problem, problems.LengthInconsistent) else ()

@@ -10,12 +10,15 @@ from partage.http.admission import Admission
 from partage.http.client_address import find_address
 from partage.http.options import EdgeOptions
 from partage.http.server.body import RequestBody
+from partage.http.server.sending import Piece
 from partage.http.server.threads import Threads
 from partage.model.caller import Caller
 from partage.model.ids import ImageID
 from partage.operations.service import Service
 
 Header = tuple[bytes, bytes]
+NOT_STORED: Header = (b"cache-control", b"no-store")
+"""Keeps a reply with a secret out of caches."""
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 Operation = Callable[Concatenate[Service, Caller, Given], Result]
@@ -119,11 +122,11 @@ class Stream:
     not read; None if that is impossible. `is_short` says whether memory is so short that such streams must release theirs.
     """
 
-    pieces: Iterator[bytes]
+    pieces: Iterator[Piece]
     length_bytes: int
     ended: Callable[[int], None]
     is_remote: bool = False
-    reopen: Callable[[int], Iterator[bytes]] | None = None
+    reopen: Callable[[int], Iterator[Piece]] | None = None
     is_short: Callable[[], bool] = lambda: False
 
 

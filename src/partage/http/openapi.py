@@ -20,8 +20,8 @@ _SCHEMA = "#/components/schemas/"
 class Description:
     """One route. `takes` and `gives` map media types to names of schemas; `query` and `headers` name parameters.
 
-    `also` are further success statuses, `fails` error statuses that do not follow from the route. `names` maps parameters of longer
-    paths to runtime expressions that find them in the answer.
+    `also` are further success statuses, `fails` error statuses that do not follow from the route. `tells` names headers of the
+    success. `names` maps parameters of longer paths to runtime expressions that find them in the answer.
     """
 
     takes: Mapping[str, str] = field(default_factory=dict)
@@ -32,6 +32,7 @@ class Description:
     fails: tuple[int, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     located: bool = False
+    tells: tuple[str, ...] = ()
     succeeds: bool = True
 
 
@@ -63,8 +64,13 @@ def build_document(api: API, rows: Iterable[Row]) -> Part:
     paths: dict[str, Part] = {}
     for row in listed:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(api, row, listed)
-    statuses = {status for operations in paths.values() for each in operations.values() for status in each["responses"]}
+    responses = [
+        response for operations in paths.values() for each in operations.values() for response in each["responses"].items()
+    ]
+    statuses = {status for status, _response in responses}
     failures = {str(kind.status.value): _failure(kind, api.failure) for kind in errors.KINDS.values()}
+    failures = {status: failure for status, failure in failures.items() if status in statuses}
+    shown = {name for each in (*failures.values(), *(each for _status, each in responses)) for name in each.get("headers", ())}
     return {
         "openapi": "3.1.0",
         "info": {"title": api.title, "version": api.version, "description": api.about},
@@ -75,8 +81,8 @@ def build_document(api: API, rows: Iterable[Row]) -> Part:
             "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}},
             "schemas": dict(api.schemas),
             "parameters": dict(api.parameters),
-            "headers": _HEADERS,
-            "responses": {status: failure for status, failure in failures.items() if status in statuses},
+            "headers": {name: header for name, header in _HEADERS.items() if name in shown},
+            "responses": failures,
         },
     }
 
@@ -145,6 +151,7 @@ def _success(api: API, row: Row, description: Description, rows: tuple[Row, ...]
             written["headers"] |= _headers("ETag")
     if description.located:
         written["headers"] |= _headers("Location")
+    written["headers"] |= _headers(*description.tells)
     links = {
         _operation_id(api, each): _link(api, each, description.names) for each in rows if _leads_on(row, each, description.names)
     }
@@ -195,6 +202,9 @@ _HEADERS: Mapping[str, Part] = {
         "X-Openstack-Request-Id": "The id of the request in the operator's log",
         "ETag": "Identifies this representation",
         "Location": "The URL of the created resource",
+        "Upload-Offset": "How many bytes of the image data are stored",
+        "Upload-Complete": "?1: the response is that to the image data as a whole; ?0: the upload is unfinished",
+        "Upload-Limit": "max-size: the largest image, in bytes; max-age: seconds until the upload expires",
         "Content-Range": "The range of these bytes, and the total size",
         "WWW-Authenticate": "Where to get a token",
         "Allow": "The methods of this path",

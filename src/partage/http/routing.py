@@ -38,6 +38,11 @@ class Node:
     rows: dict[str, Row] = field(default_factory=dict)
 
     @property
+    def path(self) -> str:
+        """Return the template of the path, which all rows of a node share."""
+        return next(iter(self.rows.values())).path
+
+    @property
     def allowed(self) -> tuple[str, ...]:
         """Return the methods of this path."""
         return tuple(self.rows)

@@ -22,6 +22,7 @@ from keystoneauth1.identity import v3
 
 from partage import problems
 from partage.identity.tokens import TokenCache, TokenValidation
+from partage.measures import TOKEN_LOOKUPS, VALIDATION_SECONDS, Meter, Unmetered
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID, UserID
 
@@ -105,6 +106,7 @@ class Keystone:
         *,
         is_admin: Callable[[Caller], bool] = lambda _caller: False,
         allow_expired: bool = True,
+        meter: Meter | None = None,
     ) -> None:
         """Validate over `connection`; `is_admin` is called once for each token, and its result is cached with the caller.
 
@@ -113,12 +115,15 @@ class Keystone:
         """
         self._connection = connection
         self._url = connection.endpoint_override or "the catalog's address"
+        account: Any = connection.session.auth
+        self._username, self._project_name = account.auth_methods[0].username, account.project_name
         self._timeout_seconds = connection.session.timeout or _PAUSE_SECONDS
         self._cache = cache
         self._is_admin = is_admin
         self._allow_expired = allow_expired
         self._authenticating = threading.Lock()
         self._paused_until = 0.0
+        self._meter = Unmetered() if meter is None else meter
 
     def find_cached(self, token: str, service_token: str | None = None) -> Caller | None:
         """Return the cached caller of `token`, or None: then call `validate`. Never waits.
@@ -131,6 +136,7 @@ class Keystone:
         if service is _NOT_CACHED:
             return None
         validation = self._cache.find_cached(token, kind=self._choose_kind(service))
+        self._meter.add(TOKEN_LOOKUPS, "miss" if validation is None else "hit")
         if validation is None:
             return None
         return _add_service_roles(service, _require_valid(validation))
@@ -156,23 +162,38 @@ class Keystone:
         return _add_service_roles(service, self._find_caller(token, kind=self._choose_kind(service)))
 
     def check(self) -> None:
-        """Check that Keystone responds and accepts this service's account.
+        """Check that Keystone responds, accepts this service's account, and lets it validate tokens.
+
+        The request names no token to validate. Keystone checks the permission first, and then finds no token: 404.
 
         Raises:
-            IdentityUnavailable: Keystone does not respond, or refuses the account.
+            IdentityUnavailable: Keystone does not respond, or refuses the account or the permission.
         """
         try:
             self._connection.get_token()
-            self._connection.get("/auth/tokens", headers=_build_headers("-"), raise_exc=False, log=False, connect_retries=0)
+            answer = self._connection.get("/auth/tokens", raise_exc=False, log=False, connect_retries=0)
         except exceptions.Unauthorized as error:
             raise problems.IdentityUnavailable(
                 f"The identity service at {self._url} refuses this service's own user and password; "
                 "correct identity.username and identity.password",
             ) from error
+        except exceptions.SSLError as error:
+            raise problems.IdentityUnavailable(
+                f"The certificate of the identity service at {self._url} is not trusted; correct identity.cafile or identity.url",
+            ) from error
+        except exceptions.NotFound as error:
+            raise problems.IdentityUnavailable(
+                f"There is no Identity API v3 at {self._url}; correct identity.url",
+            ) from error
         except exceptions.ClientException as error:
             raise problems.IdentityUnavailable(
                 f"The identity service at {self._url} does not respond; start it or correct identity.url",
             ) from error
+        if answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            raise problems.IdentityUnavailable(
+                f"The identity service at {self._url} does not permit this service's user to validate tokens; give it the role "
+                f"{SERVICE_ROLE}: openstack role add --user {self._username} --project {self._project_name} {SERVICE_ROLE}",
+            )
 
     def _find_cached_service(self, token: str | None) -> "Caller | _NotCached | None":
         """Return the cached service of a token, None if the token is not a service's, or `_NOT_CACHED`."""
@@ -195,7 +216,16 @@ class Keystone:
 
     def _find_caller(self, token: str, *, kind: bytes) -> Caller:
         token = _strip_token(token)
-        return _require_valid(self._cache.find(token, lambda: self._request_validation(token, expired=kind == _EXPIRED), kind=kind))
+        return _require_valid(self._cache.find(token, lambda: self._measure_validation(token, expired=kind == _EXPIRED), kind=kind))
+
+    def _measure_validation(self, token: str, *, expired: bool) -> TokenValidation:
+        began_at, result = time.perf_counter(), "failed"
+        try:
+            found = self._request_validation(token, expired=expired)
+            result = "refused" if found.caller is None else "valid"
+            return found
+        finally:
+            self._meter.time(VALIDATION_SECONDS, time.perf_counter() - began_at, result)
 
     def _request_validation(self, token: str, *, expired: bool) -> TokenValidation:
         options = "?nocatalog=1&allow_expired=1" if expired else "?nocatalog=1"
