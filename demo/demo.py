@@ -24,7 +24,7 @@ _BIN = Path(sys.executable).parent
 def main() -> int:
     """Run the demo and return the exit status."""
     options = _options()
-    folder: Path = options.data.absolute()
+    folder: Path = options.data
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     service = _Service(folder, options.port)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -36,12 +36,12 @@ def main() -> int:
         print(flush=True)
         disks = images.make(folder / "images")
         clouds = folder / "service" / "clouds.yaml"
-        steps = walk.Walk(clouds, _BIN / "openstack", f"http://127.0.0.1:{options.port}")
+        steps = walk.Walk(clouds, _BIN / "openstack")
         first_act.perform(steps, disks, folder)
         second_act.perform(steps, disks, folder)
         passed = steps.finish()
         if not options.once and service.process.poll() is None:
-            _print_next_steps(clouds, disks)
+            _print_next_steps(clouds.absolute(), disks, service.log)
             service.process.wait()
     finally:
         status = service.stop()
@@ -57,12 +57,16 @@ def _options() -> argparse.Namespace:
 
 
 class _Service:
-    """`partage up` in its own process group, so that this program receives Ctrl-C first. Its output is printed as it arrives."""
+    """`partage up` in its own process group, so that this program receives Ctrl-C first. What it greets with is printed.
+
+    Its log, a line for each request, goes to a file: it would stand between the commands and their output.
+    """
 
     def __init__(self, folder: Path, port: str) -> None:
         command = [str(_BIN / "partage"), "up", "--data", str(folder / "service"), "--port", port]
         print(f"\n$ partage {' '.join(command[1:])}", flush=True)
         self.stopped_by_user = False
+        self.log = folder / "service.log"
         self._is_up = threading.Event()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0)
         self._reader = threading.Thread(target=self._print_output, daemon=True)
@@ -88,23 +92,27 @@ class _Service:
         return status
 
     def _print_output(self) -> None:
-        for line in self.process.stdout or ():
-            print(line, end="", flush=True)
-            if line.startswith(_LAST_LINE_OF_GREETING):
-                self._is_up.set()
+        with self.log.open("w") as log:
+            for line in self.process.stdout or ():
+                print(line, end="", flush=True, file=log if self._is_up.is_set() else None)
+                if line.startswith(_LAST_LINE_OF_GREETING):
+                    self._is_up.set()
         self.process.wait()
         self._is_up.set()
 
 
-def _print_next_steps(clouds: Path, disks: images.Images) -> None:
+def _print_next_steps(clouds: Path, disks: images.Images, log: Path) -> None:
     print(
         f"""
 The service is still running. Try it in another terminal:
   export OS_CLIENT_CONFIG_FILE={clouds}
   . {_BIN / "activate"}
-  openstack --os-cloud project-a image create --disk-format qcow2 --container-format bare --file {disks.qcow2} my-image
-  openstack --os-cloud project-b image list --shared --member-status all
-Ctrl-C here stops the service. Its data stays in {clouds.parent}.""",
+  openstack --os-cloud project-a image create --disk-format qcow2 \\
+      --container-format bare --file {disks.qcow2.absolute()} my-image
+  openstack --os-cloud project-a image share create my-image --project project-b
+  openstack --os-cloud project-b image share list
+Its log is {log}. Ctrl-C here stops the service.
+Its data stays in {clouds.parent}.""",
         flush=True,
     )
 

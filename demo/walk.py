@@ -1,17 +1,19 @@
-"""A walk-through: runs commands and requests as several projects, prints each with its output, and checks the output."""
+"""A walk-through: runs commands as several projects, prints each with its output, and checks the output."""
 
 import filecmp
-import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+_WIDTH = 78
+"""Of commands and headings; with the sign at the end of a command that goes on, a line has 80 characters."""
 
 Check = Callable[[str], str | None]
 """Checks the output; returns what is wrong with it, or None."""
@@ -23,15 +25,14 @@ class Walk:
 
     clouds_file: Path
     client: Path
-    url: str
     steps: int = 0
     faults: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
-    _tokens: dict[str, str] = field(default_factory=dict)
 
     def say(self, words: str) -> None:
         """Print a heading for the next steps."""
-        print(f"\n{_bold(f'# {words}')}", flush=True)
+        lines = textwrap.wrap(words, _WIDTH, initial_indent="# ", subsequent_indent="# ")
+        print("".join(f"\n{_bold(each)}" for each in lines), flush=True)
 
     def run(self, cloud: str, words: str, *checks: Check, fails: bool = False) -> str:
         """Run one command of the client as a project, print its output and check it; return the output.
@@ -39,9 +40,15 @@ class Walk:
         `fails`: the command must fail, because the project may not do this.
         """
         command = f"openstack --os-cloud {cloud} {words}"
-        print(f"\n$ {command}", flush=True)
+        _print_command(command)
         status, output = self._run(cloud, words)
-        print(output, end="" if output.endswith("\n") or not output else "\n", flush=True)
+        for line in output.splitlines():
+            print(
+                line
+                if line.startswith(("|", "+"))
+                else textwrap.fill(line, _WIDTH + 2, break_long_words=False, drop_whitespace=False)
+            )
+        sys.stdout.flush()
         expected_status = [f"exit status {status}"] if (status != 0) != fails else []
         faults = expected_status + [fault for check in checks if (fault := check(output)) is not None]
         self._note(command, faults)
@@ -50,7 +57,7 @@ class Walk:
     def compare(self, first: Path, second: Path) -> None:
         """Check that two files are equal."""
         command = f"cmp {first} {second}"
-        print(f"\n$ {command}", flush=True)
+        _print_command(command)
         same = first.exists() and second.exists() and filecmp.cmp(first, second, shallow=False)
         if same:
             print(f"(equal, {first.stat().st_size} bytes)", flush=True)
@@ -60,19 +67,6 @@ class Walk:
         """Return one value of the client's output, without printing the command."""
         return self._run(cloud, words)[1].strip()
 
-    def request(self, project: str, method: str, path: str, body: str = "", *checks: Check, status: int = 200) -> dict[str, Any]:
-        """Send a request of the sharing API with curl as a project, print the JSON and check it; return the JSON."""
-        sent = f" -H 'Content-Type: application/json' \\\n    -d '{body}'" if body else ""
-        verb = "" if method == "GET" else f"-X {method} "
-        command = f'curl {verb}"$IMAGE{path}" -H "X-Auth-Token: $TOKEN_{project.upper()}"{sent}'
-        print(f"\n$ {command}", flush=True)
-        written, found = self._curl(self._token(f"project-{project}"), method, path, body)
-        shown = json.dumps(written, indent=2) if written else ""
-        print(f"HTTP {found}\n{shown}".rstrip(), flush=True)
-        faults = [] if found == status else [f"the status is not {status}"]
-        self._note(command, faults + [fault for check in checks if (fault := check(shown)) is not None])
-        return written
-
     def finish(self) -> bool:
         """Print how many steps passed and which failed; return whether all passed."""
         seconds = time.monotonic() - self.started
@@ -81,30 +75,6 @@ class Walk:
         for fault in self.faults:
             print(f"  {fault}")
         return not self.faults
-
-    def _token(self, cloud: str) -> str:
-        if cloud not in self._tokens:
-            self._tokens[cloud] = self.value(cloud, "token issue -f value -c id")
-        return self._tokens[cloud]
-
-    def _curl(self, token: str, method: str, path: str, body: str) -> tuple[dict[str, Any], int]:
-        command = [
-            "curl",
-            "-sS",
-            "-X",
-            method,
-            "-w",
-            "\n%{http_code}",
-            "-H",
-            "Content-Type: application/json",
-            "-H",
-            "@-",
-            self.url + path,
-        ]
-        command += ["-d", body] if body else []
-        done = subprocess.run(command, input=f"X-Auth-Token: {token}", text=True, capture_output=True, check=False)
-        text, _, status = done.stdout.rpartition("\n")
-        return (json.loads(text) if text else {}), int(status or 0)
 
     def _note(self, command: str, faults: list[str]) -> None:
         self.steps += 1
@@ -142,8 +112,22 @@ def find_id(output: str) -> str:
     return found.group(1) if found else "(no id)"
 
 
+def find_value(output: str, name: str) -> str:
+    """Find a value in the client's table."""
+    found = re.search(rf"^\| {re.escape(name)} +\| (\S+) +\|$", output, re.MULTILINE)
+    return found.group(1) if found else f"(no {name})"
+
+
+def _print_command(command: str) -> None:
+    """Print a command as it can be typed, on as many lines as it needs."""
+    lines = textwrap.wrap(
+        command, _WIDTH, initial_indent="$ ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    print("\n" + " \\\n".join(lines), flush=True)
+
+
 def _client_settings(clouds_file: Path) -> Mapping[str, str]:
-    width = os.environ.get("CLIFF_MAX_TERM_WIDTH", "132")
+    width = os.environ.get("CLIFF_MAX_TERM_WIDTH", str(_WIDTH + 2))
     return {"OS_CLIENT_CONFIG_FILE": str(clouds_file), "CLIFF_MAX_TERM_WIDTH": width, "PYTHONWARNINGS": "ignore"}
 
 
