@@ -15,6 +15,7 @@
     │   ├── ConversionFailed    image data that cannot be converted to another disk format
     │   ├── DigestMismatch      the bytes do not have the promised digest
     │   ├── TermsRefused        terms of a share that the operator forbids, or that are worse than the accepted ones
+    │   ├── LengthInconsistent  a resumable upload would get a length other than the announced one
     │   └── SignatureRefused    the image's signature does not match the bytes, or cannot be verified
     ├── Unauthenticated         no token, or an invalid one
     ├── Forbidden               the caller may see the resource, but not do this to it
@@ -34,6 +35,7 @@
     │   ├── TrustRuleNotFound   the project has no such trust rule
     │   ├── ClaimCodeNotFound   no claim code that can be used, or that the image has
     │   ├── TagNotFound
+    │   ├── UploadNotFound      the image has no resumable upload, or it has expired
     │   ├── TaskNotFound
     │   ├── MetadefNotFound     a namespace, object, property, tag or resource type
     │   ├── RouteNotFound
@@ -43,13 +45,19 @@
     │   ├── ImageExists
     │   ├── MemberExists
     │   ├── ShareConflict       the share is not in the state that the action needs
-    │   ├── ImageGuarded        projects that use the image would lose access at once
+    │   ├── ImageGuarded        projects that use the image would lose access within the cool-down
+    │   ├── ImageFrozen         the image stays as it is for members whose notice runs
     │   ├── RecipientRefused    an image is not shared with its owner
     │   ├── OffersRefused       all or nothing was asked for, and some image cannot be offered to some project
     │   ├── RequestRepeated     an Idempotency-Key came before, with another request
     │   ├── MetadefExists
     │   ├── PropertyConflict    a patch adds an existing property or changes a missing one
+    │   ├── UploadExists        the image has a resumable upload already
+    │   ├── UploadUnderWay      another request writes to the resumable upload
+    │   ├── UploadTakenOver     a later request has ended this one's upload
+    │   ├── OffsetMismatch      a resumable upload is at another offset than the request
     │   ├── StatusConflict      the image's status is not the one that the action needs
+    │   ├── ManifestAbsent      the image has no data in a store, so that it has no chunks
     │   └── TaskLost            another worker has claimed the task; this run must stop
     ├── Gone
     │   ├── ImageGone           the image was deleted while its data was being written
@@ -70,6 +78,7 @@
         ├── DatabaseUnavailable
         ├── IdentityUnavailable
         ├── KeyManagerUnavailable
+        ├── UploadCompleting    a resumable upload is being completed
         ├── UploadsFull         the maximum number of uploads is running
         └── ContentCorrupt      stored bytes no longer have their digest
 
@@ -185,6 +194,10 @@ class DigestMismatch(Invalid):
     """The bytes do not have the promised digest."""
 
 
+class LengthInconsistent(Invalid):
+    """A resumable upload would get a length other than the one that was announced."""
+
+
 class SignatureRefused(Invalid):
     """The image's signature does not match the bytes, or cannot be verified."""
 
@@ -276,6 +289,10 @@ class TaskNotFound(NotFound):
     """There is no task with that id."""
 
 
+class UploadNotFound(NotFound):
+    """The image has no resumable upload, or it has expired."""
+
+
 class TagNotFound(NotFound):
     """The image does not have that tag."""
 
@@ -316,7 +333,11 @@ class ShareConflict(Conflict):
 
 
 class ImageGuarded(Conflict):
-    """The image is guarded, and projects that use it would lose access at once."""
+    """The image is guarded, and projects that use it would lose access within the cool-down."""
+
+
+class ImageFrozen(Conflict):
+    """A notice runs, and the change would alter what the member sees of the image."""
 
 
 class RecipientRefused(Conflict):
@@ -350,8 +371,39 @@ class PropertyConflict(Conflict):
     """A patch adds an existing property, or changes a missing one."""
 
 
+class UploadExists(Conflict):
+    """The image has a resumable upload already."""
+
+
+class UploadUnderWay(Conflict):
+    """Another request writes to the resumable upload."""
+
+
+class UploadTakenOver(Conflict):
+    """A later request has ended the part of a resumable upload that this one was writing."""
+
+
+@dataclass(eq=False)
+class OffsetMismatch(Conflict):
+    """A resumable upload is at another offset than the request says."""
+
+    reason: str = field(init=False, default="")
+    expected_offset: int = 0
+    provided_offset: int = 0
+
+    def sentence(self) -> str:  # noqa: D102 -- keeps the promise of Problem.sentence
+        return (
+            f"The upload is at byte {self.expected_offset}, and the request begins at {self.provided_offset}; "
+            f"continue at byte {self.expected_offset}"
+        )
+
+
 class StatusConflict(Conflict):
     """The image's status is not the one that the action needs."""
+
+
+class ManifestAbsent(Conflict):
+    """The image has no chunks: it has no data yet, or its data is at an external location."""
 
 
 class TaskLost(Conflict):
@@ -452,6 +504,10 @@ class KeyManagerUnavailable(Unavailable):
 
 class UploadsFull(Unavailable):
     """The maximum number of uploads is running, of a project or in this process."""
+
+
+class UploadCompleting(Unavailable):
+    """A resumable upload has all bytes, and the image is being made active."""
 
 
 class ContentCorrupt(Unavailable):

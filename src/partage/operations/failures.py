@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from partage import problems
+from partage.measures import DEPENDENCY_FAILURES, Meter, Unmetered
 
 _LOG = logging.getLogger(__name__)
 _LINES, _SECONDS = 50, 10.0
@@ -34,8 +35,16 @@ def is_of_a_dependency(problem: problems.Problem) -> bool:
 class FailureLog:
     """Logs failures of dependencies, and keeps floods of them out of the log. Threads may share it: a count may be off by one."""
 
-    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic, lines: int = _LINES, seconds: float = _SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        meter: Meter | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        lines: int = _LINES,
+        seconds: float = _SECONDS,
+    ) -> None:
         """Log at most `lines` failures of each kind within `seconds`; the others are counted, and the next line says how many."""
+        self._meter = Unmetered() if meter is None else meter
         self._monotonic = monotonic
         self._most_lines = lines
         self._seconds = seconds
@@ -45,6 +54,7 @@ class FailureLog:
         """Log a problem with its causes if a dependency failed; `subject` names the request id, the task or the job."""
         if not is_of_a_dependency(problem):
             return
+        self._meter.add(DEPENDENCY_FAILURES, type(problem).__name__)
         now = self._monotonic()
         kind = self._kinds.get(type(problem))
         if kind is None or now - kind.began >= self._seconds:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from partage import problems
+from partage.measures import Meter, Unmetered
 from partage.model.announcement import Announcement, Event, Subject
 from partage.model.caller import Caller
 from partage.model.claim_code import ClaimRules
@@ -16,10 +17,12 @@ from partage.model.guard import GuardMode
 from partage.model.ids import ProjectID, StoreID
 from partage.model.limits import Limits
 from partage.model.offer import NamesResolved, Project
+from partage.model.partial_upload import PartialUploadRules
 from partage.model.terms import Notice, NoticeBounds, Terms
 from partage.model.webhook import WebhookRules
 from partage.operations.failures import FailureLog
 from partage.operations.import_plugins import ImportPlugins
+from partage.operations.leases import Lease
 from partage.operations.noted_downloads import LastDownloads
 from partage.operations.other_regions import OtherRegions
 from partage.operations.signing import Signatures, Unverifiable
@@ -30,6 +33,8 @@ from partage.policies.authority import Authority
 from partage.policies.properties import PropertyProtections
 from partage.records.database import Database
 from partage.stores.cache.cache_directory import CacheDirectory
+from partage.stores.cache.fills import Fills
+from partage.stores.engine import pack
 from partage.stores.engine.reader import ReadAhead
 from partage.stores.engine.resources import WriterResources
 from partage.stores.store import Store
@@ -45,6 +50,7 @@ class NamedStore:
     description: str = ""
     weight: int = 0
     read_only: bool = False
+    pack_bytes: int = pack.TARGET_BYTES
     properties: Mapping[str, str]
 
 
@@ -72,10 +78,15 @@ class Formats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """The cache directory of this host, and the host's unique name in the database: a URL."""
+    """The cache of this host, and the host's unique name in the database: a URL. `fills` are those of this process."""
 
     node: str
-    directory: CacheDirectory
+    fills: Fills
+
+    @property
+    def directory(self) -> CacheDirectory:
+        """The directory with the copies."""
+        return self.fills.directory
 
 
 class Projects(Protocol):
@@ -226,6 +237,7 @@ class Features:
     hide_deduplication_timing: bool = True
     delayed_delete: bool = False
     scrub_time: timedelta = timedelta(days=1)
+    partial_uploads: PartialUploadRules = field(default_factory=PartialUploadRules)
     locations_shown: bool = False
     http_locations: bool = False
 
@@ -283,15 +295,18 @@ class Process:
     - `worker` names this process. `worker_lives` says whether another process of this machine still runs; None for a process of
       another machine. `listener` knows for how long those have been silent.
     - `running_uploads` are the tokens of the uploads of this process, `running_tasks` the claims of its tasks, each with what
-      cancels the run. `failures` logs what the operator has to know. `last_downloads` are not written yet.
+      cancels the run. `leases` are those of its maintenance jobs, by their tokens. `last_downloads` are not written yet.
+    - `failures` logs what the operator has to know, `meter` takes measurements.
     """
 
     worker: str
     worker_lives: Callable[[str], bool | None]
     running_uploads: set[str] = field(default_factory=set)
     running_tasks: dict[str, Cancellation | None] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
     listener: Listener = field(default_factory=Listener)
     failures: FailureLog = field(default_factory=FailureLog)
+    meter: Meter = field(default_factory=Unmetered)
     last_downloads: LastDownloads = field(default_factory=LastDownloads)
 
 
@@ -344,11 +359,14 @@ class Service:
     new_id: Callable[[], str]
 
     def close(self) -> None:
-        """End the threads after their current work, send queued notifications, and close the database. Call it last."""
+        """End the threads after their current work, send queued notifications and traces, and close the database."""
+        if self.stores.cache is not None:
+            self.stores.cache.fills.close()
         self.stores.read_ahead.close()
         self.stores.writer_resources.close()
         self.integrations.announcer.close()
         self.database.close()
+        self.process.meter.close()
 
     def announce(self, event: Event, subject: Subject, *, failed: bool = False) -> None:
         """Send a notification, after the transaction: the last step of an operation. Never waits, never fails."""

@@ -6,17 +6,18 @@ from datetime import datetime
 from functools import cache
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Insert, LargeBinary, bindparam, delete, exists, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Insert, LargeBinary, bindparam, delete, exists, func, insert, null, select, tuple_, update
 
+from partage.content.digest import ALGORITHMS, CHECKSUM, Digests
 from partage.content.manifest import Content, Segment
 from partage.model.ids import ChunkDigest, ContentID, PackID, StoreID
 from partage.records import content_references
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, to_microseconds
-from partage.records.tables import chunks, contents, manifests, pack_intents, packs
+from partage.records.dialects import choose_insert
+from partage.records.tables import chunks, contents, images, manifests, pack_intents, packs
 
-_Value = TypeVar("_Value", ChunkDigest, PackID)
+_Value = TypeVar("_Value", ChunkDigest, ContentID, PackID)
 
 _IN_ONE_STATEMENT = 900
 _LENGTHS = (8, 32, 128, _IN_ONE_STATEMENT)
@@ -54,13 +55,13 @@ class PackRow:
 
 
 def add(tx: Transaction, content_id: ContentID, content: Content, segments: Sequence[Segment], *, now: datetime) -> None:
-    """Insert a content and its manifest."""
+    """Insert a content, of which at least the md5 digest was computed, and its manifest."""
     row = {
         "id": content_id,
         "size": content.size_bytes,
-        "md5": content.md5,
-        "sha256": content.sha256,
-        "sha512": content.sha512,
+        **dict.fromkeys(ALGORITHMS, ""),
+        **content.digests.by_algorithm,
+        CHECKSUM: content.digests.find(CHECKSUM),
         "created_at": to_microseconds(now),
     }
     tx.execute(insert(contents), row)
@@ -75,7 +76,8 @@ def find(tx: Transaction, content_id: ContentID) -> Content | None:
     row = tx.execute(select(*columns).where(contents.c.id == content_id)).first()
     if row is None:
         return None
-    return Content(size_bytes=row.size, md5=row.md5, sha256=row.sha256, sha512=row.sha512, virtual_size_bytes=None)
+    digests = Digests(md5=row.md5, sha256=row.sha256 or None, sha512=row.sha512 or None)
+    return Content(size_bytes=row.size, digests=digests, virtual_size_bytes=None)
 
 
 def sum_sizes(tx: Transaction, content_ids: Collection[ContentID]) -> int:
@@ -128,9 +130,20 @@ def find_segments(tx: Transaction, content_id: ContentID, start: int, stop: int,
     return [Segment(start=row.start, encoded=row.encoded) for row in tx.execute(_SEGMENTS, given)]
 
 
-def list_contents(tx: Transaction) -> list[ContentID]:
-    """List all contents, oldest first."""
-    return [ContentID(each) for each in tx.execute(select(contents.c.id).order_by(contents.c.created_at, contents.c.id)).scalars()]
+class ContentPosition(NamedTuple):
+    """Where a content is in the order of age."""
+
+    created_at: int
+    id: ContentID
+
+
+def page_contents(tx: Transaction, after: ContentPosition | None = None, *, limit_rows: int = 1000) -> list[ContentPosition]:
+    """List contents, oldest first, after that position."""
+    order = (contents.c.created_at, contents.c.id)
+    statement = select(*order).order_by(*order).limit(limit_rows)
+    if after is not None:
+        statement = statement.where(tuple_(*order) > tuple_(*after))
+    return [ContentPosition(created_at, ContentID(content_id)) for created_at, content_id in tx.execute(statement)]
 
 
 def walk_live_segments(tx: Transaction, store_id: StoreID) -> Iterator[Segment]:
@@ -329,12 +342,12 @@ def list_packs(tx: Transaction, store_id: StoreID) -> list[PackRow]:
     ]
 
 
-def find_pack_sizes(tx: Transaction, pack_ids: Collection[PackID]) -> dict[PackID, int]:
-    """Return the sizes of these packs in bytes. Removed and retired packs are omitted."""
-    found: dict[PackID, int] = {}
-    for part in _split(pack_ids):
-        statement = select(packs.c.id, packs.c.size).where(packs.c.id.in_(part), packs.c.retired_at.is_(None))
-        found.update((PackID(row.id), row.size) for row in tx.execute(statement))
+def find_used(tx: Transaction, content_ids: Collection[ContentID]) -> set[ContentID]:
+    """Return the contents that are the data of an image."""
+    found: set[ContentID] = set()
+    for part in _split(content_ids):
+        statement = select(images.c.content_id).where(images.c.content_id.in_(part))
+        found.update(ContentID(each) for each in tx.execute(statement).scalars())
     return found
 
 
@@ -374,10 +387,9 @@ def _put_chunks(tx: Transaction, store_id: StoreID, pack_id: PackID, rows: Seque
 @cache
 def _build_put(dialect: str, *, only_marked: bool) -> Insert:
     """Build the statement that enters a chunk, or moves it to another place if it is there."""
-    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = make(chunks)
+    statement = choose_insert(dialect)(chunks)
     places = ("pack_id", "offset", "stored_bytes", "length_bytes", "encoding")
-    new: Mapping[str, object] = {name: statement.excluded[name] for name in places} | {"marked_at": None}
+    new: Mapping[str, object] = {name: statement.excluded[name] for name in places} | {"marked_at": null()}
     return statement.on_conflict_do_update(
         index_elements=["digest", "store_id"],
         set_=new,
