@@ -137,7 +137,7 @@ TASKS = (
     task("list sort direction that is none", method="GET", path="?sort_dir=up"),
     Question("tasks: show", "GET", "/v2/tasks/{task}", on="imported", who="admin"),
     Question("tasks: show by the owner", "GET", "/v2/tasks/{task}", on="imported"),
-    Question("tasks: list of one project's", "GET", "/v2/tasks?owner={a}&sort_dir=asc&limit=1", on="imported", who="admin"),
+    Question("tasks: list of one project's", "GET", "/v2/tasks?owner={a}&sort_dir=desc&limit=1", on="imported", who="admin"),
     Question("tasks: delete", "DELETE", "/v2/tasks/{task}", on="imported", who="admin"),
     Question("tasks: delete by the owner", "DELETE", "/v2/tasks/{task}", on="imported"),
     Question("tasks: put", "PUT", "/v2/tasks/{task}", {}, on="imported", who="admin"),
