@@ -10,6 +10,8 @@ import pytest
 
 from tests import databases, standalone
 
+pytest_plugins = ("tests.object_stores.fixtures",)
+
 
 def pytest_configure() -> None:
     """Let a database connection that nobody closed fail the run, whichever Python it is."""

@@ -33,7 +33,7 @@ def build(folder: Path, *, url: str = "", store: Store | None = None, **changed:
 
     The schema is not created, and the directory of its POSIX store must exist before use.
     """
-    database = changed.pop("database", None) or databases.open_database(url or f"sqlite:///{folder}/partage.db")
+    database = changed.pop("database", None) or databases.open_database(url or databases.make_url(folder))
     service = Service(
         database=database,
         stores=Stores(by_id=name_stores({LOCAL: store or PosixStore(folder / "store")}), default=LOCAL),

@@ -25,10 +25,11 @@ from partage.operations.imports import run as import_runs
 from partage.operations.service import Cache, Service
 from partage.policies.authority import Authority
 from partage.records import schema
-from partage.stores.cache.cache_directory import CacheDirectory
-from partage.stores.cache.cached_store import CachedStore
+from partage.stores.cache.cache_directory import Bounds, CacheDirectory
+from partage.stores.cache.copies import LIFE_BYTES
+from partage.stores.cache.fills import Fills
 from partage.stores.drivers.posix import PosixStore
-from tests import databases, invariants, postgresql, services
+from tests import databases, invariants, services
 from tests.api import personas
 from tests.api.personas import Cast, register
 from tests.memory_store import MemoryStore
@@ -72,7 +73,7 @@ def make_service(folder: Path, *, database_url: str | None = None, **changed: An
         "claims": ClaimRules(failures_per_project=0, failures_per_address=0),  # stories share the service, and many claims fail
     }
     if "database" not in changed:
-        parts["database"] = databases.open_database(database_url or f"sqlite:///{folder}/partage.db")
+        parts["database"] = databases.open_database(database_url or databases.make_url(folder))
         schema.upgrade(parts["database"])
         invariants.watch(parts["database"])
     return services.build(folder, **{**parts, **changed}), rules
@@ -81,14 +82,15 @@ def make_service(folder: Path, *, database_url: str | None = None, **changed: An
 def with_cache(
     folder: Path, *, near: Path | None = None, node: str = "http://node-1.example", limit_bytes: int = 1 << 30
 ) -> dict[str, Any]:
-    """Give the parts of a service that reads its first store through a cache, for `make_service`; `near`: where that is."""
+    """Give the parts of a service that has a cache, for `make_service`; `near`: where that is."""
     near, store = near or folder / "cache", folder / "store"
     for each in (near, store):
         each.mkdir(parents=True, exist_ok=True)
-    directory = CacheDirectory(near, limit_bytes=limit_bytes)
+    bounds = Bounds(free_share=1.0, most_bytes=limit_bytes)
+    directory = CacheDirectory(near, bounds=bounds, life=bytes(LIFE_BYTES))
     return {
-        "stores": services.name_stores({LOCAL: CachedStore(PosixStore(store), directory), SECOND: MemoryStore()}),
-        "cache": Cache(node=node, directory=directory),
+        "stores": services.name_stores({LOCAL: PosixStore(store), SECOND: MemoryStore()}),
+        "cache": Cache(node=node, fills=Fills(directory)),
     }
 
 
@@ -171,7 +173,7 @@ def caching_cast(caching_world: World, everybody: dict[str, tuple[str, str]]) ->
 def world_on_postgresql(identity: Keystone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One service for all stories that are told on PostgreSQL as well."""
     folder = tmp_path_factory.mktemp("postgresql")
-    with postgresql.server() as url:
+    with databases.serve_server() as url:
         service, rules = make_service(folder, database_url=url)
         with serving(service, identity, rules, folder) as running:
             yield running

@@ -11,9 +11,11 @@ from uuid import uuid4
 import pytest
 
 from partage.identity.keystone import Keystone
+from tests import databases
 from tests.api.conftest import cast_of, make_service, serving
 from tests.api.personas import Cast
 
+pytestmark = pytest.mark.skipif("sqlite" not in databases.KINDS, reason="damages a file of SQLite")
 PAGE_BYTES = 4096
 
 

@@ -101,7 +101,7 @@ def test_no_secret_is_logged_or_answered(
     answers = [f"{answer.headers}{answer.text}" for answer in a_long_day(cast, planted)]
     records = [each for each in caplog.records if world.endpoint not in each.getMessage()]  # what the stories' own client says
     logged = "\n".join(str(record.__dict__) + record.getMessage() for record in records)
-    for name in ("sqlalchemy.engine", "urllib3", "partage.http.server.protocol"):
+    for name in ("sqlalchemy.engine", "urllib3", "partage.requests"):
         assert name in logged
     passwords = [keystone.admin_password, keystone.credentials.password]
     tokens = [token for _, token in everybody.values()]

@@ -17,7 +17,12 @@ READ = {
     "if-none-match",
     "if-range",
     "range",
+    "traceparent",  # steers the ids of spans alone
     "transfer-encoding",
+    "upload-complete",
+    "upload-draft-interop-version",
+    "upload-length",
+    "upload-offset",
     "x-auth-token",
     "x-forwarded-for",
     "x-forwarded-proto",

@@ -1,12 +1,12 @@
-"""The caps of docs/style.md, on every module of the service."""
+"""The caps of docs/style.md, on every module of the service and of the client."""
 
 import ast
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[2] / "src" / "partage"
-MODULES = sorted(SOURCE.rglob("*.py"))
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(path for source in (ROOT / "src", ROOT / "client" / "src") for path in source.rglob("*.py"))
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager", "core"}
 LINES_OF_FILE, LINES_OF_FUNCTION, POSITIONAL_PARAMETERS = 600, 70, 5
 
@@ -16,7 +16,7 @@ def functions(module: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_module_stays_within_the_caps(module: Path) -> None:
     text = module.read_text()
     too_long = [f"{each.name}: {each.end_lineno - each.lineno + 1} lines" for each in functions(module)
@@ -28,7 +28,7 @@ def test_module_stays_within_the_caps(module: Path) -> None:
     assert module.stem not in FORBIDDEN_NAMES
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_module_and_public_functions_have_docstrings(module: Path) -> None:
     tree = ast.parse(module.read_text())
     scopes = [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_"))]
@@ -39,7 +39,7 @@ def test_module_and_public_functions_have_docstrings(module: Path) -> None:
     assert not silent
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_module_asserts_nothing_and_imports_at_the_top(module: Path) -> None:
     """An assert is gone under `python -O`; an import inside a function hides a cycle."""
     tree = ast.parse(module.read_text())

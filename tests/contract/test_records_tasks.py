@@ -67,6 +67,36 @@ def test_a_task_that_ended_leaves_its_slot_to_the_next(database: Database) -> No
         assert claim(tx, per_project=1) == second
 
 
+def receive(tx: Transaction, received_bytes: int) -> Task:
+    """Add a task, claim it as "c", and note what it has received."""
+    add(tx, "A", 0)
+    claimed = tasks.claim_next(tx, claim="c", worker="w", lane=TaskLane.WEB, per_project=9, now=NOW)
+    assert claimed is not None
+    assert tasks.find_received(tx, claimed.task.id) is None
+    tasks.note_received(tx, claimed.task.id, "c", received_bytes=received_bytes, digest=b"d" * 32)
+    return claimed.task
+
+
+def test_what_a_task_received_is_noted_under_its_claim_only(database: Database) -> None:
+    with database.write() as tx:
+        task, other = receive(tx, 1 << 40), receive(tx, 7)
+        tasks.note_received(tx, task.id, "another", received_bytes=1, digest=b"x" * 32)
+        assert tasks.find_received(tx, task.id) == tasks.ReceivedRow(1 << 40, b"d" * 32)
+        assert tasks.find_received(tx, other.id) == tasks.ReceivedRow(7, b"d" * 32)
+
+
+@pytest.mark.parametrize("how", ["waits again", "fails", "succeeds", "is ended"])
+def test_what_a_task_received_is_kept_until_it_ends(how: str, database: Database) -> None:
+    with database.write() as tx:
+        task = receive(tx, 7)
+        if how == "is ended":
+            assert tasks.end(tx, task.id, "because", now=NOW) is not None
+        else:
+            became = {"waits again": task.wait_again(now=NOW), "fails": task.fail("because", now=NOW)}
+            tasks.save_claimed(tx, became.get(how) or task.succeed({}, now=NOW), "c", now=NOW)
+        assert (tasks.find_received(tx, task.id) is not None) == (how == "waits again")
+
+
 def test_expired_tasks_are_removed_some_at_a_time(database: Database) -> None:
     with database.write() as tx:
         for number in range(5):

@@ -47,7 +47,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
         outcome = tracing.run(word, _plan(folder, request, disk))
         if disk is not None:
-            disk.leave(Path(request["leave"]))
+            disk.leave(Path(request["leave"]), early_names=request["early_names"])
     except tracing.Refused as refused:
         return {"refused": str(refused)}
     return {"word": outcome.word, "killed": outcome.killed, "calls": [str(call) for call in outcome.calls]}
@@ -152,6 +152,7 @@ def _look(folder: Path, request: dict[str, Any]) -> str:
     _check_references(service)
     _check_usage(service)
     _check_events(service)
+    _check_events_of_guards_and_codes(service)
     repeated = _again(service, request["act"]) if request["act"] in worlds.ACTS else "done"
     if repeated == "done before" and found == request["before"]:
         repeated = "refused, and had not been done before"
@@ -221,6 +222,23 @@ def _check_events(service: Service) -> None:
     assert current <= shares <= offered, "a share and its events"
 
 
+def _check_events_of_guards_and_codes(service: Service) -> None:
+    """There is a guard, and a claim code, if and only if its events say so. The code of the world was made without an event."""
+    with service.database.read() as tx:
+        switched = {row[0] for row in tx.exec_driver_sql("SELECT image_id FROM events WHERE type = 'image.guard_switched'")}
+        guards = {row[0] for row in tx.exec_driver_sql("SELECT image_id FROM guards")}
+        of_codes = "type IN ('image.claim_code_created', 'image.claim_code_revoked')"
+        rows = tx.exec_driver_sql(f"SELECT type, image_id, data FROM events WHERE {of_codes} ORDER BY id")
+        told = [(kind, image, json.loads(data)["code_id"]) for kind, image, data in rows]
+        there = {row[0] for row in tx.exec_driver_sql("SELECT id FROM claim_codes")}
+        images = {row[0] for row in tx.exec_driver_sql("SELECT id FROM images")}
+    assert switched & images == guards, "a guard and its event"
+    made = {code for kind, image, code in told if kind == "image.claim_code_created" and image in images}
+    revoked = {code for kind, _image, code in told if kind == "image.claim_code_revoked"}
+    assert there - {worlds.CODE.id} == made - revoked, "a claim code and its events"
+    assert worlds.CODE.id not in there & revoked, "a revoked claim code"
+
+
 def _check_nothing_is_left(service: Service, folder: Path) -> None:
     """After a sweep whose grace has passed, only what images name is stored."""
     sweep.sweep(service, grace=worlds.NO_GRACE)
@@ -229,7 +247,7 @@ def _check_nothing_is_left(service: Service, folder: Path) -> None:
         live = {digest for segment in contents.walk_live_segments(tx, worlds.LOCAL) for digest in digests(segment)}
         indexed = {digest for digest, _ in contents.walk_chunks(tx, worlds.LOCAL)}
         packs = {layout.pack_key(each.id) for each in contents.list_packs(tx, worlds.LOCAL)}
-        unnamed = [each for each in contents.list_contents(tx) if not _names(tx, each)]
+        unnamed = [each.id for each in contents.page_contents(tx) if not _names(tx, each.id)]
     stored = {path.relative_to(folder / "store").as_posix() for path in (folder / "store").rglob("*") if path.is_file()}
     assert indexed == live, "chunks are kept that nothing names"
     assert stored == packs, f"objects are kept that no pack row knows: {stored - packs}, or are missing: {packs - stored}"

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import sqlalchemy
 
+from tests import databases, mariadb
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -55,6 +57,9 @@ class Server:
         shutil.rmtree(folder, ignore_errors=True)
 
     def _copy_database(self, name: str) -> None:
+        if databases.SERVER == "mariadb":
+            mariadb.copy_database(self.url, self.world.name, to=name)
+            return
         engine = sqlalchemy.create_engine(self.url, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -80,7 +85,7 @@ class Server:
 
 @contextmanager
 def server(folder: Path, url: str = "") -> Iterator[Server]:
-    """Start acting.py and have it make the world, on SQLite or on the PostgreSQL server of `url`."""
+    """Start acting.py and have it make the world, on SQLite or on the server of `url`."""
     command = [sys.executable, "-m", "tests.crashes.acting"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         running = Server(process, folder / "world", url)

@@ -1,9 +1,11 @@
 """A program that fills a small disk under a running service. Run by test_full_disk.py in a mount namespace of its own.
 
-Usage: python -m tests.crashes.filling WHAT FOLDER, where WHAT says what lies on the small disk: the store, the database, or both.
+Usage: python -m tests.crashes.filling WHAT FOLDER, where WHAT says what lies on the small disk: the store, the
+database, both, or the cache.
 Prints `refused: …` and ends with 0 where mounting is refused; ends with an assertion where something is not as it must be.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from partage.operations.service import Service
 from partage.records import schema
 from tests.crashes import worlds
 from tests.crashes.worlds import MEBIBYTE, NO_GRACE, OWNER, create, fetch, id_of, noise, send
+from tests.unit.stores.copying import Content, make_fills, read_through
 
 SMALL = 16 * MEBIBYTE
 KEPT = noise(1, 2)
@@ -26,7 +29,7 @@ KEPT = noise(1, 2)
 def main() -> None:
     """Mount, fill, and see."""
     what, folder = sys.argv[1], Path(sys.argv[2])
-    disk = {"store": folder / "store", "database": folder / "database", "both": folder}[what]
+    disk = folder if what == "both" else folder / what
     disk.mkdir(parents=True, exist_ok=True)
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(disk)],
@@ -36,6 +39,10 @@ def main() -> None:
     )
     if mounted.returncode:
         print(f"refused: {mounted.stderr.strip()}")
+        return
+    if what == "cache":
+        fill_the_cache(disk)
+        print("done")
         return
     (folder / "database").mkdir(exist_ok=True)
     service = worlds.compose(folder, url=f"sqlite:///{folder}/database/partage.db")
@@ -108,6 +115,26 @@ def fill_both(service: Service, disk: Path) -> None:
     sweep.sweep(service, grace=NO_GRACE)
     send(service, id_of("new"), noise(6, 2))
     assert fetch(service, id_of("new")) == noise(6, 2)
+
+
+def fill_the_cache(disk: Path) -> None:
+    """Reads are whole without a copy where there is no room, and copies that are there still serve."""
+    cache = make_fills(disk)
+    copied, other, large = (Content(os.urandom(size * MEBIBYTE)) for size in (4, 4, 30))
+    assert read_through(cache, copied) == copied.data
+    with full(disk):
+        copied.read_bytes = 0
+        for content in (other, copied):
+            assert read_through(cache, content) == content.data
+        assert copied.read_bytes == 0
+        assert cache.directory.list_contents() == {copied.id}
+    again = make_fills(disk)
+    assert read_through(again, large) == large.data
+    assert not again.directory.holds(large.id)
+    assert read_through(again, other) == other.data
+    assert again.directory.holds(other.id)
+    for each in (cache, again):
+        each.close()
 
 
 def expect(kind: type[problems.Problem], act: Callable[[], object]) -> problems.Problem:

@@ -17,10 +17,10 @@ from tests.crashes.acts import Server
 
 RECOVERY_SECONDS = 5
 ACTS = [*worlds.ACTS, "first-start"]
-POINTS = {"upload": 8, "upload-large": 4, "sweep": 6}
-POINTS_OF_OTHERS = 3
-ACTS_ON_POSTGRESQL = ["create", "upload", "delete", "accept", "sweep", "close-project", "claim"]
-POINTS_ON_POSTGRESQL = 3
+POINTS = {"upload": 8, "upload-large": 4, "sweep": 6, "maintain": 6}
+POINTS_OF_OTHERS = 2
+ACTS_ON_SERVER = ["create", "upload", "delete", "accept", "sweep", "maintain", "close-project", "claim", "end-guarded"]
+POINTS_ON_SERVER = 3
 
 
 def survive(actors: Server, folder: Path, act: str, point: int) -> None:
@@ -64,21 +64,21 @@ def test_killed_anywhere_the_next_start_finds_everything_in_order(actors: Server
         survive(actors, tmp_path / "world", act, 1 + int((number + first) * (len(calls) + 1) / points))
 
 
-@pytest.mark.parametrize("act", ACTS_ON_POSTGRESQL)
-def test_killed_anywhere_beside_postgresql(actors_on_postgresql: Server, tmp_path: Path, act: str) -> None:
+@pytest.mark.parametrize("act", ACTS_ON_SERVER)
+def test_killed_anywhere_beside_a_server(actors_on_server: Server, tmp_path: Path, act: str) -> None:
     """Here a point is also every message to the server."""
-    calls = actors_on_postgresql.calls_of(act, tmp_path / "copy")
+    calls = actors_on_server.calls_of(act, tmp_path / "copy")
     first = random.random()
-    for number in range(POINTS_ON_POSTGRESQL):
-        survive(actors_on_postgresql, tmp_path / "copy", act, 1 + int((number + first) * (len(calls) + 1) / POINTS_ON_POSTGRESQL))
+    for number in range(POINTS_ON_SERVER):
+        survive(actors_on_server, tmp_path / "copy", act, 1 + int((number + first) * (len(calls) + 1) / POINTS_ON_SERVER))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("act", worlds.ACTS)
-def test_killed_at_every_point_beside_postgresql(actors_on_postgresql: Server, tmp_path: Path, act: str) -> None:
-    calls = actors_on_postgresql.calls_of(act, tmp_path / "copy")
+def test_killed_at_every_point_beside_a_server(actors_on_server: Server, tmp_path: Path, act: str) -> None:
+    calls = actors_on_server.calls_of(act, tmp_path / "copy")
     for point in range(1, len(calls) + 2):
-        survive(actors_on_postgresql, tmp_path / "copy", act, point)
+        survive(actors_on_server, tmp_path / "copy", act, point)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ Operations act on it by name, so that a test can say which one, and its state ca
 import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -16,30 +16,70 @@ from uuid import NAMESPACE_URL, uuid5
 from sqlalchemy import event
 
 from partage import problems
+from partage.identity.cloud import Endpoint
 from partage.main.composition import readiness
 from partage.main.process import liveness
 from partage.model import importing
 from partage.model.adoption import AdoptionRequest
 from partage.model.caller import Caller
 from partage.model.claim_code import ClaimCode, CodeRequest, CodeText
+from partage.model.closing import ProjectState
+from partage.model.guard import GuardMode
 from partage.model.ids import ImageID, ProjectID, UserID
 from partage.model.image import Image, ImageStatus, NewImage, Visibility
+from partage.model.impact import Action
 from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.limits import Limits
+from partage.model.maintenance import Outcome
 from partage.model.member import MemberStatus
 from partage.model.offer import OfferRequest, RequestKey
+from partage.model.partial_upload import Addition, PartialUploadRules
 from partage.model.patch import Change, Operation
 from partage.model.terms import Notice, Terms, TermsChange
-from partage.model.use import UseKey, UseKind
-from partage.operations import downloads, images, members, recovery, sweep, tasks, uploads
+from partage.model.trust import TrustAnswer, TrustKind, TrustSubject
+from partage.model.use import Resource, UseKey, UseKind
+from partage.model.use_news import UseChange, UseNews
+from partage.model.webhook import NewWebhook, Webhook, WebhookChange, WebhookID
+from partage.operations import (
+    completions,
+    downloads,
+    images,
+    maintenance,
+    members,
+    partial_uploads,
+    recovery,
+    sweep,
+    tasks,
+    trust,
+    uploads,
+)
 from partage.operations.imports import request as import_requests
 from partage.operations.imports import run as import_runs
+from partage.operations.maintenance import Maintainer
+from partage.operations.partial_uploads import Progress
 from partage.operations.service import Service
-from partage.operations.sharing import adoption, answers, claims, closing, endings, offers, retained, terms, uses
+from partage.operations.sharing import (
+    adoption,
+    answers,
+    claims,
+    closing,
+    endings,
+    guards,
+    learning,
+    offers,
+    reconciliation,
+    retained,
+    terms,
+    uses,
+    webhooks,
+)
 from partage.operations.sharing import claim_codes as claim_code_operations
 from partage.records import claim_codes, schema
 from partage.records import images as image_rows
+from partage.records import webhooks as webhook_rows
 from partage.stores.store import Store
+from partage.worker import project_notifications
+from partage.worker.maintenance import plan_expiry, plan_sweep, plan_verification
 from tests import services, uploading
 from tests.services import change_service
 
@@ -63,6 +103,11 @@ LEAVER = caller("P")
 """Of the project that is closed."""
 ADMIN = caller("Z", "admin")
 CODE = CodeText.encode(bytes(25))
+_WEBHOOK = WebhookID("webhook")
+_URL = "https://hooks.example.org/partage"
+_FROM_A = TrustSubject(TrustKind.PROJECT, "A")
+_WHILE_USED = Notice(while_used=True)
+_FOREVER = TermsChange(given=frozenset({"notice"}), notice=Notice(None))
 
 
 def noise(seed: int, megabytes: float) -> bytes:
@@ -136,13 +181,18 @@ def make(service: Service) -> None:
 
 
 def _make_shares(service: Service) -> None:
-    """Give project P an image that C has accepted with notice, one that is ending, one that is retained, and one of its own."""
-    service = change_service(service, default_terms=Terms(notice=Notice(timedelta(days=30))))
+    """Give project P an image that C has accepted with notice, one that is ending, one that is retained, and one of its own.
+
+    The notice of the ending one is while-used, and C uses it.
+    """
+    plain, a_month = service, Terms(notice=Notice(timedelta(days=30)))
     for name in ("promised", "ending", "retained"):
+        service = change_service(plain, default_terms=Terms(notice=_WHILE_USED) if name == "ending" else a_month)
         image_id = create(service, name, who=LEAVER)
         send(service, image_id, noise(10, 0.2), who=LEAVER)
         members.add_member(service, LEAVER, image_id, ProjectID("C"))
         members.update_member(service, caller("C"), image_id, ProjectID("C"), "accepted")
+    uses.record_use(service, caller("C"), _key("before", "ending"))
     members.remove_member(service, LEAVER, id_of("ending"), ProjectID("C"))
     images.delete_image(service, LEAVER, id_of("retained"))
     _record_use(service, "before")
@@ -161,6 +211,23 @@ def _make_shares(service: Service) -> None:
         claim_codes.add(tx, code, image_rows.find(tx, LEAVER, code.image_id, now=now))
     create(service, "own", who=LEAVER)
     members.add_member(service, OWNER, id_of("beta"), ProjectID("P"))
+    _make_rules(plain)
+
+
+def _make_rules(service: Service) -> None:
+    """Give project A a guarded image that C has accepted without notice, and a webhook; let E refuse what A offers."""
+    trust.set_rule(service, caller("E"), _FROM_A, TrustAnswer.REFUSE)
+    send(service, create(service, "guarded"), noise(11, 0.1))
+    for project in ("C", "E"):
+        members.add_member(service, OWNER, id_of("guarded"), ProjectID(project))
+    members.update_member(service, caller("C"), id_of("guarded"), ProjectID("C"), "accepted")
+    guards.switch_guard(service, OWNER, id_of("guarded"), GuardMode.BLOCK)
+    now = service.clock()
+    with service.database.write() as tx:
+        webhook_rows.add(
+            tx,
+            Webhook(id=_WEBHOOK, project_id=ProjectID("A"), url=_URL, secret="s", created_at=now, position=0, due_at=now),
+        )
 
 
 def begin_and_die(service: Service, image_id: ImageID) -> None:
@@ -195,15 +262,23 @@ def state(service: Service, *, with_bytes: bool = True) -> dict[str, Any]:
 EFFECTS = "effects"
 _SHARES = {
     "owners": "SELECT id, owner, former_owner FROM images ORDER BY id",
-    "members": "SELECT image_id, member_id, status, notice_seconds FROM members ORDER BY image_id, member_id",
-    "endings": "SELECT image_id, member_id, status, reason, notice_seconds FROM endings ORDER BY image_id, member_id",
+    "members": "SELECT image_id, member_id, status, notice_seconds, hidden FROM members ORDER BY image_id, member_id",
+    "endings": "SELECT image_id, member_id, status, reason, notice_seconds, ends_at > 4102444800000000 FROM endings "
+    "ORDER BY image_id, member_id",
+    "takedowns": "SELECT image_id, member_id, reason FROM takedowns ORDER BY image_id, member_id",
     "uses": "SELECT image_id, project_id, use_id FROM uses ORDER BY image_id, project_id, use_id",
     "adoptions": "SELECT image_id, source_id FROM adoptions ORDER BY image_id",
-    "keys": "SELECT project_id, key FROM idempotency_keys ORDER BY project_id, key",
+    "ended uses": "SELECT kind, use_id FROM ended_uses ORDER BY kind, use_id",
+    "keys": "SELECT project_id, idempotency_keys.key FROM idempotency_keys ORDER BY 1, 2",
+    "guards": "SELECT image_id, override, pending FROM guards ORDER BY image_id",
+    "trust": "SELECT project_id, kind, subject_id, answer FROM trust_rules ORDER BY project_id, kind, subject_id",
+    "closings": "SELECT project_id, source FROM project_closings ORDER BY project_id",
 }
+"""What a repeated operation does not change. Of a time only whether it is after the year 2100, which is never."""
 _EFFECTS = {
     "events": "SELECT project_id, type, image_id, member_id FROM events ORDER BY project_id, type, image_id, member_id, id",
     "codes": "SELECT image_id, uses, uses_left FROM claim_codes ORDER BY image_id, uses_left",
+    "webhooks": "SELECT project_id, url, description, status FROM webhooks ORDER BY project_id, url",
 }
 
 
@@ -262,6 +337,36 @@ def _import(service: Service) -> None:
         raise problems.StoreUnavailable(tasks.list_image_tasks(service, OWNER, image.id)[-1].message)
 
 
+def _resume(service: Service) -> None:
+    """Upload in several requests, each in several parts, from whichever is the next; then complete the upload."""
+    recovery.recover(service)
+    service = change_service(service, partial_uploads=PartialUploadRules(part_bytes=MEBIBYTE // 2))
+    image_id, data = id_of("empty"), noise(1, 0.7) + noise(12, 1.6)
+    if images.show_image(service, OWNER, image_id).status is ImageStatus.ACTIVE:
+        return
+    quiet = Progress(began=lambda _upload: None, stored=lambda _offset: None)
+    asked = Addition(offset_bytes=0, is_last=False, length_bytes=len(data))
+    try:
+        reached = partial_uploads.show_upload(service, OWNER, image_id).offset_bytes
+    except problems.UploadNotFound:
+        arrival = partial_uploads.begin_upload(service, OWNER, image_id, asked, store_id=None, progress=quiet)
+        uploading.push(service, arrival, blocks(data[: MEBIBYTE // 3]))
+        reached = MEBIBYTE // 3
+    while reached < len(data):
+        step = min(MEBIBYTE, len(data) - reached)
+        arrival = partial_uploads.continue_upload(service, OWNER, image_id, replace(asked, offset_bytes=reached), progress=quiet)
+        uploading.push(service, arrival, blocks(data[reached : reached + step]))
+        reached += step
+    end = Addition(offset_bytes=reached, is_last=True, content_bytes=0)
+    completion = completions.begin_completion(service, OWNER, image_id, end, token="")
+    try:
+        while completion.advance():
+            pass
+    except BaseException as error:
+        completion.fail(error)
+        raise
+
+
 def _offer(service: Service) -> None:
     """Offer two images to two projects. Repeated with its key, the request is answered and changes nothing."""
     asked = OfferRequest(image_ids=(id_of("beta"), id_of("delta")), projects=("D", "E"), terms=TermsChange())
@@ -274,8 +379,8 @@ def _adopt(service: Service) -> None:
     adoption.adopt_image(service, caller("C"), id_of("promised"), AdoptionRequest())
 
 
-def _key(use_id: str) -> UseKey:
-    return UseKey(image_id=id_of("promised"), project_id=ProjectID("C"), kind=UseKind.SERVER, use_id=use_id)
+def _key(use_id: str, image: str = "promised") -> UseKey:
+    return UseKey(image_id=id_of(image), project_id=ProjectID("C"), kind=UseKind.SERVER, use_id=use_id)
 
 
 def _record_use(service: Service, use_id: str = "after") -> None:
@@ -283,7 +388,63 @@ def _record_use(service: Service, use_id: str = "after") -> None:
 
 
 def _release_use(service: Service) -> None:
-    uses.release_use(service, caller("C"), _key("before"))
+    """Release the last use of an image whose notice is while-used: access ends after the grace."""
+    uses.release_use(service, caller("C"), _key("before", "ending"))
+
+
+def _learn(service: Service, change: UseChange) -> None:
+    """Hear that the server has another image than before, or is gone."""
+    news = UseNews(
+        kind=UseKind.SERVER, use_id="before", project_id=ProjectID("C"), image_id=id_of("alpha"), change=change, at=service.clock()
+    )
+    learning.learn(service, news)
+
+
+class _Cloud:
+    """A cloud with one server, which nobody has told of, and none of the servers that are recorded."""
+
+    def list_endpoints(self) -> list[Endpoint]:
+        """List the services of one region."""
+        return [Endpoint(kind=kind, region="one", url="http://cloud.example") for kind in UseKind]
+
+    def list_resources(self, endpoint: Endpoint) -> Iterator[Resource]:
+        """List the server."""
+        if endpoint.kind is UseKind.SERVER:
+            yield Resource(kind=UseKind.SERVER, use_id="found", project_id=ProjectID("C"), image_id=id_of("promised"))
+
+    def has(self, _endpoint: Endpoint, _use_id: str) -> bool:
+        """Say that there is no other one."""
+        return False
+
+
+def _reconcile(service: Service) -> None:
+    cloud: Any = _Cloud()
+    assert not reconciliation.reconcile(service, cloud).failures
+
+
+class _Keystone:
+    """A Keystone in which no project exists any more."""
+
+    def read_state(self, _project_id: ProjectID) -> ProjectState:
+        """Say so."""
+        return ProjectState.ABSENT
+
+
+def _hear_of_deleted_project(service: Service) -> None:
+    """Record what a message says, and be the worker that carries it out."""
+    service = change_service(service, recipients=_Keystone())
+    project_notifications.handle(service, {"resource_info": "P"})
+    while closing.carry_out_due(service):
+        pass
+
+
+def _end_in_spite_of_guard(service: Service) -> None:
+    guards.end_access(service, OWNER, id_of("guarded"), guards.EndRequest(action=Action.DELETE, is_acknowledged=True))
+
+
+def _make(visibility: Visibility, name: str) -> Callable[[Service], object]:
+    change = (Change(Operation.REPLACE, ("visibility",), visibility),)
+    return lambda service: images.update_image(service, LEAVER, id_of(name), change)
 
 
 def _create_code(service: Service) -> None:
@@ -302,6 +463,22 @@ def _sweep(service: Service) -> None:
         raise problems.StoreUnavailable("; ".join(failed))  # the command exits with 1
 
 
+def _maintain(service: Service) -> None:
+    """Run each job once, under its lease, as the first worker after a crash does."""
+    plans = [
+        plan_sweep(timedelta(0), NO_GRACE),
+        plan_verification(timedelta(0), 0, lambda _seconds: None),
+        plan_expiry(timedelta(0)),
+    ]
+    for plan in plans:
+        Maintainer(service, plan, may_go_on=lambda: True).run_if_due()
+    states = maintenance.list_states(service)
+    if any(state.token for state in states):
+        raise problems.DatabaseUnavailable("The end of a run is not recorded")
+    ended = {state.job: (state.outcome, state.token) for state in states}
+    assert ended == {plan.job: (Outcome.SUCCESS, None) for plan in plans}, ended
+
+
 _FOREVER = TermsChange(given=frozenset({"notice"}), notice=Notice(None))
 
 ACTS: Mapping[str, Act] = MappingProxyType(
@@ -316,6 +493,7 @@ ACTS: Mapping[str, Act] = MappingProxyType(
             problems.StatusConflict,
         ),
         "import": Act(_import, goes_on=True),
+        "resume": Act(_resume, goes_on=True),
         "upload-after-crash": Act(lambda service: send(service, id_of("stuck"), noise(9, 0.2)), problems.StatusConflict),
         "delete": Act(lambda service: images.delete_image(service, OWNER, id_of("alpha")), problems.ImageNotFound),
         "update": Act(_update),
@@ -348,11 +526,31 @@ ACTS: Mapping[str, Act] = MappingProxyType(
         "retain": Act(lambda service: images.delete_image(service, LEAVER, id_of("promised")), problems.ImageNotFound),
         "record-use": Act(_record_use),
         "release-use": Act(_release_use),
+        "learn-rebuilt": Act(lambda service: _learn(service, UseChange.REBUILT), goes_on=True),
+        "learn-ended": Act(lambda service: _learn(service, UseChange.ENDED), goes_on=True),
+        "reconcile-uses": Act(_reconcile, goes_on=True),
         "create-code": Act(_create_code),
         "claim": Act(_claim),
+        "revoke-code": Act(
+            lambda service: claim_code_operations.revoke_code(service, LEAVER, id_of("promised"), CODE.id),
+            problems.ClaimCodeNotFound,
+        ),
+        "make-private": Act(_make(Visibility.PRIVATE, "promised")),
+        "set-guard": Act(lambda service: guards.switch_guard(service, OWNER, id_of("alpha"), GuardMode.BLOCK)),
+        "unset-guard": Act(lambda service: guards.switch_guard(service, OWNER, id_of("guarded"), GuardMode.OFF)),
+        "end-guarded": Act(_end_in_spite_of_guard, problems.ImageNotFound),
+        "set-trust": Act(lambda service: trust.set_rule(service, caller("E"), _FROM_A, TrustAnswer.ASK)),
+        "remove-trust": Act(lambda service: trust.remove_rule(service, caller("E"), _FROM_A), problems.TrustRuleNotFound),
+        "create-webhook": Act(lambda service: webhooks.create_webhook(service, OWNER, NewWebhook(url=_URL))),
+        "change-webhook": Act(
+            lambda service: webhooks.change_webhook(service, OWNER, _WEBHOOK, WebhookChange(description="d", enabled=False))
+        ),
+        "delete-webhook": Act(lambda service: webhooks.delete_webhook(service, OWNER, _WEBHOOK), problems.WebhookNotFound),
         "take-down": Act(lambda service: retained.take_down(service, id_of("promised")), problems.ImageNotFound),
+        "project-deleted": Act(_hear_of_deleted_project, goes_on=True),
         "close-project": Act(lambda service: list(closing.close_project(service, ProjectID("P"))), goes_on=True),
         "sweep": Act(_sweep),
+        "maintain": Act(_maintain, goes_on=True),
         "recover": Act(recovery.recover),
     },
 )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from partage import problems
+from partage import measures, problems
 from partage.http import query_strings
 from partage.http.errors import kind_of
 from partage.http.partage.routes import ROWS as SHARING_ROWS
@@ -19,6 +19,7 @@ from partage.http.v2.routes import ROWS
 from partage.main.configuration.config import Settings
 from partage.main.configuration.renames import RENAMES
 from partage.main.configuration.store_types import list_fields
+from partage.main.metrics_exporter import OBSERVED
 from partage.model.event import EventType
 from partage.model.limits import Limits
 from partage.model.query import SORT_ATTRIBUTES
@@ -62,6 +63,20 @@ def test_every_type_of_event_is_described() -> None:
 def test_every_rule_is_described_with_its_default() -> None:
     expected = [(rule.name, f"`{rule.check_str or 'everybody'}`", rule.description) for rule in RULES]
     assert rows_of("api.md", "Rules") == expected
+
+
+def test_every_metric_is_described() -> None:
+    def describe(measure: measures.Measure) -> tuple[str, ...]:
+        suffix = "_total" if isinstance(measure, measures.Counter) else ""
+        labels = ", ".join(f"`{each}`" for each in measure.labels) or "none"
+        return f"`partage_{measure.name}{suffix}`", labels, measure.meaning
+
+    assert rows_of("monitoring.md", "Metrics") == [describe(each) for each in (*measures.ALL, *OBSERVED)]
+
+
+def test_every_alert_is_described() -> None:
+    rules = re.findall(r"- alert: (\w+)", (DOCS.parent / "monitoring" / "alerts.yaml").read_text())
+    assert [row[0].strip("`") for row in rows_of("monitoring.md", "Dashboard and alerts")] == rules
 
 
 FILTERS = (

@@ -46,9 +46,10 @@ EXEMPT = {
     "src/partage/main/configuration/renames.py",  # former names of settings, accepted for one release
     "docs/style.md",  # quotes what it refuses
 }
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "client" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 MODULES = [path for path in sorted(SOURCE.rglob("*.py")) if "versions" not in path.parts]
+MODULES += sorted((ROOT / "client" / "src").rglob("*.py"))
 
 IRREGULAR = re.findall(
     r"\w+",
