@@ -41,11 +41,7 @@ def create_image(service: Service, caller: Caller, new: NewImage) -> Image:
         service.protections.require_creation(caller, image)
     service.limits.check_tags(len(new.tags))  # Source: Glance counts duplicates too
     service.limits.check_image(image)
-    allowance = quota.allowance_of(service, image.owner)
-    try:
-        _add(service, caller, image, allowance)
-    except problems.QuotaExceeded as refusal:
-        _add(service, caller, image, quota.refresh_allowance(service, image.owner, allowance, refusal))
+    quota.try_within(service, image.owner, lambda allowance: _add(service, caller, image, allowance))
     service.announce(Event.IMAGE_CREATE, image)
     return visible.hide_properties(service, caller, image)
 

@@ -201,11 +201,7 @@ def _begin(
     asked = _Asked(caller, found, service.new_id(), addition, open_upload)
     service.process.running_uploads.add(asked.claim)  # before anybody can find that nobody is at it
     try:
-        allowance = quota.allowance_of(service, found.owner)
-        try:
-            begun = _claim(service, asked, allowance)
-        except problems.QuotaExceeded as refusal:
-            begun = _claim(service, asked, quota.refresh_allowance(service, found.owner, allowance, refusal))
+        begun = quota.try_within(service, found.owner, lambda allowance: _claim(service, asked, allowance))
     except BaseException:
         service.process.running_uploads.discard(asked.claim)
         raise

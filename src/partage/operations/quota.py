@@ -6,10 +6,10 @@ releases its whole reservation in the transaction that refuses more: so of sever
 refused would not have fitted beside those that were accepted. One transaction turns the reservation of complete data into its size.
 
 Limits are read before a transaction begins, because Keystone may have to be asked. After a refusal by cached limits, an operation
-tries once more with fresh ones (`refresh_allowance`). Data in progress keeps the limits with which it began.
+tries once more with fresh ones (`try_within`). Data in progress keeps the limits with which it began.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -34,6 +34,7 @@ class Sized(Protocol):
 
 
 _Block = TypeVar("_Block", bound=Sized)
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +73,22 @@ def allowance_of(service: Service, owner: ProjectID | None, *, fresh: bool = Fal
     return Allowance(images=static.images_per_project or None, stored_bytes=static.storage_per_project_bytes or None)
 
 
-def refresh_allowance(
-    service: Service, owner: ProjectID | None, allowance: Allowance, refusal: problems.QuotaExceeded
-) -> Allowance:
-    """Return a project's limits, read anew after `refusal` by cached ones, so that the caller can retry once.
+def try_within(service: Service, owner: ProjectID | None, attempt: Callable[[Allowance], _Result]) -> _Result:
+    """Return what `attempt` makes of a project's limits. Once more, if cached ones refuse it and those read anew are others.
 
     Raises:
-        QuotaExceeded: the allowance has not changed; this is `refusal`.
+        QuotaExceeded: the limits refuse it.
         IdentityUnavailable: as `allowance_of`.
+        Whatever else `attempt` raises.
     """
-    fresh = allowance_of(service, owner, fresh=True)
-    if fresh == allowance:
-        raise refusal
-    return fresh
+    allowance = allowance_of(service, owner)
+    try:
+        return attempt(allowance)
+    except problems.QuotaExceeded:
+        fresh = allowance_of(service, owner, fresh=True)
+        if fresh == allowance:
+            raise
+    return attempt(fresh)
 
 
 def check_new_image(tx: Transaction, owner: ProjectID | None, allowance: Allowance, *, now: datetime) -> None:

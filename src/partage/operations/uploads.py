@@ -134,11 +134,7 @@ def _begin(
     asked = _Asked(caller, found, announced_bytes, to, service.new_id(), partial)
     service.process.running_uploads.add(asked.token)
     try:
-        allowance = quota.allowance_of(service, found.owner)
-        try:
-            begun = _reserve(service, asked, allowance)
-        except problems.QuotaExceeded as refusal:
-            begun = _reserve(service, asked, quota.refresh_allowance(service, found.owner, allowance, refusal))
+        begun = quota.try_within(service, found.owner, lambda allowance: _reserve(service, asked, allowance))
     except BaseException:
         service.process.running_uploads.discard(asked.token)
         raise

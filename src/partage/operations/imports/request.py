@@ -49,11 +49,7 @@ def request_import(
         _require_ready(service, caller, found, request)  # what would be refused anyway makes nobody ask the key manager
         certificate = signing.certificate_for(service.integrations.signatures, caller, found.properties, token)
     asked = _Asked(caller, found, request, request_id, token, certificate)
-    allowance = quota.allowance_of(service, found.owner)
-    try:
-        return _request(service, asked, allowance)
-    except problems.QuotaExceeded as refusal:
-        return _request(service, asked, quota.refresh_allowance(service, found.owner, allowance, refusal))
+    return quota.try_within(service, found.owner, lambda allowance: _request(service, asked, allowance))
 
 
 @dataclass(frozen=True, slots=True)

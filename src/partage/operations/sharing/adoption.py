@@ -34,12 +34,9 @@ def adopt_image(service: Service, caller: Caller, image_id: ImageID, request: Ad
         IdentityUnavailable: the limits are kept in Keystone, which does not answer.
     """
     _authorise(service, caller, request)
-    allowance = quota.allowance_of(service, caller.project_id)
-    try:
-        adopted, lineage = _adopt(service, caller, image_id, request, allowance)
-    except problems.QuotaExceeded as refusal:
-        fresh = quota.refresh_allowance(service, caller.project_id, allowance, refusal)
-        adopted, lineage = _adopt(service, caller, image_id, request, fresh)
+    adopted, lineage = quota.try_within(
+        service, caller.project_id, lambda allowance: _adopt(service, caller, image_id, request, allowance)
+    )
     service.announce(Event.IMAGE_CREATE, adopted)
     service.announce(Event.IMAGE_ACTIVATE, adopted)
     return visible.hide_properties(service, caller, adopted), lineage

@@ -99,11 +99,7 @@ def restore_image(service: Service, caller: Caller, image_id: ImageID) -> Image:
     """
     with service.database.read() as tx:
         owner = _find_restorable(service, tx, caller, image_id).owner
-    allowance = quota.allowance_of(service, owner)
-    try:
-        restored = _restore(service, caller, image_id, allowance)
-    except problems.QuotaExceeded as refusal:
-        restored = _restore(service, caller, image_id, quota.refresh_allowance(service, owner, allowance, refusal))
+    restored = quota.try_within(service, owner, lambda allowance: _restore(service, caller, image_id, allowance))
     return visible.hide_properties(service, caller, restored)
 
 
