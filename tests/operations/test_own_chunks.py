@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from partage.model.caller import Caller
 from partage.model.ids import ProjectID, StoreID
@@ -17,7 +17,7 @@ from partage.operations import images, members, own_chunks
 from partage.operations.service import Service
 from partage.policies.authority import Authority
 from partage.records import tables
-from tests import uploading
+from tests import resuming, uploading
 from tests.memory_store import MemoryStore
 from tests.operations.services import OWNER, download, image_with, make, queued_image, upload
 from tests.services import LOCAL, change_service, name_stores
@@ -195,6 +195,50 @@ def test_work_does_not_depend_on_what_others_have(service: Service, monkeypatch:
     image_with(service, DATA)
     assert first
     assert asked == first
+
+
+BORDER_BYTES = 2 * MIB + 700_001
+"""Where the first request of a resumable upload ends."""
+
+FEW_BYTES = 3 * 384 * 1024
+"""Chunks at a border are not cut as in one stream; a chunk has 384 KiB at most."""
+
+
+def send_in_two(service: Service, data: bytes) -> Image:
+    image = queued_image(service)
+    resuming.begin(service, OWNER, image.id, [data[:BORDER_BYTES]])
+    resuming.add(service, OWNER, image.id, BORDER_BYTES, [data[BORDER_BYTES:]])
+    return image
+
+
+def test_parts_of_own_data_are_not_written_again(service: Service, store: doubles.WatchedStore) -> None:
+    image_with(service, DATA)
+    written, removed = measure(store, lambda: send_in_two(service, DATA))
+    assert 0 < written < FEW_BYTES
+    assert removed == 0
+
+
+def test_completion_writes_only_what_was_cut_at_a_border(service: Service, store: doubles.WatchedStore) -> None:
+    image = send_in_two(service, DATA)
+    written, removed = measure(store, lambda: resuming.complete(service, OWNER, image.id, len(DATA)))
+    assert 0 < written < FEW_BYTES
+    assert removed == 0
+    assert download(service, image.id) == DATA
+
+
+def test_chunk_at_a_border_that_others_have_is_written_again(service: Service, store: doubles.WatchedStore) -> None:
+    image_with(service, DATA, OTHER)
+    image = send_in_two(service, DATA)
+    written, removed = measure(store, lambda: resuming.complete(service, OWNER, image.id, len(DATA)))
+    assert 0 < written < FEW_BYTES
+    assert removed == 1
+
+
+def test_no_digest_of_a_part_is_computed(service: Service) -> None:
+    send_in_two(service, DATA)
+    with service.database.read() as tx:
+        found = tx.execute(select(tables.contents.c.md5, tables.contents.c.sha512)).all()
+    assert found == [("", ""), ("", "")]
 
 
 def caller_of(project: str) -> Caller:

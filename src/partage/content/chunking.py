@@ -63,10 +63,15 @@ class Cutter:
     Fastest with buffers whose length is a multiple of a block: nothing is copied but the unfinished chunk at the end, which is at
     most `maximum_blocks` and some. After `feed` has returned, only the returned chunks refer to its buffer. Not
     thread-safe.
+
+    A stream that is the rest of another one, from `offset_bytes` on, is cut as that one is: bytes before the next block are a chunk
+    of their own, so that the blocks stand where they do there.
     """
 
-    def __init__(self, shape: Shape = SHAPE) -> None:
+    def __init__(self, shape: Shape = SHAPE, *, offset_bytes: int = 0) -> None:
         self._shape = shape
+        self._lead_bytes = -offset_bytes % BLOCK_BYTES
+        self._lead = b""
         self._threshold = shape.threshold
         self._views: deque[memoryview] = deque()
         self._prints: list[int] = []
@@ -75,8 +80,15 @@ class Cutter:
 
     def feed(self, buffer: Buffer) -> list[Chunk]:
         """Take the next bytes and return the chunks that are complete now, in order."""
+        view = memoryview(buffer)
+        if self._lead_bytes:
+            taken = view[: self._lead_bytes - len(self._lead)]
+            self._lead += taken
+            if len(self._lead) < self._lead_bytes:
+                return []
+            return [*self._finish_lead(), *self.feed(view[len(taken) :])]
         fed = False
-        for whole in self._whole_blocks(memoryview(buffer)):
+        for whole in self._whole_blocks(view):
             if self._zeros_bytes and not self._prints and _is_zero(whole):
                 self._zeros_bytes += len(whole)
                 continue
@@ -92,7 +104,8 @@ class Cutter:
         return chunks
 
     def finish(self) -> list[Chunk]:
-        """Return the last chunks. The cutter is then empty, as after its creation."""
+        """Return the last chunks. The cutter is then empty, and takes another stream from its beginning."""
+        lead = self._finish_lead()
         if self._tail:
             last = memoryview(self._tail)
             self._views.append(last)
@@ -102,7 +115,12 @@ class Cutter:
         if self._zeros_bytes:
             chunks.append(Chunk(self._zeros_bytes, None))
             self._zeros_bytes = 0
-        return chunks
+        return [*lead, *chunks]
+
+    def _finish_lead(self) -> list[Chunk]:
+        """Return the bytes before the first block, as a chunk if there are any."""
+        lead, self._lead, self._lead_bytes = memoryview(self._lead), b"", 0
+        return [Chunk(len(lead), None if _is_zero(lead) else lead)] if lead else []
 
     def _whole_blocks(self, view: memoryview) -> Iterator[memoryview]:
         """Yield whole blocks: first the one that completes the last call's rest, then the others. Keep an incomplete block."""

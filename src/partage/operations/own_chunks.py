@@ -1,10 +1,12 @@
-"""Chunks of a project's own recent images, found by following their manifests while an upload of the project arrives.
+"""Chunks that are no secret to an uploader, found by following manifests while its stream arrives.
 
-What a project already has is no secret to it, so an upload need not hide that it is stored: such chunks are not written again
-(docs/decisions/0070). Only images count whose data the caller may read at that moment: active images of its own project.
+They are not written again (docs/decisions/0070): those of a project's own recent images, whose data the caller may read at that
+moment, and those of the parts of the resumable upload that the stream completes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from partage import problems
@@ -17,6 +19,8 @@ from partage.policies import authority
 from partage.policies.images import DOWNLOAD_IMAGE, GET_IMAGE
 from partage.records import contents, images
 from partage.records.database import Database
+from partage.records.partial_uploads import UploadPart
+from partage.stores.engine.index import OwnChunks
 
 MOST_IMAGES = 16
 """Only so many of the newest images of a project are looked at."""
@@ -58,10 +62,17 @@ class FollowedImages:
         self._database = database
         self._followed = [_Followed(content_id) for content_id in content_ids]
         self._seen_chunks = 0
+        self._start_bytes = 0
+
+    def begin_at(self, start_bytes: int) -> None:
+        """Go on with a stream that begins at this offset of the image data."""
+        self._start_bytes = start_bytes
 
     def find(self, offsets: Mapping[ChunkDigest, int]) -> set[ChunkDigest]:
         """Return which of these chunks the contents have around the same offset."""
         self._seen_chunks += len(offsets)
+        if self._start_bytes:
+            offsets = {name: self._start_bytes + offset for name, offset in offsets.items()}
         found: set[ChunkDigest] = set()
         for each in tuple(self._followed):
             try:
@@ -71,6 +82,44 @@ class FollowedImages:
         if self._seen_chunks > TRIAL_CHUNKS:
             self._followed = sorted(self._followed, key=lambda each: each.hits, reverse=True)[:MOST_FOLLOWED]
         return found
+
+
+class PartChunks:
+    """Finds chunks of a stream in the parts of which it is made. See `stores.engine.index.OwnChunks`.
+
+    A chunk that was cut where a part ends is not among them: other projects may have it.
+    """
+
+    def __init__(self, database: Database, parts: Iterable[UploadPart]) -> None:
+        """Read nothing yet. `parts` are in order and without gaps."""
+        self._database = database
+        self._following = deque(parts)
+        self._open: list[tuple[UploadPart, _Followed]] = []
+
+    def find(self, offsets: Mapping[ChunkDigest, int]) -> set[ChunkDigest]:
+        """Return which of these chunks the parts have at their offsets."""
+        start, last = min(offsets.values(), default=0), max(offsets.values(), default=0)
+        while self._following and self._following[0].start <= last:
+            part = self._following.popleft()
+            self._open.append((part, _Followed(part.content_id)))
+        self._open = [(part, followed) for part, followed in self._open if part.start + part.size_bytes > start]
+        found: set[ChunkDigest] = set()
+        for part, followed in self._open:
+            followed.shift_bytes = -part.start
+            with suppress(problems.ContentCorrupt, ValueError):  # the stream, which is read from it, fails as well
+                found |= followed.find(self._database, offsets)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Finds chunks that one of several finders has. See `stores.engine.index.OwnChunks`."""
+
+    finders: Sequence[OwnChunks]
+
+    def find(self, offsets: Mapping[ChunkDigest, int]) -> set[ChunkDigest]:
+        """Ask all of them."""
+        return {name for finder in self.finders for name in finder.find(offsets)}
 
 
 @dataclass(slots=True)

@@ -227,7 +227,7 @@ def _claim(service: Service, asked: _Asked, allowance: Allowance) -> Begun:
         images.change_status(tx, saving, was=ImageStatus.QUEUED)
         uploads.begin(tx, uploads.UploadRow(image.id, asked.claim, service.process.worker, now))
         partial_uploads.claim(tx, image.id, asked.claim, length_bytes=length, is_completing=False)
-    return Begun(image=saving, upload=upload, claim=asked.claim, length_bytes=length, room=room, named=named)
+    return Begun(caller=caller, image=saving, upload=upload, claim=asked.claim, length_bytes=length, room=room, named=named)
 
 
 def _find(service: Service, tx: Transaction, image_id: ImageID) -> PartialUpload:

@@ -13,10 +13,12 @@ from datetime import datetime, timedelta
 from partage import problems
 from partage.content.inspection import Unwatched
 from partage.model.announcement import Event
+from partage.model.caller import Caller
 from partage.model.ids import ContentID
 from partage.model.image import Image
 from partage.model.partial_upload import PartialUpload
 from partage.operations import ingest, quota, recovery
+from partage.operations.own_chunks import FollowedImages, open_own_chunks
 from partage.operations.service import NamedStore, Service
 from partage.records import contents, images, partial_uploads, uploads
 from partage.records.database import Transaction
@@ -31,6 +33,7 @@ CHECK_SECONDS = 2.0
 class Begun:
     """A request that may write to an upload, as it was when the request began."""
 
+    caller: Caller
     image: Image
     upload: PartialUpload
     claim: str
@@ -52,6 +55,8 @@ class PartArrival:
         self._meter = quota.Meter(service, begun.room)
         self._meter.count(begun.upload.offset_bytes)
         self._writer: Writer | None = None
+        self._own: FollowedImages | None = None
+        self._is_first_part = True
         self._part_bytes = 0
         self._part_began = self._checked = service.clock()
         self._ends_upload = self._has_removed_upload = False
@@ -144,10 +149,22 @@ class PartArrival:
         return self._service.clock() - self._part_began >= timedelta(seconds=waits)
 
     def _open_writer(self) -> Writer:
-        options = ingest.build_write_options(self._service, None)
-        options = replace(options, limit_bytes=options.limit_bytes - self.offset_bytes)
-        self._writer = ingest.open_writer(self._service, self._begun.named, Unwatched(), options)
-        self._part_bytes, self._part_began = 0, self._service.clock()
+        service, begun = self._service, self._begun
+        if self._is_first_part:
+            self._own = open_own_chunks(service, begun.caller, begun.image, begun.named)
+            self._is_first_part = False
+        if self._own is not None:
+            self._own.begin_at(self.offset_bytes)
+        options = ingest.build_write_options(service, None)
+        options = replace(
+            options,
+            limit_bytes=options.limit_bytes - self.offset_bytes,
+            algorithms=(),  # of a part, nobody asks for one
+            own_chunks=self._own,
+            offset_bytes=self.offset_bytes,
+        )
+        self._writer = ingest.open_writer(service, begun.named, Unwatched(), options)
+        self._part_bytes, self._part_began = 0, service.clock()
         return self._writer
 
     def _close_writer(self) -> None:

@@ -27,6 +27,7 @@ from partage.policies import authority
 from partage.policies.images import MODIFY_IMAGE, UPLOAD_IMAGE
 from partage.records import contents, images, partial_uploads, stagings, uploads
 from partage.records.database import Transaction
+from partage.stores.engine.index import OwnChunks
 from partage.stores.engine.writer import WriteOptions, Written
 
 
@@ -111,12 +112,13 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """An upload in progress: its caller, image, token and quota reservation."""
+    """An upload in progress: its caller, image, token and quota reservation. `is_partial`: its bytes are those of parts."""
 
     caller: Caller
     image: Image
     token: str
     room: Reservation
+    is_partial: bool
 
 
 def _begin(
@@ -164,12 +166,21 @@ def _reserve(service: Service, asked: _Asked, allowance: Allowance) -> _Begun:
             room = _take_over(tx, asked, asked.partial, allowance)
         images.change_status(tx, begun, was=ImageStatus.QUEUED)
         uploads.begin(tx, uploads.UploadRow(image.id, asked.token, service.process.worker, now))
-    return _Begun(caller, begun, asked.token, room)
+    return _Begun(caller, begun, asked.token, room, is_partial=asked.partial is not None)
 
 
 def _build_options(service: Service, begun: _Begun, named: NamedStore, announced_bytes: int | None) -> WriteOptions:
     options = ingest.build_write_options(service, announced_bytes)
-    return replace(options, own_chunks=own_chunks.open_own_chunks(service, begun.caller, begun.image, named))
+    if not options.hide_deduplication_timing:
+        return options
+    finders: list[OwnChunks] = []
+    images_of_project = own_chunks.open_own_chunks(service, begun.caller, begun.image, named)
+    if images_of_project is not None:
+        finders.append(images_of_project)
+    if begun.is_partial:
+        with service.database.read() as tx:
+            finders.append(own_chunks.PartChunks(service.database, partial_uploads.list_parts(tx, begun.image.id)))
+    return replace(options, own_chunks=own_chunks.AnyOf(finders) if finders else None)
 
 
 def _take_over(tx: Transaction, asked: _Asked, partial: PartialUpload, allowance: Allowance) -> Reservation:

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Insert, LargeBinary, bindparam, delete, exists, func, insert, null, select, tuple_, update
 
-from partage.content.digest import ALGORITHMS, CHECKSUM, Digests
+from partage.content.digest import ALGORITHMS, Digests
 from partage.content.manifest import Content, Segment
 from partage.model.ids import ChunkDigest, ContentID, PackID, StoreID
 from partage.records import content_references
@@ -55,13 +55,12 @@ class PackRow:
 
 
 def add(tx: Transaction, content_id: ContentID, content: Content, segments: Sequence[Segment], *, now: datetime) -> None:
-    """Insert a content, of which at least the md5 digest was computed, and its manifest."""
+    """Insert a content and its manifest. A digest that was not computed is an empty text."""
     row = {
         "id": content_id,
         "size": content.size_bytes,
         **dict.fromkeys(ALGORITHMS, ""),
         **content.digests.by_algorithm,
-        CHECKSUM: content.digests.find(CHECKSUM),
         "created_at": to_microseconds(now),
     }
     tx.execute(insert(contents), row)
@@ -76,7 +75,7 @@ def find(tx: Transaction, content_id: ContentID) -> Content | None:
     row = tx.execute(select(*columns).where(contents.c.id == content_id)).first()
     if row is None:
         return None
-    digests = Digests(md5=row.md5, sha256=row.sha256 or None, sha512=row.sha512 or None)
+    digests = Digests(md5=row.md5 or None, sha256=row.sha256 or None, sha512=row.sha512 or None)
     return Content(size_bytes=row.size, digests=digests, virtual_size_bytes=None)
 
 

@@ -18,8 +18,8 @@ SMALL = chunking.Shape(minimum_blocks=2, expected_blocks=4, maximum_blocks=12, z
 GOLDEN = Path(__file__).parents[2] / "golden" / "chunks.json"
 
 
-def cut(buffers: Any, shape: Any = chunking.SHAPE) -> Any:
-    cutter = chunking.Cutter(shape)
+def cut(buffers: Any, shape: Any = chunking.SHAPE, *, offset_bytes: int = 0) -> Any:
+    cutter = chunking.Cutter(shape, offset_bytes=offset_bytes)
     chunks = []
     for buffer in buffers:
         chunks += cutter.feed(buffer)
@@ -81,6 +81,13 @@ def test_cuts_follow_the_rule(data: Any) -> None:
 @given(st.data(), images())
 def test_cuts_do_not_depend_on_buffers(data: Any, image: Any) -> None:
     assert cut(data.draw(split(image)), SMALL) == cut([image], SMALL)
+
+
+@given(st.data(), images(), st.integers(0, 3 * BLOCK))
+def test_rest_of_a_stream_is_cut_at_the_blocks_of_the_whole(data: Any, image: Any, offset: int) -> None:
+    lead, rest = image[: -offset % BLOCK], image[-offset % BLOCK :]
+    first = [(len(lead), lead if any(lead) else None)] if lead else []
+    assert cut(data.draw(split(image)), SMALL, offset_bytes=offset) == first + by_the_rule(rest, SMALL)
 
 
 @pytest.mark.thorough

@@ -38,7 +38,8 @@ from partage.stores.store import Store
 class WriteOptions:
     """Limits of the stream. `limit_problem` is raised beyond `limit_bytes`; `announced_bytes` None means unknown.
 
-    Of the whole stream the digests by `algorithms` are computed. Packs are put when they hold `pack_bytes`.
+    Of the whole stream the digests by `algorithms` are computed. Packs are put when they hold `pack_bytes`. A stream that is a part
+    of image data, from `offset_bytes` on, is cut at the same blocks as the whole.
 
     With `hide_deduplication_timing`, known chunks are packed, put durably and removed, which hides the timing of deduplication
     (docs/decisions/0043). Without it they are skipped; that is for streams whose timing is no secret. Known chunks among
@@ -51,6 +52,7 @@ class WriteOptions:
     algorithms: tuple[str, ...] = ()
     hide_deduplication_timing: bool = True
     own_chunks: OwnChunks | None = None
+    offset_bytes: int = 0
     pack_bytes: int = pack.TARGET_BYTES
 
 
@@ -221,7 +223,7 @@ class _Cutting:
         self._index = index
         self._packing = packing
         self._options = options
-        self._cutter = chunking.Cutter()
+        self._cutter = chunking.Cutter(offset_bytes=options.offset_bytes)
         self._assembly = manifest.Assembly()
         self._segments: list[manifest.Segment] = []
         self._cut_bytes = 0
