@@ -76,10 +76,11 @@ def allowance_of(service: Service, owner: ProjectID | None, *, fresh: bool = Fal
 def try_within(service: Service, owner: ProjectID | None, attempt: Callable[[Allowance], _Result]) -> _Result:
     """Return what `attempt` makes of a project's limits. Once more, if cached ones refuse it and those read anew are others.
 
+    What else it raises passes through.
+
     Raises:
         QuotaExceeded: the limits refuse it.
         IdentityUnavailable: as `allowance_of`.
-        Whatever else `attempt` raises.
     """
     allowance = allowance_of(service, owner)
     try:
