@@ -20,7 +20,7 @@ def main() -> None:
     """Fill and read."""
     folder, seed, mebibytes = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     content, cache = make_content(seed, mebibytes), make_fills(folder)
-    cache.wait_for(copy_of(cache, content), 0, len(content.data), content)
+    cache.take(copy_of(cache, content), 0, len(content.data), content)
     print("filling", flush=True)
     print("right" if read_through(cache, content) == content.data else "wrong", content.read_bytes, flush=True)
     cache.close()

@@ -100,15 +100,14 @@ class Reading:
         copy = cache.directory.open(content_id, self.data.size_bytes)
         result = "bypass" if copy is None else "hit"
         while copy is not None and start < self.stop:
-            part = copy.take_part(start, self.stop)
-            if part is None:
-                result = "miss"
-                if not cache.fills.wait_for(copy, start, self.stop, self):
-                    result, copy = "bypass", None
+            taken = cache.fills.take(copy, start, self.stop, self)
+            if taken is None:
+                result, copy = "bypass", None
                 continue
-            cache.fills.demand(copy, start, self.stop)
-            yield part
-            start += len(part)
+            result = result if taken.was_there else "miss"
+            for piece in taken.pieces:
+                yield piece
+                start += len(piece)
         service.process.meter.add(CACHE_READS, result)
         yield from self.bytes_from(start)
         if self.is_whole:
@@ -156,14 +155,16 @@ def fill_copy(reading: Reading, cache: Cache) -> Iterator[int]:
     copy = None if content_id is None else cache.directory.open(content_id, size_bytes)
     position = 0
     while copy is not None and position < size_bytes:
-        part = copy.take_part(position, size_bytes)
-        if part is None:
-            if not cache.fills.wait_for(copy, position, size_bytes, reading):
-                return
-            continue
-        cache.fills.demand(copy, position, size_bytes)
-        yield len(part)
-        position += len(part)
+        taken = cache.fills.take(copy, position, size_bytes, reading)
+        if taken is None:
+            return
+        for piece in taken.pieces:
+            position += len(piece)
+            if position == size_bytes:
+                cache.fills.settle(copy.content_id)
+                if not copy.is_complete():
+                    return
+            yield len(piece)
 
 
 def read_content(service: Service, named: NamedStore, content_id: ContentID, start: int, stop: int) -> Iterator[bytes]:

@@ -78,14 +78,13 @@ def read_through(fills: Fills, content: Content, start: int = 0, stop: int | Non
     found = bytearray()
     copy = fills.directory.open(content.id, len(content.data))
     while copy is not None and start < stop:
-        part = copy.take_part(start, stop)
-        if part is None:
-            if not fills.wait_for(copy, start, stop, content):
-                break
-            continue
-        fills.demand(copy, start, stop)
-        found += read_part(part)
-        start += len(part)
+        taken = fills.take(copy, start, stop, content)
+        if taken is None:
+            break
+        for piece in taken.pieces:
+            found += read_part(piece)
+            start += len(piece)
+    fills.settle(content.id)
     return bytes(found) + b"".join(content.read(start, stop) if start < stop else ())
 
 

@@ -168,7 +168,7 @@ def test_full_disk_during_a_fill_ends_the_copy_and_not_the_read(cache: Fills, mo
     content, write, written = Content(os.urandom(30 * WINDOW_BYTES)), os.pwritev, []
 
     def fill_up(descriptor: int, pieces: list[memoryview], at: int) -> int:
-        if len(written) >= 8:
+        if len(written) >= 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         written.append(at)
         return write(descriptor, pieces, at)
@@ -221,7 +221,7 @@ def test_fill_that_waits_for_its_reader_leaves_its_thread_to_another(tmp_path: P
     cache = make_fills(tmp_path / "cache", threads=1)
     paused, others = Content(os.urandom(60 * WINDOW_BYTES)), [Content(os.urandom(6 * WINDOW_BYTES)) for _ in range(3)]
     copy = copy_of(cache, paused)
-    assert cache.wait_for(copy, 0, len(paused.data), paused)
+    assert cache.take(copy, 0, len(paused.data), paused)
     wait_until(lambda: copy.states(0, fills.LEAD_WINDOWS) == bytes([State.VERIFIED]) * fills.LEAD_WINDOWS)
     for each in others:
         wait_until(lambda: all(fill.is_idle for fill in cache._fills))  # noqa: SLF001
@@ -261,7 +261,7 @@ def test_fill_without_readers_stops_and_holds_nothing(cache: Fills) -> None:
     content = Content(os.urandom(80 * WINDOW_BYTES))
     before = count_descriptors()
     copy = copy_of(cache, content)
-    assert cache.wait_for(copy, 0, len(content.data), content)
+    assert cache.take(copy, 0, len(content.data), content)
     del copy
     wait_until(lambda: cache.count() == 0)
     assert content.read_bytes <= (fills.LEAD_WINDOWS + 2) * WINDOW_BYTES
@@ -273,7 +273,7 @@ def test_reader_of_an_evicted_copy_goes_on(cache: Fills) -> None:
     copy, found = copy_of(cache, content), bytearray()
     while len(found) < len(content.data):
         part = copy.take_part(len(found), len(content.data))
-        if part is None and not cache.wait_for(copy, len(found), len(content.data), content):
+        if part is None and not cache.take(copy, len(found), len(content.data), content):
             break
         if isinstance(part, FilePart):
             found += part.read(4 * WINDOW_BYTES)
@@ -336,7 +336,7 @@ def test_window_that_the_disk_cannot_read_is_filled_again(tmp_path: Path, bad_se
     bad_sector(file_of(cache, content), WINDOW_BYTES + WINDOW_BYTES // 2)
     later = make_fills(tmp_path / "cache", life=NEXT_LIFE)
     content.read_bytes = 0
-    assert later.wait_for(copy_of(later, content), WINDOW_BYTES, 2 * WINDOW_BYTES, content)
+    assert later.take(copy_of(later, content), WINDOW_BYTES, 2 * WINDOW_BYTES, content)
     assert content.read_bytes, "the disk may have other sectors for what is written again"
     assert later.directory.takes, "one sector is no broken disk"
     for each in (cache, later):

@@ -11,15 +11,17 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import blake3
 
 from partage.model.ids import ContentID
+from partage.stores.cache.staging import Staging
 
 WINDOW_BYTES = 1 << 20
 """A window is filled and marked as one. Smaller writes would cost the page cache three times the processor time."""
@@ -183,16 +185,18 @@ class Copy:
         """Return how many bytes a window has; the last one may be shorter."""
         return min(WINDOW_BYTES, self.size_bytes - window * WINDOW_BYTES)
 
-    def write(self, window: int, pieces: list[bytes]) -> None:
-        """Write a window whose bytes were verified, and mark it.
+    def write(self, first: int, windows: Sequence[Sequence[bytes]], staging: Staging | None = None) -> None:
+        """Write adjacent windows whose bytes were verified, and mark them; past the page cache, if `staging` can do that.
 
         Raises:
-            OSError: the disk is full or broken; the window is not marked.
+            OSError: the disk is full or broken; the windows are not marked.
         """
-        if all(map(_ZEROS.startswith, pieces)):
-            self.mark(window, bytes([State.ZEROS]))
-            return
-        at = window * WINDOW_BYTES
+        at, pieces = first * WINDOW_BYTES, list(chain.from_iterable(windows))
+        if staging is None or not staging.write(self.descriptor, at, pieces):
+            self._write_cached(at, pieces)
+        self.mark(first, bytes([State.VERIFIED]) * len(windows))
+
+    def _write_cached(self, at: int, pieces: list[bytes]) -> None:
         left = [memoryview(piece) for piece in pieces]
         while left:
             written = os.pwritev(self.descriptor, left[:_MOST_PIECES], at)
@@ -201,7 +205,6 @@ class Copy:
                 written -= len(left.pop(0))
             if written:
                 left[0] = left[0][written:]
-        self.mark(window, bytes([State.VERIFIED]))
 
     def mark(self, first: int, states: bytes) -> None:
         """Set the states of adjacent windows.
@@ -237,6 +240,11 @@ class Copy:
         if now - os.fstat(self.descriptor).st_mtime >= every_seconds:
             with contextlib.suppress(OSError):  # a copy that cannot be touched can be read all the same
                 os.utime(self.descriptor, (now, now))
+
+
+def is_zeros(pieces: Iterable[bytes]) -> bool:
+    """Return whether the pieces of a window have zeros only."""
+    return all(map(_ZEROS.startswith, pieces))
 
 
 def count_windows(size_bytes: int) -> int:
