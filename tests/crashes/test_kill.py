@@ -17,10 +17,10 @@ from tests.crashes.acts import Server
 
 RECOVERY_SECONDS = 5
 ACTS = [*worlds.ACTS, "first-start"]
-POINTS = {"upload": 8, "upload-large": 4, "sweep": 6, "maintain": 6}
+POINTS = {"upload": 4, "sweep": 3, "maintain": 3}
 POINTS_OF_OTHERS = 2
 ACTS_ON_SERVER = ["create", "upload", "delete", "accept", "sweep", "maintain", "close-project", "claim", "end-guarded"]
-POINTS_ON_SERVER = 3
+POINTS_ON_SERVER = 2
 
 
 def survive(actors: Server, folder: Path, act: str, point: int) -> None:

@@ -37,7 +37,9 @@ class Client:
 
     def creates(self) -> str:
         made = self.ask("POST", "/v2/images", {"name": "n", "disk_format": "raw", "container_format": "bare"})
-        return str(json.loads(made.read())["id"])
+        document = json.loads(made.read())
+        assert made.status == 201, document
+        return str(document["id"])
 
     def begins_upload(self, image: str, size_bytes: int, sent: bytes) -> None:
         self.wire.putrequest("PUT", f"/v2/images/{image}/file")
@@ -226,7 +228,7 @@ def test_sighup_with_a_mistake_changes_nothing(mistake: str, keystone: RunningKe
         assert standalone.answers(f"{live.url}/versions") == 200
 
 
-@pytest.mark.parametrize("after_seconds", [0.1, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("after_seconds", [0.1, *(pytest.param(each, marks=pytest.mark.slow) for each in (0.3, 0.6)), 1.0])
 @pytest.mark.parametrize("verb", ["serve", "up"])
 def test_interrupt_in_the_first_second_is_quiet(verb: str, after_seconds: float, keystone: RunningKeystone, tmp_path: Path) -> None:
     settings = {**os.environ, **running.settings_at(keystone, tmp_path, listening.find_free_port())}

@@ -80,9 +80,11 @@ def test_data_directory_is_readable_by_its_user_only(live_service: LiveService) 
             assert mode & 0o077 == 0, f"{folder}/{name} {mode:o}"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_stop_signal_ends_everything_and_the_next_start_is_quick(tmp_path: Path, number: signal.Signals) -> None:
+    started = time.monotonic()
     with standalone.up(tmp_path / "data") as live:
+        first_seconds = time.monotonic() - started
         before = live.keystone.project_id("project-a")
         family = all_children(live, 5)  # Keystone, two workers, the one that imports and the one that maintains
         started = time.monotonic()
@@ -91,7 +93,7 @@ def test_stop_signal_ends_everything_and_the_next_start_is_quick(tmp_path: Path,
         assert not any(map(runs, family))
     started = time.monotonic()
     with standalone.up(tmp_path / "data", port=live.port) as again:
-        assert time.monotonic() - started < 30, "4 s on an idle machine; tests share theirs"
+        assert time.monotonic() - started < 2 * first_seconds, "the first one makes a Keystone as well"
         assert again.keystone.project_id("project-a") == before
         assert standalone.answers(f"{again.image_url}/versions") == 200
 
@@ -105,7 +107,9 @@ def test_killed_parent_leaves_no_orphan(tmp_path: Path) -> None:
         assert standalone.answers(live.image_url) == 0
 
 
-@pytest.mark.parametrize("after_bytes", [1, 200_000, 500_000])
+@pytest.mark.parametrize(
+    "after_bytes", [pytest.param(1, marks=pytest.mark.slow), 200_000, pytest.param(500_000, marks=pytest.mark.slow)]
+)
 def test_first_start_that_was_killed_is_started_over(tmp_path: Path, after_bytes: int) -> None:
     command = [str(standalone.PARTAGE), "up", "--data", str(tmp_path / "data"), "--port", str(listening.find_free_port())]
     database = tmp_path / "data" / "keystone" / "keystone.db"
