@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from partage import problems
+from partage.content.digest import Buffer
 from partage.content.manifest import Segment
 from partage.measures import CACHE_READS
 from partage.model.announcement import Event, Sent
@@ -86,7 +87,7 @@ class Reading:
     stop: int
     is_whole: bool
 
-    def pieces_from(self, start: int) -> Iterator[bytes | FilePart]:
+    def pieces_from(self, start: int) -> Iterator[Buffer | FilePart]:
         """Yield [start, stop) in pieces: parts of this node's copy as far as there is one, which the read fills. Close it to stop.
 
         Raises:

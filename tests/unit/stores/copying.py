@@ -88,9 +88,9 @@ def read_through(fills: Fills, content: Content, start: int = 0, stop: int | Non
     return bytes(found) + b"".join(content.read(start, stop) if start < stop else ())
 
 
-def read_part(part: FilePart | bytes) -> bytes:
+def read_part(part: FilePart | digest.Buffer) -> bytes:
     """Read a whole part."""
-    return part if isinstance(part, bytes) else part.read(len(part))
+    return part.read(len(part)) if isinstance(part, FilePart) else bytes(part)
 
 
 def file_of(fills: Fills, content: Content) -> Path:

@@ -148,7 +148,7 @@ class Outbox:
         return bool(self._waiting)
 
     def _append(self, pieces: list[Piece]) -> None:
-        self._waiting.extend(memoryview(piece) if isinstance(piece, bytes) else piece for piece in pieces)
+        self._waiting.extend(piece if isinstance(piece, FilePart) else memoryview(piece) for piece in pieces)
 
     def _drop_sent(self, sent: int) -> None:
         self.bytes += sent

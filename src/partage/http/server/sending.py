@@ -10,10 +10,11 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from partage import problems
+from partage.content.digest import Buffer
 from partage.http.server.body import BLOCK_BYTES, Channel, Message, Receive, Send
 from partage.stores.cache.copies import CopyLostError, FilePart
 
-Piece = bytes | FilePart
+Piece = Buffer | FilePart
 """A part of image data: in memory, or in a file from which it can be sent without reading it."""
 
 Call = Callable[..., "asyncio.Future[Any]"]
@@ -118,8 +119,8 @@ class Source:
         """Read the next pieces into memory, about a mebibyte of them, and keep the rest; `at` is the offset of the first byte."""
         found: list[bytes] = []
         for piece in pieces:
-            if isinstance(piece, bytes):
-                found.append(piece)
+            if not isinstance(piece, FilePart):
+                found.append(bytes(piece))
                 continue
             try:
                 found.append(piece.read(BLOCK_BYTES))

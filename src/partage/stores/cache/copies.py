@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import blake3
 
+from partage.content.digest import Buffer
 from partage.model.ids import ContentID
 from partage.stores.cache.staging import Staging
 
@@ -185,7 +186,7 @@ class Copy:
         """Return how many bytes a window has; the last one may be shorter."""
         return min(WINDOW_BYTES, self.size_bytes - window * WINDOW_BYTES)
 
-    def write(self, first: int, windows: Sequence[Sequence[bytes]], staging: Staging | None = None) -> None:
+    def write(self, first: int, windows: Sequence[Sequence[Buffer]], staging: Staging | None = None) -> None:
         """Write adjacent windows whose bytes were verified, and mark them; past the page cache, if `staging` can do that.
 
         Raises:
@@ -196,7 +197,7 @@ class Copy:
             self._write_cached(at, pieces)
         self.mark(first, bytes([State.VERIFIED]) * len(windows))
 
-    def _write_cached(self, at: int, pieces: list[bytes]) -> None:
+    def _write_cached(self, at: int, pieces: list[Buffer]) -> None:
         left = [memoryview(piece) for piece in pieces]
         while left:
             written = os.pwritev(self.descriptor, left[:_MOST_PIECES], at)
@@ -242,7 +243,7 @@ class Copy:
                 os.utime(self.descriptor, (now, now))
 
 
-def is_zeros(pieces: Iterable[bytes]) -> bool:
+def is_zeros(pieces: Iterable[Buffer]) -> bool:
     """Return whether the pieces of a window have zeros only."""
     return all(map(_ZEROS.startswith, pieces))
 

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
 from partage import problems
+from partage.content.digest import Buffer
 from partage.content.manifest import Segment
 from partage.model.ids import ContentID
 from partage.stores.cache.cache_directory import CacheDirectory
@@ -63,7 +64,7 @@ class Origin(Protocol):
 class Taken(NamedTuple):
     """The next bytes for a reader. `was_there`: they were in the file before the reader came."""
 
-    pieces: Sequence[bytes | FilePart]
+    pieces: Sequence[Buffer | FilePart]
     was_there: bool
 
 
@@ -189,7 +190,7 @@ class Fills:
                 self._fills.remove(fill)
             self._changed.notify_all()
 
-    def advance(self, fill: "_Fill", count: int, held: Sequence[bytes] | None = None) -> None:
+    def advance(self, fill: "_Fill", count: int, held: Sequence[Buffer] | None = None) -> None:
         """Note that so many more windows are filled: in the file, or one that is `held` in memory."""
         with self._changed:
             if held is not None:
@@ -231,7 +232,7 @@ class _Fill:
         self.is_ended = False
         self.is_idle = False
         self.awaited = -1
-        self.held: dict[int, Sequence[bytes]] = {}
+        self.held: dict[int, Sequence[Buffer]] = {}
         self.windows = copy.windows
         self._is_patient = True
         self._fills = fills
@@ -240,7 +241,7 @@ class _Fill:
         self._reading: _Reading | None = None
         self._locked = range(0)
         self._grown = 0
-        self._unwritten: dict[int, Sequence[bytes]] = {}
+        self._unwritten: dict[int, Sequence[Buffer]] = {}
         self._staging: Staging | None = None
 
     @property
@@ -342,15 +343,15 @@ class _Fill:
             self._staging = Staging(_WRITTEN_AT_ONCE * WINDOW_BYTES)
         while unwritten:
             first = next(iter(unwritten))
-            adjacent: list[Sequence[bytes]] = []
+            adjacent: list[Sequence[Buffer]] = []
             while first + len(adjacent) in unwritten:
                 adjacent.append(unwritten.pop(first + len(adjacent)))
             copy.write(first, adjacent, self._staging)
 
 
-def _cut(pieces: Sequence[bytes], start: int, stop: int) -> list[bytes]:
+def _cut(pieces: Sequence[Buffer], start: int, stop: int) -> list[Buffer]:
     """Return the bytes [start, stop) of pieces."""
-    found = []
+    found: list[Buffer] = []
     for piece in pieces:
         if start < len(piece) and stop > 0:
             found.append(piece if start <= 0 and stop >= len(piece) else piece[max(start, 0) : stop])
@@ -368,18 +369,18 @@ class _Reading:
     def __init__(self, origin: Origin, start: int, stop: int) -> None:
         self.position = start
         self._pieces = origin.read(start, stop)
-        self._rest = b""
+        self._rest = memoryview(b"")
 
-    def take(self, size_bytes: int) -> list[bytes]:
+    def take(self, size_bytes: int) -> list[Buffer]:
         """Return the next bytes.
 
         Raises:
             ContentCorrupt: there are fewer.
         """
-        taken: list[bytes] = []
+        taken: list[Buffer] = []
         left = size_bytes
         while left:
-            piece = self._rest or next(self._pieces, b"")
+            piece = self._rest or memoryview(next(self._pieces, b""))
             if not piece:
                 raise problems.ContentCorrupt("The image data ends before its size")
             taken.append(piece[:left])

@@ -12,6 +12,8 @@ import os
 import time
 from collections.abc import Iterable
 
+from partage.content.digest import Buffer
+
 ALIGNMENT = 4096
 
 _NOT_DIRECTLY = (errno.EINVAL, errno.EOPNOTSUPP)
@@ -31,7 +33,7 @@ class Staging:
         self._written_bytes = 0
         self._seconds = 0.0
 
-    def write(self, descriptor: int, at: int, pieces: Iterable[bytes]) -> bool:
+    def write(self, descriptor: int, at: int, pieces: Iterable[Buffer]) -> bool:
         """Write pieces at an aligned offset, with zeros up to the next aligned one; return False if that cannot be done directly.
 
         It is not done either on a disk that is so slow that a reader would wait for it: the page cache takes what it writes later.
