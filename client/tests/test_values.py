@@ -1,5 +1,6 @@
 """Durations and times as people write them, tables of 80 columns, addresses and messages."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -147,3 +148,29 @@ def test_status_becomes_an_error_that_says_what_was_asked(status: int, kind: typ
 def test_markup_of_glances_messages_is_removed() -> None:
     html = "<html><head><title>404 Not Found</title></head><body><h1>404</h1>No image &amp; no more.<br /><br /></body></html>"
     assert str(connections.error_of_status(404, html, "Show it")) == "Show it: 404 No image & no more."
+
+
+def test_markup_that_is_damaged_is_text() -> None:
+    texts = {
+        "a < b": "a < b",
+        "<head>never closed <b>x</b>": "never closed x",
+        "<HEAD>hidden</Head>shown": "shown",
+        "<title>1</title>a<title>2</title>b": "a b",
+        f"&#{'9' * 5000};": "\N{REPLACEMENT CHARACTER}",
+        "&#65; &amp;": "A &",
+    }
+    assert {each: endpoint.strip_markup(each) for each in texts} == texts
+
+
+@pytest.mark.parametrize("piece", ["<", "<head>", "<head></title>", "<a", "&#9", "</title"])
+def test_hostile_markup_takes_linear_time(piece: str) -> None:
+    """A sixteenth takes a sixteenth of the time, 1/256 where each piece meets each; up to 1/100 is taken for even."""
+
+    def seconds_of(length: int) -> float:
+        text = piece * (length // len(piece))
+        begun = time.thread_time()
+        endpoint.strip_markup(text)
+        return time.thread_time() - begun
+
+    whole, part = (min(seconds_of(length) for _ in range(5)) for length in (1 << 17, 1 << 13))
+    assert whole / max(part, 1e-6) < 100

@@ -2,13 +2,17 @@
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from partageclient import errors
 
 _VERSION = re.compile(r"/v\d+(\.\d+)?/?$")
+_UNSHOWN = ("head", "title")
+_HUGE_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{9,};?")
+"""Such a number is no character, and Python refuses to read one of thousands of digits."""
+
 ABSENT = (300, 401, 403, 404, 405)
 """How services without the sharing API answer. Source: Glance 33 answers every unknown path with its versions, 300."""
 
@@ -50,6 +54,24 @@ def strip_version(url: str) -> str:
 
 
 def strip_markup(text: str) -> str:
-    """Return the text of one of Glance's HTML messages."""
-    body = re.sub(r"(?s)<(head|title)>.*?</\1>", " ", text)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+    """Return the text of one of Glance's HTML messages, in time that grows with its length, whatever it is."""
+    first, *rest = text.split("<")
+    last_ends = {name: _find_last(f"/{name}>", rest) for name in _UNSHOWN}
+    kept, hidden = [first], ""
+    for index, part in enumerate(rest):
+        tag, is_tag, shown = part.partition(">")
+        name = tag.lower()
+        if hidden and name != hidden:
+            continue
+        if index < last_ends.get(name, -1):
+            hidden = f"/{name}"
+            continue
+        hidden = ""
+        kept.append(shown if is_tag else f"<{part}")
+    unnumbered = _HUGE_REFERENCE.sub("\N{REPLACEMENT CHARACTER}", " ".join(kept))
+    return " ".join(html.unescape(unnumbered).split())
+
+
+def _find_last(start: str, parts: Sequence[str]) -> int:
+    """Return the index of the last part that starts so, in small or large letters, or -1."""
+    return max((index for index, each in enumerate(parts) if each[: len(start)].lower() == start), default=-1)
