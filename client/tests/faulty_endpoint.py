@@ -4,14 +4,16 @@ import http.client
 import json
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 PIECE = 1 << 16
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 VERSIONS = {"versions": [{"id": "v2.17", "status": "CURRENT", "links": [{"rel": "self", "href": "/v2/"}]}]}
 """How a plain Glance answers every path that it does not know, with the status 300. Source: Glance 33."""
 
@@ -21,7 +23,8 @@ class Fault:
     """What happens to the next request with this method whose path ends so; `times` of them.
 
     `cut_after`: the connection breaks after so many bytes of the body. `flip_at`: a bit of this byte of the response changes.
-    `status`, `document`: the response, instead of the service's. None of them: the connection is closed without a response.
+    `status`, `document`, `headers`: the response, instead of the service's. `loses_response`: the service gets the request, and the
+    connection breaks after it has responded. None of them: the connection is closed without a response.
     """
 
     method: str
@@ -31,13 +34,16 @@ class Fault:
     flip_at: int | None = None
     status: int | None = None
     document: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    loses_response: bool = False
 
 
 @dataclass
 class FaultyEndpoint:
     """The endpoint; `url` is its address. As a proxy it passes a request on to where the request says.
 
-    `has_ranges` false: it ignores Range. `is_plain`: it has no /partage. `requests` has the method, path and Range of each request.
+    `has_ranges` false: it ignores Range. `is_plain`: it has no /partage. `requests` has the method, path and Range of each request,
+    `sent` the method, path and bytes of each body that was passed on.
     """
 
     upstream: str
@@ -48,6 +54,7 @@ class FaultyEndpoint:
     refused_tokens: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    sent: list[tuple[str, str, int]] = field(default_factory=list)
     intervene: Callable[[str, str], int | None] = lambda _method, _path: None
     """Returns a status to answer with instead of passing on, or None. 0 closes the connection without a response."""
 
@@ -87,8 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(300, VERSIONS)
         elif fault is not None and fault.status is not None:
             self._drain()
-            self._reply(fault.status, fault.document or {"message": "no"})
-        elif fault is not None and fault.cut_after is None and fault.flip_at is None:
+            self._reply(fault.status, fault.document or {"message": "no"}, fault.headers)
+        elif fault is not None and fault.cut_after is None and fault.flip_at is None and not fault.loses_response:
             self.close_connection = True
         else:
             self._pass_on(named.netloc or urlsplit(endpoint.upstream).netloc, path, fault)
@@ -101,9 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
         while left:
             left -= len(self.rfile.read(min(PIECE, left)))
 
-    def _reply(self, status: int, document: Any) -> None:
+    def _reply(self, status: int, document: Any, headers: Mapping[str, str] = NO_HEADERS) -> None:
         body = json.dumps(document).encode()
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -118,23 +127,31 @@ class _Handler(BaseHTTPRequestHandler):
                 if name.lower() not in dropped:
                     service.putheader(name, value)
             service.endheaders()
-            limit = fault.cut_after if fault and self.command == "PUT" else None
+            limit = fault.cut_after if fault and self.command in ("PUT", "PATCH") else None
             if not self._send_body(service, length, limit):
                 self.close_connection = True
                 return
-            self._send_back(service.getresponse(), fault)
+            answer = service.getresponse()
+            if fault and fault.loses_response:
+                answer.read()
+                self.close_connection = True
+                return
+            self._send_back(answer, fault)
 
     def _send_body(self, service: http.client.HTTPConnection, length: int, limit: int | None) -> bool:
         sent = 0
-        while sent < length:
-            piece = self.rfile.read(min(PIECE, length - sent))
-            if not piece:
-                return False  # the client has gone: the service sees that as well, and never takes a part for the whole
-            service.send(piece)
-            sent += len(piece)
-            if limit is not None and sent >= limit:
-                return False
-        return True
+        try:
+            while sent < length:
+                piece = self.rfile.read(min(PIECE, length - sent))
+                if not piece:
+                    return False  # the client has gone: the service sees that as well, and never takes a part for the whole
+                service.send(piece)
+                sent += len(piece)
+                if limit is not None and sent >= limit:
+                    return False
+            return True
+        finally:
+            self.endpoint.sent.append((self.command, self.path, sent))
 
     def _send_back(self, answer: http.client.HTTPResponse, fault: Fault | None) -> None:
         self.send_response_only(answer.status)

@@ -25,6 +25,9 @@ from places import Place
 
 DATA = random.Random(1).randbytes(5_000_000)
 HASTE = Patience(attempts=4, first_delay_seconds=0.01, longest_delay_seconds=0.05)
+UPLOADS = {True: ("PUT", "/file"), False: ("PATCH", "/upload")}
+"""How the data is sent to Glance, and to Partage."""
+
 PROPERTIES = {"os_distro": "debian", "hw_disk_bus": "virtio", "a/b~c": "slash and tilde"}
 
 
@@ -167,8 +170,12 @@ def test_endpoint_that_stays_away_fails_with_the_position_and_leaves_nothing(
     assert isinstance(result.problem, errors.Unreachable)
     assert f"of {len(DATA)} on" in str(result.problem)
     assert "gave up after 4 attempts" in str(result.problem)
-    assert [each for each in said.sentences if "was removed" in each]
-    assert images_of(place.cloud("project-b")) == []
+    if place.is_glance:
+        assert [each for each in said.sentences if "was removed" in each]
+        assert images_of(place.cloud("project-b")) == []
+    else:
+        assert "Run the same command again within" in said.sentences[-1]
+        assert [each["status"] for each in images_of(place.cloud("project-b"))] == ["queued"]
 
 
 def test_damaged_download_is_refused_and_the_copy_removed(place: Place, backup: Image, endpoint: FaultyEndpoint) -> None:
@@ -181,10 +188,13 @@ def test_damaged_download_is_refused_and_the_copy_removed(place: Place, backup: 
     assert "was removed" in said.sentences[-1]
 
 
-def test_upload_that_breaks_off_is_sent_again(place: Place, backup: Image, endpoint: FaultyEndpoint) -> None:
+def test_upload_to_glance_that_breaks_off_is_sent_again(place: Place, backup: Image, endpoint: FaultyEndpoint) -> None:
+    endpoint.is_plain = True
     endpoint.faults = [Fault("PUT", "/file", cut_after=2_000_000)]
-    b = through(endpoint, place, "project-b")
-    result = transfer(place.cloud("project-a"), backup, b)
+    b, said = through(endpoint, place, "project-b"), Said()
+    result = transfer(place.cloud("project-a"), backup, b, said)
+    broken = "The upload in project-b broke off. This image service cannot go on with an upload, so it begins anew."
+    assert said.sentences == [broken]
     assert result.copied is not None, result.problem
     assert [each[0] for each in endpoint.requests if each[1].endswith("/file")] == ["PUT", "PUT"]
     assert read(place.cloud("project-b"), result.copied.image["id"]) == DATA
@@ -208,9 +218,9 @@ def test_token_that_expires_while_data_flows_is_renewed(place: Place, backup: Im
     assert read(place.cloud("project-b"), result.copied.image["id"]) == DATA
 
 
-def test_upload_that_is_refused_for_its_token_is_sent_whole_again(place: Place, backup: Image, endpoint: FaultyEndpoint) -> None:
+def test_upload_that_is_refused_for_its_token_is_sent_again(place: Place, backup: Image, endpoint: FaultyEndpoint) -> None:
     b = through(endpoint, place, "project-b")
-    endpoint.faults = [Fault("PUT", "/file", status=401)]
+    endpoint.faults = [Fault(*UPLOADS[place.is_glance], status=401)]
     result = transfer(place.cloud("project-a"), backup, b)
     assert result.copied is not None, result.problem
     assert read(place.cloud("project-b"), result.copied.image["id"]) == DATA
@@ -218,7 +228,8 @@ def test_upload_that_is_refused_for_its_token_is_sent_whole_again(place: Place, 
 
 def test_quota_of_the_destination_is_said_and_nothing_stays(place: Place, backup: Image, endpoint: FaultyEndpoint) -> None:
     b = through(endpoint, place, "project-b")
-    endpoint.faults = [Fault("PUT", "/file", status=413, document={"message": "Request exceeds image_size_total quota"})]
+    refusal = {"message": "Request exceeds image_size_total quota"}
+    endpoint.faults = [Fault(*UPLOADS[place.is_glance], status=413, document=refusal, headers={"Upload-Complete": "?1"})]
     result = transfer(place.cloud("project-a"), backup, b)
     assert isinstance(result.problem, errors.Overloaded)
     assert "image_size_total" in str(result.problem)
@@ -234,8 +245,11 @@ def test_quota_that_has_no_room_is_known_before_any_byte_is_copied(place: Place,
     assert [each for each in endpoint.requests if each[0] != "GET"] == []
 
 
-def test_interruption_removes_the_half_made_image_and_says_so(place: Place, backup: Image) -> None:
-    b, said = place.cloud("project-b"), Said(interrupt_at=2_000_000)
+def test_interruption_on_glance_removes_the_half_made_image_and_says_so(
+    place: Place, backup: Image, endpoint: FaultyEndpoint
+) -> None:
+    endpoint.is_plain = True
+    b, said = through(endpoint, place, "project-b"), Said(interrupt_at=2_000_000)
     with pytest.raises(errors.Interrupted) as caught:
         transfer(place.cloud("project-a"), backup, b, said)
     assert (caught.value.results, caught.value.left) == ([], 1)

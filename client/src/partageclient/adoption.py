@@ -7,17 +7,21 @@ from typing import Any
 
 from openstack.connection import Connection
 
-from partageclient import copied_metadata, copying, errors, images
+from partageclient import copied_metadata, copying, errors, images, resumable_uploads
 from partageclient.connections import Cloud, as_cloud
 from partageclient.copied_metadata import Metadata
 from partageclient.copying import SILENT, Copied, Observer
 from partageclient.image_data import Patience
 from partageclient.images import Image
+from partageclient.resumable_uploads import Unfinished
 
 
 @dataclass(frozen=True)
 class AdoptionPlan:
-    """What `adopt` would do: the source, how (adopt or stream), and the bytes that go through this machine."""
+    """What `adopt` would do: the source, how (adopt or stream), and the bytes that go through this machine.
+
+    `half_made` are images that former runs have left, `begun` the one of them that a stream goes on with.
+    """
 
     image: Image
     method: str
@@ -26,6 +30,7 @@ class AdoptionPlan:
     half_made: tuple[Image, ...]
     source: Cloud
     destination: Cloud
+    begun: Unfinished | None = None
 
 
 def plan_adoption(
@@ -51,7 +56,9 @@ def plan_adoption(
     if source is destination and "adopt" in destination.features.names:
         return AdoptionPlan(found, "adopt", 0, metadata, (), source, destination)
     earlier = copying.find_earlier(destination, found, name)
-    return AdoptionPlan(found, "stream", int(found["size"]), metadata, earlier.half_made, source, destination)
+    begun = resumable_uploads.find_unfinished(destination, found, metadata, earlier.half_made)
+    left = int(found["size"]) - (0 if begun is None else begun.offset)
+    return AdoptionPlan(found, "stream", left, metadata, earlier.half_made, source, destination, begun)
 
 
 def adopt(
@@ -67,7 +74,8 @@ def adopt(
     """Make a private image of the project of `conn` from one that it can download.
 
     Where the image service has the sharing API it does so at once, without copying bytes. On plain Glance the data is downloaded
-    and uploaded at the same time, in flat memory, and compared. A half-made image of a former run is removed first.
+    and uploaded at the same time, in flat memory, and compared. A half-made image of a former run is removed first, or gone on with
+    where the image service can do so.
 
     Raises:
         Damaged: what arrived differs from the source; the new image was removed.
@@ -86,11 +94,18 @@ def carry_out(
     """Do what was planned; see `adopt`."""
     if plan.method == "adopt":
         return adopt_at_once(plan.destination, plan.image, plan.metadata)
-    for each in plan.half_made:
-        copying.remove(plan.destination, each["id"], observer)
-    copying.check_room(plan.destination, [plan.image], f"Adopt image {plan.image['id']}")
+    copying.remove_others(plan.destination, plan.half_made, plan.begun, observer)
+    new = [plan.image] if plan.begun is None else []  # the quota counts that one already
+    copying.check_room(plan.destination, new, f"Adopt image {plan.image['id']}")
     return copying.stream(
-        plan.source, plan.image, plan.destination, plan.metadata, observer=observer, patience=patience, sleep=sleep
+        plan.source,
+        plan.image,
+        plan.destination,
+        plan.metadata,
+        begun=plan.begun,
+        observer=observer,
+        patience=patience,
+        sleep=sleep,
     )
 
 

@@ -26,6 +26,8 @@ _ELSEWHERE = {
     **dict.fromkeys(_VOLUMES, "names snapshots of volumes of the other cloud"),
 }
 _SIGNATURE = "img_signature"
+_OF_SERVICE = "os_glance_"
+"""Properties that image services keep for themselves begin so."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,18 @@ class Metadata:
     def properties(self) -> dict[str, str]:
         """The properties among what the copy is created with."""
         return {name: value for name, value in self.document.items() if name not in _ATTRIBUTES and name != MARKER}
+
+    def has_created(self, image: Image) -> bool:
+        """Return whether an image looks as if it had been created with this metadata; a property may be missing."""
+        attributes = {name: value for name, value in self.document.items() if name not in self.properties and name != "tags"}
+        is_same = all(image.get(name) == value for name, value in attributes.items())
+        kept = {name: value for name, value in image.items() if name not in _ATTRIBUTES and not name.startswith(_OF_SERVICE)}
+        has_no_other = all(self.document.get(name) == value for name, value in kept.items())
+        return is_same and has_no_other and sorted(image.get("tags") or []) == sorted(self.document["tags"])
+
+    def find_missing(self, image: Image) -> dict[str, str]:
+        """Return the properties that an image does not have."""
+        return {name: value for name, value in self.properties.items() if name not in image}
 
 
 def select(image: Image, *, name: str | None = None, to_other_cloud: bool) -> Metadata:
@@ -69,7 +83,7 @@ def select(image: Image, *, name: str | None = None, to_other_cloud: bool) -> Me
 
 
 def _find_reason_to_leave_out(key: str, *, to_other_cloud: bool) -> str:
-    if key.startswith("os_glance_"):
+    if key.startswith(_OF_SERVICE):
         return "the image service keeps it for itself"
     if to_other_cloud and key.startswith(_SIGNATURE):
         return "names a certificate of the other cloud"

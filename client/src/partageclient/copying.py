@@ -1,24 +1,26 @@
 """Copy the data of one image into a new image of another project or cloud, through this machine, without a temporary file.
 
-The new image has the property MARKER until it is whole and compared. When the copy fails, also by Ctrl-C, the new image is removed.
-What a killed process leaves is found by the property, see `find_earlier`.
+The new image has the property MARKER until it is whole and compared. When the copy fails, also by Ctrl-C, the new image is removed;
+on Partage it stays if a later run can go on with it, see `resumable_uploads.py`. What is left is found by the property, see
+`find_earlier`.
 """
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import requests
 
-from partageclient import connections, errors, images
+from partageclient import connections, errors, images, resumable_uploads
 from partageclient.connections import Cloud
 from partageclient.copied_metadata import MARKER, Metadata
 from partageclient.image_data import INTERRUPTIONS, PASSING, TIMEOUT_SECONDS, ImageData, Patience, find_digest
 from partageclient.images import Image
+from partageclient.resumable_uploads import Unfinished, Upload
 
 _UPLOADS = 3
-"""How often the data is sent to one new image. Image services cannot go on with an upload, only begin it again."""
+"""How often the data is sent to one new image. Glance cannot go on with an upload, only begin it again."""
 
 _IMPORTING = ("os_glance_import_task", "os_glance_importing_to_stores")
 """Properties of an image whose import has been requested, also before it begins. Source: Glance locks the image with the first."""
@@ -46,7 +48,7 @@ class Copied:
 
     `image` is its document, `method` how it was made (adopt, import, stream, or present: it was there before). `verified` is what
     was compared: the name of a digest, `size` where the services have no digest in common, or `same data` after adopt. `left_out`
-    properties that the copy does not have, with the reason. `resumed_from` are the positions from which the download was resumed.
+    properties that the copy does not have, with the reason. `resumed_from` are the positions from which download or upload went on.
     """
 
     image: Image
@@ -71,29 +73,42 @@ def stream(
     destination: Cloud,
     metadata: Metadata,
     *,
+    begun: Unfinished | None = None,
     observer: Observer = SILENT,
     patience: Patience | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Copied:
     """Create an image in the destination, and stream the data of an image of the source into it.
 
+    `begun` is what a former run has left: a Partage goes on with it.
+
     Raises:
         Damaged: the data that arrived differs from the source's.
         ClientError: source or destination refuse, or do not respond. The new image was removed, or `observer` got its id.
     """
     patience = patience or Patience()
-    made, refused = create(destination, metadata)
-    size = int(image["size"])
+    if begun is None:
+        made, refused = create(destination, metadata)
+    else:
+        made, refused = begun.image, _set_each(destination, begun.image["id"], metadata.find_missing(begun.image))
+    image_id, size = str(made["id"]), int(image["size"])
     data = ImageData(source, image, patience=patience, report=lambda done: observer.progress(done, size), sleep=sleep)
+    upload = Upload(data, destination, image_id, say=observer.say, patience=patience, sleep=sleep)
+    is_resumable = False
     try:
-        _send(data, destination, made["id"], patience, sleep)
-        verified = verify(image, _show(destination, made["id"]), data.digest)
-        finish(destination, made["id"], metadata, observer)
-    except BaseException:
+        is_resumable = size > 0 and resumable_uploads.FEATURE in destination.features.names and upload.begin()
+        if is_resumable:
+            upload.send()
+        else:
+            _send(data, destination, image_id, patience, sleep, say=observer.say)
+        verified = verify(image, _show(destination, image_id), data.digest, is_digest_needed=begun is not None)
+        finish(destination, image_id, metadata, observer)
+    except BaseException as error:
         data.close()
-        remove(destination, made["id"], observer)
+        if not (is_resumable and upload.keep_after(error)):
+            remove(destination, image_id, observer)
         raise
-    whole = _show(destination, made["id"])
+    whole = _show(destination, image_id)
     return Copied(whole, "stream", verified, {**metadata.left_out, **refused}, tuple(data.resumed_from))
 
 
@@ -112,25 +127,30 @@ def create(destination: Cloud, metadata: Metadata) -> tuple[Image, dict[str, str
     # The operator protects properties. Which ones, the response does not say for sure, so each is asked for alone.
     plain = {name: value for name, value in metadata.document.items() if name not in metadata.properties}
     made: Image = destination.request("POST", "/v2/images", body=plain, asked=asked).document
+    try:
+        return made, _set_each(destination, made["id"], metadata.properties)
+    except BaseException:
+        remove(destination, made["id"], SILENT)
+        raise
+
+
+def _set_each(destination: Cloud, image_id: str, properties: Mapping[str, str]) -> dict[str, str]:
+    """Set properties one by one; return those that the project may not set, with the service's reason."""
     refused = {}
-    for name, value in metadata.properties.items():
+    for name, value in properties.items():
+        change: dict[str, object] = {"op": "add", "path": f"/{_escape(name)}", "value": value}
         try:
-            _patch(
-                destination, made["id"], [{"op": "add", "path": f"/{_escape(name)}", "value": value}], f"Set the property {name}"
-            )
+            _patch(destination, image_id, [change], f"Set the property {name}")
         except errors.Forbidden as error:
             refused[name] = error.obstacle
-        except BaseException:
-            remove(destination, made["id"], SILENT)
-            raise
-    return made, refused
+    return refused
 
 
-def verify(source: Image, made: Image, digest: str | None) -> str:
+def verify(source: Image, made: Image, digest: str | None, *, is_digest_needed: bool = False) -> str:
     """Compare a new image with its source; return what was compared. `digest` is that of the bytes that passed through, if any.
 
     Raises:
-        Damaged: they differ.
+        Damaged: they differ; or `is_digest_needed`, and there is none to compare.
         Unexpected: the new image has no data.
     """
     asked = f"Compare image {made['id']} with its source {source['id']}"
@@ -150,6 +170,9 @@ def verify(source: Image, made: Image, digest: str | None) -> str:
         if made["checksum"] != source["checksum"]:
             raise _make_damaged(asked, "MD5", source["checksum"], made["checksum"])
         return "md5"
+    if is_digest_needed and not digest:
+        obstacle = "the image services have no digest in common, and a former run has sent a part of the data"
+        raise errors.Damaged(asked, obstacle, "The copy is not used. Run it again: it begins anew")
     return "size"
 
 
@@ -188,6 +211,13 @@ def remove(destination: Cloud, image_id: str, observer: Observer) -> None:
         )
     else:
         observer.say(f"The half-made image {image_id}{_locate(destination)} was removed.")
+
+
+def remove_others(destination: Cloud, half_made: Iterable[Image], begun: Unfinished | None, observer: Observer) -> None:
+    """Remove the half-made images of former runs, except the one that this run goes on with."""
+    for each in half_made:
+        if begun is None or each["id"] != begun.image["id"]:
+            remove(destination, each["id"], observer)
 
 
 def find_earlier(destination: Cloud, image: Image, name: str | None = None) -> Earlier:
@@ -230,8 +260,16 @@ def _is_same(source: Image, other: Image) -> bool:
         return False
 
 
-def _send(data: ImageData, destination: Cloud, image_id: str, patience: Patience, sleep: Callable[[float], None]) -> None:
-    """Send the data, again from its beginning if the destination was away.
+def _send(
+    data: ImageData,
+    destination: Cloud,
+    image_id: str,
+    patience: Patience,
+    sleep: Callable[[float], None],
+    *,
+    say: Callable[[str], None],
+) -> None:
+    """Send the data in one request, again from its beginning if the destination was away.
 
     Raises:
         ClientError: the source or the destination refuses, or does not answer for too long.
@@ -251,6 +289,8 @@ def _send(data: ImageData, destination: Cloud, image_id: str, patience: Patience
         sleep(patience.delay_seconds(attempt))
         if _settle(destination, image_id, patience, sleep) == "active":
             return  # only the response was lost
+        where = _locate(destination)
+        say(f"The upload{where} broke off. This image service cannot go on with an upload, so it begins anew.")
 
 
 def _put(data: ImageData, destination: Cloud, url: str, asked: str) -> errors.ClientError | None:

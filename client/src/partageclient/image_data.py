@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import requests
 import urllib3
@@ -66,8 +67,9 @@ class ImageData:
     """The data of one image, to be sent as the body of a request: iterable from its first byte, any number of times.
 
     `len()` is the number of bytes, so that the request has a Content-Length. When the request is repeated, as keystoneauth does
-    after it has got a new token, iteration begins again with the first byte. After a whole iteration `digest` has the digest of
-    what was read.
+    after it has got a new token, iteration begins again with the first byte. After the last byte `digest` has the digest of what
+    was read; it is None if the first bytes were not, because `skip` left them out. `resumed_from` are the positions from which the
+    data was requested again.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class ImageData:
         self._algorithm = _choose_algorithm(image)
         self._patience, self._report, self._sleep = patience or Patience(), report, sleep
         self._open: Iterator[bytes] | None = None
+        self._hash = _Hash(None)
         self.digest: str | None = None
         self.interruptions: list[str] = []
         self.resumed_from: list[int] = []
@@ -101,9 +104,22 @@ class ImageData:
         return self._size
 
     def __iter__(self) -> Iterator[bytes]:
+        return self.read_from(0)
+
+    def skip(self, size_bytes: int) -> "RestOfData":
+        """Return the data without its first bytes, to be sent as the body of a request."""
+        return RestOfData(self, size_bytes)
+
+    def read_from(self, start: int) -> Iterator[bytes]:
+        """Read the data from a byte on. What was read before and is read again is not hashed twice."""
         self.close()
         self.digest = None
-        self._open = _read_ahead(self._hash_pieces())
+        if start:
+            self._note_resumption(start)
+            self._hash = self._hash.copy()  # the thread of the iteration before may still have a piece
+        else:
+            self._hash = _Hash(hashlib.new(self._algorithm, usedforsecurity=False) if self._algorithm else None)
+        self._open = _read_ahead(self._hash_pieces(start, self._hash))
         return self._open
 
     def close(self) -> None:
@@ -112,23 +128,23 @@ class ImageData:
             self._open.close()
         self._open = None
 
-    def _hash_pieces(self) -> Generator[bytes, None, None]:
-        digest = hashlib.new(self._algorithm, usedforsecurity=False) if self._algorithm else None
-        with contextlib.closing(self._read_all()) as pieces:
+    def _hash_pieces(self, start: int, digest: "_Hash") -> Generator[bytes, None, None]:
+        position = start
+        with contextlib.closing(self._read_all(start)) as pieces:
             for piece in pieces:
-                if digest:
-                    digest.update(piece)
+                digest.update(position, piece)
+                position += len(piece)
                 yield piece
-        self.digest = digest.hexdigest() if digest else None
+        self.digest = digest.find_value(self._size)
 
-    def _read_all(self) -> Generator[bytes, None, None]:
-        """Yield all pieces in order, from as many requests as it takes.
+    def _read_all(self, start: int) -> Generator[bytes, None, None]:
+        """Yield all pieces from a byte on in order, from as many requests as it takes.
 
         Raises:
             ClientError: the service refuses, or does not respond for too long.
         """
-        position = failures = 0
-        self._report(0)
+        position, failures = start, 0
+        self._report(position)
         while position < self._size:
             try:
                 with contextlib.closing(self._request_from(position)) as pieces:
@@ -207,11 +223,55 @@ class ImageData:
         given = response.headers.get("Content-Range", "")
         if not given.startswith(f"bytes {start}-"):
             raise errors.Unexpected(self._say_request(start), f"it sent other bytes ({given or 'without saying which'})")
-        self.resumed_from.append(start)
+        if start:
+            self._note_resumption(start)
         return 0
+
+    def _note_resumption(self, start: int) -> None:
+        if start not in self.resumed_from[-1:]:
+            self.resumed_from.append(start)
 
     def _say_request(self, position: int) -> str:
         return f"Download image {self._image_id} from byte {position} of {self._size} on"
+
+
+class RestOfData:
+    """The data of an image without its first bytes: iterable any number of times, with a length, as `ImageData` is."""
+
+    def __init__(self, data: ImageData, start: int) -> None:
+        self._data, self._start = data, start
+
+    def __len__(self) -> int:
+        return len(self._data) - self._start
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._data.read_from(self._start)
+
+
+class _Hash:
+    """The digest of the first bytes of the data. Bytes that were hashed before are left out; after a gap there is no digest."""
+
+    def __init__(self, digest: Any, position: int = 0) -> None:
+        self._digest, self._position = digest, position
+        self._lock = threading.Lock()
+
+    def update(self, start: int, piece: bytes) -> None:
+        """Add a piece that begins at a byte."""
+        with self._lock:
+            if start > self._position:
+                self._digest = None
+            if self._digest is not None:
+                self._digest.update(memoryview(piece)[self._position - start :])
+            self._position = max(self._position, start + len(piece))
+
+    def copy(self) -> "_Hash":
+        """Return the same for another iteration."""
+        with self._lock:
+            return _Hash(self._digest and self._digest.copy(), self._position)
+
+    def find_value(self, size: int) -> str | None:
+        """Return the digest in hexadecimal digits; None if it is not that of all bytes."""
+        return str(self._digest.hexdigest()) if self._digest is not None and self._position == size else None
 
 
 def _choose_algorithm(image: Image) -> str | None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from openstack.connection import Connection
 
-from partageclient import adoption, copied_metadata, copying, errors, images, missing_chunks, region_imports
+from partageclient import adoption, copied_metadata, copying, errors, images, missing_chunks, region_imports, resumable_uploads
 from partageclient.connections import Cloud, as_cloud
 from partageclient.copied_metadata import Metadata
 from partageclient.copying import SILENT, Copied, Observer
 from partageclient.image_data import Patience
 from partageclient.images import Image
+from partageclient.resumable_uploads import Unfinished
 
 _WILDCARDS = frozenset("*?[")
 
@@ -22,7 +23,8 @@ class Planned:
     """What `transfer` would do with one image.
 
     `method` is adopt (the same image service makes a copy), import (the destination reads from the source region by itself), stream
-    (through this machine), present (a whole copy is there) or refused (see `problem`). `bytes` go through this machine.
+    (through this machine), present (a whole copy is there) or refused (see `problem`). `begun` is the upload of a former run that a
+    stream goes on with.
     """
 
     image: Image
@@ -31,11 +33,13 @@ class Planned:
     metadata: Metadata
     earlier: copying.Earlier = field(default_factory=copying.Earlier)
     problem: errors.ClientError | None = None
+    begun: Unfinished | None = None
 
     @property
     def bytes(self) -> int:
         """The number of bytes that go through this machine."""
-        return int(self.image["size"]) if self.method == "stream" else 0
+        sent = 0 if self.begun is None else self.begun.offset
+        return int(self.image["size"]) - sent if self.method == "stream" else 0
 
 
 @dataclass(frozen=True)
@@ -123,10 +127,13 @@ def carry_out(
 
     Raises:
         Overloaded: the quota of the destination has no room for all of it. Nothing was copied.
-        Interrupted: Ctrl-C was pressed; has what was done before. The half-made image was removed.
+        Interrupted: Ctrl-C was pressed; has what was done before. The half-made image was removed, or can be gone on with.
     """
     there = as_cloud(destination)
-    new = [each.image for each in plans if each.method in ("adopt", "import", "stream") and each.earlier.importing is None]
+    begun = [
+        each for each in plans if each.begun is not None or each.earlier.importing is not None
+    ]  # the quota counts them already
+    new = [each.image for each in plans if each.method in ("adopt", "import", "stream") and each not in begun]
     copying.check_room(there, new, "Transfer the images")
     done: list[object] = []
     results = []
@@ -171,7 +178,8 @@ def _plan(source: Cloud, image: Image, destination: Cloud) -> Planned:
         return Planned(image, source, "import", metadata, earlier)
     if _can_be_adopted(source, image, destination):
         return Planned(image, source, "adopt", metadata, earlier)
-    return Planned(image, source, "stream", metadata, earlier)
+    begun = resumable_uploads.find_unfinished(destination, image, metadata, earlier.half_made)
+    return Planned(image, source, "stream", metadata, earlier, begun=begun)
 
 
 def _can_be_adopted(source: Cloud, image: Image, destination: Cloud) -> bool:
@@ -186,8 +194,7 @@ def _carry_out_one(
 ) -> Transferred:
     if planned.problem is not None:
         return Transferred(planned, problem=planned.problem)
-    for each in planned.earlier.half_made:
-        copying.remove(destination, each["id"], observer)
+    copying.remove_others(destination, planned.earlier.half_made, planned.begun, observer)
     whole = planned.earlier.whole
     if whole is not None:
         if copied_metadata.MARKER in whole:
@@ -208,4 +215,6 @@ def _copy(
             return region_imports.run(planned.source, image, destination, metadata, begun=begun, observer=observer, sleep=sleep)
         except (errors.Forbidden, errors.Conflict, errors.Invalid, errors.Unexpected) as problem:
             observer.say(f"{problem} So the data goes through this machine.")
-    return copying.stream(planned.source, image, destination, metadata, observer=observer, patience=patience, sleep=sleep)
+    return copying.stream(
+        planned.source, image, destination, metadata, begun=planned.begun, observer=observer, patience=patience, sleep=sleep
+    )

@@ -11,6 +11,7 @@ from partageclient.copying import Copied, Observer
 from partageclient.osc.commands import CloudCommand, OneCommand, RowsCommand, add_dry_run
 from partageclient.osc.tables import Column, Shortened
 from partageclient.progress import BytesLine, format_bytes
+from partageclient.resumable_uploads import Unfinished
 from partageclient.transfers import Planned, Transferred
 
 __all__ = ["AdoptImage", "TransferImage"]
@@ -47,11 +48,19 @@ def _observe(command: CloudCommand, name: str) -> Iterator[Observer]:
         line.close()
 
 
+def _say_half_made(command: CloudCommand, half_made: Iterable[Mapping[str, Any]], begun: Unfinished | None) -> None:
+    for each in half_made:
+        if begun is not None and each["id"] == begun.image["id"]:
+            command.say(f"Would go on with image {each['id']} from byte {begun.offset}, where an interrupted run has ended.")
+        else:
+            command.say(f"Would remove image {each['id']}, which an interrupted run has left half made.")
+
+
 class AdoptImage(OneCommand):
     """Make an own image of one that is shared with the project
 
     On Partage at once, without copying bytes. On plain Glance the data goes through this machine, without a temporary file, and is
-    compared; what breaks off is resumed.
+    compared; a download that breaks off is resumed, an upload begins anew, because Glance cannot go on with one.
     """  # noqa: D415 -- help
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -73,8 +82,7 @@ class AdoptImage(OneCommand):
         reader = self.cloud if parsed_args.project_cloud else None
         plan = adoption.plan_adoption(project, parsed_args.image, name=parsed_args.name, reader=reader)
         if parsed_args.dry_run:
-            for each in plan.half_made:
-                self.say(f"Would remove image {each['id']}, which an interrupted run has left half made.")
+            _say_half_made(self, plan.half_made, plan.begun)
             name = plan.metadata.document["name"]
             fields = {"name": name, "adopted_from": plan.image["id"], "method": plan.method, "bytes_to_copy": plan.bytes}
             return self.build_fields(_lay_out(fields, plan.metadata.left_out, parsed_args))
@@ -97,7 +105,8 @@ class TransferImage(RowsCommand):
     """Copy images to another region, cloud or account
 
     Chooses for each image: the destination reads it by itself where it can (glance-download), otherwise the data goes through this
-    machine. What is already there is not copied again, so an interrupted transfer is continued by the same command.
+    machine. What is already there is not copied again, so an interrupted transfer is continued by the same command: within an image
+    on Partage, with the next image on plain Glance.
     """  # noqa: D415 -- help
 
     auth_required = False  # its clouds are named in its arguments, so that it needs no --os-cloud
@@ -136,6 +145,8 @@ class TransferImage(RowsCommand):
         moved: dict[int, int] = {}
         if parsed_args.dry_run:
             moved = {id(each): transfers.estimate_bytes(each, destination) for each in plans}
+            for each in plans:
+                _say_half_made(self, each.earlier.half_made, each.begun)
             self._say_bytes(plans, moved)
             results = [Transferred(each, problem=each.problem) for each in plans]
         else:
