@@ -144,7 +144,7 @@ class Upload:
         """
         headers = {"Upload-Complete": "?0", "Upload-Length": str(len(self._data))}
         also = {*_HIDDEN, _CONFLICT, _TOO_LARGE}
-        # To begin it twice is the same as once: the second request is told so.
+        # To begin it twice is the same as once: the response to the second request says so.
         answer = self._destination.request(
             "POST", _path(self._image_id), asked=self._asked, headers=headers, also=also, repeat=True
         )
