@@ -35,6 +35,7 @@ help:
 	@echo 'make client-quick run those tests of the client that need no service'
 	@echo 'make client-test run the tests of the client beside the newest openstack: five minutes'
 	@echo 'make client-debian run them beside the openstack of Debian 12, and beside the real APIs of Nova and Cinder'
+	@echo 'make client-speed compare transfers with two commands by hand, on Partage and on a real Glance (PEER_DIR)'
 	@echo 'make client-compat run them on both, on Partage and on a real Glance (PEER_DIR: scripts that start it)'
 	@echo 'make docs    build the documentation as a site in build/site; a warning is an error'
 	@echo 'make fmt     format the code'
@@ -79,6 +80,9 @@ client-test: $(DEVELOPED) $(OBJECT_STORES)/.installed
 client-debian: $(DEVELOPED) $(CLIENT_DEBIAN)/.installed $(SERVICES)/.installed
 	cd client && PATH_OF_PARTAGE=../$(BIN)/partage ../$(CLIENT_DEBIAN)/bin/python -m pytest -q -m 'not slow'
 	cd client && PARTAGE_COMPAT_SERVICES=../$(SERVICES) PATH_OF_PARTAGE=../$(BIN)/partage ../$(CLIENT_DEBIAN)/bin/python -m pytest -q -m slow tests/test_nova_and_cinder.py
+
+client-speed: $(DEVELOPED)
+	cd client && PEER_DIR='$(abspath $(PEER_DIR))' ../$(BIN)/python -m pytest -q -s tests/test_transfer_speed.py
 
 client-compat: $(DEVELOPED) $(CLIENT_DEBIAN)/.installed $(SERVICES)/.installed
 	cd client && PEER_DIR='$(abspath $(PEER_DIR))' PARTAGE_COMPAT_SERVICES=../$(SERVICES) ../$(BIN)/python -m pytest
@@ -169,4 +173,4 @@ $(OBJECT_STORES)/.installed: tests/object_stores/requirements.txt
 $(CLIENT_DEBIAN)/.installed: client/pyproject.toml client/tests/debian-12.txt
 	@CONSTRAINTS=client/tests/debian-12.txt scripts/venv $(CLIENT_DEBIAN) $@ -e './client[cli]' -r client/tests/debian-12.txt
 
-.PHONY: help demo test client-quick client-test client-debian client-compat pythons stores quick check fmt-check fmt lint types layers docs changelog crash mariadb fuzz hostile rolling compat bench soak clean
+.PHONY: help demo test client-quick client-test client-debian client-speed client-compat pythons stores quick check fmt-check fmt lint types layers docs changelog crash mariadb fuzz hostile rolling compat bench soak clean
