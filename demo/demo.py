@@ -5,6 +5,7 @@ Exit status 0 only if every step passed.
 """
 
 import argparse
+import contextlib
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import first_act
 import images
 import second_act
 import walk
+import width
 
 _LAST_LINE_OF_GREETING = "Ctrl-C ends everything"
 _BIN = Path(sys.executable).parent
@@ -23,26 +25,33 @@ _BIN = Path(sys.executable).parent
 
 def main() -> int:
     """Run the demo and return the exit status."""
-    options = _options()
+    watched = width.Watched(sys.stdout)
+    with contextlib.redirect_stdout(watched):
+        return _perform(_options(), watched)
+
+
+def _perform(options: argparse.Namespace, watched: width.Watched) -> int:
     folder: Path = options.data
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     service = _Service(folder, options.port)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, service.forward)
-    passed = False
+    passed, clouds = False, folder / "service" / "clouds.yaml"
+    steps = walk.Walk(clouds, _BIN / "openstack", service.is_up)
     try:
         if not service.wait_until_up():
             return service.process.wait() or 1
         print(flush=True)
         disks = images.make(folder / "images")
-        clouds = folder / "service" / "clouds.yaml"
-        steps = walk.Walk(clouds, _BIN / "openstack")
         first_act.perform(steps, disks, folder)
         second_act.perform(steps, disks, folder)
+        steps.check_width(watched.wide)
         passed = steps.finish()
         if not options.once and service.process.poll() is None:
             _print_next_steps(clouds.absolute(), disks, service.log)
             service.process.wait()
+    except walk.Stopped:
+        print(f"\nThe service has ended after {steps.steps} steps; its log is {service.log}", flush=True)
     finally:
         status = service.stop()
     return 0 if passed and status == 0 and (options.once or service.stopped_by_user) else 1
@@ -76,6 +85,10 @@ class _Service:
         """Return whether it has started."""
         self._is_up.wait()
         return self.process.poll() is None
+
+    def is_up(self) -> bool:
+        """Return whether it runs, and nobody has asked it to stop."""
+        return self.process.poll() is None and not self.stopped_by_user
 
     def forward(self, number: int, _frame: FrameType | None) -> None:
         """Forward a signal: after the first, running transfers may finish; a second ends them."""

@@ -46,7 +46,7 @@ def make(folder: Path) -> Images:
     _run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(images.raw), str(draft))
     draft.replace(images.qcow2)
     print(
-        f"Created {images.raw} ({_format_size(images.raw)}) with {count} files of {sources},\n"
+        f"Created {images.raw} ({_format_size(images.raw)}) with {count} files of\n{sources},\n"
         f"and {images.qcow2} ({_format_size(images.qcow2)}), in {time.monotonic() - started:.1f} s",
         flush=True,
     )

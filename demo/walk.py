@@ -19,12 +19,17 @@ Check = Callable[[str], str | None]
 """Checks the output; returns what is wrong with it, or None."""
 
 
+class Stopped(Exception):
+    """The service has ended before the walk-through has."""
+
+
 @dataclass
 class Walk:
     """A running walk-through: the number of steps, and those that failed."""
 
     clouds_file: Path
     client: Path
+    is_service_up: Callable[[], bool] = lambda: True
     steps: int = 0
     faults: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
@@ -38,6 +43,9 @@ class Walk:
         """Run one command of the client as a project, print its output and check it; return the output.
 
         `fails`: the command must fail, because the project may not do this.
+
+        Raises:
+            Stopped: the service has ended, by Ctrl-C or by itself.
         """
         command = f"openstack --os-cloud {cloud} {words}"
         _print_command(command)
@@ -63,6 +71,10 @@ class Walk:
             print(f"(equal, {first.stat().st_size} bytes)", flush=True)
         self._note(command, [] if same else ["the files differ"])
 
+    def check_width(self, wide: list[str]) -> None:
+        """Check that no line so far was wider than a terminal of 80 columns."""
+        self._note("the whole output", [f"wider than 80 columns: {each}" for each in wide])
+
     def value(self, cloud: str, words: str) -> str:
         """Return one value of the client's output, without printing the command."""
         return self._run(cloud, words)[1].strip()
@@ -85,8 +97,12 @@ class Walk:
 
     def _run(self, cloud: str, words: str) -> tuple[int, str]:
         environment = {**os.environ, **_client_settings(self.clouds_file)}
+        if not self.is_service_up():
+            raise Stopped
         command = [str(self.client), "--os-cloud", cloud, *shlex.split(words)]
         done = subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if not self.is_service_up():  # what the client says then is of no interest
+            raise Stopped
         return done.returncode, done.stdout
 
 

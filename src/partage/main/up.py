@@ -98,12 +98,14 @@ Partage is up after {liveness.age_seconds():.1f} s.
   Image service   {serve.url(settings)}
   Keystone        {kept.identity_url}/v3
   Data            {kept.directory}
-  clouds.yaml     {clouds}   (clouds: admin, project-a, project-b, project-c, reader-a)
+  clouds.yaml     {clouds}
+                  has the clouds admin, project-a, project-b, project-c, reader-a
 
 Try, in another terminal; the first line makes a disk, if you have none:
   truncate --size 64M disk.raw && mkfs.ext4 -q -F disk.raw
   export OS_CLIENT_CONFIG_FILE={clouds}
-  {client} --os-cloud project-a image create --disk-format raw --container-format bare --file disk.raw my-image
+  {client} --os-cloud project-a image create \\
+      --disk-format raw --container-format bare --file disk.raw my-image
   {client} --os-cloud project-a image list
 
 Ctrl-C ends everything. The data stays for the next start.""",
