@@ -29,7 +29,7 @@ def make(folder: Path) -> Images:
     """Return the images in `folder`; create them if they do not exist."""
     images = Images(folder / "disk.raw", folder / "disk.qcow2")
     if images.raw.exists() and images.qcow2.exists():
-        print(f"Disk images: {images.raw} and {images.qcow2}, from an earlier run", flush=True)
+        print(f"Disk images, from an earlier run:\n{images.raw} and {images.qcow2}", flush=True)
         return images
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)

@@ -99,7 +99,7 @@ Partage is up after {liveness.age_seconds():.1f} s.
   Keystone        {kept.identity_url}/v3
   Data            {kept.directory}
   clouds.yaml     {clouds}
-                  has the clouds admin, project-a, project-b, project-c, reader-a
+                  (admin, project-a, project-b, project-c, reader-a)
 
 Try, in another terminal; the first line makes a disk, if you have none:
   truncate --size 64M disk.raw && mkfs.ext4 -q -F disk.raw
