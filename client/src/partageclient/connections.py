@@ -4,6 +4,7 @@ All requests of this package go through `Cloud.request`, which translates every 
 """
 
 import json
+import shlex
 import threading
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -50,10 +51,13 @@ class Response:
 
 
 class Cloud:
-    """A connection of openstacksdk with what is known of it. `name` is the profile's, or what a person calls it."""
+    """A connection of openstacksdk with what is known of it. `name` is the profile's, or what a person calls it.
 
-    def __init__(self, connection: Connection, name: str = "") -> None:
-        self.connection = connection
+    `has_region`: the region is another one than that of the profile, so that commands have to name it.
+    """
+
+    def __init__(self, connection: Connection, name: str = "", *, has_region: bool = False) -> None:
+        self.connection, self.has_region = connection, has_region
         found = str(getattr(connection.config, "name", "") or "")
         self.name = name or (found if found not in _NO_PROFILES else "")
         self._lock = threading.Lock()
@@ -165,6 +169,14 @@ class Cloud:
             raise error_of_status(answer.status_code, document, asked)
         return Response(answer.status_code, answer.headers, document)
 
+    def write_command(self, words: str) -> str:
+        """Write a command of `openstack` for this cloud, as it can be typed."""
+        region = self.connection.config.get_region_name("image") if self.has_region else None
+        options = [
+            f"{option} {shlex.quote(value)}" for option, value in (("--os-cloud", self.name), ("--os-region-name", region)) if value
+        ]
+        return " ".join(("openstack", *options, words))
+
     def _find_cause(self, error: Exception) -> Exception:
         """Return why an image endpoint that the profile names does not answer: openstacksdk hides it."""
         url = self.connection.config.get_endpoint("image")
@@ -198,7 +210,7 @@ def connect(profile: str, region: str | None = None) -> Cloud:
         raise errors.NotFound(asked, "there is no such profile", f"Known profiles: {known}")
     try:
         named: dict[str, Any] = {"region_name": region} if region else {}
-        return Cloud(openstack.connect(cloud=profile, **named), profile)
+        return Cloud(openstack.connect(cloud=profile, **named), profile, has_region=bool(region))
     except sdk_errors.ConfigException as error:
         raise errors.Invalid(asked, str(error)) from error
 

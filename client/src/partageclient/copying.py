@@ -207,7 +207,7 @@ def remove(destination: Cloud, image_id: str, observer: Observer) -> None:
     except (errors.ClientError, KeyboardInterrupt) as error:
         observer.say(
             f"The half-made image {image_id}{_locate(destination)} is still there ({str(error) or 'interrupted'})."
-            f" Run the same command again, or delete it: openstack image delete {image_id}"
+            f" Run the same command again, or delete it: {destination.write_command(f'image delete {image_id}')}"
         )
     else:
         observer.say(f"The half-made image {image_id}{_locate(destination)} was removed.")

@@ -189,7 +189,7 @@ class Upload:
             return True
         if not isinstance(error, _CAN_GO_ON):
             return False
-        size, deletion = len(self._data), f"or delete it: openstack image delete {self._image_id}"
+        size, deletion = len(self._data), f"or delete it: {self._destination.write_command(f'image delete {self._image_id}')}"
         name = f"The half-made image {self._image_id}{self._where}"
         try:
             self._wait_until_recorded()
@@ -201,7 +201,7 @@ class Upload:
             return True
         if state is None or not (state.offset or state.is_completing):
             return False
-        until = "" if state.kept_seconds is None else f" within {format_seconds(state.kept_seconds)}"
+        until = "" if state.kept_seconds is None else f" within {format_seconds(state.kept_seconds).removesuffix(' 00 min')}"
         has = f"has {format_bytes(size if state.is_completing else state.offset)} of {format_bytes(size)}"
         self._say(f"{name} {has}. Run the same command again{until} to go on from there, {deletion}")
         return True

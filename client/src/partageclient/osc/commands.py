@@ -63,13 +63,16 @@ class CloudCommand(command.Command):
         finally:
             line.close()
 
-    def finish(self, action: Callable[[], list[_Result]], words: str) -> list[_Result]:
-        """Return the results of an action on many things; after Ctrl-C those that there are, and say how many are not done."""
+    def finish(self, action: Callable[[], list[_Result]], words: str, *, rest: str = "not begun") -> list[_Result]:
+        """Return the results of an action on many things; after Ctrl-C those that there are, and say how many are left.
+
+        `rest` is what those are: what can be interrupted in the middle is not done, but perhaps begun.
+        """
         try:
             return action()
         except errors.Interrupted as interrupt:
             self.status = INTERRUPTED
-            self.say(f"Interrupted: {len(interrupt.results)} {words}, {interrupt.left} not begun.")
+            self.say(f"Interrupted: {len(interrupt.results)} {words}, {interrupt.left} {rest}.")
             return interrupt.results  # type: ignore[return-value]
 
 

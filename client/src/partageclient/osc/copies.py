@@ -181,7 +181,7 @@ class TransferImage(RowsCommand):
             return Observer(lines[-1], say)
 
         try:
-            return self.finish(lambda: transfers.carry_out(plans, destination, observe=observe), "images done")
+            return self.finish(lambda: transfers.carry_out(plans, destination, observe=observe), "images done", rest="not done")
         finally:
             for each in lines:
                 each.close()
