@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from partageclient import connections, endpoint, errors
+from partageclient import connections, endpoint, errors, printable
 from partageclient.osc import tables
 from partageclient.osc.commands import CloudCommand, OneCommand
 from partageclient.osc.share import ShowShare
@@ -174,3 +174,27 @@ def test_hostile_markup_takes_linear_time(piece: str) -> None:
 
     whole, part = (min(seconds_of(length) for _ in range(5)) for length in (1 << 17, 1 << 13))
     assert whole / max(part, 1e-6) < 100
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [
+        ("golden", 6, "golden"),
+        ("golden-1", 6, "golde…"),
+        ("名前名前", 8, "名前名前"),
+        ("名前名前", 7, "名前名…"),
+        ("名前名前", 6, "名前…"),
+        ("e\u0301e\u0301e\u0301", 3, "e\u0301e\u0301e\u0301"),
+        ("e\u0301e\u0301e\u0301", 2, "e\u0301…"),
+    ],
+)
+def test_text_is_shortened_to_columns_of_a_terminal(text: str, width: int, shown: str) -> None:
+    assert printable.shorten(text, width) == shown
+    assert printable.measure(shown) <= width
+
+
+def test_value_for_people_is_wrapped_and_keeps_its_lines() -> None:
+    text = f"first\n{'word ' * 30}\n{'名前' * 40}"
+    wrapped = printable.wrap(text, 60).split("\n")
+    assert (wrapped[0], max(printable.measure(each) for each in wrapped) <= 60) == ("first", True)
+    assert "".join("".join(wrapped).split()) == "".join(text.split())

@@ -230,7 +230,7 @@ def find_earlier(destination: Cloud, image: Image, name: str | None = None) -> E
         ClientError: the service does not answer.
     """
     asked = f"Look for earlier copies of image {image['id']}{_locate(destination)}"
-    queries = ({MARKER: str(image["id"])}, {"name": name or image.get("name") or str(image["id"])})
+    queries = ({MARKER: str(image["id"])}, {"name": images.write_filter(name or image.get("name") or str(image["id"]))})
     found: dict[str, Image] = {}
     for query in queries:
         for hidden in ("false", "true"):

@@ -34,7 +34,8 @@ def find_image(cloud: Cloud, text: str) -> Image:
                 asked, "there is no such image, or it is not shared with your project", "Compare the id with its owner's"
             ) from error
         return found
-    queries: tuple[dict[str, str | int], ...] = ({"name": text}, {"name": text, "visibility": "shared", "member_status": "all"})
+    name = write_filter(text)
+    queries: tuple[dict[str, str | int], ...] = ({"name": name}, {"name": name, "visibility": "shared", "member_status": "all"})
     named = {str(each["id"]): each for query in queries for each in list_images(cloud, query, asked=asked)}
     if not named:
         raise errors.NotFound(asked, "your project can see no image of this name", "`openstack image list` shows the names")
@@ -44,6 +45,11 @@ def find_image(cloud: Cloud, text: str) -> Image:
             asked, f"{len(named)} images have this name ({ids}{', …' if len(named) > _MOST_NAMED else ''})", "Give the id"
         )
     return next(iter(named.values()))
+
+
+def write_filter(text: str) -> str:
+    """Write a name as a filter of a list. Source: what stands before a colon is an operator to the Image API."""
+    return f"eq:{text}" if ":" in text else text
 
 
 def is_id(text: str) -> bool:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
-from partageclient.printable import make_printable
+from partageclient.printable import make_printable, shorten
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP = 1024
@@ -44,9 +44,7 @@ class BytesLine:
         rest = f"{format_seconds((total - done) / rate)} left" if rate > 0 and done < total else ""
         share = 100 * done // total if total else 100
         figures = f"{share:3d}%  {format_bytes(done)} of {format_bytes(total)}  {format_bytes(rate)}/s  {rest}".rstrip()
-        room = _WIDTH - len(figures) - 2
-        name = self._name if len(self._name) <= room else f"{self._name[: room - 1]}…"
-        return f"{name}  {figures}"
+        return f"{shorten(self._name, _WIDTH - len(figures) - 2)}  {figures}"
 
     def close(self) -> None:
         """Remove the line."""

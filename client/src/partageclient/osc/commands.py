@@ -91,7 +91,8 @@ class OneCommand(CloudCommand, command.ShowOne):
 
     def build_fields(self, fields: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Return what take_action returns."""
-        return tuple(fields), tuple(Printable(each) if isinstance(each, str) else each for each in fields.values())
+        width = tables.find_value_width(fields)
+        return tuple(fields), tuple(Printable(each, width) if isinstance(each, str) else each for each in fields.values())
 
 
 def add_dry_run(parser: argparse.ArgumentParser) -> None:

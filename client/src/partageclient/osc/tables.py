@@ -7,7 +7,7 @@ from typing import Any
 
 from cliff.columns import FormattableColumn
 
-from partageclient.printable import make_printable
+from partageclient.printable import make_printable, measure, shorten, wrap
 
 _LEAST_WIDTH = 80
 _BORDER, _BORDERS_OF_CELL = 1, 3  # "| cell | cell |"
@@ -41,11 +41,20 @@ class Shortened(FormattableColumn):  # type: ignore[type-arg]
 
 
 class Printable(FormattableColumn):  # type: ignore[type-arg]
-    """A text that a table shows without what would control the terminal; other formats have it as it is."""
+    """A text that a table shows without what would control the terminal, in lines that fit; other formats have it as it is."""
+
+    def __init__(self, value: Any, width: int) -> None:
+        super().__init__(value)
+        self._width = width
 
     def human_readable(self) -> str:
         """Return the text for a table."""
-        return make_printable(str(self._value))
+        return wrap(make_printable(str(self._value)), self._width)
+
+
+def find_value_width(names: Iterable[str]) -> int:
+    """Return how many columns a value has in a table of names and values."""
+    return _find_room(2) - max(len(each) for each in ("Field", *names))
 
 
 def fit(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, for_people: bool) -> tuple[list[str], list[list[Any]]]:
@@ -61,22 +70,17 @@ def fit(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, for_people:
     ]
 
 
-def shorten(text: str, width: int) -> str:
-    """Return a text of at most `width` characters."""
-    return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
 def _text_of(value: Any) -> str:
     return "" if value is None else make_printable(" ".join(str(value).split()))
 
 
 def _find_widths(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> list[int]:
-    return [max([len(column.title), *(len(_text_of(row[index])) for row in rows)]) for index, column in enumerate(columns)]
+    return [max([len(column.title), *(measure(_text_of(row[index])) for row in rows)]) for index, column in enumerate(columns)]
 
 
 def _shrink(columns: Sequence[Column], widths: list[int]) -> list[int]:
     """Take characters from the widest texts that can be shortened until the table fits."""
-    room = max(_LEAST_WIDTH, shutil.get_terminal_size((_LEAST_WIDTH, 24)).columns) - _BORDER - _BORDERS_OF_CELL * len(columns)
+    room = _find_room(len(columns))
     found = list(widths)
     while sum(found) > room:
         floors = [max(len(each.title), each.least) if each.least is not None else None for each in columns]
@@ -85,3 +89,8 @@ def _shrink(columns: Sequence[Column], widths: list[int]) -> list[int]:
             break
         found[max(able, key=lambda index: found[index])] -= 1
     return found
+
+
+def _find_room(cells: int) -> int:
+    """Return how many columns the texts of a row have together."""
+    return max(_LEAST_WIDTH, shutil.get_terminal_size((_LEAST_WIDTH, 24)).columns) - _BORDER - _BORDERS_OF_CELL * cells
