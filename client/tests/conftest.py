@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,12 @@ MEMBERS = ("project-a", "project-b", "project-c")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Ignore the warnings that newer versions of openstacksdk have a class for: pytest refuses the name where there is none."""
+    """Prepare for the versions and the surroundings that tests run in.
+
+    Newer versions of openstacksdk have a class for warnings that are ignored: pytest refuses the name where there is none. A shell
+    lets what it runs in the background ignore Ctrl-C, which tests press.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if importlib.util.find_spec("openstack.warnings") is not None:
         config.addinivalue_line("filterwarnings", "ignore::openstack.warnings.OpenStackWarning")
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from partageclient import parallel
+from partageclient.connections import Cloud
 from places import Place, Run
 
 LIST_KEYS = [
@@ -124,3 +125,27 @@ def test_interrupt_prints_what_is_done_and_exits_130(place: Place, run: Run, mon
     begun = out.count("offered")
     assert f"Interrupted: {begun} shared, {12 - begun} not begun." in err
     assert 1 <= begun < 12
+
+
+COMMANDS = (
+    "adopt golden", "claim code", "code create golden", "code list golden", "code revoke golden code", "event list",
+    "impact show golden", "restore 71c675ab-0000-4000-8000-000000000001", "share accept --all", "share create golden --project x",
+    "share delete golden --project x", "share leave golden", "share list", "share list --out", "share reject golden",
+    "share set golden --project x --notice 3d", "share show golden", "transfer project-a:golden project-b", "trust list",
+    "trust set accept --project x", "trust unset --project x", "use add golden server web-1", "use list golden",
+    "use remove golden server web-1",
+)  # fmt: skip
+
+
+def press_ctrl_c(*_arguments: object, **_named: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_each_command_without_a_traceback(partage: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a command asks first: the person presses Ctrl-C then."""
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(partage.clouds_file))
+    monkeypatch.setattr(Cloud, "request", press_ctrl_c)
+    ended = {words: run("project-a", "image", *words.split()) for words in COMMANDS}
+    assert {words: (status, out, "Traceback" in err) for words, (status, out, err) in ended.items()} == dict.fromkeys(
+        COMMANDS, (130, "", False)
+    )

@@ -73,7 +73,7 @@ def test_transfer_goes_through_the_proxy_to_both_clouds(
     assert result.copied is not None, result.problem
     assert (result.copied.method, result.copied.verified) == ("stream", "sha512")
     plain = urlsplit(destination.image_url)
-    assert {f"CONNECT localhost:{encrypted.port}", f"PUT {plain.hostname}:{plain.port}"} <= set(proxy.asked)
+    assert {f"CONNECT localhost:{encrypted.port}", f"PATCH {plain.hostname}:{plain.port}"} <= set(proxy.asked)
 
 
 def test_no_proxy_names_what_is_reached_directly(
@@ -87,7 +87,7 @@ def test_no_proxy_names_what_is_reached_directly(
     assert result.copied is not None, result.problem
     assert [method for method, _path, _range in encrypted.requests] == ["GET", "GET"]
     assert not [each for each in proxy.asked if "localhost" in each]
-    assert [each for each in proxy.asked if each.startswith("PUT 127.0.0.1:")]
+    assert [each for each in proxy.asked if each.startswith("PATCH 127.0.0.1:")]
 
 
 def test_proxy_that_does_not_answer_is_named(partage: Place, monkeypatch: pytest.MonkeyPatch) -> None:
