@@ -14,12 +14,13 @@ _MOST_DOUBLINGS = 16
 
 
 class MaintenanceJob(StrEnum):
-    """What is maintained. A backup is made by hand only."""
+    """What is maintained. A backup is made by hand only. `cut`: data of a Glance that was taken over is cut into chunks."""
 
     SWEEP = "sweep"
     VERIFY = "verify"
     EXPIRY = "expiry"
     BACKUP = "backup"
+    CUT = "cut"
 
 
 class Outcome(StrEnum):

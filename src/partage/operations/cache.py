@@ -215,6 +215,11 @@ def fetch_next(service: Service, cache: Cache, *, may_go_on: Callable[[], bool])
         image = images.find_for_work(tx, waiting[0])
     if image is None:
         return True  # just deleted, and its row in the queue with it
+    if downloads.ImageData(service, image).is_in_place:
+        # Parts of it cannot be verified before it is in chunks; it waits for that, behind the others.
+        with service.database.write() as tx:
+            rows.defer(tx, cache.node, image.id, now=service.clock())
+        return False
     try:
         fault = _fetch(service, cache, image, may_go_on)
     except Exception:

@@ -1,7 +1,7 @@
 """Read image data: downloads, ranges, and reads by imports and the cache."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from partage import problems
 from partage.content.digest import Buffer
@@ -11,13 +11,15 @@ from partage.model.announcement import Event, Sent
 from partage.model.caller import Caller
 from partage.model.ids import ContentID, ImageID, StoreID
 from partage.model.image import Image, ImageStatus
-from partage.operations import cache_entries, references, visible
+from partage.operations import cache_entries, originals, references, visible
 from partage.operations.chunk_index import DatabaseIndex
+from partage.operations.originals import Comparison
 from partage.operations.service import Cache, NamedStore, Service
 from partage.outbound.cancelling import Cancellation
 from partage.policies import authority
 from partage.policies.images import DOWNLOAD_FROM_STORE, DOWNLOAD_IMAGE
 from partage.records import contents
+from partage.records import originals as original_rows
 from partage.stores.cache.copies import FilePart
 from partage.stores.engine import reader
 from partage.stores.engine.writer import Written
@@ -48,6 +50,12 @@ class ImageData:
     def is_remote(self) -> bool:
         """Whether the data is read from the web, which can be slow. If a store has the data, it is read from there."""
         return self.image.content_id is None
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the data is read from a store of Glance: there are no chunks, and a part of it cannot be verified."""
+        content_id, service = self.image.content_id, self.service
+        return content_id is not None and any(originals.find_in_place(service, content_id, each) for each in self.image.stores)
 
     @property
     def size_bytes(self) -> int:
@@ -86,6 +94,7 @@ class Reading:
     data: ImageData
     stop: int
     is_whole: bool
+    comparison: Comparison = field(default_factory=Comparison)
 
     def pieces_from(self, start: int) -> Iterator[Buffer | FilePart]:
         """Yield [start, stop) in pieces: parts of this node's copy as far as there is one, which the read fills. Close it to stop.
@@ -95,7 +104,7 @@ class Reading:
         """
         service, image = self.data.service, self.data.image
         cache, content_id = service.stores.cache, image.content_id
-        if cache is None or content_id is None:
+        if cache is None or content_id is None or self.data.is_in_place:
             yield from self.bytes_from(start)
             return
         copy = cache.directory.open(content_id, self.data.size_bytes)
@@ -141,7 +150,7 @@ class Reading:
         while start < stop:
             named = stores.pop(0)
             try:
-                for block in read_content(service, named, image.content_id, start, stop):
+                for block in read_content(service, named, image.content_id, start, stop, comparison=self.comparison):
                     yield block
                     start += len(block)
             except (problems.StoreUnavailable, problems.ContentCorrupt) as problem:
@@ -168,12 +177,17 @@ def fill_copy(reading: Reading, cache: Cache) -> Iterator[int]:
             yield len(piece)
 
 
-def read_content(service: Service, named: NamedStore, content_id: ContentID, start: int, stop: int) -> Iterator[bytes]:
-    """Yield bytes [start, stop) of a content from one store.
+def read_content(
+    service: Service, named: NamedStore, content_id: ContentID, start: int, stop: int, *, comparison: Comparison | None = None
+) -> Iterator[bytes]:
+    """Yield bytes [start, stop) of a content from one store, or from the store of Glance that has them in its place.
 
     Raises:
-        ContentCorrupt, StoreUnavailable: as `reader.read`.
+        ContentCorrupt, StoreUnavailable: as `reader.read`, or `originals.read`.
     """
+    original = originals.find_in_place(service, content_id, named.id)
+    if original is not None:
+        return originals.read(service, original, start, stop, comparison)
     index = DatabaseIndex(service.database, named.id, service.clock)
     wanted = list_segments(service, content_id, start, stop)
     return reader.read(named.store, index, wanted, start, stop, ahead=service.stores.read_ahead)
@@ -242,8 +256,21 @@ def list_segments(service: Service, content_id: ContentID, start: int, stop: int
         with service.database.read() as tx:
             found = contents.find_segments(tx, content_id, start, stop, limit_rows=_SEGMENTS_AT_ONCE + 1)
         if not found:
+            _require_no_original(service, content_id)
             raise problems.ContentCorrupt("The image's manifest is not there any more; ask for the image again")
         yield from found[:_SEGMENTS_AT_ONCE]
         if len(found) <= _SEGMENTS_AT_ONCE:
             return
         start = found[_SEGMENTS_AT_ONCE].start
+
+
+def _require_no_original(service: Service, content_id: ContentID) -> None:
+    """Check that a content without a manifest is not one that is still in a store of Glance.
+
+    Raises:
+        StoreUnavailable: it is.
+    """
+    with service.database.read() as tx:
+        found = original_rows.list_of_content(tx, content_id)
+    if found:
+        raise originals.make_place_problem(found[0])

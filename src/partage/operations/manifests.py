@@ -79,7 +79,7 @@ def compress_parts(data: ImageData, ranges: Sequence[Range]) -> bytes:
 
 def _require_content(data: ImageData) -> ContentID:
     content_id = data.image.content_id
-    if content_id is None or not data.has_data:
+    if content_id is None or not data.has_data or data.is_in_place:
         raise problems.ManifestAbsent(
             f"Image {data.image.id} has no chunks: it has no data yet, or its data is at an external location; download it whole"
         )

@@ -37,6 +37,7 @@ from partage.stores.cache.fills import Fills
 from partage.stores.engine import pack
 from partage.stores.engine.reader import ReadAhead
 from partage.stores.engine.resources import WriterResources
+from partage.stores.originals.reader import OriginalReader
 from partage.stores.store import Store
 
 
@@ -172,13 +173,15 @@ class Nobody:
 class Stores:
     """The stores, and what their readers and writers share.
 
-    `http` None: what is on the web is fetched and stored. `read_ahead` is shared by all readers of image data;
+    `http` None: what is on the web is fetched and stored. `originals` read what is still in the stores of a Glance that was taken
+    over, by the names of its stores. `read_ahead` is shared by all readers of image data;
     `writer_resources` are the threads and buffers of all writers.
     """
 
     by_id: Mapping[StoreID, NamedStore]
     default: StoreID
     http: HTTPStore | None = None
+    originals: Mapping[str, OriginalReader] = field(default_factory=dict)
     cache: Cache | None = None
     read_ahead: ReadAhead = field(default_factory=ReadAhead)
     writer_resources: WriterResources = field(default_factory=WriterResources)

@@ -69,6 +69,21 @@ def add(tx: Transaction, content_id: ContentID, content: Content, segments: Sequ
         tx.execute(insert(manifests), rows)
 
 
+def add_in_place(tx: Transaction, content_id: ContentID, content: Content, *, now: datetime) -> None:
+    """Insert a content without a manifest: its bytes are in a store of Glance. Its digests are those that Glance recorded."""
+    row = {"id": content_id, "size": content.size_bytes, **dict.fromkeys(ALGORITHMS, ""), "created_at": to_microseconds(now)}
+    tx.execute(insert(contents), row | dict(content.digests.by_algorithm))
+
+
+def add_manifest(tx: Transaction, content_id: ContentID, content: Content, segments: Sequence[Segment]) -> bool:
+    """Insert the manifest of a content that had none, with its digests; return False if the content is gone."""
+    found = tx.execute(update(contents).where(contents.c.id == content_id).values(dict(content.digests.by_algorithm)))
+    if found.rowcount and segments:
+        rows = [{"content_id": content_id, "start": each.start, "encoded": each.encoded} for each in segments]
+        tx.execute(insert(manifests), rows)
+    return bool(found.rowcount)
+
+
 def find(tx: Transaction, content_id: ContentID) -> Content | None:
     """Return a content's size and digests, or None when it is gone."""
     columns = (contents.c.size, contents.c.md5, contents.c.sha256, contents.c.sha512)

@@ -9,7 +9,12 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, text
 
-from partage.records import event_tables, maintenance_table, partial_upload_tables  # noqa: F401 -- a module that imports this one knows every table
+from partage.records import (  # noqa: F401 -- a module that imports this one knows every table
+    event_tables,
+    maintenance_table,
+    original_tables,
+    partial_upload_tables,
+)
 from partage.records.database import NEVER
 from partage.records.metadata import metadata
 

@@ -9,7 +9,18 @@ from datetime import timedelta
 
 from partage.model.ids import ContentID
 from partage.model.maintenance import MaintenanceJob, Report
-from partage.operations import failures, maintenance, partial_uploads, pending_deletes, processes, promises, sweep, tasks, verify
+from partage.operations import (
+    cutting,
+    failures,
+    maintenance,
+    partial_uploads,
+    pending_deletes,
+    processes,
+    promises,
+    sweep,
+    tasks,
+    verify,
+)
 from partage.operations.maintenance import Maintainer, Plan, Run
 from partage.operations.service import Service
 from partage.operations.sharing import event_feed, learning
@@ -21,6 +32,7 @@ POLL_SECONDS = 5.0
 HEARTBEAT_SECONDS = 5.0
 
 _SAVE_SECONDS = 10.0
+_CUT_INTERVAL = timedelta(minutes=1)
 _MOST_IMAGES = 100
 """A report names so many damaged images; the log names all."""
 
@@ -29,13 +41,17 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """When the jobs run; an interval of zero means never. `verify_bytes_per_second` zero: as fast as possible."""
+    """When the jobs run; an interval of zero means never. `verify_bytes_per_second` zero: as fast as possible.
+
+    `cut_bytes_per_second` zero: data of a Glance that was taken over stays where it is.
+    """
 
     sweep_interval: timedelta
     sweep_grace: timedelta
     verify_interval: timedelta
     verify_bytes_per_second: int
     expiry_interval: timedelta
+    cut_bytes_per_second: int = 0
 
     def list_plans(self, wait: Callable[[float], object]) -> list[Plan]:
         """List the jobs that run by themselves. `wait` sleeps for some seconds, or less if the process stops."""
@@ -43,6 +59,7 @@ class Schedule:
             plan_sweep(self.sweep_interval, self.sweep_grace),
             plan_verification(self.verify_interval, self.verify_bytes_per_second, wait),
             plan_expiry(self.expiry_interval),
+            *([plan_cut(self.cut_bytes_per_second, wait)] if self.cut_bytes_per_second else []),
         ]
         return [plan for plan in plans if plan.interval]
 
@@ -131,6 +148,23 @@ def plan_verification(interval: timedelta, bytes_per_second: int, wait: Callable
 
     first_after = min(interval, timedelta(days=1))
     return Plan(job=MaintenanceJob.VERIFY, interval=interval, first_after=first_after, run=run)
+
+
+def plan_cut(bytes_per_second: int, wait: Callable[[float], object]) -> Plan:
+    """Plan the cutting of contents that were taken over in place, at that rate. A run goes on where the last one stopped."""
+
+    def run(service: Service, run: Run) -> Report:
+        pace = Pace(bytes_per_second, run.lease.check, wait)
+        counts = {name: _as_number(run.report.get(name)) for name in ("contents", "failed")}
+        for content_id in cutting.list_uncut(service, ContentID(run.cursor) if run.cursor else None):
+            run.lease.check()
+            counts["failed" if cutting.try_cut(service, content_id, pace.spend) else "contents"] += 1
+            run.save(content_id, counts)
+        if counts["contents"]:
+            _LOG.info("%d contents of Glance were cut into chunks, %d failed", counts["contents"], counts["failed"])
+        return counts
+
+    return Plan(job=MaintenanceJob.CUT, interval=_CUT_INTERVAL, first_after=timedelta(0), run=run, is_quiet=True)
 
 
 class Pace:

@@ -23,7 +23,7 @@ from partage.model.event import EventType
 from partage.model.ids import ContentID, ImageID, StoreID, UserID
 from partage.model.image import Image, ImageStatus
 from partage.model.task import Task, TaskLane, TaskType
-from partage.operations import downloads, events, failures, ingest, quota, recovery, signing
+from partage.operations import cutting, downloads, events, failures, ingest, quota, recovery, signing
 from partage.operations.imports import journal
 from partage.operations.imports import locations as location_runs
 from partage.operations.imports import sources as import_sources
@@ -331,6 +331,8 @@ def _spread(service: Service, work: Run, image: Image) -> int:
 def _copy(service: Service, work: Run, image: Image, named: NamedStore) -> Image:
     with ingest.announce_arrival(service, image, named):
         data = downloads.ImageData(service, image, cancellation=work.cancellation)
+        if image.content_id is not None and data.is_in_place:
+            cutting.cut(service, image.content_id, lambda _size_bytes: None)  # a copy shares the manifest, which there is none yet
         blocks = import_steps.report_progress(service, work, data.read(0, image.size or 0))
         if image.content_id is None:
             written = ingest.store_bytes(

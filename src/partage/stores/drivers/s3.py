@@ -9,7 +9,7 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +35,7 @@ class Place:
 
     `endpoint` empty: Amazon's of the region. `prefix` empty: the whole bucket. `addressing` is path, virtual or auto: whether the
     bucket is in the path or in the host name. `credentials_file` and `profile`: empty for what botocore finds by itself.
+    `access_key` and `secret_key` are those of the configuration of a Glance, and have precedence.
     """
 
     bucket: str
@@ -45,6 +46,8 @@ class Place:
     credentials_file: Path | None = None
     profile: str = ""
     ca_file: Path | None = None
+    access_key: str = ""
+    secret_key: str = field(default="", repr=False)
 
 
 class S3Store:
@@ -199,6 +202,8 @@ def _connect(place: Place, limits: Limits) -> Any:
     session = botocore.session.Session(profile=place.profile or ("default" if place.credentials_file else None))
     if place.credentials_file is not None:
         session.set_config_variable("credentials_file", str(place.credentials_file))
+    if place.access_key:
+        session.set_credentials(place.access_key, place.secret_key)
     config = Config(
         connect_timeout=limits.connect_seconds,
         read_timeout=limits.read_seconds,
