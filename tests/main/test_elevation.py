@@ -44,6 +44,7 @@ NOT_TRIED = {
     "image_schema_file": "has to be a file",
     "notifications.transport_url": "has to be that of a message bus",
     "sharing.least_notice": "has to be at most the default notice, and is zero already",
+    "taking_over.glance_config": "has to be a file",
     "imports.convert_to": "has to be a format, and needs a program: tests/operations/test_imports.py",
     "imports.http_locations": "lets owners give locations, and says so; none of the calls below is about that",
 }
@@ -59,6 +60,7 @@ FITTING: dict[str, Any] = {
     "sharing.guard": "block",
     "sharing.guard_cool_down": "P2D",
     "sharing.while_used_grace": "P2D",
+    "taking_over.stores": {"fast": "local"},
     "sharing.domains": {"default": {"default_notice": "P30D"}},
 }
 """Values of settings that take text of one form only, or a table."""

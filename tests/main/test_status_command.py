@@ -72,6 +72,7 @@ def test_status_as_json_has_every_part(tmp_path: Path) -> None:
         "workers",
         "maintainer",
         "maintenance",
+        "taken_over",
     }
     assert document["work"]["tasks"] == {"pending": 0, "processing": 0, "success": 0, "failure": 0}
     assert document["sizes"]["stored_bytes"] == {"local": 0}

@@ -8,7 +8,7 @@ from typing import Any
 
 import partage
 from partage import problems
-from partage.main import backups, definition_files, import_worker, logs, manage, serve, sharing, status, up, uses
+from partage.main import backups, definition_files, glance, import_worker, logs, manage, serve, sharing, status, up, uses
 from partage.main.configuration import config, sample
 
 _INTERRUPTED = 130
@@ -100,6 +100,7 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_config_option(restore)
 
     _add_sharing(tasks)
+    _add_glance(tasks)
     load = _add_command(tasks, "load-metadefs", _load_metadefs, "create the metadata definitions of the package glance")
     load.add_argument("--data", type=Path, metavar="DIR", help="the data directory of `partage up`")
     _add_config_option(load)
@@ -171,6 +172,30 @@ def _add_sharing(tasks: Any) -> None:
         _add_config_option(each)
 
 
+def _add_glance(tasks: Any) -> None:
+    """Add the commands that take over a Glance."""
+    taken = _add_command(tasks, "import-glance", _import_glance, "take over a running Glance; its image data stays where it is")
+    taken.add_argument(
+        "--config",
+        dest="glance_config",
+        type=Path,
+        metavar="FILE",
+        help="the glance-api.conf of the Glance (default: the setting taking_over.glance_config)",
+    )
+    taken.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
+    gone = _add_command(tasks, "remove-originals", _remove_originals, "list Glance's files that are not read any more")
+    gone.add_argument("--yes", dest="is_confirmed", action="store_true", help="remove them; Glance cannot be used again")
+    for each in (taken, gone):
+        each.add_argument("--data", type=Path, metavar="DIR", help="the data directory of `partage up`")
+        each.add_argument(
+            "--service-config",
+            dest="config",
+            type=Path,
+            metavar="FILE",
+            help=f"the configuration file of this service (default: the variable {config.FILE_VARIABLE})",
+        )
+
+
 def _add_command(verbs: Any, name: str, act: Any, summary: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=f"{summary[:1].upper()}{summary[1:]}.")
     parser.set_defaults(act=act)
@@ -222,6 +247,16 @@ def _print_status(chosen: argparse.Namespace) -> int:
 def _upgrade(chosen: argparse.Namespace) -> int:
     settings = config.load(_collect_options(chosen, "data"), file=chosen.config)
     return manage.check_schema(settings) if chosen.check else manage.upgrade_database(settings)
+
+
+def _import_glance(chosen: argparse.Namespace) -> int:
+    settings = config.load(_collect_options(chosen, "data"), file=chosen.config)
+    return glance.import_glance(settings, chosen.glance_config, dry_run=chosen.dry_run)
+
+
+def _remove_originals(chosen: argparse.Namespace) -> int:
+    settings = config.load(_collect_options(chosen, "data"), file=chosen.config)
+    return glance.remove_originals(settings, is_confirmed=chosen.is_confirmed)
 
 
 def _restore(chosen: argparse.Namespace) -> int:

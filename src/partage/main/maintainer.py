@@ -85,4 +85,5 @@ def build_schedule(settings: Settings) -> Schedule:
         verify_interval=timedelta(seconds=given.verify_interval_seconds),
         verify_bytes_per_second=given.verify_bytes_per_second,
         expiry_interval=timedelta(seconds=given.expiry_interval_seconds),
+        cut_bytes_per_second=settings.taking_over.cut_bytes_per_second if settings.taking_over.glance_config else 0,
     )

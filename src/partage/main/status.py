@@ -11,8 +11,9 @@ from partage import problems
 from partage.main.composition import compose, readiness
 from partage.main.configuration.config import Settings
 from partage.model.maintenance import MaintenanceJob, MaintenanceState
+from partage.model.original import CuttingProgress
 from partage.model.process_state import Condition, ProcessState, Purpose
-from partage.operations import maintenance, observation, processes
+from partage.operations import cutting, maintenance, observation, processes
 from partage.operations.observation import Sizes, StoreState, Work, WorkerState
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -33,6 +34,7 @@ def print_status(settings: Settings, *, as_json: bool) -> int:
         work, sizes = observation.observe_work(service), observation.observe_sizes(service)
         stores, workers = observation.observe_stores(service), observation.observe_workers(service)
         maintainer = observation.observe_maintainer(service)
+        progress = cutting.measure_progress(service)
         reported, jobs = processes.list_with_condition(service), maintenance.list_states(service)
         found = {"version": partage.__version__, "database": service.database.dialect, "schema": observation.find_schema(service)}
     if as_json:
@@ -40,7 +42,7 @@ def print_status(settings: Settings, *, as_json: bool) -> int:
         document |= {"stores": [asdict(each) for each in stores], "workers": [asdict(each) for each in workers]}
         document["processes"] = [{**asdict(state), "condition": condition} for state, condition in reported]
         document["maintainer"] = None if maintainer is None else asdict(maintainer)
-        document |= {"maintenance": [asdict(each) for each in jobs]}
+        document |= {"maintenance": [asdict(each) for each in jobs], "taken_over": asdict(progress)}
         print(json.dumps(document, default=_write, indent=2))
     else:
         print(f"Partage {found['version']}, {found['database']} with schema {found['schema']}")
@@ -50,7 +52,7 @@ def print_status(settings: Settings, *, as_json: bool) -> int:
             _describe_maintainer(maintainer, now),
             *_list_jobs(jobs, now),
         )
-        for line in (*_list_stores(stores, sizes), *running, *_list_sizes(sizes)):
+        for line in (*_list_stores(stores, sizes), *running, *_list_sizes(sizes), *_list_taken_over(progress)):
             print(line)
     return 1 if any(each.problem for each in stores) else 0
 
@@ -128,6 +130,14 @@ def _list_sizes(sizes: Sizes) -> Iterator[str]:
     yield f"Different contents   {_size(sizes.content_bytes)}: images with the same data count once"
     yield f"Different chunks     {_size(sum(sizes.unique_bytes.values()))}: equal parts of images count once, in each store"
     yield f"Stored bytes         {_size(sum(sizes.stored_bytes.values()))}: compressed, also what a sweep will free"
+
+
+def _list_taken_over(progress: CuttingProgress) -> Iterator[str]:
+    """Say how far the data of a Glance is cut into chunks, if one was taken over."""
+    if progress.contents:
+        sizes = f"{_size(progress.cut_bytes)} of {_size(progress.size_bytes)}"
+        faults = f", {progress.faults} failed; see the log" if progress.faults else ""
+        yield f"Taken over           {progress.cut_contents} of {progress.contents} contents in chunks, {sizes}{faults}"
 
 
 def _size(size_bytes: int) -> str:

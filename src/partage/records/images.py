@@ -1,6 +1,6 @@
 """Rows of images with their tags and properties: find, page, add, save, change status, remove."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -39,6 +39,7 @@ from partage.model.query import ImageQuery, Position
 from partage.records import guards, paging, selective, uses, visibility
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, to_microseconds
+from partage.records.dialects import build_insert
 from partage.records.paging import QueryShape
 from partage.records.tables import (
     claim_codes,
@@ -192,6 +193,17 @@ def add(tx: Transaction, image: Image) -> None:
     if tx.execute(_ID_WAS_USED, {"image_id": image.id}).first() is not None:
         raise taken
     _add_details(tx, image)
+
+
+def was_deleted(tx: Transaction, image_id: ImageID) -> bool:
+    """Return whether an image had this id and was deleted, restorable or not."""
+    return tx.execute(_ID_WAS_USED, {"image_id": image_id}).first() is not None
+
+
+def note_deleted(tx: Transaction, image_ids: Collection[ImageID], *, now: datetime) -> int:
+    """Record ids of images that another service has deleted, so that they are never used here; return how many are new."""
+    statement = build_insert(tx, deleted_images).on_conflict_do_nothing(index_elements=["id"])
+    return sum(tx.execute(statement.values(id=each, deleted_at=to_microseconds(now))).rowcount for each in image_ids)
 
 
 def save(tx: Transaction, image: Image, *, was: Image) -> None:

@@ -211,6 +211,21 @@ def list_resource_types(tx: Transaction) -> list[Association]:
     ]
 
 
+def add_resource_type(tx: Transaction, added: Association) -> bool:
+    """Insert a resource type that no namespace needs to have; return False if it is there."""
+    known = tx.execute(select(resource_types.c.name).where(resource_types.c.name == added.resource_type)).first()
+    if known is not None:
+        return False
+    times = {"created_at": to_microseconds(added.created_at), "updated_at": to_microseconds(added.updated_at)}
+    tx.execute(insert(resource_types), {"name": added.resource_type, **times})
+    return True
+
+
+def exists(tx: Transaction, name: str) -> bool:
+    """Return whether there is a namespace of that name, visible to the caller or not."""
+    return tx.execute(select(namespaces.c.name).where(namespaces.c.name == name)).first() is not None
+
+
 def list_associations(tx: Transaction, names: Collection[str]) -> dict[str, list[Association]]:
     """List the associations of these namespaces by name, oldest first. Namespaces without associations are left out."""
     found: dict[str, list[Association]] = {}
@@ -234,10 +249,8 @@ def associate(tx: Transaction, namespace: str, added: Iterable[Association]) -> 
         MetadefExists: one of them exists.
     """
     for each in added:
+        add_resource_type(tx, each)
         times = {"created_at": to_microseconds(each.created_at), "updated_at": to_microseconds(each.updated_at)}
-        known = tx.execute(select(resource_types.c.name).where(resource_types.c.name == each.resource_type)).first()
-        if known is None:
-            tx.execute(insert(resource_types), {"name": each.resource_type, **times})
         row = {"namespace": namespace, "resource_type": each.resource_type, "prefix": each.prefix, **times}
         try:
             tx.execute(insert(associations), {**row, "properties_target": each.properties_target})

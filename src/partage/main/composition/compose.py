@@ -23,6 +23,7 @@ from partage.identity.limits import LimitScope, UnifiedLimits
 from partage.identity.projects import Projects
 from partage.identity.sealing import TokenSeal
 from partage.identity.tokens import TokenCache
+from partage.main.composition.glance_stores import build_originals
 from partage.main.composition.measuring import build_meter
 from partage.main.composition.message_bus import import_bus_module
 from partage.main.configuration.config import Settings
@@ -121,6 +122,7 @@ def build_service(
             by_id={each.id: each for each in stores},
             default=StoreID(settings.effective_default_store),
             http=None if settings.http_store is None else _build_http_store(settings.http_store),
+            originals=build_originals(settings),
             cache=cache,
             read_ahead=ReadAhead(threads=settings.read_ahead_threads, budget_bytes=settings.read_ahead_bytes),
             writer_resources=WriterResources(buffer_bytes=settings.uploads.buffer_bytes),
@@ -428,9 +430,14 @@ def _build_cache(settings: Settings, life: bytes) -> Cache | None:
         return None
     directory = CacheDirectory(root, bounds=Bounds(free_share=given.free_share, most_bytes=given.size_bytes), life=life)
     return Cache(
-        node=given.node or f"http://{socket.gethostname()}:{settings.port}",
+        node=find_cache_node(settings),
         fills=Fills(directory, thread_begins=priority.lower_thread_priority),
     )
+
+
+def find_cache_node(settings: Settings) -> str:
+    """Return the name of this host's cache."""
+    return settings.cache.node or f"http://{socket.gethostname()}:{settings.port}"
 
 
 def _build_store(settings: StoreSettings, cache: Cache | None, identity: Identity | None, meter: Meter) -> NamedStore:

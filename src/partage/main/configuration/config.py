@@ -44,6 +44,7 @@ from partage.main.configuration.sections import (
     UploadSettings,
 )
 from partage.main.configuration.store_types import STORE_TYPES, AnyStoreSettings, PosixStoreSettings, StoreSettings
+from partage.main.configuration.taking_over_settings import TakingOverSettings
 from partage.main.configuration.upload_sections import ResumableUploadSettings
 from partage.outbound.addresses import Network
 
@@ -55,7 +56,7 @@ _NOT_SETTINGS = ("PARTAGE_CONFIG", "PARTAGE_GOLDEN", "PARTAGE_TEST_", "PARTAGE_C
 """Prefixes of variables that are not settings: the configuration file, and the project's own tests."""
 PATHS = (
     *("data", "path", "policy_file", "image_schema_file", "property_protection_file", "cafile", "castellan_file"),
-    *("credentials_file", "clouds_file", "config_file"),
+    *("credentials_file", "clouds_file", "config_file", "glance_config"),
     *("directory", "work_directory", "disable_by_file_path"),
 )
 """Names of settings that are paths, in any section."""
@@ -176,6 +177,7 @@ class Settings(BaseSettings):
     connections: ConnectionSettings = ConnectionSettings()
     cache: CacheSettings = CacheSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
+    taking_over: TakingOverSettings = TakingOverSettings()
     sharing: SharingSettings = SharingSettings()
     events: EventSettings = EventSettings()
     webhooks: WebhookSettings = WebhookSettings()

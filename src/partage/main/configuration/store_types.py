@@ -193,7 +193,7 @@ class StoreType(Generic[_S]):
 
 
 def _build_s3(given: S3StoreSettings, identity: Identity | None) -> Store:
-    driver = _import_driver("s3", given.id)
+    driver = import_driver("s3", given.id)
     place = driver.Place(
         bucket=given.bucket,
         endpoint=given.endpoint,
@@ -209,7 +209,7 @@ def _build_s3(given: S3StoreSettings, identity: Identity | None) -> Store:
 
 
 def _build_swift(given: SwiftStoreSettings, identity: Identity | None) -> Store:
-    driver = _import_driver("swift", given.id)
+    driver = import_driver("swift", given.id)
     account = driver.Account(
         cloud=given.cloud,
         clouds_file=given.clouds_file,
@@ -225,7 +225,7 @@ def _build_swift(given: SwiftStoreSettings, identity: Identity | None) -> Store:
     return built
 
 
-def _import_driver(name: str, store_id: str) -> ModuleType:
+def import_driver(name: str, store_id: str) -> ModuleType:
     """Import a driver that needs an extra of the package, and takes long to import.
 
     Raises:
