@@ -101,7 +101,8 @@ class GlanceDatabase:
             ) from error
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", lambda connection, _record: connection.execute("PRAGMA query_only = 1"))
-        self.source = hashlib.sha256(f"{target.host}:{target.port}/{target.database}".encode()).hexdigest()[:32]
+        host = target.host or target.query.get("host") or target.query.get("unix_socket")
+        self.source = hashlib.sha256(f"{host}:{target.port}/{target.database}".encode()).hexdigest()[:32]
         """Tells this Glance from others that were taken over."""
 
     def check(self) -> None:

@@ -87,7 +87,10 @@ def _require_bytes(found: Found) -> None:
         return
     if found.refused:
         raise problems.Invalid("; ".join(found.refused))
-    raise problems.Invalid("Glance has no location of its data; delete it in Glance, or upload it again")
+    raise problems.Invalid(
+        "Glance has no location of its data, as for a moment at the end of an upload; run the command again, and if that does not "
+        "help, delete the image in Glance"
+    )
 
 
 def _describe_content(given: GlanceImage) -> Content:
