@@ -8,7 +8,7 @@ from partage import problems
 from partage.model.adoption import AdoptionRequest
 from partage.model.ids import ContentID, ImageID, StoreID
 from partage.model.maintenance import MaintenanceJob
-from partage.operations import cutting, downloads, maintenance, manifests, unneeded_originals, verify
+from partage.operations import cutting, downloads, images, maintenance, manifests, unneeded_originals, verify
 from partage.operations.leases import Interrupted
 from partage.operations.maintenance import Maintainer
 from partage.operations.service import Service
@@ -175,6 +175,12 @@ def test_only_unneeded_originals_are_removed(service: Service, glance: GlanceWor
     assert not glance.file_of(image_id).exists()
     assert unneeded_originals.list_unneeded(service) == []
     assert services.download(service, image_id) == services.download(service, other) == DATA
+
+
+def test_data_of_deleted_image_is_not_cut(service: Service, image_id: ImageID) -> None:
+    images.delete_image(service, OWNER, image_id)
+    assert list(cutting.list_uncut(service)) == []
+    assert cutting.measure_progress(service).contents == 0
 
 
 def test_second_run_keeps_the_chunks(service: Service, glance: GlanceWorld, image_id: ImageID) -> None:

@@ -157,6 +157,14 @@ def test_what_was_changed_or_deleted_here_stays(service: Service, glance: Glance
     assert find(service, deleted) is None
 
 
+def test_image_that_glance_deleted_by_half_is_deleted(service: Service, glance: GlanceWorld) -> None:
+    broken = glance.add_image(DATA)
+    take(service, glance)
+    glance.change_image(broken, status="deleted")
+    report = take(service, glance)
+    assert (report.removed, report.deleted_ids, find(service, broken)) == (1, 1, None)
+
+
 def test_id_of_image_that_glance_deleted_is_not_used_again(service: Service, glance: GlanceWorld) -> None:
     deleted = glance.add_image(DATA)
     glance.delete_image(deleted)

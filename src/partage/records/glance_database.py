@@ -29,6 +29,8 @@ _DRIVERS = {
     "sqlite": "sqlite",
 }
 _EXTRAS = {"mysql+pymysql": "mariadb", "postgresql+psycopg": "postgresql"}
+_IS_DELETED = ("deleted", "pending_delete")
+"""Statuses of images that are deleted, also while their row says otherwise because Glance failed in the middle."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -134,7 +136,8 @@ class GlanceDatabase:
         after = ""
         while True:
             with self._read() as connection:
-                statement = select(*_IMAGES.c).where(_IMAGES.c.deleted.is_(False), _IMAGES.c.id > after)
+                present = (_IMAGES.c.deleted.is_(False), _IMAGES.c.status.not_in(_IS_DELETED))
+                statement = select(*_IMAGES.c).where(*present, _IMAGES.c.id > after)
                 rows = connection.execute(statement.order_by(_IMAGES.c.id).limit(_IMAGES_AT_ONCE)).all()
                 found = _join(connection, rows)
             yield from found
@@ -149,7 +152,8 @@ class GlanceDatabase:
             Unavailable: the database cannot be read.
         """
         with self._read() as connection:
-            deleted = select(_IMAGES.c.id).where(_IMAGES.c.deleted.is_(True)).order_by(_IMAGES.c.id)
+            is_deleted = _IMAGES.c.deleted.is_(True) | _IMAGES.c.status.in_(_IS_DELETED)
+            deleted = select(_IMAGES.c.id).where(is_deleted).order_by(_IMAGES.c.id)
             return [ImageID(each) for each in connection.execute(deleted).scalars()]
 
     def list_tasks(self) -> list[GlanceTask]:

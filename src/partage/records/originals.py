@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, case, delete, exists, func, insert, select, up
 
 from partage.model.ids import ContentID, StoreID
 from partage.model.original import CuttingProgress, Original
+from partage.records import content_references
 from partage.records.compiled import CompiledSelect
 from partage.records.database import Transaction, from_microseconds, to_microseconds
 from partage.records.original_tables import originals
@@ -22,6 +23,7 @@ _IN_PLACE = CompiledSelect(
     )
 )
 _IS_LIVE = exists(select(contents.c.id).where(contents.c.id == originals.c.content_id))
+_IS_NAMED = content_references.is_named(originals.c.content_id)
 
 
 def find_in_place(tx: Transaction, content_id: ContentID, store_id: StoreID) -> Original | None:
@@ -37,8 +39,8 @@ def list_of_content(tx: Transaction, content_id: ContentID) -> list[Original]:
 
 
 def list_uncut(tx: Transaction, *, after: ContentID | None, limit_rows: int) -> list[ContentID]:
-    """List the contents that exist and are not in chunks yet, by id, after that one."""
-    statement = select(originals.c.content_id).where(originals.c.cut_at.is_(None), _IS_LIVE).distinct()
+    """List the contents that something names and that are not in chunks yet, by id, after that one."""
+    statement = select(originals.c.content_id).where(originals.c.cut_at.is_(None), _IS_LIVE, _IS_NAMED).distinct()
     if after is not None:
         statement = statement.where(originals.c.content_id > after)
     return [ContentID(each) for each in tx.execute(statement.order_by(originals.c.content_id).limit(limit_rows)).scalars()]
@@ -65,7 +67,7 @@ def measure_progress(tx: Transaction) -> CuttingProgress:
             func.min(case((originals.c.cut_at.is_(None), 0), else_=1)).label("is_cut"),
             func.max(case((originals.c.fault == "", 0), else_=1)).label("is_faulty"),
         )
-        .where(_IS_LIVE)
+        .where(_IS_LIVE, _IS_NAMED)
         .group_by(originals.c.content_id)
         .subquery("each")
     )
