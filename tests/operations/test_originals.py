@@ -1,5 +1,6 @@
 """Image data in place: it is read from Glance's files, compared when it is read whole, and cut into chunks that replace it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,20 +8,25 @@ import pytest
 from partage import problems
 from partage.model.adoption import AdoptionRequest
 from partage.model.ids import ContentID, ImageID, StoreID
+from partage.model.import_request import ImportMethod, ImportRequest
 from partage.model.maintenance import MaintenanceJob
 from partage.operations import cutting, downloads, images, maintenance, manifests, unneeded_originals, verify
+from partage.operations.imports import request as start_import
+from partage.operations.imports import run as imports
 from partage.operations.leases import Interrupted
 from partage.operations.maintenance import Maintainer
 from partage.operations.service import Service
 from partage.operations.sharing import adoption
 from partage.records import originals
+from partage.stores.drivers.posix import PosixStore
 from partage.stores.originals.files import OriginalFiles
 from partage.worker.maintenance import plan_cut
 from tests import glance_world
 from tests.glance_world import GlanceWorld
 from tests.operations import services
 from tests.operations.services import OWNER
-from tests.operations.test_taking_over import DATA, take
+from tests.operations.sharing_worlds import ADMIN
+from tests.operations.test_taking_over import DATA, PLACES, take
 
 
 @pytest.fixture
@@ -175,6 +181,47 @@ def test_only_unneeded_originals_are_removed(service: Service, glance: GlanceWor
     assert not glance.file_of(image_id).exists()
     assert unneeded_originals.list_unneeded(service) == []
     assert services.download(service, image_id) == services.download(service, other) == DATA
+
+
+def add_store(service: Service, folder: Path, name: str, **originals: OriginalFiles) -> Service:
+    (folder / name).mkdir()
+    added = services.builder.name_stores({StoreID(name): PosixStore(folder / name)})
+    readers = {**service.stores.originals, **originals}
+    return services.builder.change_service(service, stores={**service.stores.by_id, **added}, originals=readers)
+
+
+def test_copy_to_another_store_cuts_the_content(service: Service, glance: GlanceWorld, image_id: ImageID, tmp_path: Path) -> None:
+    service = add_store(service, tmp_path, "second")
+    asked = ImportRequest(method=ImportMethod.COPY_IMAGE, stores=(StoreID("second"),))
+    start_import.request_import(service, ADMIN, image_id, asked, request_id="req-1")
+    claimed = imports.claim(service)
+    assert claimed is not None
+    imports.run(service, claimed)
+    assert set(images.show_image(service, OWNER, image_id).stores) == {"local", "second"}
+    glance.file_of(image_id).unlink()
+    opened = downloads.open_image_data(service, OWNER, image_id, preferred=[StoreID("second")])
+    assert b"".join(opened.read(0, len(DATA))) == DATA
+    assert services.download(service, image_id) == DATA
+
+
+def test_image_in_two_stores_is_cut_into_both(service: Service, glance: GlanceWorld, tmp_path: Path) -> None:
+    (glance.folder / "slow").mkdir()
+    service = add_store(service, tmp_path, "slow", slow=OriginalFiles([glance.folder / "slow"]))
+    places = replace(PLACES, types={"fast": "file", "slow": "file"}, stores={"fast": StoreID("local"), "slow": StoreID("slow")})
+    made = ImageID(glance.add_image(DATA))
+    second = glance.folder / "slow" / made
+    second.write_bytes(DATA)
+    location = {"value": f"file://{second}", "meta_data": '{"store": "slow"}', "status": "active"}
+    glance.insert("image_locations", image_id=made, deleted=False, **location)
+    take(service, glance, places=places)
+    assert images.show_image(service, OWNER, made).stores == ("local", "slow")
+    glance.file_of(made).write_bytes(b"damaged")
+    cut_all(service)
+    second.unlink()
+    for store in ("local", "slow"):
+        opened = downloads.open_image_data(service, OWNER, made, preferred=[StoreID(store)])
+        assert b"".join(opened.read(0, len(DATA))) == DATA
+    assert [each.fault for each in verify.verify(service)] == [None]
 
 
 def test_data_of_deleted_image_is_not_cut(service: Service, image_id: ImageID) -> None:
