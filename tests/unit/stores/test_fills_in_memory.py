@@ -71,6 +71,31 @@ def test_fill_holds_no_more_than_its_lead(cache: Fills) -> None:
     assert not cache._fills, "and nothing after its end"  # noqa: SLF001
 
 
+def test_filled_window_is_in_memory_or_in_the_file(cache: Fills, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One before many zeros was forgotten before it was written, and its readers turned to the store."""
+    content = Content(os.urandom(WINDOW_BYTES) + bytes(3 * LEAD_WINDOWS * WINDOW_BYTES))
+    copy, lost, advance = copy_of(cache, content), list[int](), cache.advance
+
+    def check(fill: Any, count: int, held: Any = None) -> None:
+        advance(fill, count, held)
+        states = copy.states(0, fill.front)
+        lost.extend(each for each in range(fill.front) if each not in fill.held and states[each] < State.VERIFIED)
+
+    monkeypatch.setattr(cache, "advance", check)
+    content.gate.clear()
+    positions = (0, (LEAD_WINDOWS - 1) * WINDOW_BYTES)
+    readers = [threading.Thread(target=cache.take, args=(copy, each, len(content.data), content)) for each in positions]
+    for number, each in enumerate(readers):
+        each.start()
+        while not any(fill.begin == 0 and fill.wanted >= LEAD_WINDOWS + number for fill in cache._fills):  # noqa: SLF001
+            time.sleep(0.01)
+    content.gate.set()
+    for each in readers:
+        each.join()
+    cache.settle(content.id)
+    assert lost == []
+
+
 def test_windows_are_written_past_the_page_cache(cache: Fills, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if not has_direct_writes(tmp_path):
         pytest.skip("the file system has no direct writes")

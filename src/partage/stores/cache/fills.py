@@ -296,6 +296,7 @@ class _Fill:
                 return
             time.sleep(_POLL_SECONDS)
         if self._locked:
+            self._write(copy)  # before another process may fill the same windows
             copy.unlock(self._locked.start, ahead.start - self._locked.start)
         self._locked = ahead
 
@@ -305,6 +306,7 @@ class _Fill:
         states = copy.states(front, min(count, _VERIFIED_AT_ONCE))
         ready = len(states) - len(states.lstrip(bytes([State.VERIFIED, State.ZEROS])))
         if ready:
+            self._write(copy)  # windows so far behind are held no longer
             self._fills.advance(self, ready)
         elif states[0] == State.UNVERIFIED:
             left = len(states) - len(states.lstrip(bytes([State.UNVERIFIED])))
@@ -329,6 +331,8 @@ class _Fill:
         pieces = self._reading.take(copy.measure_window(window))
         if is_zeros(pieces):
             copy.mark(window, bytes([State.ZEROS]))
+            if self._unwritten and window - next(iter(self._unwritten)) >= _WRITTEN_AT_ONCE:
+                self._write(copy)
             self._fills.advance(self, 1)
             return
         self._unwritten[window] = pieces
