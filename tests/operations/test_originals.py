@@ -155,6 +155,28 @@ def test_interrupted_cut_goes_on_without_storing_twice(service: Service, tmp_pat
     assert services.download(service, image_id) == DATA
 
 
+def test_content_that_another_process_cut_meanwhile_is_cut(service: Service, image_id: ImageID) -> None:
+    def cut_beside(_size_bytes: int) -> None:
+        passed.append(_size_bytes)
+        if len(passed) == 1:
+            cutting.cut(service, content_id, lambda _size: None)
+
+    passed: list[int] = []
+    content_id = content_of(service)
+    assert cutting.try_cut(service, content_id, cut_beside) == ""
+    assert cutting.measure_progress(service).faults == 0
+    assert services.download(service, image_id) == DATA
+
+
+def test_file_that_is_read_under_another_name_of_its_store_stays(service: Service, glance: GlanceWorld, image_id: ImageID) -> None:
+    with service.database.write() as tx:
+        present = originals.list_of_content(tx, next(cutting.list_uncut(service)))
+        former = replace(present[0], content_id=ContentID("swept"), place="file")
+        originals.replace_all(tx, former.content_id, [former])
+    assert unneeded_originals.list_unneeded(service) == []
+    assert glance.file_of(image_id).exists()
+
+
 def test_content_without_digest_gets_its_digests_when_it_is_cut(service: Service, glance: GlanceWorld) -> None:
     made = ImageID(glance.add_image(DATA, checksum=None, os_hash_algo=None, os_hash_value=None))
     take(service, glance)

@@ -93,10 +93,14 @@ def cut(service: Service, content_id: ContentID, pace: Callable[[int], None]) ->
             "location that is wrong in Glance"
         )
     with service.database.write() as tx:
-        if [each for each in rows.list_of_content(tx, content_id) if each.cut_at is None] != found:
-            raise problems.StoreUnavailable("The originals changed while they were read; the next run reads them again")
-        if not contents.add_manifest(tx, content_id, written[0].content, written[0].segments):
+        if not contents.lock(tx, content_id):
             return  # its image was deleted meanwhile
+        present = [each for each in rows.list_of_content(tx, content_id) if each.cut_at is None]
+        if not present:
+            return  # another process cut it meanwhile
+        if [replace(each, fault="") for each in present] != [replace(each, fault="") for each in found]:
+            raise problems.StoreUnavailable("The originals changed while they were read; the next run reads them again")
+        contents.add_manifest(tx, content_id, written[0].content, written[0].segments)
         for named in stores:
             ingest.require_chunks(tx, named, written[0].segments)
         rows.note_cut(tx, content_id, now=service.clock())

@@ -84,6 +84,11 @@ def add_manifest(tx: Transaction, content_id: ContentID, content: Content, segme
     return bool(found.rowcount)
 
 
+def lock(tx: Transaction, content_id: ContentID) -> bool:
+    """Lock a content until the end of the transaction, so that only one at a time decides whether it is in place; False if gone."""
+    return tx.execute(select(contents.c.id).where(contents.c.id == content_id).with_for_update()).first() is not None
+
+
 def find(tx: Transaction, content_id: ContentID) -> Content | None:
     """Return a content's size and digests, or None when it is gone."""
     columns = (contents.c.size, contents.c.md5, contents.c.sha256, contents.c.sha512)

@@ -53,8 +53,8 @@ def list_unneeded(tx: Transaction) -> list[Original]:
 
 
 def is_read_elsewhere(tx: Transaction, original: Original) -> bool:
-    """Return whether another content that exists is read in place from the same URL."""
-    same = (originals.c.url == original.url, originals.c.place == original.place, originals.c.content_id != original.content_id)
+    """Return whether another content that exists is read in place from the same URL, whatever Glance's store was named then."""
+    same = (originals.c.url == original.url, originals.c.content_id != original.content_id)
     return tx.execute(select(originals.c.content_id).where(*same, originals.c.cut_at.is_(None), _IS_LIVE)).first() is not None
 
 
@@ -96,8 +96,9 @@ def note_cut(tx: Transaction, content_id: ContentID, *, now: datetime) -> None:
 
 
 def note_fault(tx: Transaction, content_id: ContentID, fault: str) -> None:
-    """Record why a content could not be cut."""
-    tx.execute(update(originals).where(originals.c.content_id == content_id).values(fault=fault))
+    """Record why a content could not be cut, unless it was by now."""
+    mine = (originals.c.content_id == content_id, originals.c.cut_at.is_(None))
+    tx.execute(update(originals).where(*mine).values(fault=fault))
 
 
 def remove(tx: Transaction, original: Original) -> None:

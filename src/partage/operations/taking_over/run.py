@@ -66,10 +66,11 @@ def take_images(service: Service, glance: GlanceDatabase, places: Places, *, dry
     offered = _offer(service, places, _note_seen(glance.list_images(), seen), known, report)
     for some in _batch(offered):
         _take(service, glance.source, some, known, report, dry_run=dry_run)
+    deleted = glance.list_deleted_ids()
+    set_of_deleted = frozenset(deleted)
     gone = [ImageID(key) for key in known if key not in seen]
     for some_gone in _batch(gone):
-        _remove(service, glance.source, some_gone, known, report, dry_run=dry_run)
-    deleted = glance.list_deleted_ids()
+        _remove(service, glance.source, some_gone, known, report, deleted=set_of_deleted, dry_run=dry_run)
     report.deleted_ids = len(deleted)
     if not dry_run:
         for some_deleted in _batch(deleted):
