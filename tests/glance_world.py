@@ -128,7 +128,7 @@ class GlanceWorld:
         self.change_image(image_id, deleted=True, status="deleted", deleted_at=UPDATED)
         for table in ("image_tags", "image_properties", "image_members", "image_locations"):
             self.execute(f"UPDATE {table} SET deleted = 1 WHERE image_id = ?", image_id)
-        self.file_of(image_id).unlink()
+        self.file_of(image_id).unlink(missing_ok=True)
 
 
 def make_glance(folder: Path) -> GlanceWorld:

@@ -114,7 +114,7 @@ def test_second_run_takes_what_changed(service: Service, glance: GlanceWorld) ->
     glance.change_image(changed, name="new name", updated_at="2026-01-01 00:00:00.000000")
     glance.add_member(shared, "B", "accepted")
     glance.delete_image(deleted)
-    glance.execute("DELETE FROM images WHERE id = ?", late)
+    glance.delete_image(late)
     new = glance.add_image(b"new")
     report = take(service, glance)
     assert counts(report) == (1, 2, 1, 2)
@@ -125,6 +125,19 @@ def test_second_run_takes_what_changed(service: Service, glance: GlanceWorld) ->
     assert services.download(service, ImageID(new)) == b"new"
     assert [find(service, each) for each in (deleted, late)] == [None, None]
     assert counts(take(service, glance)) == (0, 0, 4, 0)
+
+
+def test_images_stay_if_the_database_has_no_row_of_them(service: Service, glance: GlanceWorld) -> None:
+    taken, purged = ImageID(glance.add_image(DATA)), ImageID(glance.add_image(None))
+    take(service, glance)
+    glance.execute("DELETE FROM images")  # another Glance whose database has the same address, or a purge
+    report = take(service, glance)
+    assert (report.removed, set(report.kept)) == (0, {taken, purged})
+    assert "has no row of it" in report.kept[taken]
+    assert services.download(service, taken) == DATA
+    images.delete_image(service, OWNER, purged)
+    assert set(take(service, glance).kept) == {taken}
+    assert set(take(service, glance).kept) == {taken}
 
 
 def test_member_that_glance_removed_goes(service: Service, glance: GlanceWorld) -> None:

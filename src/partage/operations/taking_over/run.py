@@ -4,7 +4,7 @@ Glance may serve meanwhile; nothing in it is changed. Images are written a hundr
 here since the last run stays as it is here, and is reported. No events are recorded: what happened in Glance did not happen here.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
@@ -179,7 +179,7 @@ def _find_content(tx: Transaction, coming: Coming, present: Image | None) -> Con
         return None
     same = ("size", "checksum", "os_hash_algo", "os_hash_value", "stores")
     is_same = all(getattr(present, name) == getattr(coming.image, name) for name in same)
-    return present.content_id if is_same and contents.find(tx, present.content_id) is not None else None
+    return present.content_id if is_same and contents.lock(tx, present.content_id) else None
 
 
 def _is_cut(tx: Transaction, content_id: ContentID) -> bool:
@@ -206,15 +206,24 @@ def _remove(
     known: dict[str, Taken],
     report: ImageReport,
     *,
+    deleted: Collection[ImageID],
     dry_run: bool,
 ) -> None:
-    """Delete the images that Glance had at an earlier run and has no more, unless they were changed here."""
+    """Delete the images that Glance had at an earlier run and has deleted, unless they were changed here.
+
+    One of which Glance has no row stays: perhaps this is the database of another Glance, at the same address.
+    """
     transaction = service.database.read if dry_run else service.database.write
     with transaction() as tx:
         for image_id in gone:
             present = images.find_or_none(tx, image_id) if dry_run else images.find_for_work(tx, image_id)
             if present is not None and preparing.is_changed_here(present, known[image_id].written_at):
                 report.kept[image_id] = "it was deleted in Glance, and changed here since it was taken over"
+                continue
+            if present is not None and image_id not in deleted:
+                report.kept[image_id] = (
+                    "Glance's database has no row of it, not even as deleted; delete it here, if this is the Glance it came from"
+                )
                 continue
             report.removed += present is not None
             if dry_run:
