@@ -17,6 +17,7 @@ from partage.model.member import MemberStatus
 from partage.model.metadef import DefinitionKind
 from partage.operations import downloads, images
 from partage.operations.service import HTTPStore, Service
+from partage.operations.taking_over import images as images_of_glance
 from partage.operations.taking_over import others, run
 from partage.operations.taking_over.places import Places
 from partage.operations.taking_over.run import ImageReport
@@ -140,6 +141,28 @@ def test_images_stay_if_the_database_has_no_row_of_them(service: Service, glance
     assert set(take(service, glance).kept) == {taken}
 
 
+def test_file_outside_of_the_directories_is_refused(service: Service, glance: GlanceWorld) -> None:
+    taken = glance.add_image(DATA)
+    glance.execute("UPDATE image_locations SET value = ?", f"file:///etc/{taken}")
+    assert "is in no directory of its store" in take(service, glance).refused[taken]
+
+
+def test_keys_in_a_location_are_not_kept(service: Service, glance: GlanceWorld) -> None:
+    image_id = glance.add_image(DATA)
+    glance.execute("UPDATE image_locations SET value = ?", f"s3+https://AKIA:sec/ret@host/bucket/{image_id}")
+    given = next(GlanceDatabase(glance.url).list_images())
+    coming = images_of_glance.prepare(service, replace(PLACES, types={"fast": "s3"}), given, is_checked=False)
+    assert [each.url for each in coming.originals.values()] == [f"s3+https://host/bucket/{image_id}"]
+
+
+def test_image_gets_no_data_that_glance_stored_for_another(service: Service, glance: GlanceWorld) -> None:
+    private = glance.add_image(DATA, owner="B")
+    taking = glance.add_image(DATA, location=f"file://{glance.file_of(private)}")
+    report = take(service, glance)
+    assert "does not end with its id" in report.refused[taking]
+    assert find(service, private) is not None
+
+
 def test_member_that_glance_removed_goes(service: Service, glance: GlanceWorld) -> None:
     taken = glance.add_image(DATA, members={"B": "accepted", "C": "pending"})
     take(service, glance)
@@ -191,9 +214,11 @@ def test_id_of_image_that_glance_deleted_is_not_used_again(service: Service, gla
     [
         ({"status": "saving"}, "it is saving; run the command again when it is active"),
         ({"location": "rbd://pool/image/snap", "store": "ceph"}, "location rbd:, and only locations in files, Swift, S3 and http"),
+        ({"location": "https://[example.org/disk"}, "no store of type http is configured here"),
+        ({"location": "disk"}, "a location without a scheme"),
         ({"location": "https://example.org/disk"}, "no store of type http is configured here"),
         ({"store": "gone"}, "Glance's store gone, which Glance's configuration does not have"),
-        ({"location": "file:///etc/passwd"}, "is in no directory of its store"),
+        ({"location": "file:///etc/passwd"}, "does not end with its id"),
         ({"location": "swift+config://ref1/container/object"}, "which has the type file"),
         ({"size": 17}, "5120000 bytes of it, and Glance recorded 17"),
         ({"size": None}, "Glance did not record its size"),

@@ -111,7 +111,7 @@ def _build_s3(store: GlanceStore) -> OriginalObjects:
     def open_store(_account: str, bucket: str) -> Store:
         place = driver.Place(
             bucket=bucket,
-            endpoint=host if "://" in host or not host else f"https://{host}",
+            endpoint=host if "://" in host or not host else f"http://{host}",  # as Glance does
             region=options["s3_store_region_name"] or _S3_REGION,
             addressing=options["s3_store_bucket_url_format"],
             ca_file=_find_file(options["s3_store_cacert"]),

@@ -4,7 +4,6 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -14,6 +13,7 @@ from partage.model.ids import ContentID, StoreID
 from partage.model.location import Reference
 from partage.model.original import Original
 from partage.operations.service import Service
+from partage.stores.originals.objects import remove_keys
 
 _TYPES = {"file": "file", "filesystem": "file", "swift+config": "swift", "swift": "swift", "swift+http": "swift"}
 _TYPES |= {"swift+https": "swift", "s3": "s3", "s3+http": "s3", "s3+https": "s3", "http": "http", "https": "http"}
@@ -67,7 +67,9 @@ def find_bytes(service: Service, places: Places, image: GlanceImage, *, is_check
 
 
 def _find_type(url: str) -> str:
-    scheme = urlsplit(url).scheme
+    scheme, is_url, _rest = url.partition("://")
+    if not is_url:
+        scheme = ""
     if scheme not in _TYPES:
         raise problems.Invalid(
             f"its data is at a location {scheme or 'without a scheme'}:, and only locations in files, Swift, S3 and http are read; "
@@ -91,8 +93,13 @@ def _place(places: Places, image: GlanceImage, location: GlanceLocation, url: st
         )
     if places.types[place] != type_:
         raise problems.Invalid(
-            f"its location {urlsplit(url).scheme}: is not one of Glance's store {place}, which has the type {places.types[place]}; "
-            "correct it in Glance"
+            f"its location {url.partition(':')[0]}: is not one of Glance's store {place}, which has the type "
+            f"{places.types[place]}; correct it in Glance"
+        )
+    if url.rpartition("/")[2] != image.id:  # users may write locations of some types; Glance's own stores name data like this
+        raise problems.Invalid(
+            "its location does not end with its id, as those that Glance's stores write; download it from Glance and upload it "
+            "here under its id"
         )
     if image.size is None:
         raise problems.Invalid("Glance did not record its size; download it from Glance and upload it here under its id")
@@ -101,7 +108,7 @@ def _place(places: Places, image: GlanceImage, location: GlanceLocation, url: st
         content_id=ContentID(""),
         store_id=places.stores[place],
         place=place,
-        url=url,
+        url=remove_keys(url) if type_ == "s3" else url,
         size_bytes=image.size,
         algorithm=algorithm or "" if digest else "",
         digest=digest or "",

@@ -12,6 +12,7 @@ from partage import problems
 from partage.stores.store import Store
 
 _PIECE_BYTES = 4 << 20
+_S3_SCHEMES = ("s3", "s3+http", "s3+https")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,25 @@ def parse_swift(url: str) -> ObjectName:
     return ObjectName(parsed.netloc, container, key)
 
 
+def remove_keys(url: str) -> str:
+    """Return a location of Glance's store of type s3 without the access key and the secret key that Glance writes into it."""
+    scheme, colon, rest = url.partition("://")
+    return f"{scheme}{colon}{rest.rpartition('@')[2]}"
+
+
 def parse_s3(url: str) -> ObjectName:
     """Parse a location of Glance's store of type s3. The keys in it are ignored: those of the configuration are newer.
+
+    Glance writes a secret key as it is, and many contain slashes.
 
     Raises:
         StoreUnavailable: it is no URL of the form s3+https://keys@host/bucket/object.
     """
-    parsed = urlsplit(url)
-    container, _slash, key = unquote(parsed.path).lstrip("/").partition("/")
-    if parsed.scheme not in {"s3", "s3+http", "s3+https"} or not (container and key):
+    scheme, _colon, rest = url.partition("://")
+    host, _slash, path = rest.rpartition("@")[2].partition("/")
+    container, _slash, key = path.rpartition("/")
+    container = container.rpartition("/")[2]
+    if scheme not in _S3_SCHEMES or not (host and container and key):
         raise problems.StoreUnavailable(
             "A location in S3 names no bucket and object; correct it in Glance, or upload the image again"
         )
