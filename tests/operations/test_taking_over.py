@@ -16,6 +16,7 @@ from partage.model.image import Image, ImageStatus
 from partage.model.member import MemberStatus
 from partage.model.metadef import DefinitionKind
 from partage.operations import downloads, images
+from partage.operations import members as sharing_members
 from partage.operations.service import HTTPStore, Service
 from partage.operations.taking_over import images as images_of_glance
 from partage.operations.taking_over import others, run
@@ -191,6 +192,16 @@ def test_what_was_changed_or_deleted_here_stays(service: Service, glance: Glance
     assert image is not None
     assert image.name == "ours"
     assert find(service, deleted) is None
+
+
+def test_member_who_was_removed_here_does_not_come_back(service: Service, glance: GlanceWorld) -> None:
+    taken = ImageID(glance.add_image(DATA, members={"B": "accepted"}))
+    take(service, glance)
+    sharing_members.remove_member(service, OWNER, taken, ProjectID("B"))
+    glance.change_image(taken, name="new name")
+    assert "its members were changed here" in take(service, glance).kept[taken]
+    with service.database.read() as tx:
+        assert members.list_all(tx, taken) == []
 
 
 def test_image_that_glance_deleted_by_half_is_deleted(service: Service, glance: GlanceWorld) -> None:

@@ -15,6 +15,8 @@ class TakenKind(StrEnum):
     """What is taken over."""
 
     IMAGE = "image"
+    MEMBERS = "members"
+    """Of an image; the fingerprint is of those that it had here when it was written."""
     NAMESPACE = "namespace"
     TASK = "task"
 
@@ -32,6 +34,13 @@ def find_all(tx: Transaction, source: str, kind: TakenKind) -> dict[str, Taken]:
     mine = (taken_over.c.source == source, taken_over.c.kind == kind.value)
     rows = tx.execute(select(taken_over.c.key, taken_over.c.fingerprint, taken_over.c.written_at).where(*mine))
     return {key: Taken(fingerprint, from_microseconds(written_at)) for key, fingerprint, written_at in rows}
+
+
+def find(tx: Transaction, source: str, kind: TakenKind, key: str) -> Taken | None:
+    """Return the record of what was taken over from a Glance, or None."""
+    mine = (taken_over.c.source == source, taken_over.c.kind == kind.value, taken_over.c.key == key)
+    row = tx.execute(select(taken_over.c.fingerprint, taken_over.c.written_at).where(*mine)).first()
+    return None if row is None else Taken(row.fingerprint, from_microseconds(row.written_at))
 
 
 def note(tx: Transaction, source: str, kind: TakenKind, key: str, taken: Taken) -> None:

@@ -124,7 +124,7 @@ def _take(
         for each in some:
             image = each.coming.image
             present = images.find_or_none(tx, image.id) if dry_run else images.find_for_work(tx, image.id)
-            reason = _find_obstacle(tx, image, present, known.get(image.id))
+            reason = _find_obstacle(tx, source, image, present, known.get(image.id))
             if reason:
                 report.kept[image.id] = reason
                 continue
@@ -132,9 +132,11 @@ def _take(
             if not dry_run:
                 _write(service, tx, each.coming, present)
                 taken_over.note(tx, source, TakenKind.IMAGE, image.id, Taken(each.fingerprint, image.updated_at))
+                members_here = Taken(_describe_members(tx, image.id), image.updated_at)
+                taken_over.note(tx, source, TakenKind.MEMBERS, image.id, members_here)
 
 
-def _find_obstacle(tx: Transaction, image: Image, present: Image | None, taken: Taken | None) -> str:
+def _find_obstacle(tx: Transaction, source: str, image: Image, present: Image | None, taken: Taken | None) -> str:
     """Say why an image is not written; empty if it may be."""
     if present is None:
         return "it was deleted here, and its id is not used again" if images.was_deleted(tx, image.id) else ""
@@ -142,7 +144,14 @@ def _find_obstacle(tx: Transaction, image: Image, present: Image | None, taken: 
         return "an image of this id is here that was not taken over from this Glance"
     if preparing.is_changed_here(present, taken.written_at):
         return "it was changed here since it was taken over"
+    given = taken_over.find(tx, source, TakenKind.MEMBERS, image.id)  # a change of members does not change their image
+    if given is not None and given.fingerprint != _describe_members(tx, image.id):
+        return "its members were changed here since it was taken over"
     return ""
+
+
+def _describe_members(tx: Transaction, image_id: ImageID) -> str:
+    return preparing.compute_fingerprint(sorted((each.member_id, each.status) for each in members.list_all(tx, image_id)))
 
 
 def _count(report: ImageReport, coming: Coming, *, is_new: bool) -> None:
@@ -231,7 +240,8 @@ def _remove(
             if present is not None:
                 images.remove(tx, present)
                 _forget_originals(tx, present)
-            taken_over.remove(tx, source, TakenKind.IMAGE, image_id)
+            for kind in (TakenKind.IMAGE, TakenKind.MEMBERS):
+                taken_over.remove(tx, source, kind, image_id)
 
 
 def _forget_originals(tx: Transaction, removed: Image) -> None:
