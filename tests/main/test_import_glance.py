@@ -66,6 +66,26 @@ def test_originals_are_removed_only_when_it_is_confirmed(
     assert not glance.file_of(taken).exists()
 
 
+@pytest.mark.parametrize(
+    ("url", "status", "reason"),
+    [
+        ("mysql://u:hidden@127.0.0.1:port/glance", 2, "names no MariaDB"),
+        ("mysql://u:hidden@127.0.0.1:1/glance?unknown=1", 1, "unexpected keyword argument 'unknown'"),
+        ("mysql://u:hidden@127.0.0.1:1/glance?ssl_ca=/absent", 1, "No such file"),
+        ("mysql+pymysql://u:hidden@127.0.0.1:1/glance?charset=utf8&plugin=dbcounter", 1, "cannot be read"),
+    ],
+)
+@pytest.mark.usefixtures("config")
+def test_database_that_cannot_be_opened_is_an_error_without_password(
+    url: str, status: int, reason: str, glance: GlanceWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    glance.config.write_text(glance.config.read_text().replace(glance.url, url))
+    assert cli.main(["manage", "import-glance"]) == status
+    printed = capsys.readouterr().err
+    assert reason in printed
+    assert "hidden" not in printed
+
+
 def test_store_that_stands_for_none_is_named(glance: GlanceWorld, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config.write_text(config.read_text().replace('id = "fast"', 'id = "other"'))
     assert cli.main(["manage", "import-glance"]) == 2

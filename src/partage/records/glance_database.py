@@ -213,7 +213,7 @@ class GlanceDatabase:
     def _read(self) -> Iterator[sqlalchemy.Connection]:
         level = "AUTOCOMMIT" if self._engine.dialect.name == "sqlite" else "REPEATABLE READ"
         try:
-            with self._engine.connect().execution_options(isolation_level=level) as connection, connection.begin():
+            with self._connect().execution_options(isolation_level=level) as connection, connection.begin():
                 if level == "AUTOCOMMIT":
                     connection.exec_driver_sql("BEGIN")
                 yield connection
@@ -225,18 +225,26 @@ class GlanceDatabase:
                 f"The database of Glance cannot be read: {reason}; check connection in the section database of its configuration"
             ) from error
 
+    def _connect(self) -> sqlalchemy.Connection:
+        try:
+            return self._engine.connect()
+        except (TypeError, ValueError, OSError) as error:  # parameters of the URL that the driver does not have, or absent files
+            raise problems.Unavailable(
+                f"The database of Glance cannot be read: {error}; check connection in the section database of its configuration"
+            ) from error
+
 
 def _translate(url: str) -> URL:
     """Return the URL of Glance's database for the drivers that this package has."""
     try:
         given = make_url(url)
         driver = _DRIVERS[given.get_backend_name()]
-    except (exc.ArgumentError, KeyError) as error:
+    except (exc.ArgumentError, KeyError, ValueError) as error:
         raise problems.Invalid(
             "connection in the section database of Glance's configuration names no MariaDB, MySQL, PostgreSQL or SQLite database; "
             "correct it, or the file's name"
         ) from error
-    return given.set(drivername=driver)
+    return given.set(drivername=driver).difference_update_query(["plugin"])  # of SQLAlchemy in Glance's processes
 
 
 def _join(connection: sqlalchemy.Connection, rows: Sequence[Any]) -> list[GlanceImage]:
